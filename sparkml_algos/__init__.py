@@ -1,0 +1,32 @@
+"""Amazon SageMaker's built-in algorithms as native Spark ML Estimators and Models.
+
+Importing the package is quick: classes are imported when they are first used, torch and xgboost only where they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from sparkml_algos.version import __version__
+
+_EXPORTS = {
+    "KMeans": "sparkml_algos.algorithms.kmeans",
+    "KMeansModel": "sparkml_algos.algorithms.kmeans",
+    "InvalidDataError": "sparkml_algos.cluster.errors",
+    "InvalidParams": "sparkml_algos.core.hyperparameters",
+    "TrainingError": "sparkml_algos.cluster.errors",
+    "TrainingSummary": "sparkml_algos.core.summary",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""One file per algorithm: its hyperparameters, `train`, `predict`, Estimator and Model."""

@@ -1,0 +1,1 @@
+"""Getting N Spark tasks to run as one gang, and to fail as one."""

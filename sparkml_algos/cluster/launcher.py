@@ -1,0 +1,196 @@
+"""Runs a body on N workers of the cluster at once, waits for them, tries again if one was lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
+from sparkml_algos.cluster.rendezvous import Meeting, address_towards
+from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
+from sparkml_algos.cluster.worker import Body, Gang, run_worker
+from sparkml_algos.training.artifact import SPARK_SCHEMA, Artifact
+
+logger = logging.getLogger(__name__)
+
+RECORDS_PER_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+SECONDS_BETWEEN_RETRIES = 2.0
+
+# Gangs wait for their turn: two that each hold half of the slots would wait for the other half forever.
+_TURN = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start a gang.
+
+    Parameters
+    ----------
+    num_workers : int or "auto"
+    launch : {"auto", "barrier", "gang"}
+    data_distribution : {"ShardedByKey", "FullyReplicated"}
+    shard_key : str, optional
+        Column of the data to shard by.
+    rows_per_record_batch : int
+    max_retries : int
+    start_timeout, collective_timeout : float
+    use_gpu : bool
+    on_progress : callable, optional
+    """
+
+    num_workers: int | str = "auto"
+    launch: str = "auto"
+    data_distribution: str = "ShardedByKey"
+    shard_key: str | None = None
+    rows_per_record_batch: int = 4096
+    max_retries: int = 0
+    start_timeout: float = 300.0
+    collective_timeout: float = 600.0
+    use_gpu: bool = False
+    on_progress: Callable[[dict[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back.
+
+    Attributes
+    ----------
+    artifacts : dict of str to Artifact
+        By the names the body gave them.
+    num_workers, retries : int
+    launch : str
+    seconds : float
+        From the start of the first attempt, waiting for other gangs not counted.
+    """
+
+    artifacts: dict[str, Artifact]
+    num_workers: int
+    launch: str
+    retries: int
+    seconds: float
+
+
+def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: Launch) -> Outcome:
+    """Run `body` on every worker with its share of `data`.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows as they are; they are dealt to the workers in this form.
+    columns : sequence of Column
+        What a worker reads, computed from its rows once it has them: converting before the shuffle was measured slower.
+    body : callable
+    options : Launch
+
+    Raises
+    ------
+    ValueError
+        If the cluster cannot run such a gang.
+    TrainingError
+        If a worker failed, and did so again in every retry.
+    """
+    spark = data.sparkSession
+    resources = inspect_cluster(spark)
+    check_gpus(options.use_gpu, resources)
+    mode = choose_launch(options.launch, resources)
+    size = choose_num_workers(options.num_workers, resources)
+    placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
+    with _TURN, _setting(spark, RECORDS_PER_BATCH, str(options.rows_per_record_batch)):
+        start = time.perf_counter()
+        for attempt in range(options.max_retries + 1):
+            try:
+                rows = _attempt(placed, body, size, mode, resources.driver_host, options)
+            except TrainingError as error:
+                if isinstance(error, InvalidDataError) or attempt == options.max_retries:
+                    raise
+                logger.warning("attempt %d of %d failed, trying again: %s", attempt + 1, options.max_retries + 1, error)
+                time.sleep(SECONDS_BETWEEN_RETRIES)
+            else:
+                return Outcome(_assemble(rows), size, mode, attempt, time.perf_counter() - start)
+    raise AssertionError("unreachable")
+
+
+def place(data: DataFrame, size: int, data_distribution: str, shard_key: str | None) -> DataFrame:
+    """Partition *i* of the result is what worker *i* trains on.
+
+    Rows are dealt by the hash of a running number: as even as round-robin, without the sort Spark puts before one. Should a
+    part of the shuffle be computed again, the gang starts anew with it, so no row is lost or seen twice.
+    """
+    if data_distribution == "FullyReplicated" and size > 1:
+        salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size)))
+        dealt = data.withColumn(_DEALT, F.explode(salts)).repartition(size, _DEALT)
+    elif shard_key:
+        return data.repartition(size, "`" + shard_key.replace("`", "``") + "`")
+    else:
+        dealt = data.withColumn(_DEALT, F.monotonically_increasing_id()).repartition(size, _DEALT)
+    return dealt.drop(_DEALT)
+
+
+_DEALT = "_sparkml_algos_dealt"
+
+
+def _salts(spark: SparkSession, size: int) -> list[int]:
+    """A number for each partition that Spark's hash partitioner sends exactly there."""
+    candidates = spark.range(64 * size).select("id", F.expr(f"pmod(hash(id), {size})").alias("partition"))
+    found = {row["partition"]: row["id"] for row in candidates.groupBy("partition").agg(F.min("id").alias("id")).collect()}
+    return [found[partition] for partition in range(size)]
+
+
+def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str, options: Launch) -> list[Any]:
+    with _meeting(size, mode, driver_host, options) as meeting:
+        gang = Gang(
+            size=size,
+            launch=mode,
+            driver_host=driver_host,
+            meeting=meeting.place if meeting else None,
+            start_timeout=options.start_timeout,
+            collective_timeout=options.collective_timeout,
+            use_gpu=options.use_gpu,
+        )
+
+        def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
+            return run_worker(gang, body, batches)
+
+        trained = data.mapInArrow(task, f"item string, {SPARK_SCHEMA}", barrier=mode == "barrier")
+        try:
+            return trained.collect()
+        except Exception as error:
+            failed = training_error(error, meeting.failures if meeting else [])
+            raise failed from failed.__cause__
+
+
+@contextmanager
+def _meeting(size: int, mode: str, driver_host: str, options: Launch):  # noqa: ANN202
+    """The driver's end of a gang; with a barrier stage only where somebody watches the progress."""
+    if mode == "barrier" and options.on_progress is None:
+        yield None
+    else:
+        with Meeting(size, address_towards(driver_host), options.start_timeout, options.on_progress) as meeting:
+            yield meeting
+
+
+@contextmanager
+def _setting(spark: SparkSession, key: str, value: str):  # noqa: ANN202
+    """A session setting for the time of one job."""
+    before = spark.conf.get(key)
+    spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before)
+
+
+def _assemble(rows: list[Any]) -> dict[str, Artifact]:
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_item.setdefault(row["item"], []).append(row)
+    return {item: Artifact.from_rows(parts) for item, parts in by_item.items()}

@@ -1,0 +1,158 @@
+"""What the cluster has, asked before anything starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+logger = logging.getLogger(__name__)
+
+# Workers of a gang under dynamic allocation without an upper bound, when no executor is up to count slots on.
+UNBOUNDED_DEFAULT_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The cluster as configuration and scheduler describe it.
+
+    Attributes
+    ----------
+    slots : int or None
+        Tasks that can run at the same time; None if the cluster grows without a known bound.
+    running_slots : int
+        Slots of the executors that are up now.
+    dynamic_allocation, speculation : bool
+    driver_host : str
+    gpus_per_task : float
+    """
+
+    slots: int | None
+    running_slots: int
+    dynamic_allocation: bool
+    speculation: bool
+    driver_host: str
+    gpus_per_task: float
+
+
+def inspect_cluster(spark: SparkSession) -> Resources:
+    """Ask a classic or Connect session."""
+    conf = _Conf(spark)
+    local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", conf.get("spark.master", ""))
+    cluster = re.fullmatch(r"local-cluster\[(\d+),(\d+),\d+\]", conf.get("spark.master", "").replace(" ", ""))
+    dynamic = conf.flag("spark.dynamicAllocation.enabled") and not local
+    cpus = int(conf.get("spark.task.cpus", "1"))
+    running = _running_slots(spark, cpus)
+    slots: int | None = running
+    if local:
+        threads = os.cpu_count() if local[1] == "*" else int(local[1] or 1)
+        slots = running = max(1, threads // cpus)
+    elif cluster:
+        slots = int(cluster[1]) * (int(cluster[2]) // cpus)
+    elif dynamic:
+        slots = _most_slots(conf, cpus)
+    return Resources(
+        slots=slots,
+        running_slots=running,
+        dynamic_allocation=dynamic,
+        speculation=conf.flag("spark.speculation"),
+        driver_host=conf.get("spark.driver.host", "127.0.0.1"),
+        gpus_per_task=float(conf.get("spark.task.resource.gpu.amount", "0")),
+    )
+
+
+def choose_launch(launch: str, resources: Resources) -> str:
+    """``barrier`` or ``gang``; says why where the choice is ours.
+
+    Raises
+    ------
+    ValueError
+        If the cluster's configuration rules the mode out.
+    """
+    mode = launch
+    if launch == "auto":
+        mode = "gang" if resources.dynamic_allocation else "barrier"
+        reason = "Spark refuses barrier stages under dynamic allocation" if mode == "gang" else "executors are fixed"
+        logger.info("launch=auto chose %s: %s", mode, reason)
+    if mode == "barrier" and resources.dynamic_allocation:
+        raise ValueError(
+            "launch='barrier' cannot run with spark.dynamicAllocation.enabled=true: Spark refuses barrier stages there "
+            "(SPARK-24942); use launch='gang' or 'auto'"
+        )
+    if mode == "gang" and resources.speculation:
+        raise ValueError(
+            "launch='gang' cannot run with spark.speculation=true: Spark would start second copies of workers; "
+            "set it to false" + ("" if resources.dynamic_allocation else " or use launch='barrier'")
+        )
+    return mode
+
+
+def choose_num_workers(num_workers: int | str, resources: Resources) -> int:
+    """Workers to start: as many as asked for, or one per slot.
+
+    Raises
+    ------
+    ValueError
+        If the cluster cannot run so many tasks at once.
+    """
+    if num_workers == "auto":
+        return resources.slots or resources.running_slots or UNBOUNDED_DEFAULT_WORKERS
+    if resources.slots is not None and num_workers > resources.slots:
+        raise ValueError(
+            f"num_workers={num_workers} but the cluster runs {resources.slots} task(s) at a time; lower num_workers or give the "
+            "session more cores (spark.executor.instances, spark.executor.cores, spark.task.cpus, or local[n])"
+        )
+    return int(num_workers)
+
+
+def check_gpus(use_gpu: bool, resources: Resources) -> None:
+    """Raises
+    ------
+    ValueError
+        If GPUs are asked for and Spark assigns none to a task.
+    """
+    if use_gpu and resources.gpus_per_task < 1:
+        raise ValueError(
+            "use_gpu=True needs a GPU per task: set spark.task.resource.gpu.amount=1, spark.executor.resource.gpu.amount and "
+            f"a discovery script; spark.task.resource.gpu.amount is {resources.gpus_per_task:g}"
+        )
+
+
+class _Conf:
+    """Spark's configuration; in a Connect session the server's, which the session's SQL configuration contains."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+
+    def get(self, key: str, default: str) -> str:
+        return self._spark.conf.get(key, default) or default
+
+    def flag(self, key: str) -> bool:
+        return self.get(key, "false").lower() == "true"
+
+
+def _running_slots(spark: SparkSession, cpus: int) -> int:
+    """Task slots of the registered executors."""
+    if is_connect(spark):
+        # A range has as many partitions as the scheduler has cores, unless spark.default.parallelism says otherwise.
+        from pyspark.sql import functions as F
+
+        cores = spark.range(1 << 16).select(F.spark_partition_id()).distinct().count()
+        return max(1, cores // cpus)
+    scheduler = spark.sparkContext._jsc.sc()
+    return int(scheduler.maxNumConcurrentTasks(scheduler.resourceProfileManager().defaultResourceProfile()))
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """Whether the session is a Spark Connect client."""
+    return "connect" in type(spark).__module__
+
+
+def _most_slots(conf: _Conf, cpus: int) -> int | None:
+    """Slots when dynamic allocation has started all it may."""
+    most = int(conf.get("spark.dynamicAllocation.maxExecutors", str(2**31 - 1)))
+    cores = int(conf.get("spark.executor.cores", "1"))
+    return None if most == 2**31 - 1 else most * (cores // cpus)

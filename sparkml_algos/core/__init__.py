@@ -1,0 +1,1 @@
+"""The Spark ML side: Params, the way from a DataFrame to arrays, Estimator and Model bases, persistence."""

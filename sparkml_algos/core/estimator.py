@@ -1,0 +1,235 @@
+"""Estimator and Model bases: a new algorithm adds its Params, two functions and a few lines."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from pyspark.ml import Estimator, Model
+from pyspark.sql import DataFrame
+
+from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
+from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.core.params import JobParams
+from sparkml_algos.core.persistence import Persistable
+from sparkml_algos.core.progress import ProgressBar
+from sparkml_algos.core.scoring import Output, rowwise, scorer
+from sparkml_algos.core.schema import Input, column, column_problems, read_input
+from sparkml_algos.core.summary import TrainingSummary
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Decoder
+from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.run import TrainingPlan, train
+
+
+class AlgorithmEstimator(Estimator, JobParams, Persistable):
+    """An Estimator that trains on the executors.
+
+    A subclass adds its Params and the two hooks `algorithm` and `model_class`.
+    """
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        """The functions of the algorithm."""
+        raise NotImplementedError
+
+    @staticmethod
+    def model_class() -> type[AlgorithmModel]:
+        """The class of the fitted model."""
+        raise NotImplementedError
+
+    def fitMultiple(
+        self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]
+    ) -> Iterator[tuple[int, AlgorithmModel]]:
+        """Fit a model per param map; maps that differ in hyperparameters only share one ingest, one gang and, where the algorithm has
+        a mergeable state, one pass over the rows.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+        paramMaps : sequence of dict of Param to value
+
+        Returns
+        -------
+        iterator of (int, Model)
+            Thread-safe, as `CrossValidator` needs it; training happens when the first model is asked for.
+        """
+        estimators = [self.copy(paramMap) for paramMap in paramMaps]
+        return _Models(lambda: _fit_all(estimators, dataset), len(estimators))
+
+    def _fit(self, dataset: DataFrame) -> AlgorithmModel:
+        return _fit_all([self], dataset)[0]
+
+    def _problems(self, dataset: DataFrame) -> list[str]:
+        problems = self.problems()
+        if problems:
+            return problems
+        if self.value("shardKeyCol") and self.value("data_distribution") == "FullyReplicated":
+            problems.append("shardKeyCol has no meaning with data_distribution='FullyReplicated'; unset one of them")
+        if self.value("communicator") == "nccl" and not self.value("use_gpu"):
+            problems.append("communicator='nccl' needs use_gpu=True")
+        if self.value("communicator") == "gloo" and self.value("use_gpu"):
+            problems.append("communicator='gloo' cannot exchange arrays between GPUs; leave it 'auto'")
+        return problems + column_problems(dataset, self, with_scalars=True)
+
+    def _job_key(self) -> str:
+        """Equal for estimators that can share a gang: all but the hyperparameters."""
+        return repr([
+            (name, self.value(name)) for name, param in self.declared.items()
+            if not isinstance(param, Hyperparameter) or name == "feature_dim"
+        ])
+
+
+class AlgorithmModel(Model, Persistable):
+    """A fitted model: an artifact, and Params that name columns.
+
+    Attributes
+    ----------
+    artifact : Artifact
+        Everything that was learned.
+    feature_names : list of str or None
+        Names of the features in the training data, where it had any.
+    training_summary : TrainingSummary or None
+    """
+
+    outputs: ClassVar[Sequence[Output]] = ()
+    artifact: Artifact | None = None
+    feature_names: list[str] | None = None
+    training_summary: TrainingSummary | None = None
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        """The functions of the algorithm."""
+        raise NotImplementedError
+
+    @property
+    def num_features(self) -> int:
+        """Length of the features the model takes."""
+        return self.training_summary.num_features
+
+    numFeatures = num_features
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        """Append the output columns; every row is checked as in training."""
+        problems = column_problems(dataset, self, with_scalars=False)
+        names = {output.field: self.value(output.param) for output in self.outputs}
+        taken = [name for name in names.values() if name in dataset.columns]
+        problems += [f"output column {name!r} exists already; drop it or rename the output" for name in taken]
+        found = read_input(dataset, self, with_scalars=False) if not problems else None
+        if found and found.num_features not in (None, self.num_features):
+            problems.append(f"column {found.names[0]!r} has {found.num_features} features; the model takes {self.num_features}")
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
+        decoder = Decoder(found.names, self.num_features)
+        decoder.where = " of its task"
+        score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, self.outputs)
+        scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
+        picked = [column(_SCORED)[output.field].cast(output.type).alias(names[output.field]) for output in self.outputs]
+        return scored.select(*map(column, dataset.columns), *picked)
+
+    def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
+        summary = self.training_summary.to_dict() if self.training_summary else None
+        return self.artifact, {"feature_names": self.feature_names, "training_summary": summary}
+
+    def _restore(self, artifact: Artifact | None, facts: dict[str, Any]) -> None:
+        self.artifact, self.feature_names = artifact, facts["feature_names"]
+        summary = facts["training_summary"]
+        self.training_summary = TrainingSummary(**summary) if summary else None
+
+
+class _Models:
+    """Iterator over the models of several settings; several threads may draw from it."""
+
+    def __init__(self, fit: Callable[[], list[AlgorithmModel]], count: int) -> None:
+        self._fit, self._models = fit, None
+        self._indices = iter(range(count))
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> _Models:
+        return self
+
+    def __next__(self) -> tuple[int, AlgorithmModel]:
+        with self._lock:
+            index = next(self._indices)
+            if self._models is None:
+                self._models = self._fit()
+            return index, self._models[index]
+
+
+def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
+    """Fit all, a gang for each group that agrees in how the job runs."""
+    problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
+    if problems:
+        raise InvalidParams(type(estimators[0]).__name__, list(dict.fromkeys(problems)))
+    groups: dict[str, list[int]] = {}
+    for index, estimator in enumerate(estimators):
+        groups.setdefault(estimator._job_key(), []).append(index)
+    models: dict[int, AlgorithmModel] = {}
+    for indices in groups.values():
+        fitted = _fit_group([estimators[index] for index in indices], dataset)
+        models.update(zip(indices, fitted, strict=True))
+    return [models[index] for index in range(len(estimators))]
+
+
+def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
+    first = estimators[0]
+    found = read_input(dataset, first, with_scalars=True)
+    max_shard_bytes = first.value("max_shard_bytes")
+    plan = TrainingPlan(
+        algorithm=first.algorithm(),
+        settings=[estimator.hyperparameters() for estimator in estimators],
+        decoder=found.decoder(),
+        seed=first.value("seed"),
+        input_mode=first.value("input_mode"),
+        max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
+        checkpoint_dir=first.value("checkpoint_dir"),
+    )
+    key = first.value("shardKeyCol")
+    bar = ProgressBar(type(first).__name__, first.value("progress"))
+    options = Launch(
+        num_workers=first.value("num_workers"),
+        launch=first.value("launch"),
+        data_distribution=first.value("data_distribution"),
+        shard_key=key,
+        rows_per_record_batch=found.rows_per_record_batch,
+        max_retries=first.value("max_retries"),
+        start_timeout=first.value("start_timeout"),
+        collective_timeout=first.value("collective_timeout"),
+        use_gpu=first.value("use_gpu"),
+        on_progress=bar.update if bar.enabled else None,
+    )
+    try:
+        rows = dataset.select(*map(column, dict.fromkeys([*found.columns, *([key] if key else [])])))
+        outcome = run_gang(rows, [*found.features, *found.scalars], functools.partial(train, plan), options)
+    finally:
+        bar.close()
+    return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
+
+
+def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Outcome) -> AlgorithmModel:
+    artifact = outcome.artifacts[f"model/{index}"]
+    reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
+    phases = {phase: max(report["seconds"][phase] for report in reports) for phase in reports[0]["seconds"]}
+    model = estimator.model_class()()
+    model._resetUid(estimator.uid)
+    estimator._copyValues(model)
+    model.feature_names = found.feature_names
+    history = artifact.values.pop("history")
+    model.training_summary = TrainingSummary(
+        num_workers=outcome.num_workers,
+        rows=sum(report["rows"] for report in reports),
+        rows_per_worker=[report["rows"] for report in reports],
+        num_features=reports[0]["num_features"],
+        launch=outcome.launch,
+        retries=outcome.retries,
+        seconds={"total": round(outcome.seconds, 3), **phases},
+        metrics={name: value for name, value in artifact.values.items() if name.startswith("train:")},
+        history=history,
+    )
+    model.artifact = artifact
+    return model
+
+
+_SCORED = "_sparkml_algos_scored"

@@ -1,0 +1,100 @@
+"""Params that many algorithms share: columns, and how a training job runs."""
+
+from __future__ import annotations
+
+from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams
+
+
+class ColumnParam(DeclaredParam):
+    """The name of a column."""
+
+    def __init__(self, doc: str, default: str | None = None, type: type = str) -> None:
+        super().__init__(type, doc, default=default)
+
+
+class JobParam(DeclaredParam):
+    """How training runs on the cluster; it does not change what is learned beyond the order of the rows."""
+
+    order = 2
+
+
+class FeaturesParams(DeclaredParams):
+    """Where the features are."""
+
+    featuresCol = ColumnParam("Features: a Vector column (dense, sparse or mixed) or an array of numbers.", default="features")
+    featuresCols = ColumnParam("Features as a list of numeric columns, instead of featuresCol.", type=list)
+
+
+class LabelParams(DeclaredParams):
+    """Where the label is."""
+
+    labelCol = ColumnParam("Label column, numeric.", default="label")
+
+
+class WeightParams(DeclaredParams):
+    """Where the weight of a row is."""
+
+    weightCol = ColumnParam("Weight column, numeric and not negative; every row weighs 1 without it.")
+
+
+class PredictionParams(DeclaredParams):
+    """Where the prediction goes."""
+
+    predictionCol = ColumnParam("Output column: the prediction.", default="prediction")
+
+
+class JobParams(DeclaredParams):
+    """How training runs on the cluster."""
+
+    num_workers = JobParam(
+        int, "Workers, each a Spark task; auto is one per task slot of the cluster.", default="auto", minimum=1, special=["auto"]
+    )
+    use_gpu = JobParam(bool, "Train on the GPUs Spark assigns to the tasks.", default=False)
+    data_distribution = JobParam(
+        str,
+        "ShardedByKey: each row on one worker; FullyReplicated: every row on every worker.",
+        default="ShardedByKey",
+        choices=["ShardedByKey", "FullyReplicated"],
+    )
+    shardKeyCol = ColumnParam("Rows with the same value in this column go to the same worker.")
+    input_mode = JobParam(
+        str,
+        "File: read all rows, then train on them in random order; Pipe: train while rows arrive, in the order they arrive.",
+        default="File",
+        choices=["File", "Pipe"],
+    )
+    launch = JobParam(
+        str,
+        "barrier: one barrier stage; gang: ordinary tasks that meet at the driver; auto: gang under dynamic allocation, else barrier.",
+        default="auto",
+        choices=["auto", "barrier", "gang"],
+    )
+    communicator = JobParam(
+        str, "Collectives between workers; auto is nccl with use_gpu, else gloo.", default="auto", choices=["auto", "gloo", "nccl"]
+    )
+    checkpoint_dir = JobParam(
+        str,
+        "Where to keep the state after each epoch, on storage every executor reaches (path, hdfs://, s3://); training resumes from it.",
+    )
+    max_retries = JobParam(int, "How often training is started again after a worker was lost.", default=0, minimum=0)
+    seed = JobParam(int, "Seed of everything random.", default=0, minimum=0)
+    start_timeout = JobParam(
+        float, "Seconds within which all workers must have started once one has (gang).", default=300.0, minimum=0, min_exclusive=True
+    )
+    collective_timeout = JobParam(
+        float,
+        "Seconds a worker waits for the others before it gives up; in Pipe mode more than rows may take to arrive.",
+        default=600.0,
+        minimum=0,
+        min_exclusive=True,
+    )
+    max_shard_bytes = JobParam(
+        int,
+        "Bytes of rows a worker holds in memory before it spills to disk; auto is half of what it may use.",
+        default="auto",
+        minimum=1,
+        special=["auto"],
+    )
+    progress = JobParam(
+        str, "Progress bar on the driver; auto shows it where output is interactive.", default="auto", choices=["auto", "on", "off"]
+    )

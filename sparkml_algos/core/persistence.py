@@ -1,0 +1,171 @@
+"""Saving and loading Estimators and Models: Spark ML's directory layout, JSON and Parquet, no pickle.
+
+    path/metadata/part-…   one line of JSON, as Spark ML writes it, with what is ours under ``sparkml_algos``
+    path/data/part-….parquet   the arrays of a model, as rows of `training.artifact.ARROW_SCHEMA`
+
+Only DataFrame readers and writers are used, so every file system of the session serves, in classic sessions and in Connect; the
+directory opens without Spark too, by `read_local`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow.parquet as pq
+from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.sql import SparkSession
+
+from sparkml_algos.training.artifact import SPARK_SCHEMA, Artifact
+from sparkml_algos.version import __version__
+
+if TYPE_CHECKING:
+    from sparkml_algos.core.hyperparameters import DeclaredParams
+
+FORMAT_VERSION = 1
+_OURS = "sparkml_algos"
+
+T = TypeVar("T", bound="Persistable")
+
+
+class Persistable(MLWritable, MLReadable):
+    """An instance of declared Params, with arrays and facts if it is a model, that can be saved and loaded."""
+
+    def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
+        """Arrays and JSON facts to be saved besides the Params."""
+        return None, {}
+
+    def _restore(self, artifact: Artifact | None, facts: dict[str, Any]) -> None:
+        """Take back what `_state` gave."""
+
+    def write(self) -> Writer:
+        """A writer: ``write().overwrite().save(path)``."""
+        return Writer(self)
+
+    @classmethod
+    def read(cls: type[T]) -> Reader[T]:
+        """A reader: ``read().load(path)``."""
+        return Reader(cls)
+
+    def save(self, path: str) -> None:
+        """Save to `path`, which must not exist; shortcut of ``write().save(path)``."""
+        self.write().save(path)
+
+    @classmethod
+    def load(cls: type[T], path: str) -> T:
+        """Load from `path`; shortcut of ``read().load(path)``."""
+        return cls.read().load(path)
+
+
+class Writer(MLWriter):
+    """Writes one instance.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at the path and `overwrite` was not asked for.
+    """
+
+    def __init__(self, instance: Persistable) -> None:
+        super().__init__()
+        self._instance = instance
+
+    def save(self, path: str) -> None:
+        spark, path = self.sparkSession, str(path)
+        if self.shouldOverwrite:
+            # An overwriting write of nothing clears the directory on any file system, without the JVM's help.
+            spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
+        elif _exists(spark, path):
+            raise FileExistsError(f"{path} exists; use write().overwrite().save(path) to replace it")
+        artifact, facts = self._instance._state()
+        metadata = json.dumps(_metadata(self._instance, spark, facts))
+        spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
+        if artifact is not None:
+            rows = [tuple(row.values()) for row in artifact.rows()]
+            spark.createDataFrame(rows, SPARK_SCHEMA).coalesce(1).write.parquet(f"{path}/data")
+
+
+class Reader(MLReader[T]):
+    """Reads an instance of a class.
+
+    Raises
+    ------
+    ValueError
+        If the path holds something else, or a newer format.
+    """
+
+    def __init__(self, cls: type[T]) -> None:
+        super().__init__()
+        self._cls = cls
+
+    def load(self, path: str) -> T:
+        spark, path = self.sparkSession, str(path)
+        metadata = json.loads(spark.read.text(f"{path}/metadata").first()["value"])
+        artifact = None
+        if metadata.get(_OURS, {}).get("has_data"):
+            artifact = Artifact.from_rows(row.asDict() for row in spark.read.parquet(f"{path}/data").collect())
+        return _instance(self._cls, metadata, artifact, path)
+
+
+def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
+    """Metadata and arrays of a saved instance from a local directory, without Spark.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    (dict, Artifact or None)
+        Metadata as saved; arrays by name, if it is a model.
+    """
+    path = Path(path)
+    lines = [part.read_text() for part in sorted((path / "metadata").glob("part-*")) if part.stat().st_size]
+    metadata = json.loads(lines[0])
+    artifact = Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
+    return metadata, artifact
+
+
+def _metadata(instance: Any, spark: SparkSession, facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "class": f"{type(instance).__module__}.{type(instance).__name__}",
+        "timestamp": int(time.time() * 1000),
+        "sparkVersion": spark.version,
+        "uid": instance.uid,
+        "paramMap": {param.name: value for param, value in instance._paramMap.items()},
+        "defaultParamMap": {param.name: value for param, value in instance._defaultParamMap.items()},
+        _OURS: {
+            "version": __version__,
+            "format": FORMAT_VERSION,
+            "has_data": instance._state()[0] is not None,
+            "facts": facts,
+        },
+    }
+
+
+def _instance(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, path: str) -> T:
+    expected = f"{cls.__module__}.{cls.__name__}"
+    if metadata["class"] != expected:
+        raise ValueError(f"{path} holds a {metadata['class']}, not a {expected}")
+    ours = metadata[_OURS]
+    if ours["format"] > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} was saved by sparkml_algos {ours['version']} in format {ours['format']}; this is {__version__}, which reads "
+            f"formats up to {FORMAT_VERSION}: upgrade"
+        )
+    instance: DeclaredParams = cls()
+    instance._resetUid(metadata["uid"])
+    instance._set(**metadata["paramMap"])
+    instance._setDefault(**metadata["defaultParamMap"])
+    instance._restore(artifact, ours["facts"])
+    return instance
+
+
+def _exists(spark: SparkSession, path: str) -> bool:
+    try:
+        spark.read.text(f"{path}/metadata").schema  # noqa: B018 - resolving the path is the point
+    except Exception:
+        return False
+    return True

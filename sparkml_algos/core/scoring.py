@@ -1,0 +1,104 @@
+"""A model's `predict` as a vectorised function of Spark SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import UserDefinedType
+
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import INDICES, SIZE, VALUES, Decoder
+from sparkml_algos.training.job import Algorithm, Hyperparameters
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output column of a Model.
+
+    Parameters
+    ----------
+    field : str
+        Name in what `predict` returns.
+    type : str
+        Spark type of the column.
+    param : str
+        Param that names the column.
+    """
+
+    field: str
+    type: str
+    param: str
+
+
+def scorer(
+    algorithm: Algorithm,
+    artifact: Artifact,
+    hyperparameters: dict[str, Any],
+    decoder: Decoder,
+    outputs: Sequence[Output],
+) -> Callable[..., Column]:
+    """A function of the feature columns (``values`` and, for vectors, ``indices`` and ``size``) to a struct of all outputs."""
+    fields = [output.field for output in outputs]
+    schema = ", ".join(f"{output.field} {_arrow_type(output.type)}" for output in outputs)
+
+    def score(columns: Sequence[pa.Array]) -> list[np.ndarray]:
+        batch = pa.RecordBatch.from_arrays(list(columns), names=[VALUES, INDICES, SIZE][: len(columns)])
+        predicted = algorithm.predict(artifact, decoder(batch).features, Hyperparameters(**hyperparameters))
+        return [predicted[field] for field in fields]
+
+    if hasattr(F, "arrow_udf"):  # Spark 4.1 and later
+
+        def score_arrow(*columns):  # noqa: ANN002, ANN202 - annotated below, for Spark looks them up at run time
+            return pa.StructArray.from_arrays([pa.array(part) for part in score(columns)], names=fields)
+
+        score_arrow.__annotations__ = {"columns": pa.Array, "return": pa.Array}
+        return F.arrow_udf(score_arrow, schema)
+
+    import pandas as pd
+
+    def score_pandas(*columns):  # noqa: ANN002, ANN202 - annotated below
+        parts = score([_lists(column) if column.dtype == object else pa.array(column) for column in columns])
+        return pd.DataFrame(dict(zip(fields, parts, strict=True)))
+
+    score_pandas.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
+    return F.pandas_udf(score_pandas, schema)
+
+
+def rowwise(dataset: DataFrame) -> DataFrame:
+    """The same rows, kept away from a path of Spark 4.3 that cannot pass Vector columns by.
+
+    There, an Arrow function over a columnar source (a Parquet scan) hands the other columns on in columnar form, which fails with
+    UNSUPPORTED_DATATYPE for a user-defined type. A filter that is always true, and that the optimiser cannot know to be, makes the source
+    row-based.
+    """
+    has_udt = any(isinstance(field.dataType, UserDefinedType) for field in dataset.schema.fields)
+    return dataset.where(F.spark_partition_id() >= 0) if has_udt and _columnar_input(dataset) else dataset
+
+
+def _columnar_input(dataset: DataFrame) -> bool:
+    try:
+        return dataset.sparkSession.conf.get("spark.sql.execution.arrow.pythonUDF.columnarInput.enabled") == "true"
+    except Exception:  # Spark before 4.3 does not know the setting
+        return False
+
+
+def _arrow_type(spark_type: str) -> str:
+    """Integers come out of Arrow functions as long."""
+    return {"int": "long"}.get(spark_type, spark_type)
+
+
+def _lists(column: Any) -> pa.ListArray:
+    """A pandas column of arrays, as Spark 3.5 hands it to a function, as the Arrow list it was."""
+    valid = column.notna().to_numpy()
+    parts = column.to_numpy()[valid]
+    lengths = np.zeros(len(column), np.int64)
+    lengths[valid] = [len(part) for part in parts]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = pa.array(np.concatenate(parts) if len(parts) else np.empty(0, np.float32))
+    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(~valid) if not valid.all() else None)

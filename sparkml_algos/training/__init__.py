@@ -1,0 +1,1 @@
+"""Training without Spark: shards of rows, collectives between workers, artifacts, checkpoints."""

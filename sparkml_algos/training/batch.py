@@ -1,0 +1,218 @@
+"""Rows as arrays: a batch, and the decoder that makes batches out of Arrow record batches, checking every row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+# Column names of the Arrow record batches a decoder reads.
+VALUES, INDICES, SIZE, LABEL, WEIGHT = "values", "indices", "size", "label", "weight"
+
+# Below this share of non-zeros sparse rows stay sparse. Dense products run about twenty times faster per element, so a
+# row with more than one element in twenty is quicker dense, and it is smaller dense from one in two.
+SPARSE_BELOW_DENSITY = 0.05
+
+Features = np.ndarray | sp.csr_matrix
+
+
+class InvalidRows(ValueError):
+    """Rows that cannot be trained on or scored: nulls, NaN, ragged or of the wrong dimension."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows.
+
+    Parameters
+    ----------
+    features : ndarray or csr_matrix of float32, shape (rows, features)
+    label : ndarray of float32, shape (rows,), optional
+    weight : ndarray of float32, shape (rows,), optional
+    """
+
+    features: Features
+    label: np.ndarray | None = None
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.features.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features and the columns beside them."""
+        parts = [self.features] if isinstance(self.features, np.ndarray) else _csr_parts(self.features)
+        return sum(part.nbytes for part in [*parts, self.label, self.weight] if part is not None)
+
+    def take(self, rows: np.ndarray | slice) -> Batch:
+        return Batch(*(None if column is None else column[rows] for column in _columns(self)))
+
+    @staticmethod
+    def concat(batches: Sequence[Batch]) -> Batch:
+        """One batch of all rows; the batches are all dense or all sparse."""
+        if len(batches) == 1:
+            return batches[0]
+        features, label, weight = zip(*map(_columns, batches), strict=True)
+        stack = np.concatenate if isinstance(features[0], np.ndarray) else lambda parts: sp.vstack(parts, format="csr")
+        return Batch(
+            stack(features),
+            None if label[0] is None else np.concatenate(label),
+            None if weight[0] is None else np.concatenate(weight),
+        )
+
+    @staticmethod
+    def empty(num_features: int) -> Batch:
+        return Batch(np.empty((0, num_features), np.float32), np.empty(0, np.float32), np.empty(0, np.float32))
+
+
+class Decoder:
+    """Turns Arrow record batches into `Batch`es, and names what is wrong with a row that cannot be one.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The features column, or the list of numeric columns the features were assembled from; for messages.
+    num_features : int, optional
+        Expected length of a row; taken from the first row when not given.
+    label, weight : str, optional
+        Names of these columns in the user's data, for messages.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        num_features: int | None = None,
+        label: str | None = None,
+        weight: str | None = None,
+    ) -> None:
+        self.names = list(names)
+        self.num_features = num_features
+        self.label, self.weight = label, weight
+        self.where = ""
+        self._rows = 0
+        self._sparse: bool | None = None
+
+    def __call__(self, batch: pa.RecordBatch) -> Batch:
+        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight` when named."""
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        features = self._features(columns[VALUES], columns.get(INDICES), columns.get(SIZE))
+        label = self._scalar(columns[LABEL], self.label) if self.label else None
+        weight = self._scalar(columns[WEIGHT], self.weight) if self.weight else None
+        if weight is not None and (weight < 0).any():
+            row = int(np.flatnonzero(weight < 0)[0])
+            raise self._invalid(f"weight column {self.weight!r} is negative ({weight[row]:g})", row)
+        self._rows += len(batch)
+        return Batch(features, label, weight)
+
+    def _features(self, values: pa.ListArray, indices: pa.ListArray | None, size: pa.Array | None) -> Features:
+        if values.null_count:
+            raise self._invalid(f"{self._column()} is null", _first_null(values))
+        offsets, flat = _offsets(values), _flat(values)
+        lengths = np.diff(offsets)
+        if flat.null_count:
+            position = _first_null(flat)
+            row = int(np.searchsorted(offsets, position, side="right")) - 1
+            raise self._invalid(f"{self._column(position - offsets[row])} is null", row)
+        data = _float32(flat)
+        is_sparse = None if size is None or size.null_count == len(size) else ~np.asarray(size.is_null())
+        dimension = lengths if is_sparse is None else np.where(is_sparse, np.asarray(size.fill_null(0)), lengths)
+        self._check_dimension(dimension)
+        self._check_finite(data, offsets, indices)
+        shape = (len(values), self.num_features or 0)
+        if is_sparse is None:
+            dense = data.reshape(shape)
+            self._sparse = self._sparse if len(dense) == 0 else bool(self._sparse)
+            return sp.csr_matrix(dense) if self._sparse else dense
+        return self._mixed(data, offsets, _sparse_indices(indices, is_sparse, lengths), shape)
+
+    def _mixed(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray, shape: tuple[int, int]) -> Features:
+        """Rows of which some or all are sparse, as CSR or densified, whichever the first such batch makes cheaper."""
+        matrix = sp.csr_matrix((data, indices, offsets), shape=shape)
+        if self._sparse is None:
+            self._sparse = len(data) < SPARSE_BELOW_DENSITY * shape[0] * shape[1]
+        return matrix if self._sparse else matrix.toarray()
+
+    def _check_dimension(self, lengths: np.ndarray) -> None:
+        if not len(lengths):
+            return
+        if self.num_features is None:
+            self.num_features = int(lengths[0])
+        if self._sparse is None and self.num_features == 0:
+            raise self._invalid(f"{self._column()} is empty (0 values)", 0)
+        wrong = np.flatnonzero(lengths != self.num_features)
+        if len(wrong):
+            found = int(lengths[wrong[0]])
+            raise self._invalid(f"{self._column()} has {found} values, expected {self.num_features}", int(wrong[0]))
+
+    def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> None:
+        # The sum of finite float32 values in float64 cannot overflow, so one cheap pass finds any NaN or infinity.
+        if np.isfinite(data.sum(dtype=np.float64)):
+            return
+        position = int(np.flatnonzero(~np.isfinite(data))[0])
+        row = int(np.searchsorted(offsets, position, side="right")) - 1
+        within = position - int(offsets[row])
+        if indices is not None and indices[row].is_valid:
+            within = indices[row][within].as_py()
+        raise self._invalid(f"{self._column(within)} is {data[position]} as a 32-bit float", row)
+
+    def _scalar(self, column: pa.Array, name: str) -> np.ndarray:
+        if column.null_count:
+            raise self._invalid(f"column {name!r} is null", _first_null(column))
+        data = _float32(column)
+        if not np.isfinite(data.sum(dtype=np.float64)):
+            row = int(np.flatnonzero(~np.isfinite(data))[0])
+            raise self._invalid(f"column {name!r} is {data[row]} as a 32-bit float", row)
+        return data
+
+    def _column(self, element: int | None = None) -> str:
+        if len(self.names) > 1:
+            return "features columns" if element is None else f"features column {self.names[element]!r}"
+        suffix = "" if element is None else f", element {element},"
+        return f"features column {self.names[0]!r}{suffix}"
+
+    def _invalid(self, what: str, row: int) -> InvalidRows:
+        return InvalidRows(f"{what} in row {self._rows + row}{self.where}")
+
+
+def _columns(batch: Batch) -> tuple[Features, np.ndarray | None, np.ndarray | None]:
+    return tuple(getattr(batch, column.name) for column in fields(batch))
+
+
+def _csr_parts(matrix: sp.csr_matrix) -> list[np.ndarray]:
+    return [matrix.data, matrix.indices, matrix.indptr]
+
+
+def _offsets(lists: pa.ListArray) -> np.ndarray:
+    """Start of each list in the flattened values, and the end of the last."""
+    offsets = lists.offsets.to_numpy()
+    return offsets - offsets[0] if len(offsets) else np.zeros(1, np.int32)
+
+
+def _flat(lists: pa.ListArray) -> pa.Array:
+    """The values of all lists; nothing stands between them, for null lists have been refused before."""
+    offsets = lists.offsets
+    return lists.values.slice(offsets[0].as_py(), offsets[-1].as_py() - offsets[0].as_py()) if len(lists) else lists.values
+
+
+def _float32(values: pa.Array) -> np.ndarray:
+    return values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+
+
+def _sparse_indices(indices: pa.ListArray, is_sparse: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Column of every value: as given in sparse rows, counted up in dense ones."""
+    given = indices.flatten().to_numpy()
+    if is_sparse.all():
+        return given
+    result = np.empty(int(lengths.sum()), np.int32)
+    sparse_value = np.repeat(is_sparse, lengths)
+    result[sparse_value] = given
+    counted = np.arange(len(result)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    result[~sparse_value] = counted[~sparse_value]
+    return result
+
+
+def _first_null(column: pa.Array) -> int:
+    return int(np.flatnonzero(np.asarray(column.is_null()))[0])

@@ -1,0 +1,63 @@
+"""Training state on storage every executor can reach, so that a fit that was cut off goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pyarrow.fs as fs
+import pyarrow.parquet as pq
+
+from sparkml_algos.training.artifact import Artifact
+
+
+class CheckpointStore:
+    """The checkpoints of one fit, a Parquet file per epoch; only the newest is kept.
+
+    Parameters
+    ----------
+    directory : str
+        A path or URI that pyarrow can write (``file``, ``hdfs``, ``s3``, ``gs``); the same storage on every executor.
+    identity : dict
+        What makes the training what it is: algorithm, hyperparameters, seed, dimensions. Fits that differ in it do not see each
+        other's checkpoints.
+    """
+
+    def __init__(self, directory: str, identity: dict[str, Any]) -> None:
+        name = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        filesystem, path = fs.FileSystem.from_uri(directory) if "://" in directory else (fs.LocalFileSystem(), directory)
+        self._fs, self._path = filesystem, f"{path.rstrip('/')}/{name}"
+
+    def load(self) -> tuple[int, Artifact] | None:
+        """Epochs done and the state after them, from the newest checkpoint; None where there is none."""
+        files = self._files()
+        if not files:
+            return None
+        with self._fs.open_input_file(f"{self._path}/{files[-1]}") as file:
+            return _epoch(files[-1]), Artifact.from_table(pq.read_table(file))
+
+    def save(self, epochs_done: int, state: Artifact) -> None:
+        """Write under a temporary name, rename, then drop the older ones: a reader never meets half a file."""
+        self._fs.create_dir(self._path, recursive=True)
+        name = f"epoch-{epochs_done:06d}.parquet"
+        temporary = f"{self._path}/.{name}.tmp"
+        with self._fs.open_output_stream(temporary) as stream:
+            pq.write_table(state.to_table(), stream)
+        self._fs.move(temporary, f"{self._path}/{name}")
+        for older in self._files()[:-1]:
+            self._fs.delete_file(f"{self._path}/{older}")
+
+    def clear(self) -> None:
+        """Remove everything this fit has written."""
+        if self._fs.get_file_info(self._path).type == fs.FileType.Directory:
+            self._fs.delete_dir(self._path)
+
+    def _files(self) -> list[str]:
+        selector = fs.FileSelector(self._path, allow_not_found=True)
+        names = (info.base_name for info in self._fs.get_file_info(selector) if info.is_file)
+        return sorted(name for name in names if name.startswith("epoch-"))
+
+
+def _epoch(file_name: str) -> int:
+    return int(file_name.removeprefix("epoch-").removesuffix(".parquet"))

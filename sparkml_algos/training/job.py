@@ -1,0 +1,194 @@
+"""One training of one algorithm: its settings, epochs, mini-batches in step, metrics, checkpoints, progress."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Batch, Features
+from sparkml_algos.training.checkpoint import CheckpointStore
+from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.shard import Shard
+
+logger = logging.getLogger(__name__)
+
+#: Values of an algorithm's hyperparameters by name, as attributes.
+Hyperparameters = SimpleNamespace
+
+# Rows a worker handles per step at least (or the whole mini-batch where that is smaller), so that with many workers the arithmetic
+# of a step still outweighs the exchange of its result.
+MIN_ROWS_PER_WORKER = 512
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What an algorithm is to everything around it: functions over arrays, all of them at the top level of a module.
+
+    Parameters
+    ----------
+    name : str
+        The name in the specification, for example ``kmeans``.
+    train : callable
+        ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0.
+    predict : callable
+        ``predict(artifact, features, hyperparameters) -> dict`` of output name to array with one entry per row.
+    finalize : callable, optional
+        ``finalize(state, hyperparameters) -> Artifact``. With it, what `train` returns is a state from which models for many
+        settings are cut.
+    shared : sequence of str
+        Hyperparameters that settings must agree in to share one state; all of them where there is no `finalize`.
+    combine : callable, optional
+        ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
+    passes : callable
+        ``passes(hyperparameters) -> int``: how often training reads the rows.
+    """
+
+    name: str
+    train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
+    predict: Callable[[Artifact, Features, Hyperparameters], dict[str, np.ndarray]]
+    finalize: Callable[[Artifact, Hyperparameters], Artifact] | None = None
+    shared: Sequence[str] = ()
+    combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
+    passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
+
+    def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
+        """Indices of settings that one state serves, a list per state."""
+        groups: dict[str, list[int]] = {}
+        for index, setting in enumerate(settings):
+            names = self.shared if self.finalize else vars(setting)
+            key = repr([getattr(setting, name) for name in names]) if self.finalize else str(index)
+            groups.setdefault(key, []).append(index)
+        return list(groups.values())
+
+
+class Job:
+    """The hands of a training function: everything but its arithmetic.
+
+    Parameters
+    ----------
+    shard : Shard
+    communicator : Communicator
+    seed : int
+    device : str
+        ``cpu`` or a CUDA device.
+    checkpoints : CheckpointStore, optional
+    report : callable, optional
+        ``report(dict)`` receives the progress of worker 0.
+
+    Attributes
+    ----------
+    history : list of dict
+        Metrics in the order they were recorded, one dictionary per epoch.
+    num_features : int
+    total_rows : int or None
+        Rows of all workers; None while a pipe is read for the first time.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        communicator: Communicator,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        checkpoints: CheckpointStore | None = None,
+        report: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.shard, self.communicator = shard, communicator
+        self.seed, self.device = seed, device
+        self.history: list[dict[str, Any]] = []
+        self._checkpoints, self._report = checkpoints, report
+        self._resumed_epochs = 0
+        self._steps_per_epoch: int | None = None
+
+    @property
+    def random(self) -> np.random.Generator:
+        """The same random numbers on every worker."""
+        return np.random.default_rng(self.seed)
+
+    def resume(self) -> Artifact | None:
+        """The state of the newest checkpoint, the same on every worker; None to start from the beginning."""
+        found = self._checkpoints.load() if self._checkpoints and self.communicator.rank == 0 else None
+        header = [found[0], found[1].values.pop("history", [])] if found else None
+        header = self.communicator.allgather_json(header)[0]
+        if header is None:
+            return None
+        self._resumed_epochs, self.history = header
+        logger.info("resuming after epoch %d", self._resumed_epochs)
+        return _broadcast(found[1] if found else None, self.communicator)
+
+    def epochs(self, total: int) -> Iterator[int]:
+        """Epochs that are still to be done, counted from 0."""
+        self._total_epochs = total
+        for self._epoch in range(self._resumed_epochs, total):
+            self._epoch_start = time.perf_counter()
+            yield self._epoch
+
+    def end_epoch(self, state: Callable[[], Artifact], **metrics: float) -> None:
+        """Record metrics, write a checkpoint; `state` gives what `resume` will return."""
+        seconds = time.perf_counter() - self._epoch_start
+        self.history.append({"epoch": self._epoch + 1, "seconds": round(seconds, 3), **metrics})
+        if self._checkpoints and self.communicator.rank == 0:
+            artifact = state()
+            artifact.values["history"] = self.history
+            self._checkpoints.save(self._epoch + 1, artifact)
+        self._tell(self._epoch + 1, **metrics)
+
+    def minibatches(self, rows: int) -> Iterator[Batch]:
+        """This worker's part of each mini-batch of the epoch; every worker gets the same number, some perhaps without rows.
+
+        Where the number of rows is known, every worker cuts its shard into equally many even parts, so each step is a sample of all
+        shards however uneven they are. A pipe is cut as it arrives until the last worker's has run dry.
+        """
+        size = self.communicator.size
+        per_worker = max(-(-rows // size), min(rows, MIN_ROWS_PER_WORKER))
+        known = self.communicator.allreduce(np.array([self.shard.num_rows is not None, self.shard.num_rows or 0], np.int64))
+        if known[0] == size:
+            steps = max(1, -(-int(known[1]) // (per_worker * size)))
+            cuts = np.linspace(0, self.shard.num_rows, steps + 1).astype(int)
+            batches = self.shard.minibatches(self._epoch, iter(np.diff(cuts)))
+            self._steps_per_epoch = steps
+        else:
+            batches = self._until_all_dry(self.shard.minibatches(self._epoch, itertools.repeat(per_worker)))
+        for step, batch in enumerate(batches):
+            yield batch
+            if self._steps_per_epoch:
+                self._tell(self._epoch + (step + 1) / self._steps_per_epoch)
+
+    def _until_all_dry(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            batch = next(batches, None)
+            if self.communicator.allreduce(np.array([batch is not None], np.int64))[0] == 0:
+                return
+            yield Batch.empty(self.shard.num_features or 0) if batch is None else batch
+
+    def _tell(self, epochs_done: float, **metrics: float) -> None:
+        if self._report and self.communicator.rank == 0:
+            self._report({"done": epochs_done, "total": self._total_epochs, **metrics})
+
+    def finish(self) -> None:
+        """The training is over: its checkpoints have served."""
+        if self._checkpoints and self.communicator.rank == 0:
+            self._checkpoints.clear()
+
+
+def _broadcast(artifact: Artifact | None, communicator: Communicator) -> Artifact:
+    """The artifact of worker 0 on every worker."""
+    header = None
+    if artifact is not None:
+        arrays = {name: [array.dtype.str, list(array.shape)] for name, array in artifact.arrays.items()}
+        header = {"values": artifact.values, "arrays": arrays}
+    header = communicator.allgather_json(header)[0]
+    result = Artifact(values=header["values"])
+    for name, (dtype, shape) in header["arrays"].items():
+        array = np.zeros(shape, dtype) if artifact is None else artifact.arrays[name]
+        result.arrays[name] = communicator.broadcast(array)
+    return result

@@ -1,0 +1,235 @@
+"""From rows and settings to artifacts: the body of a worker, and the same without any cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import LABEL, VALUES, WEIGHT, Decoder, InvalidRows
+from sparkml_algos.training.checkpoint import CheckpointStore
+from sparkml_algos.training.communicator import Communicator, SingleProcess
+from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.memory import default_shard_bytes
+from sparkml_algos.training.shard import Shard
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything a worker must know about a training besides the rows."""
+
+    algorithm: Algorithm
+    settings: Sequence[dict[str, Any]]
+    decoder: Decoder
+    seed: int = 0
+    input_mode: str = "File"
+    max_shard_bytes: int | None = None
+    checkpoint_dir: str | None = None
+
+
+class Worker(Protocol):
+    """What a worker's surroundings do for the training."""
+
+    rank: int
+    size: int
+    device: str
+    workers_on_host: int
+    spill_dir: str | None
+    phase: str
+
+    def connect(self) -> Communicator:
+        """Meet the other workers once this one has its rows."""
+
+    def report(self, progress: dict[str, Any]) -> None:
+        """Show progress to whoever watches."""
+
+
+@dataclass
+class Alone:
+    """The surroundings of a single worker in this process."""
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+    workers_on_host: int = 1
+    spill_dir: str | None = None
+    phase: str = "ingest"
+    communicator: Communicator = field(default_factory=SingleProcess)
+
+    def connect(self) -> Communicator:
+        return self.communicator
+
+    def report(self, progress: dict[str, Any]) -> None:
+        """Nobody watches."""
+
+
+def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, Artifact]]:
+    """Train every setting of the plan on one ingest of the rows.
+
+    Yields
+    ------
+    (str, Artifact)
+        ``model/i`` for setting *i*, from one worker each, and ``report/rank``, values only, from every worker.
+    """
+    algorithm = plan.algorithm
+    settings = [Hyperparameters(**setting) for setting in plan.settings]
+    groups = algorithm.groups(settings)
+    leaders = [algorithm.combine([settings[i] for i in group]) if algorithm.combine else settings[group[0]] for group in groups]
+    clock = _Clock(worker)
+
+    plan.decoder.where = f" of worker {worker.rank}'s shard"
+    shard = Shard(
+        batches,
+        plan.decoder,
+        input_mode=plan.input_mode,
+        passes=sum(algorithm.passes(leader) for leader in leaders),
+        max_bytes=plan.max_shard_bytes or default_shard_bytes(worker.workers_on_host),
+        seed=plan.seed,
+        rank=worker.rank,
+        spill_dir=worker.spill_dir,
+    )
+    if plan.input_mode == "Pipe":
+        shard.head(1)
+    clock.enter("setup")
+    communicator = worker.connect()
+    _agree_on_rows(shard, communicator)
+
+    clock.enter("train")
+    finished: list[Job] = []
+    for group, leader in zip(groups, leaders, strict=True):
+        job = _job(plan, [plan.settings[i] for i in group], shard, communicator, worker)
+        state = algorithm.train(leader, shard, communicator, job)
+        for number, index in enumerate(group):
+            if number % worker.size == worker.rank and algorithm.finalize or worker.rank == 0 and not algorithm.finalize:
+                model = algorithm.finalize(state, settings[index]) if algorithm.finalize else state
+                model.values["history"] = job.history
+                yield f"model/{index}", model
+        finished.append(job)
+    communicator.barrier()
+    clock.enter("finish")
+    for job in finished:
+        job.finish()
+    report = {"rows": shard.num_rows, "seconds": clock.stop(), "num_features": shard.num_features}
+    yield f"report/{worker.rank}", Artifact(values=report)
+
+
+def train_arrays(
+    algorithm: Algorithm,
+    hyperparameters: dict[str, Any],
+    features: np.ndarray | sp.csr_matrix,
+    *,
+    label: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    communicator: Communicator | None = None,
+    seed: int = 0,
+    **plan: Any,
+) -> Artifact:
+    """Train on arrays, without Spark: in a test, on a GPU machine, in a process of one's own cluster.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    hyperparameters : dict
+        A value for every hyperparameter of the algorithm.
+    features : ndarray or csr_matrix, shape (rows, features)
+        The rows of this process.
+    label, weight : ndarray, shape (rows,), optional
+    communicator : Communicator, optional
+        Connects this process with others that call the same; alone by default.
+    seed : int
+    **plan
+        Further fields of `TrainingPlan`.
+
+    Returns
+    -------
+    Artifact
+        The model, on worker 0; on the others one without arrays.
+    """
+    communicator = communicator or SingleProcess()
+    worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
+    decoder = Decoder(["features"], label=label is not None and "label", weight=weight is not None and "weight")
+    training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
+    results = dict(train(training, worker, record_batches(features, label, weight)))
+    return results.get("model/0", Artifact())
+
+
+def record_batches(
+    features: np.ndarray | sp.csr_matrix,
+    label: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    rows: int = 10_000,
+) -> Iterator[pa.RecordBatch]:
+    """Arrays as the record batches a `Decoder` reads."""
+    for start in range(0, features.shape[0], rows):
+        part = slice(start, start + rows)
+        columns: dict[str, pa.Array] = {}
+        block = features[part]
+        if isinstance(block, np.ndarray):
+            block = np.ascontiguousarray(block, np.float32)
+            offsets = np.arange(0, block.size + 1, block.shape[1], dtype=np.int32)
+            columns[VALUES] = pa.ListArray.from_arrays(offsets, block.ravel())
+        else:
+            block = block.tocsr()
+            columns[VALUES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.data.astype(np.float32))
+            columns["indices"] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.indices.astype(np.int32))
+            columns["size"] = pa.array(np.full(block.shape[0], block.shape[1], np.int32))
+        for name, column in ((LABEL, label), (WEIGHT, weight)):
+            if column is not None:
+                columns[name] = pa.array(np.asarray(column[part], np.float32))
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
+    """Give workers without rows the number of features of the others; refuse different ones."""
+    found = communicator.allgather_json([shard.num_features, shard.num_rows])
+    dimensions = {dimension for dimension, _ in found if dimension is not None}
+    if len(dimensions) > 1:
+        each = ", ".join(f"{dimension} on worker {rank}" for rank, (dimension, _) in enumerate(found) if dimension is not None)
+        raise InvalidRows(f"rows differ in their number of features: {each}")
+    if not any(rows is None or rows for _, rows in found) or not dimensions:
+        raise InvalidRows("the dataset is empty: there is no row to train on")
+    shard.num_features = dimensions.pop()
+
+
+def _job(plan: TrainingPlan, settings: Sequence[dict], shard: Shard, communicator: Communicator, worker: Worker) -> Job:
+    checkpoints = None
+    if plan.checkpoint_dir:
+        identity = {
+            "algorithm": plan.algorithm.name,
+            "settings": settings,
+            "seed": plan.seed,
+            "num_features": shard.num_features,
+            "rows": _total_rows(shard, communicator) if plan.input_mode == "File" else None,
+        }
+        checkpoints = CheckpointStore(plan.checkpoint_dir, identity)
+    return Job(
+        shard, communicator, seed=plan.seed, device=worker.device, checkpoints=checkpoints, report=worker.report
+    )
+
+
+def _total_rows(shard: Shard, communicator: Communicator) -> int:
+    return int(communicator.allreduce(np.array([shard.num_rows], np.int64))[0])
+
+
+class _Clock:
+    """Seconds by phase, and the phase the worker is in, for its error messages."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker, self._seconds = worker, {}
+        self._start = time.perf_counter()
+        worker.phase = "ingest"
+
+    def enter(self, phase: str) -> None:
+        now = time.perf_counter()
+        self._seconds[self._worker.phase] = round(now - self._start, 3)
+        self._worker.phase, self._start = phase, now
+
+    def stop(self) -> dict[str, float]:
+        self.enter("done")
+        return self._seconds

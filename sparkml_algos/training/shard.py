@@ -1,0 +1,223 @@
+"""A worker's share of the rows, as re-iterable mini-batches.
+
+``File`` mode reads every row first; ``Pipe`` mode trains while rows arrive. Rows beyond a byte budget, and rows of a pipe
+that are needed again, rest in an anonymous temporary file that vanishes with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from sparkml_algos.training.batch import Batch, Decoder
+
+# A window of spilled or arriving rows that is shuffled as one takes at most this share of the byte budget; its rows, the
+# mini-batch cut from it and the next record batch are in memory at the same time.
+WINDOW_SHARE = 0.25
+
+
+class Shard:
+    """The rows of one worker.
+
+    Parameters
+    ----------
+    source : iterator of pyarrow.RecordBatch
+        Rows as they arrive; read once.
+    decode : Decoder
+    input_mode : {"File", "Pipe"}
+        Whether all rows are read before the first mini-batch.
+    passes : int
+        How often the rows will be iterated. A pipe keeps rows for later passes only when there are any.
+    max_bytes : int
+        Decoded rows held in memory at most; further rows are spilled.
+    seed : int
+        Of the shuffles; combined with the rank and the epoch.
+    rank : int
+    spill_dir : str, optional
+        Where spilled rows rest; the system's temporary directory by default.
+
+    Attributes
+    ----------
+    num_rows : int or None
+        Rows of this shard; None while a pipe is still being read for the first time.
+    num_features : int or None
+        None until the first row has been seen.
+    """
+
+    def __init__(
+        self,
+        source: Iterator[pa.RecordBatch],
+        decode: Decoder,
+        *,
+        input_mode: str = "File",
+        passes: int = 1,
+        max_bytes: int = 1 << 40,
+        seed: int = 0,
+        rank: int = 0,
+        spill_dir: str | None = None,
+    ) -> None:
+        self.num_rows: int | None = None
+        self.num_features: int | None = decode.num_features
+        self._source, self._decode = source, decode
+        self._max_bytes, self._seed, self._rank = max_bytes, seed, rank
+        self._keep = input_mode == "File" or passes > 1
+        self._spill_dir = spill_dir
+        self._blocks: list[Batch] = []
+        self._held = 0
+        self._spill: _Spill | None = None
+        self._head: list[Batch] = []
+        self._rows_read = 0
+        if input_mode == "File":
+            self._drain()
+
+    def head(self, rows: int) -> Batch:
+        """Up to `rows` rows to start from: a random sample of what is in memory, or the first rows of a pipe."""
+        if self.num_rows is None:
+            while sum(map(len, self._head)) < rows and (batch := self._next()) is not None:
+                self._head.append(batch)
+            window = self._head
+        else:
+            window = next(self._stored_windows(self._random(0, 1)), [])
+        total = sum(map(len, window))
+        chosen = self._random(0, 2).permutation(total)[:rows]
+        return _gather(window, chosen, self.num_features or 0)
+
+    def minibatches(self, epoch: int, sizes: Iterator[int]) -> Iterator[Batch]:
+        """The rows of one pass in random order, cut into mini-batches of the given sizes, until either runs out."""
+        random = self._random(epoch, 0)
+        if self.num_rows is None and epoch > 0:
+            self._drain()
+        windows = self._arriving_windows() if self.num_rows is None else self._stored_windows(random)
+        cursor = _Cursor(windows, random, self.num_features)
+        for size in sizes:
+            batch = cursor.take(size)
+            self.num_features = self.num_features or self._decode.num_features
+            if batch is None:
+                return
+            yield batch
+
+    def _random(self, epoch: int, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, self._rank, epoch, purpose])
+
+    def _next(self) -> Batch | None:
+        """The next rows to arrive, kept for later passes if there are any."""
+        record_batch = next(self._source, None)
+        if record_batch is None:
+            self.num_rows = self._rows_read
+            if self._spill:
+                self._spill.finish()
+            return None
+        batch = self._decode(record_batch)
+        self._rows_read += len(batch)
+        self.num_features = self._decode.num_features
+        if self._keep:
+            self._store(record_batch, batch)
+        return batch
+
+    def _store(self, record_batch: pa.RecordBatch, batch: Batch) -> None:
+        """Hold the rows in memory up to the budget, from then on in the spill."""
+        if self._spill is None and self._held + batch.nbytes > self._max_bytes:
+            self._spill = _Spill(record_batch.schema, self._spill_dir)
+        if self._spill is None:
+            self._blocks.append(batch)
+            self._held += batch.nbytes
+        else:
+            self._spill.append(record_batch)
+
+    def _drain(self) -> None:
+        self._head.clear()
+        while self._next() is not None:
+            pass
+
+    def _arriving_windows(self) -> Iterator[list[Batch]]:
+        """Windows of a pipe: what was read ahead, then one arriving record batch after the other."""
+        if self._head:
+            window, self._head = self._head, []
+            yield window
+        while (batch := self._next()) is not None:
+            yield [batch]
+
+    def _stored_windows(self, random: np.random.Generator) -> Iterator[list[Batch]]:
+        """All blocks in memory as one window; then spilled blocks in random order, as many at a time as the budget holds."""
+        if self._blocks:
+            yield self._blocks
+        window: list[Batch] = []
+        for index in random.permutation(self._spill.num_batches if self._spill else 0):
+            window.append(self._decode(self._spill.read(index)))
+            if sum(batch.nbytes for batch in window) >= WINDOW_SHARE * self._max_bytes:
+                yield window
+                window = []
+        if window:
+            yield window
+
+
+class _Cursor:
+    """Cuts shuffled windows of batches into mini-batches of asked sizes."""
+
+    def __init__(self, windows: Iterator[list[Batch]], random: np.random.Generator, num_features: int | None) -> None:
+        self._windows, self._random = windows, random
+        self._num_features = num_features
+        self._window: list[Batch] = []
+        self._order = np.empty(0, np.int64)
+
+    def take(self, size: int) -> Batch | None:
+        """The next `size` rows, fewer at the end, None after it. A size of zero gives an empty batch."""
+        parts: list[Batch] = []
+        missing = size
+        while missing > 0:
+            if not len(self._order):
+                window = next(self._windows, None)
+                if window is None:
+                    break
+                self._window = window
+                self._order = self._random.permutation(sum(map(len, window)))
+                self._num_features = window[0].features.shape[1]
+                continue
+            rows, self._order = self._order[:missing], self._order[missing:]
+            parts.append(_gather(self._window, rows, self._num_features))
+            missing -= len(rows)
+        if parts:
+            return Batch.concat(parts)
+        return None if size else Batch.empty(self._num_features or 0)
+
+
+class _Spill:
+    """Record batches in an unlinked temporary Arrow file, read back one at a time."""
+
+    def __init__(self, schema: pa.Schema, directory: str | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=directory)
+        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), schema)
+        self._reader: pa.RecordBatchFileReader | None = None
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+
+    def finish(self) -> None:
+        self._writer.close()
+        self._file.flush()
+        self._file.seek(0)
+        self._reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
+
+    @property
+    def num_batches(self) -> int:
+        return self._reader.num_record_batches
+
+    def read(self, index: int) -> pa.RecordBatch:
+        return self._reader.get_batch(index)
+
+
+def _gather(blocks: list[Batch], rows: np.ndarray, num_features: int) -> Batch:
+    """The given rows, counted over all blocks, in an order that keeps rows of a block together."""
+    if not blocks or not len(rows):
+        return Batch.empty(num_features)
+    rows = np.sort(rows)
+    ends = np.cumsum([len(block) for block in blocks])
+    cuts = np.searchsorted(rows, ends)
+    parts = []
+    for block, end, start_cut, cut in zip(blocks, ends, np.append(0, cuts[:-1]), cuts, strict=True):
+        if cut > start_cut:
+            parts.append(block.take(rows[start_cut:cut] - (end - len(block))))
+    return Batch.concat(parts)
