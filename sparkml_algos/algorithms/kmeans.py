@@ -408,8 +408,8 @@ def _spread(
         if potential[-1] <= 0:  # fewer distinct points than centres: any will do
             chosen[position:] = random.choice(len(points), count - position)
             break
-        drawn = np.searchsorted(potential, random.random(candidates) * potential[-1], side="right")
-        reached = np.minimum(distance, _distances_to(points, squares, np.minimum(drawn, len(points) - 1)))
+        drawn = np.searchsorted(potential, random.random(candidates) * potential[-1], side="right").clip(max=len(points) - 1)
+        reached = np.minimum(distance, _distances_to(points, squares, drawn))
         best = int((reached @ weights).argmin())
         chosen[position], distance = drawn[best], reached[best]
     return chosen
@@ -441,9 +441,10 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
             products[members] = features[members] @ centers[cluster]
         squares = _squared_length(features) - 2 * products + np.einsum("ij,ij->i", centers, centers)[nearest]
         return {"closest_cluster": nearest, "distance_to_cluster": np.sqrt(np.maximum(squares, 0))}
-    middle = centers.mean(axis=0)
-    nearest = _nearest(features - middle.astype(np.float32), (centers - middle).astype(np.float32))
-    difference = features - centers.astype(np.float32)[nearest]
+    middle = centers.mean(axis=0).astype(np.float32)  # rounded distances from the origin would drown those between rows far off
+    features, centers = features - middle, (centers - middle).astype(np.float32)
+    nearest = _nearest(features, centers)
+    difference = features - centers[nearest]
     return {"closest_cluster": nearest, "distance_to_cluster": np.sqrt(_squared_length(difference).astype(np.float64))}
 
 

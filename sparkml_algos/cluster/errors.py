@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ class Failure:
         The rows are to blame: trying again is no use.
     peer : bool
         Another worker is to blame: a collective failed.
+    silent : bool
+        The worker said nothing: its connection ended.
     trace : str
         The Python traceback.
     """
@@ -44,6 +47,7 @@ class Failure:
     message: str
     invalid_data: bool = False
     peer: bool = False
+    silent: bool = False
     trace: str = ""
 
     def encode(self) -> str:
@@ -96,16 +100,25 @@ def training_error(error: Exception, heard: list[Failure]) -> TrainingError:
         What workers told the driver directly, in the order it came.
     """
     text = str(error)
-    failures = [*heard, *decode_failures(text)]
-    first = next((failure for failure in failures if not failure.peer), None) or next(iter(failures), None)
-    death = _death(text)
-    if first is None or first.peer and death:
-        result = TrainingError(death or f"the Spark job failed: {_first_line(text)}", first)
-    else:
-        kind = InvalidDataError if first.invalid_data else TrainingError
-        result = kind(first.describe(), first)
-    result.__cause__ = WorkerTraceback(first.trace) if first and first.trace else None
+    first, death = first_cause([*heard, *decode_failures(text)]), _death(text)
+    if first is None:
+        return TrainingError(death or f"the Spark job failed: {_first_line(text)}")
+    message = first.describe()
+    if death and (first.silent or first.peer):
+        message += f"; Spark says: {death}"
+    result = InvalidDataError(message, first) if first.invalid_data else TrainingError(message, first)
+    result.__cause__ = WorkerTraceback(first.trace) if first.trace else None
     return result
+
+
+def first_cause(failures: Sequence[Failure]) -> Failure | None:
+    """Of failures in the order they were heard: the first that a worker calls its own, else the first of all.
+
+    A worker that died silently is heard of at once, those it leaves behind speak up seconds later; one that hangs is
+    named by those who waited for it, before it is killed.
+    """
+    own = [failure for failure in failures if not failure.peer and not failure.silent]
+    return next(iter([*own, *failures]), None)
 
 
 def decode_failures(text: str) -> list[Failure]:

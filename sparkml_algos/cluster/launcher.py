@@ -146,16 +146,8 @@ def _salts(spark: SparkSession, size: int) -> list[int]:
 
 
 def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str, options: Launch) -> list[Any]:
-    with _meeting(size, mode, driver_host, options) as meeting:
-        gang = Gang(
-            size=size,
-            launch=mode,
-            driver_host=driver_host,
-            meeting=meeting.place if meeting else None,
-            start_timeout=options.start_timeout,
-            collective_timeout=options.collective_timeout,
-            use_gpu=options.use_gpu,
-        )
+    with Meeting(size, address_towards(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
+        gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, options.use_gpu)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
             return run_worker(gang, body, batches)
@@ -164,18 +156,8 @@ def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str
         try:
             return trained.collect()
         except Exception as error:
-            failed = training_error(error, meeting.failures if meeting else [])
+            failed = training_error(error, meeting.failures)
             raise failed from failed.__cause__
-
-
-@contextmanager
-def _meeting(size: int, mode: str, driver_host: str, options: Launch):  # noqa: ANN202
-    """The driver's end of a gang; with a barrier stage only where somebody watches the progress."""
-    if mode == "barrier" and options.on_progress is None:
-        yield None
-    else:
-        with Meeting(size, address_towards(driver_host), options.start_timeout, options.on_progress) as meeting:
-            yield meeting
 
 
 @contextmanager

@@ -1,48 +1,34 @@
-"""How the tasks of a gang find each other: one all-gather of a message, through Spark's barrier or through the driver."""
+"""How the tasks of a gang find each other: one exchange of a message through the driver.
+
+Spark's own all-gather of a barrier stage takes a second, for it polls, and waiting in it while another task dies costs an executor. It
+serves where the driver cannot be reached from the executors.
+"""
 
 from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
+import select
 import socket
 import socketserver
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
-from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.cluster.errors import Failure, first_cause
+
+logger = logging.getLogger(__name__)
 
 # A line of the meeting protocol; longer ones are not ours.
 MAX_LINE_BYTES = 1 << 20
-CONNECT_TIMEOUT = 10.0
-
-
-class Rendezvous(Protocol):
-    """Seen from a worker."""
-
-    rank: int
-    size: int
-
-    def all_gather(self, message: str) -> list[str]:
-        """Exchange a message with all workers, in order of rank."""
-
-
-class BarrierRendezvous:
-    """The workers are the tasks of a barrier stage. `all_gather` may be called once, first thing in the task: a task that dies while others
-    wait in it costs them their executor."""
-
-    def __init__(self) -> None:
-        from pyspark import BarrierTaskContext
-
-        self._context = BarrierTaskContext.get()
-        self.rank = self._context.partitionId()
-        self.size = len(self._context.getTaskInfos())
-
-    def all_gather(self, message: str) -> list[str]:
-        return list(self._context.allGather(message))
+CONNECT_TIMEOUT = 5.0
+# Tasks of a barrier stage start together. If not all have reached the driver this long after the first, some cannot, and all use Spark's all-gather.
+BARRIER_PATIENCE = 15.0
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,54 +40,77 @@ class MeetingPlace:
     token: str
 
 
-class DriverRendezvous:
-    """The workers are ordinary tasks that meet at the driver."""
+class Rendezvous:
+    """A worker's end.
 
-    def __init__(self, place: MeetingPlace, size: int, timeout: float) -> None:
-        from pyspark import TaskContext
+    Parameters
+    ----------
+    place : MeetingPlace
+    size : int
+    launch : {"barrier", "gang"}
 
-        context = TaskContext.get()
-        self.rank, self.size, self._timeout = context.partitionId(), size, timeout
-        self.line = Line(place, self.rank)
+    Attributes
+    ----------
+    rank : int
+    line : Line or None
+        The open connection to the driver; None where there is none.
+    """
+
+    def __init__(self, place: MeetingPlace, size: int, launch: str) -> None:
+        from pyspark import BarrierTaskContext, TaskContext
+
+        self._context = BarrierTaskContext.get() if launch == "barrier" else TaskContext.get()
+        self.rank, self.line, self._barrier = self._context.partitionId(), None, launch == "barrier"
+        try:
+            self.line = Line(place, self.rank)
+        except OSError as error:
+            if not self._barrier:
+                raise ConnectionError(
+                    f"worker {self.rank} cannot reach the driver at {place.host}:{place.port} ({error}); launch='gang' needs a driver that "
+                    "executors can connect to"
+                ) from error
 
     def all_gather(self, message: str) -> list[str]:
+        """Exchange a message with all workers; called once, first thing in the task.
+
+        Raises
+        ------
+        ConnectionError
+            With the driver's reason, if the gang did not come together or has failed before.
+        """
+        answer = self._ask_driver(message) if self.line else {}
+        if "messages" in answer:
+            return answer["messages"]
+        if self._barrier:
+            return list(self._context.allGather(message))
+        raise ConnectionError(answer.get("refused", "the driver closed the connection"))
+
+    def _ask_driver(self, message: str) -> dict[str, Any]:
         self.line.send({"join": message})
-        # The driver ends the waiting; the margin only covers a driver that is gone.
-        answer = self.line.receive(self._timeout + CONNECT_TIMEOUT)
-        if "messages" not in answer:
-            raise ConnectionError(answer.get("refused", "the driver closed the connection"))
-        return answer["messages"]
+        return self.line.receive()
 
 
 class Line:
-    """A worker's connection to the driver."""
+    """A worker's connection to the driver: what it says is progress, phases, failure; what it hears is the one answer to its joining."""
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
-        try:
-            self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
-        except OSError as error:
-            raise ConnectionError(
-                f"worker {rank} cannot reach the driver at {place.host}:{place.port} ({error}); "
-                "gang launch needs a driver that executors can connect to"
-            ) from error
+        self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
+        self._socket.settimeout(None)
         self._file = self._socket.makefile("rb")
         self._lock = threading.Lock()
         self.send({"token": place.token, "rank": rank})
 
     def send(self, message: dict[str, Any]) -> None:
-        with self._lock:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        """Send one line; a driver that is gone is no longer interested."""
+        try:
+            with self._lock:
+                self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            logger.debug("the driver no longer listens")
 
-    def receive(self, timeout: float) -> dict[str, Any]:
-        self._socket.settimeout(timeout)
+    def receive(self) -> dict[str, Any]:
         line = self._file.readline(MAX_LINE_BYTES)
         return json.loads(line) if line else {}
-
-    def report(self, progress: dict[str, Any]) -> None:
-        self.send({"progress": progress})
-
-    def fail(self, failure: Failure) -> None:
-        self.send({"failed": asdict(failure)})
 
     def close(self) -> None:
         self.send({"done": True})
@@ -110,7 +119,7 @@ class Line:
 
 
 class Meeting:
-    """The driver's end: brings the workers of one gang together and hears their progress and failures.
+    """The driver's end: brings the workers of one gang together and hears their progress, failures and deaths.
 
     Parameters
     ----------
@@ -118,6 +127,7 @@ class Meeting:
         Workers to wait for.
     host : str
         Address of this driver as executors know it.
+    launch : {"barrier", "gang"}
     timeout : float
         Seconds from the first worker's arrival until the last must have come.
     on_progress : callable, optional
@@ -130,77 +140,100 @@ class Meeting:
     """
 
     def __init__(
-        self, size: int, host: str, timeout: float, on_progress: Callable[[dict[str, Any]], None] | None = None
+        self, size: int, host: str, launch: str, timeout: float, on_progress: Callable[[dict[str, Any]], None] | None = None
     ) -> None:
-        self._size, self._timeout, self._on_progress = size, timeout, on_progress
+        self._size, self._barrier, self._on_progress = size, launch == "barrier", on_progress
+        self._timeout = min(timeout, BARRIER_PATIENCE) if self._barrier else timeout
         self._token = secrets.token_hex(16)
         self._changed = threading.Condition()
         self._messages: dict[int, str] = {}
         self._first_arrival: float | None = None
+        self._verdict: dict[str, Any] | None = None
         self.failures: list[Failure] = []
         self._server = _Server(("", 0), self._serve)
         self.place = MeetingPlace(host, self._server.server_address[1], self._token)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": POLL_SECONDS / 4}, daemon=True).start()
 
     def __enter__(self) -> Meeting:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        self._server.shutdown()
+        self._server.server_close()
 
-    def _serve(self, stream: Any) -> None:
+    def _serve(self, stream: socketserver.StreamRequestHandler) -> None:
         """One worker's connection, from its first line to its last."""
-        rank, joined, done = None, False, False
-        while line := stream.rfile.readline(MAX_LINE_BYTES):
-            try:
-                message = json.loads(line)
-            except ValueError:
-                return
-            if rank is None:
-                if not hmac.compare_digest(str(message.get("token", "")), self._token):
-                    return
-                rank = int(message["rank"])
-            elif "join" in message:
-                answer = self._join(rank, message["join"])
+        hello = json.loads(stream.rfile.readline(MAX_LINE_BYTES) or "{}")
+        if not hmac.compare_digest(str(hello.get("token", "")), self._token):
+            return
+        rank, phase, joined, over = int(hello["rank"]), "start", False, False
+        while line := _readline(stream):
+            message = json.loads(line)
+            if "join" in message:
+                answer = self._join(rank, message["join"], stream.connection)
                 joined = "messages" in answer
                 stream.wfile.write(json.dumps(answer).encode() + b"\n")
+            elif "phase" in message:
+                phase = message["phase"]
             elif "progress" in message and self._on_progress:
                 self._on_progress(message["progress"])
             elif "failed" in message:
                 self.failures.append(Failure(**message["failed"]))
-            done = done or "done" in message or "failed" in message
-        if joined and not done:
-            host = stream.client_address[0]
-            self.failures.append(Failure(rank, host, "train", "its process died without a word"))
+            over = over or "done" in message or "failed" in message
+        if joined and not over:
+            self.failures.append(Failure(rank, stream.client_address[0], phase, "its process died without a word", silent=True))
 
-    def _join(self, rank: int, message: str) -> dict[str, Any]:
-        """Wait for the whole gang; a worker that was there before is refused with the reason why it must come again."""
+    def _join(self, rank: int, message: str, connection: socket.socket) -> dict[str, Any]:
+        """Wait for the whole gang, for as long as the worker itself does; what is decided holds for all who come later."""
         with self._changed:
-            if rank in self._messages:
-                causes = [failure for failure in self.failures if not failure.peer] or self.failures
-                reason = causes[0].describe() if causes else f"worker {rank} was started twice"
-                return {"refused": reason}
+            if self._verdict is not None or rank in self._messages:
+                return self._turned_away(rank)
             self._messages[rank] = message
             self._first_arrival = self._first_arrival or time.monotonic()
-            deadline = self._first_arrival + self._timeout
+            if len(self._messages) == self._size:
+                self._verdict = {"messages": [self._messages[rank] for rank in range(self._size)]}
             self._changed.notify_all()
-            complete = self._changed.wait_for(lambda: len(self._messages) == self._size, deadline - time.monotonic())
-            if complete:
-                return {"messages": [self._messages[rank] for rank in range(self._size)]}
-            arrived = len(self._messages)
-            return {
-                "refused": f"only {arrived} of {self._size} workers had started {self._timeout:g} s after the first: the cluster "
-                "has too few free slots; lower num_workers or raise start_timeout"
-            }
+            while self._verdict is None:
+                if _is_closed(connection):
+                    del self._messages[rank]
+                    return {}
+                if time.monotonic() - self._first_arrival > self._timeout:
+                    self._verdict = {
+                        "refused": f"only {len(self._messages)} of {self._size} workers had started {self._timeout:g} s after the first: the "
+                        "cluster has too few free slots; lower num_workers or raise start_timeout"
+                    }
+                    self._changed.notify_all()
+                self._changed.wait(POLL_SECONDS)
+            return self._verdict
+
+    def _turned_away(self, rank: int) -> dict[str, Any]:
+        """The answer to a worker that comes too late or a second time: with ordinary tasks, why it must."""
+        if self._verdict and "refused" in self._verdict:
+            return self._verdict
+        cause = first_cause(self.failures)
+        return {"refused": cause.describe() if cause else f"worker {rank} was started twice"}
+
+
+def _readline(stream: socketserver.StreamRequestHandler) -> bytes:
+    """The next line; nothing at the end, also when that is a reset, as after a killed process."""
+    try:
+        return stream.rfile.readline(MAX_LINE_BYTES)
+    except OSError:
+        return b""
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    readable, _, _ = select.select([connection], [], [], 0)
+    try:
+        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 1024
     allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], serve: Callable[[Any], None]) -> None:
@@ -209,7 +242,7 @@ class _Server(socketserver.ThreadingTCPServer):
                 try:
                     serve(self)
                 except (OSError, ValueError, KeyError):
-                    return  # a stranger, or a worker that is gone; the latter is noticed by Spark too
+                    logger.debug("a stranger called, or a worker that is gone, which Spark notices too")
 
         super().__init__(address, Handler)
 

@@ -9,21 +9,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from sparkml_algos.cluster.errors import Failure, WorkerFailed, decode_failures
-from sparkml_algos.cluster.rendezvous import (
-    BarrierRendezvous,
-    DriverRendezvous,
-    Line,
-    MeetingPlace,
-    address_towards,
-    interface_of,
-)
+from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, address_towards, interface_of
 from sparkml_algos.training.artifact import ARROW_SCHEMA, Artifact
 from sparkml_algos.training.batch import InvalidRows
 from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess, TorchCommunicator
@@ -42,6 +35,7 @@ GRACE_SECONDS = 8.0
 # Share of the collective timeout given to the collective; the rest is for finding out who did not answer.
 COLLECTIVE_SHARE = 0.8
 STORE_TIMEOUT = 3600.0 * 24
+SECONDS_BETWEEN_REPORTS = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,17 +48,15 @@ class Gang:
     launch : {"barrier", "gang"}
     driver_host : str
         As executors know it.
-    meeting : MeetingPlace, optional
-        Required for a gang; with barrier launch only worker 0's progress goes there.
-    start_timeout, collective_timeout : float
+    meeting : MeetingPlace
+    collective_timeout : float
     use_gpu : bool
     """
 
     size: int
     launch: str
     driver_host: str
-    meeting: MeetingPlace | None
-    start_timeout: float
+    meeting: MeetingPlace
     collective_timeout: float
     use_gpu: bool = False
 
@@ -73,6 +65,7 @@ def run_worker(gang: Gang, body: Body, batches: Iterator[pa.RecordBatch]) -> Ite
     """The function Spark runs in each task."""
     worker = SparkWorker(gang)
     try:
+        worker.meet()
         for item, artifact in body(worker, batches):
             table = artifact.to_table()
             table = table.add_column(0, RESULT_SCHEMA.field("item"), pa.array([item] * len(table), pa.string()))
@@ -82,50 +75,45 @@ def run_worker(gang: Gang, body: Body, batches: Iterator[pa.RecordBatch]) -> Ite
         raise WorkerFailed(worker.fail(error)) from None
 
 
-@dataclass
 class SparkWorker:
     """The surroundings of the training in a Spark task; implements `training.run.Worker`."""
 
-    gang: Gang
-    phase: str = "start"
-    rank: int = 0
-    size: int = 1
-    workers_on_host: int = 1
-    device: str = "cpu"
-    _store: Store | None = field(default=None, repr=False)
-    _communicator: Communicator | None = field(default=None, repr=False)
-    _line: Line | None = field(default=None, repr=False)
+    def __init__(self, gang: Gang) -> None:
+        self._gang, self._phase = gang, "start"
+        self.rank, self.size, self.workers_on_host, self.device = 0, gang.size, 1, "cpu"
+        self.host = address_towards(gang.driver_host)
+        self._line: Line | None = None
+        self._store: Store | None = None
+        self._communicator: Communicator | None = None
+        self._reported = 0.0
+        self._import = _Background(_import_torch) if gang.size > 1 else None
 
-    def __post_init__(self) -> None:
-        self.host = address_towards(self.gang.driver_host)
-        try:
-            self._meet()
-        except Exception as error:
-            raise WorkerFailed(self.fail(error)) from None
+    @property
+    def phase(self) -> str:
+        """What the worker is doing, for error messages; the driver knows it too, in case the worker cannot say it."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: str) -> None:
+        self._phase = phase
+        if self._line:
+            self._line.send({"phase": phase})
 
     @property
     def spill_dir(self) -> str | None:
         """Spark's scratch directory on this host."""
         return next((path for path in os.environ.get("SPARK_LOCAL_DIRS", "").split(",") if os.path.isdir(path)), None)
 
-    def _meet(self) -> None:
+    def meet(self) -> None:
         """The one rendezvous: worker 0 tells where its store will listen. Its socket is open before anyone hears of it."""
-        gang = self.gang
-        self._import = _Background(_import_torch) if gang.size > 1 else None
-        if gang.launch == "gang":
-            rendezvous = DriverRendezvous(gang.meeting, gang.size, gang.start_timeout)
-            self._line = rendezvous.line
-        else:
-            rendezvous = BarrierRendezvous()
-        self.rank, self.size = rendezvous.rank, rendezvous.size
-        if gang.launch != "gang" and gang.meeting and self.rank == 0:
-            self._line = _line_or_none(gang.meeting)
+        rendezvous = Rendezvous(self._gang.meeting, self.size, self._gang.launch)
+        self.rank, self._line = rendezvous.rank, rendezvous.line
         self._listener = socket.create_server(("", 0), backlog=4096) if self.rank == 0 and self.size > 1 else None
         port = self._listener.getsockname()[1] if self._listener else 0
         peers = [message.rsplit(":", 1) for message in rendezvous.all_gather(f"{self.host}:{port}")]
         self._store_host, self._store_port = peers[0][0], int(peers[0][1])
         self.workers_on_host = sum(host == self.host for host, _ in peers)
-        self.device = f"cuda:{_assigned_gpu()}" if gang.use_gpu else "cpu"
+        self.device = f"cuda:{_assigned_gpu()}" if self._gang.use_gpu else "cpu"
 
     def connect(self) -> Communicator:
         """Wait until every worker has its rows, however long that takes, then open the collectives.
@@ -142,16 +130,16 @@ class SparkWorker:
             self._store.wait([f"ready/{rank}"])
         if interface := interface_of(self.host):
             os.environ["GLOO_SOCKET_IFNAME"] = interface
-        timeout = COLLECTIVE_SHARE * self.gang.collective_timeout
+        timeout = COLLECTIVE_SHARE * self._gang.collective_timeout
         self._communicator = TorchCommunicator(self._store, self.rank, self.size, timeout, self.device)
         return self._communicator
 
     def report(self, progress: dict[str, Any]) -> None:
         """Send progress to the driver's bar, a few times a second at most."""
         now = time.monotonic()
-        if self._line and now - getattr(self, "_reported", 0.0) > 0.2:
+        if self._line and now - self._reported > SECONDS_BETWEEN_REPORTS:
             self._reported = now
-            self._line.report(progress)
+            self._line.send({"progress": progress})
 
     def leave(self) -> None:
         """All is done. Worker 0 keeps the store open until the others have left too."""
@@ -180,10 +168,7 @@ class SparkWorker:
         if self._store is not None:
             failure = _Autopsy(self._store, self.rank, self.size).first_cause(failure)
         if self._line:
-            try:
-                self._line.fail(failure)
-            except OSError:
-                pass  # the driver is gone, and with it whoever would want to know
+            self._line.send({"failed": asdict(failure)})
         return failure
 
     def _open_store(self) -> Store:
@@ -277,14 +262,6 @@ class _Background:
 def _import_torch() -> None:
     """Takes over a second in a fresh process; done while rows arrive."""
     import torch.distributed  # noqa: F401
-
-
-def _line_or_none(place: MeetingPlace) -> Line | None:
-    """A line for progress alone: training goes on without where the driver cannot be reached."""
-    try:
-        return Line(place, 0)
-    except ConnectionError:
-        return None
 
 
 def _assigned_gpu() -> str:

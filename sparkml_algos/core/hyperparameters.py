@@ -93,7 +93,7 @@ class DeclaredParam(Param):
             return value
         try:
             converted = _CONVERTERS[self.type](value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._refused(value) from None
         items = converted if self.type is list else [converted]
         if self.type is list and not items or not all(self._allows(item) for item in items):
@@ -117,7 +117,7 @@ class DeclaredParam(Param):
             return value in self.choices
         if self.type not in (int, float):
             return True
-        if not np.isfinite(value):
+        if isinstance(value, float) and not np.isfinite(value):
             return False
         above = self.minimum is None or (value > self.minimum if self.min_exclusive else value >= self.minimum)
         below = self.maximum is None or (value < self.maximum if self.max_exclusive else value <= self.maximum)

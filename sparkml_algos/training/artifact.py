@@ -51,9 +51,8 @@ class Artifact:
         """The artifact as rows of `ARROW_SCHEMA`, each at most `CHUNK_BYTES` of data."""
         yield from _chunks(_VALUES_NAME, _VALUES_DTYPE, [], json.dumps(self.values).encode())
         for name, array in self.arrays.items():
-            array = np.ascontiguousarray(array)
-            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            yield from _chunks(name, little_endian.dtype.str, list(array.shape), memoryview(little_endian).cast("B"))
+            flat = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+            yield from _chunks(name, flat.dtype.str, list(np.shape(array)), memoryview(flat.view(np.uint8)))
 
     @classmethod
     def from_rows(cls, rows: Iterable[dict[str, Any]]) -> Artifact:

@@ -74,13 +74,18 @@ class Shard:
             self._drain()
 
     def head(self, rows: int) -> Batch:
-        """Up to `rows` rows to start from: a random sample of what is in memory, or the first rows of a pipe."""
-        if self.num_rows is None:
+        """Up to `rows` rows to start from: a random sample of what is in memory and, where that is too little, of the spill; or the
+        first rows of a pipe."""
+        if self._arriving:
             while sum(map(len, self._head)) < rows and (batch := self._next()) is not None:
                 self._head.append(batch)
             window = self._head
         else:
-            window = next(self._stored_windows(self._random(0, 1)), [])
+            window = []
+            for stored in self._stored_windows(self._random(0, 1)):
+                window = [*window, *stored]
+                if sum(map(len, window)) >= rows:
+                    break
         total = sum(map(len, window))
         chosen = self._random(0, 2).permutation(total)[:rows]
         return _gather(window, chosen, self.num_features or 0)
@@ -88,9 +93,9 @@ class Shard:
     def minibatches(self, epoch: int, sizes: Iterator[int]) -> Iterator[Batch]:
         """The rows of one pass in random order, cut into mini-batches of the given sizes, until either runs out."""
         random = self._random(epoch, 0)
-        if self.num_rows is None and epoch > 0:
+        if epoch > 0:
             self._drain()
-        windows = self._arriving_windows() if self.num_rows is None else self._stored_windows(random)
+        windows = self._arriving_windows() if self._arriving else self._stored_windows(random)
         cursor = _Cursor(windows, random, self.num_features)
         for size in sizes:
             batch = cursor.take(size)
@@ -99,11 +104,18 @@ class Shard:
                 return
             yield batch
 
+    @property
+    def _arriving(self) -> bool:
+        """Whether the first pass is still to come, even where a pipe was so short that reading ahead has reached its end."""
+        return self.num_rows is None or bool(self._head)
+
     def _random(self, epoch: int, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, self._rank, epoch, purpose])
 
     def _next(self) -> Batch | None:
         """The next rows to arrive, kept for later passes if there are any."""
+        if self.num_rows is not None:
+            return None
         record_batch = next(self._source, None)
         if record_batch is None:
             self.num_rows = self._rows_read
