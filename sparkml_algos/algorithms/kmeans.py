@@ -58,7 +58,7 @@ class KMeansParams(FeaturesParams, WeightParams, PredictionParams):
     )
     extra_center_factor = Hyperparameter(
         int,
-        "x in K = k·x, the centres kept while streaming; auto is 10, or what makes K at least 320.",
+        "Factor x in K = k·x, the centres kept while streaming; auto is 10, or what makes K at least 320.",
         default="auto",
         minimum=1,
         special=["auto"],

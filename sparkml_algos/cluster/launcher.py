@@ -115,6 +115,9 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
                 logger.warning("attempt %d of %d failed, trying again: %s", attempt + 1, options.max_retries + 1, error)
                 time.sleep(SECONDS_BETWEEN_RETRIES)
             else:
+                if not rows:
+                    # Spark leaves out the stage altogether where it can tell that there is no input.
+                    raise InvalidDataError("the dataset is empty: there is no row to train on")
                 return Outcome(_assemble(rows), size, mode, attempt, time.perf_counter() - start)
     raise AssertionError("unreachable")
 

@@ -1,0 +1,86 @@
+# Python environments and Java for tests/run.sh and examples/quickstart.sh; to be sourced, works from any directory.
+#
+#   prepare_main_environment       REPO/.venv            newest Spark, everything for tests and examples
+#   prepare_spark35_environment    REPO/.venv-spark3.5   the oldest Spark that is supported
+#
+# Each leaves the interpreter's path in $python and has Spark use it. Packages are installed when setup.py, pyproject.toml or the
+# constraints have changed since the last time, and not otherwise.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+prepare_main_environment() {
+    _prepare "$repository/.venv" 99 spark,connect,plot,examples,test constraints.txt
+}
+
+prepare_spark35_environment() {
+    # NumPy 1.26, which Spark 3.5 was tested with, has no build for Python 3.13.
+    _prepare "$repository/.venv-spark3.5" 12 spark,connect,test constraints-spark3.5.txt
+}
+
+# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS
+_prepare() {
+    local directory=$1 newest=$2 extras=$3 constraints=$4 base wanted
+    _ensure_java
+    python="$directory/bin/python"
+    if ! "$python" -c 'import pip' >/dev/null 2>&1; then
+        base=$(_find_python "$newest")
+        say "Creating ${directory#"$repository"/} with $("$base" --version)"
+        "$base" -m venv --clear "$directory" ||
+            die "could not create $directory; on Debian and Ubuntu: apt-get install python3-venv"
+    fi
+    wanted=$(cd "$repository" && "$python" - "$extras" setup.py pyproject.toml "$constraints" <<'PYTHON'
+import hashlib, pathlib, sys
+parts = [str(pathlib.Path.cwd()), sys.argv[1], *(pathlib.Path(name).read_text() for name in sys.argv[2:])]
+print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
+PYTHON
+    )
+    if [ "$(cat "$directory/.installed" 2>/dev/null)" != "$wanted" ]; then
+        say "Installing sparkml-algos[$extras] into ${directory#"$repository"/} (minutes the first time)"
+        (cd "$repository" && "$python" -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[$extras]")
+        echo "$wanted" >"$directory/.installed"
+    fi
+    # A Spark installed on the machine must not get between this environment and its own.
+    unset SPARK_HOME PYTHONPATH
+    export PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
+    export PATH="$directory/bin:$PATH"
+}
+
+# The first Python from 3.10 to 3.NEWEST; $PYTHON, where set, goes first.
+_find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3 python3.12 python3.11 python3.13 python3.10; do
+        if "$candidate" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $1))" >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    die "no Python from 3.10$([ "$1" = 99 ] || echo " to 3.$1") found; install one, or name it: PYTHON=/path/to/python bash $0"
+}
+
+_java_major() {
+    "${JAVA_HOME:+$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.*version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | head -n 1
+}
+
+_ensure_java() {
+    local major
+    major=$(_java_major)
+    if [ -z "$major" ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        say "Installing Java 17, which Spark needs"
+        unset JAVA_HOME
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null ||
+            apt-get install -y -qq --no-install-recommends default-jre-headless >/dev/null ||
+            die "Java could not be installed; Spark needs Java 17 or later"
+        major=$(_java_major)
+    fi
+    [ -n "$major" ] || die "Spark needs Java 17 or later and there is none: install a JRE and put java on PATH, or set JAVA_HOME"
+    [ "$major" -ge 17 ] || die "Spark needs Java 17 or later, this is Java $major: set JAVA_HOME to a newer one"
+}

@@ -1,0 +1,116 @@
+"""An algorithm for testing the framework: the mean of the rows, with failures on demand.
+
+Exact on any number of workers, so whatever is wrong with its result is wrong with the framework.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Features
+from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.shard import Shard
+
+
+class AveragingParams(FeaturesParams, WeightParams, PredictionParams):
+    epochs = Hyperparameter(int, "Passes over the rows.", default=1, minimum=1)
+    mini_batch_size = Hyperparameter(int, "Rows per mini-batch.", default=100, minimum=1)
+    scale = Hyperparameter(float, "Factor of the result; serves from one state.", default=1.0, minimum=0.0)
+    failure = Hyperparameter(str, "What goes wrong.", default="none", choices=["none", "raise", "kill", "kill_jvm", "stop"])
+    failing_rank = Hyperparameter(int, "Where.", default=1, minimum=0)
+    failing_epoch = Hyperparameter(int, "When; counted from 0.", default=1, minimum=0)
+    log = Hyperparameter(str, "Directory that receives a file per epoch done, and one that keeps the failure from recurring.", default="")
+
+
+class Averaging(AlgorithmEstimator, AveragingParams):
+    """The mean of the rows."""
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return AVERAGING
+
+    @staticmethod
+    def model_class() -> type[AveragingModel]:
+        return AveragingModel
+
+
+class AveragingModel(AlgorithmModel, AveragingParams):
+    outputs = (Output("distance", "double", "predictionCol"),)
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return AVERAGING
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.artifact.arrays["mean"]
+
+
+def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
+    state = job.resume() or Artifact({"sum": np.zeros(shard.num_features + 1)})
+    total = state.arrays["sum"].copy()
+    for epoch in job.epochs(hyperparameters.epochs):
+        for step, batch in enumerate(job.minibatches(hyperparameters.mini_batch_size)):
+            if step == 1:
+                fail(hyperparameters, communicator.rank, epoch)
+            weight = np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
+            part = np.append(batch.features.T @ weight, weight.sum())
+            total += communicator.allreduce(part.astype(np.float64))
+        if hyperparameters.log and communicator.rank == 0:
+            (Path(hyperparameters.log) / f"epoch-{epoch}-{time.time_ns()}").touch()
+        job.end_epoch(lambda: Artifact({"sum": total}), rows=float(total[-1]))
+    return Artifact({"sum": total})
+
+
+def finalize(state: Artifact, hyperparameters: Hyperparameters) -> Artifact:
+    total = state.arrays["sum"]
+    return Artifact({"mean": hyperparameters.scale * total[:-1] / total[-1]})
+
+
+def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
+    dense = features if isinstance(features, np.ndarray) else features.toarray()
+    return {"distance": np.linalg.norm(dense - artifact.arrays["mean"], axis=1)}
+
+
+def fail(hyperparameters: Hyperparameters, rank: int, epoch: int) -> None:
+    """Let the wanted thing go wrong, once if there is a log to remember it."""
+    how = hyperparameters.failure
+    if how == "none" or rank != hyperparameters.failing_rank or epoch != hyperparameters.failing_epoch:
+        return
+    if hyperparameters.log:
+        happened = Path(hyperparameters.log) / "failed"
+        if happened.exists():
+            return
+        happened.write_text(str(os.getpid()))
+    if how == "raise":
+        raise ArithmeticError("the true cause")
+    if how == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    os.kill(_jvm() if how == "kill_jvm" else os.getpid(), signal.SIGKILL)
+
+
+def _jvm() -> int:
+    """The executor of this worker: the parent of the daemon that forked it."""
+    status = Path(f"/proc/{os.getppid()}/status").read_text()
+    return int(status.split("PPid:")[1].split()[0])
+
+
+AVERAGING = Algorithm(
+    name="averaging",
+    train=train,
+    predict=predict,
+    finalize=finalize,
+    shared=("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
+    passes=lambda hyperparameters: hyperparameters.epochs,
+)

@@ -1,0 +1,130 @@
+"""The rows that are benchmarked on, as Parquet folders with a dense Vector column ``features``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from harness import HERE, Skipped
+
+REPOSITORY = HERE.parent.parent
+DATA_VARIABLE = "SPARKML_ALGOS_DATA"
+
+BLOB_ROWS, BLOB_FEATURES, BLOBS = 1_000_000, 64, 100
+# Distance between centres is about 0.55·√(2·64) = 6.2 standard deviations of a blob: some 7 % of the rows lie nearer to another centre.
+BLOB_SPREAD = 0.55
+BLOB_SEED = 20_240_601
+BLOB_CHUNK = 125_000
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows on disk.
+
+    Attributes
+    ----------
+    name : str
+    path : str
+        Parquet folder.
+    rows, features : int
+    k : int
+        Clusters to look for.
+    """
+
+    name: str
+    path: str
+    rows: int
+    features: int
+    k: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} ({self.rows:,} x {self.features}, k={self.k})"
+
+
+class Data:
+    """Datasets in a folder, each written when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, Dataset] = {}
+
+    def get(self, name: str) -> Dataset:
+        """``mnist``: 60,000 digits of 784 pixels in [0, 1]. ``large``: 1,000,000 rows of `blobs`.
+
+        Raises
+        ------
+        Skipped
+            If the files of a public dataset are not there.
+        """
+        if name not in self._made:
+            k, chunks = {"mnist": (10, mnist), "large": (BLOBS, blobs)}[name]
+            rows, features = write_vectors(self._folder / name, chunks())
+            self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
+        return self._made[name]
+
+
+def mnist() -> Iterator[np.ndarray]:
+    """The training digits, pixels divided by 255."""
+    root = Path(os.environ.get(DATA_VARIABLE) or REPOSITORY.parent / "shared" / "data")
+    path = root / "mnist" / "mnist_train.parquet"
+    if not path.exists():
+        raise Skipped(f"{path} does not exist; set {DATA_VARIABLE} to a folder that has mnist/mnist_train.parquet")
+    for batch in pq.ParquetFile(path).iter_batches(10_000, columns=["pixels"]):
+        yield batch["pixels"].flatten().to_numpy().reshape(len(batch), -1) / 255.0
+
+
+def blobs() -> Iterator[np.ndarray]:
+    """A mixture of 100 Gaussians of unit variance in 64 dimensions; blob *i* has weight 1/√i, so the largest is ten times the smallest."""
+    random = np.random.default_rng(BLOB_SEED)
+    centers = BLOB_SPREAD * random.standard_normal((BLOBS, BLOB_FEATURES))
+    weights = 1 / np.sqrt(np.arange(1, BLOBS + 1))
+    for _ in range(BLOB_ROWS // BLOB_CHUNK):
+        blob = random.choice(BLOBS, BLOB_CHUNK, p=weights / weights.sum())
+        yield centers[blob] + random.standard_normal((BLOB_CHUNK, BLOB_FEATURES))
+
+
+def write_vectors(folder: Path, chunks: Iterator[np.ndarray]) -> tuple[int, int]:
+    """Write a file per chunk, shape (rows, features), as Spark would write dense vectors.
+
+    Returns
+    -------
+    (int, int)
+        Rows and features.
+    """
+    rows = features = 0
+    for number, chunk in enumerate(chunks):
+        folder.mkdir(exist_ok=True)
+        pq.write_table(_vectors(chunk.astype(np.float64, copy=False)), folder / f"part-{number:05d}.parquet", compression="snappy")
+        rows, features = rows + len(chunk), chunk.shape[1]
+    return rows, features
+
+
+def read_vectors(path: str) -> np.ndarray:
+    """The rows of such a folder, shape (rows, features), float32."""
+    parts = []
+    for file in sorted(Path(path).glob("*.parquet")):
+        values = pc.struct_field(pq.read_table(file)["features"], "values")
+        parts.append(values.combine_chunks().flatten().to_numpy().astype(np.float32).reshape(len(values), -1))
+    return np.concatenate(parts)
+
+
+def _vectors(rows: np.ndarray) -> pa.Table:
+    """A table that Spark reads as a column of `DenseVector`: the storage type of its VectorUDT, and the schema as Spark notes it down."""
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql.types import StructField, StructType
+
+    count, width = rows.shape
+    offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
+    dense, sizes, indices = pa.array(np.ones(count, np.int8)), pa.nulls(count, pa.int32()), pa.nulls(count, pa.list_(pa.int32()))
+    values = pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))
+    features = pa.StructArray.from_arrays([dense, sizes, indices, values], ["type", "size", "indices", "values"])
+    schema = json.loads(StructType([StructField("features", VectorUDT())]).json())
+    return pa.table({"features": features}).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(schema)})

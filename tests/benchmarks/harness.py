@@ -1,0 +1,203 @@
+"""What every benchmark needs: fresh processes, local sessions, medians, ratios, tables.
+
+A benchmark module has a dictionary ``CASES`` of name to a function ``case(data, options) -> Report``. A case measures through
+`measure`, which calls a top-level function of the module in a Python process of its own, so that no measurement profits from the JVM,
+the Python workers or the caches of another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+HERE = Path(__file__).resolve().parent
+CORES = 2
+DRIVER_MEMORY = "4g"
+# A measurement that takes longer is stuck; the longest takes some minutes on two quiet cores.
+MEASUREMENT_TIMEOUT = 1800.0
+LINES_OF_ERROR = 30
+
+Result = TypeVar("Result")
+Cell = str | int | float | None
+
+
+class Skipped(Exception):
+    """A case cannot run here; the message says why."""
+
+
+class MeasurementFailed(RuntimeError):
+    """The process of a measurement ended without a result."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How thoroughly to measure.
+
+    Attributes
+    ----------
+    sessions : int
+        Fresh sessions per engine in a comparison of fits; figures are medians over them.
+    """
+
+    sessions: int = 1
+
+
+@dataclass
+class Table:
+    """Rows under a title; numbers are right-aligned and rounded for reading."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[Cell]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        cells = [list(self.columns), *([format_cell(cell) for cell in row] for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in cells]
+        return "\n".join([self.title, lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+@dataclass
+class Report:
+    """What a case found.
+
+    Attributes
+    ----------
+    tables : list of Table
+        For people.
+    values : dict
+        For machines; everything in it can be written as JSON.
+    notes : list of str
+        How it was measured, where a reader could wonder.
+    """
+
+    tables: list[Table]
+    values: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n\n".join([*map(str, self.tables), *(["\n".join(f"* {note}" for note in self.notes)] if self.notes else [])])
+
+
+# ----------------------------------------------------------------------------------------------------------------- processes
+
+
+def measure(function: Callable[..., Result], *, threads: int | None = None, **arguments: Any) -> Result:
+    """The result of a top-level function of a benchmark module, called in a fresh Python process.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns what JSON can hold.
+    threads : int, optional
+        Of the process's linear algebra (``OMP_NUM_THREADS``).
+    **arguments
+        Of the function.
+
+    Raises
+    ------
+    MeasurementFailed
+        With the last lines of what the process said.
+    """
+    name = f"{function.__module__}:{function.__qualname__}"
+    shown = ", ".join(f"{key}={Path(value).name if key == 'path' else value}" for key, value in arguments.items())
+    print(f"  measuring {name}({shown})", file=sys.stderr, flush=True)
+    # Spark's Python workers look the module up by name too.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))}
+    if threads:
+        environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = str(threads)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        answer = Path(folder) / "answer.json"
+        command = [sys.executable, "-c", "import harness; harness.answer()", name, json.dumps(arguments), str(answer)]
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        try:
+            done = subprocess.run(command, env=environment, cwd=folder, timeout=MEASUREMENT_TIMEOUT, **streams)
+        except subprocess.TimeoutExpired:
+            raise MeasurementFailed(f"{name} took more than {MEASUREMENT_TIMEOUT:.0f} s") from None
+        if done.returncode or not answer.exists():
+            said = "\n".join(done.stdout.splitlines()[-LINES_OF_ERROR:])
+            raise MeasurementFailed(f"{name} ended with exit status {done.returncode}:\n{said}")
+        return json.loads(answer.read_text())
+
+
+def answer() -> None:
+    """The other end of `measure`: ``module:function``, its arguments as JSON, and where to write the result."""
+    name, arguments, path = sys.argv[1:]
+    module, function = name.split(":")
+    result = getattr(import_module(module), function)(**json.loads(arguments))
+    Path(path).write_text(json.dumps(result))
+
+
+# ------------------------------------------------------------------------------------------------- inside such a process
+
+
+def local_session() -> SparkSession:
+    """A session on the cores of this machine, the same for every engine."""
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark")
+    builder = builder.config("spark.driver.memory", DRIVER_MEMORY).config("spark.driver.host", "127.0.0.1")
+    session = builder.config("spark.ui.enabled", "false").getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def cached(session: SparkSession, path: str) -> DataFrame:
+    """The rows of a Parquet folder, in Spark's memory."""
+    frame = session.read.parquet(path).cache()
+    frame.count()
+    return frame
+
+
+def timed(action: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds an action takes, and what it returns."""
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+def repeated(action: Callable[[], Any], times: int) -> Iterator[float]:
+    """Seconds of an action, again and again."""
+    for _ in range(times):
+        yield timed(action)[0]
+
+
+# ------------------------------------------------------------------------------------------------------------------- numbers
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return float(statistics.median(values))
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """A quotient that survives a denominator of zero."""
+    return numerator / denominator if denominator else float("nan")
+
+
+def medians(samples: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The median of every entry over dictionaries with the same keys."""
+    return {key: median([sample[key] for sample in samples]) for key in samples[0]}
+
+
+def format_cell(cell: Cell) -> str:
+    """A figure with as many digits as can be read at a glance."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1f}" if abs(cell) >= 100 else f"{cell:.2f}"
+    return f"{cell:,}" if isinstance(cell, int) else cell

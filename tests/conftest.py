@@ -1,0 +1,49 @@
+"""The one Spark session of a test run.
+
+``SPARKML_ALGOS_TEST_SESSION`` says which: ``local`` (default), ``connect``, ``local-cluster`` or ``dynamic``, a local cluster with dynamic
+allocation. Tests marked ``cluster`` or ``dynamic`` belong to the last two; all others run on any.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parents[1]
+SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
+
+# Workers import the tests' own algorithm by name.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, session in (("cluster", "local-cluster"), ("dynamic", "dynamic")):
+            if item.get_closest_marker(marker) and session != SESSION:
+                item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={session}; tests/run.sh runs it so"))
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "3")
+    if SESSION == "connect":
+        builder = builder.remote("local[3]")
+    else:
+        master = "local[3]" if SESSION == "local" else "local-cluster[2,1,1024]"
+        builder = builder.master(master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+        builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
+    if SESSION == "dynamic":
+        builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
+        builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")
+        builder = builder.config("spark.dynamicAllocation.executorIdleTimeout", "5s")
+    session = builder.getOrCreate()
+    if SESSION != "connect":
+        session.sparkContext.setLogLevel("OFF")
+    yield session
+    session.stop()

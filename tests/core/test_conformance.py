@@ -1,0 +1,146 @@
+"""Every algorithm has the hyperparameters its specification gives it, by name, default and range, and the connector's accessors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparkml_algos import KMeans
+from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
+
+ALGORITHMS = [KMeans]
+
+# Required by the service, taken from the data here; the docstring says so.
+INFERRED = {"feature_dim"}
+
+# What follows ``set`` and ``get`` in the Spark connector of the service.
+ACCESSORS = {
+    "kmeans": {
+        "feature_dim": "FeatureDim",
+        "k": "K",
+        "epochs": "Epochs",
+        "eval_metrics": "EvalMetrics",
+        "extra_center_factor": "CenterFactor",
+        "half_life_time_size": "HalflifeTime",
+        "init_method": "InitMethod",
+        "local_lloyd_init_method": "LocalInitMethod",
+        "local_lloyd_max_iter": "MaxIter",
+        "local_lloyd_num_trials": "TrialNum",
+        "local_lloyd_tol": "Tol",
+        "mini_batch_size": "MiniBatchSize",
+    },
+}
+
+TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+
+
+def specified(algorithm):
+    """The entries of the specification by name."""
+    file = Path(__file__).parents[1] / "specification" / f"{algorithm.algorithm().name}.json"
+    return {entry["name"]: entry for entry in json.loads(file.read_text())["hyperparameters"]}
+
+
+def declared(algorithm):
+    return {name: param for name, param in algorithm.declared.items() if isinstance(param, Hyperparameter)}
+
+
+ENTRIES = [pytest.param(cls, entry, id=f"{cls.__name__}-{name}") for cls in ALGORITHMS for name, entry in specified(cls).items()]
+every_algorithm = pytest.mark.parametrize("cls", ALGORITHMS)
+every_hyperparameter = pytest.mark.parametrize(("cls", "entry"), ENTRIES)
+
+
+@every_algorithm
+def test_the_hyperparameters_are_those_of_the_specification(cls):
+    assert set(declared(cls)) == set(specified(cls))
+
+
+@every_hyperparameter
+def test_a_hyperparameter_is_declared_as_specified(cls, entry):
+    param = declared(cls)[entry["name"]]
+    assert {
+        "type": param.type,
+        "default": param.default,
+        "required": param.required,
+        "min": param.minimum,
+        "max": param.maximum,
+        "min_exclusive": param.min_exclusive,
+        "max_exclusive": param.max_exclusive,
+        "choices": param.choices,
+        "special": param.special,
+    } == {
+        "type": TYPES[entry["type"]],
+        "default": entry["default"],
+        "required": entry["required"] and entry["name"] not in INFERRED,
+        "min": entry["min"],
+        "max": entry["max"],
+        "min_exclusive": entry["min_exclusive"],
+        "max_exclusive": entry["max_exclusive"],
+        "choices": entry["choices"],
+        "special": entry.get("special_values", []),
+    }
+
+
+def inside(entry):
+    """Values at the edge of what the specification allows."""
+    step = 1 if entry["type"] == "int" else 1e-9
+    if entry["choices"]:
+        return [[choice] if entry["type"] == "list" else choice for choice in entry["choices"]]
+    bounds = [(entry["min"], step * entry["min_exclusive"]), (entry["max"], -step * entry["max_exclusive"])]
+    return [bound + inward for bound, inward in bounds if bound is not None] + entry.get("special_values", [])
+
+
+def outside(entry):
+    """Values just beyond what the specification allows."""
+    step = 1 if entry["type"] == "int" else 1e-9
+    if entry["choices"]:
+        return ["another", ["another"]]
+    bounds = [(entry["min"], -step * (not entry["min_exclusive"])), (entry["max"], step * (not entry["max_exclusive"]))]
+    return [bound + outward for bound, outward in bounds if bound is not None] + ["another"]
+
+
+@every_hyperparameter
+def test_a_value_at_the_edge_of_the_specified_range_is_taken(cls, entry):
+    for value in inside(entry):
+        assert cls(**{entry["name"]: value}).value(entry["name"]) == value
+
+
+@every_hyperparameter
+def test_a_value_beyond_the_specified_range_is_refused(cls, entry):
+    for value in outside(entry):
+        with pytest.raises(InvalidParams, match=f"{entry['name']} must be"):
+            cls(**{entry["name"]: value})
+
+
+@every_hyperparameter
+def test_a_hyperparameter_has_the_accessors_of_the_connector(cls, entry):
+    accessor, value = ACCESSORS[cls.algorithm().name][entry["name"]], inside(entry)[0]
+    estimator = cls()
+    assert getattr(estimator, f"set{accessor}")(value) is estimator
+    assert getattr(estimator, f"get{accessor}")() == value
+
+
+@every_hyperparameter
+def test_a_hyperparameter_is_documented_in_the_class(cls, entry):
+    assert f"{entry['name']} : {declared(cls)[entry['name']].describe()}, " in cls.__doc__
+
+
+@every_algorithm
+def test_what_is_inferred_is_documented_as_taken_from_the_data(cls):
+    for name in INFERRED & set(declared(cls)):
+        assert "taken from the data" in declared(cls)[name].doc
+
+
+@every_algorithm
+def test_missing_required_hyperparameters_are_the_problems_of_a_bare_estimator(cls):
+    required = [name for name, entry in specified(cls).items() if entry["required"] and name not in INFERRED]
+    assert [problem.split(" is required")[0] for problem in cls().problems()] == required
+
+
+@every_algorithm
+def test_a_table_of_strings_as_the_service_takes_it_works_as_keyword_arguments(cls):
+    table = {name: entry["default"] for name, entry in specified(cls).items() if entry["default"] is not None}
+    as_text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in table.items()}
+    values = cls(**as_text).hyperparameters()
+    assert {name: values[name] for name in table} == table

@@ -1,0 +1,338 @@
+"""What every Estimator must do, whatever its algorithm; the suite to pass before an algorithm is one of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import SparseVector, Vectors
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkml_algos import InvalidDataError, InvalidParams
+from sparkml_algos.core.persistence import read_local
+from tests.cases import BLOB, CASES, ROWS, Case
+
+pytestmark = [pytest.mark.generic, pytest.mark.parametrize("case", CASES, ids=str)]
+
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def data(spark: SparkSession) -> DataFrame:
+    """`ROWS` in every form a user may have them, and columns that are none of our business."""
+    rows = [(i, *map(float, row), int(blob), f"name {i}") for i, (row, blob) in enumerate(zip(ROWS, BLOB, strict=True))]
+    frame = spark.createDataFrame(rows, "id long, a double, b float, c double, blob int, `a name` string")
+    doubles = F.array(*(F.col(name).cast("double") for name in "abc"))
+    frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
+    return frame.withColumn("floats", F.col("doubles").cast("array<float>")).repartition(3).cache()
+
+
+def vectors(spark: SparkSession, kinds: str) -> DataFrame:
+    """`ROWS` as vectors, dense or sparse in turn as `kinds` has d or s."""
+
+    def vector(row: np.ndarray, kind: str) -> object:
+        return Vectors.dense(row) if kind == "d" else SparseVector(3, {i: float(value) for i, value in enumerate(row) if value})
+
+    rows = [(vector(row, kinds[i % len(kinds)]),) for i, row in enumerate(ROWS)]
+    return spark.createDataFrame(rows, ["features"])
+
+
+def same(case: Case, one: object, other: object) -> bool:
+    return np.allclose(case.essence(one), case.essence(other), **CLOSE)
+
+
+# ------------------------------------------------------------------------------------------------------------------- Params
+
+
+def test_constructor_takes_what_the_setters_take(case: Case) -> None:
+    for name, param in case.estimator.declared.items():
+        if param.default is not None:
+            estimator = case.make(**{name: param.default})
+            assert getattr(estimator, f"set{param.accessor}")(param.default) is estimator
+            assert getattr(estimator, f"get{param.accessor}")() == param.default
+
+
+def test_values_out_of_range_are_refused_together(case: Case) -> None:
+    bounded = {name: param.minimum - 1 for name, param in case.estimator.declared.items() if param.minimum is not None}
+    with pytest.raises(InvalidParams) as caught:
+        case.make(**bounded)
+    assert len(caught.value.problems) == len(bounded)
+    assert all(any(problem.startswith(f"{name} must be") for problem in caught.value.problems) for name in bounded)
+
+
+def test_unknown_keyword_is_refused_with_a_hint(case: Case) -> None:
+    with pytest.raises(InvalidParams, match=r"unknown parameter 'num_worker'; did you mean 'num_workers'\?"):
+        case.make(num_worker=2)
+
+
+def test_unknown_choice_is_refused(case: Case) -> None:
+    with pytest.raises(InvalidParams, match=r"data_distribution must be one of 'ShardedByKey', 'FullyReplicated', got 'sharded'"):
+        case.make(data_distribution="sharded")
+
+
+def test_required_hyperparameters_are_missed_at_fit(case: Case, data: DataFrame) -> None:
+    required = [name for name, param in case.estimator.declared.items() if param.required]
+    if required:
+        with pytest.raises(InvalidParams, match=f"{required[0]} is required"):
+            case.estimator().fit(data)
+
+
+def test_hyperparameters_are_documented(case: Case) -> None:
+    for param in case.estimator.declared.values():
+        assert param.doc.endswith(".") and len(param.doc) < 200
+
+
+def test_copy_is_independent(case: Case) -> None:
+    name, (first, second) = case.grid
+    estimator = case.make(**{name: first})
+    copied = estimator.copy({getattr(estimator, name): second})
+    assert (estimator.value(name), copied.value(name)) == (first, second)
+
+
+# -------------------------------------------------------------------------------------------------------------------- input
+
+
+@pytest.mark.parametrize("form", ["doubles", "floats", "columns", "sparse", "mixed"])
+def test_all_input_forms_give_the_same_model(case: Case, spark: SparkSession, data: DataFrame, form: str) -> None:
+    expected = case.make(num_workers=1).fit(data)
+    if form == "columns":
+        model = case.make(num_workers=1, featuresCols=["a", "b", "c"]).fit(data)
+        assert model.feature_names == ["a", "b", "c"]
+    elif form in ("sparse", "mixed"):
+        model = case.make(num_workers=1).fit(vectors(spark, {"sparse": "s", "mixed": "ddsds"}[form]))
+    else:
+        model = case.make(num_workers=1, featuresCol=form).fit(data)
+    assert same(case, model, expected)
+
+
+def test_transform_takes_all_input_forms(case: Case, spark: SparkSession, data: DataFrame) -> None:
+    model = case.make().fit(data)
+    output = model.getPredictionCol()
+    expected = sorted(row[0] for row in model.transform(data).select(output).collect())
+    mixed = vectors(spark, "ds")
+    assert np.allclose(sorted(row[0] for row in model.transform(mixed).select(output).collect()), expected, atol=1e-5)
+    from_doubles = model.copy().setFeaturesCol("doubles").transform(data).select(output).collect()
+    assert np.allclose(sorted(row[0] for row in from_doubles), expected, atol=1e-5)
+
+
+def test_transform_keeps_every_column_and_row(case: Case, data: DataFrame) -> None:
+    model = case.make().fit(data)
+    scored = model.transform(data)
+    assert scored.columns[: len(data.columns)] == data.columns
+    assert len(scored.columns) == len(data.columns) + len(model.outputs)
+    assert sorted(row["a name"] for row in scored.collect()) == sorted(f"name {i}" for i in range(len(ROWS)))
+
+
+def test_transform_reads_vectors_straight_from_parquet(case: Case, data: DataFrame, spark: SparkSession, tmp_path: Path) -> None:
+    data.select("features", "id").write.parquet(str(tmp_path / "rows"))
+    scored = case.make().fit(data).transform(spark.read.parquet(str(tmp_path / "rows")))
+    assert scored.where(F.col(scored.columns[2]).isNotNull()).count() == len(ROWS)
+
+
+def test_feature_names_of_an_assembler_are_kept(case: Case, data: DataFrame) -> None:
+    assembled = VectorAssembler(inputCols=["a", "b", "c"], outputCol="assembled").transform(data)
+    model = case.make(featuresCol="assembled").fit(assembled)
+    assert model.feature_names == ["a", "b", "c"]
+
+
+def test_one_row_is_enough_for_one(case: Case, data: DataFrame) -> None:
+    settings = {"k": 1} if "k" in case.settings else {}
+    model = case.make(**settings).fit(data.where("id = 7"))
+    assert np.allclose(case.essence(model).ravel(), ROWS[7], **CLOSE)
+
+
+BAD_ROWS = {
+    "null vector": ("features", "IF(id = 7, NULL, doubles)", r"features column 'bad' is null in row \d+ of worker \d+'s shard"),
+    "null element": ("features", "array(a, IF(id = 7, NULL, c))", r"features column 'bad', element 1, is null in row"),
+    "NaN": ("features", "array(a, IF(id = 7, double('NaN'), c))", r"features column 'bad', element 1, is nan as a 32-bit float"),
+    "infinity": ("features", "array(IF(id = 7, double('-Infinity'), c))", r"features column 'bad', element 0, is -inf"),
+    "too large": ("features", "array(IF(id = 7, 1e300D, c))", r"features column 'bad', element 0, is inf as a 32-bit float"),
+    "ragged": ("features", "IF(id = 7, array(a), doubles)", r"features column 'bad' has \d values, expected \d"),
+    "no features": ("features", "CAST(array() AS array<double>)", r"features column 'bad' is empty"),
+    "null weight": ("weight", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
+    "negative weight": ("weight", "IF(id = 7, -2, 1)", r"weight column 'bad' is negative \(-2\) in row"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ROWS)
+def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
+    role, expression, message = BAD_ROWS[what]
+    if role == "weight" and "weightCol" not in case.estimator.declared:
+        pytest.skip("no weights")
+    bad = data.withColumn("bad", F.expr(expression))
+    with pytest.raises(InvalidDataError, match=message):
+        case.make(**{f"{role}Col" if role == "weight" else "featuresCol": "bad"}).fit(bad)
+
+
+def test_bad_rows_are_named_in_transform(case: Case, data: DataFrame) -> None:
+    model = case.make().fit(data)
+    bad = data.withColumn("bad", F.expr("IF(id = 7, NULL, doubles)"))
+    with pytest.raises(Exception, match="features column 'bad' is null"):
+        model.copy().setFeaturesCol("bad").transform(bad).collect()
+
+
+BAD_COLUMNS = {
+    "missing": ({"featuresCol": "nowhere"}, r"featuresCol='nowhere' is not a column of the dataset; it has id, a, b"),
+    "text": ({"featuresCol": "a name"}, r"features column 'a name' is string; it must be a Vector or an array of numbers"),
+    "text among columns": ({"featuresCols": ["a", "a name"]}, r"featuresCols: column 'a name' is string; it must be numeric"),
+    "twice": ({"featuresCols": ["a", "a"]}, r"featuresCols names 'a' more than once"),
+    "missing key": ({"shardKeyCol": "nowhere"}, r"shardKeyCol='nowhere' is not a column"),
+    "key of replicas": ({"shardKeyCol": "a", "data_distribution": "FullyReplicated"}, r"shardKeyCol has no meaning"),
+    "GPU": ({"use_gpu": True}, r"use_gpu=True needs a GPU per task"),
+    "too many workers": ({"num_workers": 99}, r"num_workers=99 but the cluster runs \d+ task\(s\) at a time"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_COLUMNS)
+def test_what_cannot_work_is_refused_before_any_job(case: Case, data: DataFrame, what: str) -> None:
+    settings, message = BAD_COLUMNS[what]
+    with pytest.raises(ValueError, match=message):
+        case.make(**settings).fit(data)
+
+
+def test_wrong_dimension_is_refused(case: Case, data: DataFrame) -> None:
+    model = case.make().fit(data)
+    longer = VectorAssembler(inputCols=["a", "b", "c", "id"], outputCol="longer").transform(data)
+    with pytest.raises(ValueError, match="column 'longer' has 4 features; the model takes 3"):
+        model.copy().setFeaturesCol("longer").transform(longer)
+    if "feature_dim" in case.estimator.declared:
+        with pytest.raises(ValueError, match=r"feature_dim is 7 but column 'longer' has 4 features"):
+            case.make(feature_dim=7, featuresCol="longer").fit(longer)
+        with pytest.raises(ValueError, match=r"features column 'features' has 3 values, expected 7"):
+            case.make(feature_dim=7).fit(data)
+
+
+def test_empty_dataset_is_refused(case: Case, data: DataFrame) -> None:
+    with pytest.raises(ValueError, match="the dataset is empty"):
+        case.make().fit(data.where("id < 0"))
+
+
+def test_output_column_that_exists_is_refused(case: Case, data: DataFrame) -> None:
+    model = case.make(predictionCol="blob").fit(data)
+    with pytest.raises(InvalidParams, match="output column 'blob' exists already"):
+        model.transform(data)
+
+
+# ------------------------------------------------------------------------------------------------------------- distribution
+
+
+@pytest.mark.parametrize("settings", [
+    {"num_workers": 1, "input_mode": "Pipe"},
+    {"num_workers": 2},
+    {"num_workers": 3},
+    {"num_workers": 3, "input_mode": "Pipe", "epochs": 2},
+    {"num_workers": 2, "data_distribution": "FullyReplicated"},
+    {"num_workers": 3, "shardKeyCol": "blob"},
+    {"num_workers": 2, "launch": "gang"},
+    {"num_workers": 3, "max_shard_bytes": 200},
+], ids=lambda settings: "-".join(map(str, settings.values())))
+def test_how_rows_are_spread_does_not_change_the_model(case: Case, data: DataFrame, settings: dict) -> None:
+    expected = case.make(num_workers=1).fit(data)
+    model = case.make(**settings).fit(data)
+    summary = model.training_summary
+    assert same(case, model, expected)
+    assert summary.num_workers == len(summary.rows_per_worker) == settings["num_workers"]
+    assert summary.rows == len(ROWS) * (2 if "data_distribution" in settings else 1)
+    assert summary.num_features == 3
+
+
+def test_workers_without_rows_take_part(case: Case, data: DataFrame) -> None:
+    model = case.make(num_workers=3, shardKeyCol="same").fit(data.withColumn("same", F.lit(1)))
+    assert sorted(model.training_summary.rows_per_worker) == [0, 0, len(ROWS)]
+    assert same(case, model, case.make(num_workers=1).fit(data))
+
+
+def test_rows_of_one_key_meet_on_one_worker(case: Case, data: DataFrame) -> None:
+    few = data.where("blob < 2").withColumn("key", F.expr("IF(blob = 0, 'x', 'y')"))
+    settings = {"k": 2} if "k" in case.settings else {}
+    rows = case.make(num_workers=2, shardKeyCol="key", **settings).fit(few).training_summary.rows_per_worker
+    assert set(rows) <= {0, 60, 120}
+
+
+def test_the_same_seed_gives_the_same_model(case: Case, data: DataFrame) -> None:
+    one, other = (case.make(num_workers=2, seed=5).fit(data) for _ in range(2))
+    assert np.allclose(case.essence(one), case.essence(other), rtol=1e-6)
+
+
+def test_workers_default_to_the_slots_of_the_cluster(case: Case, data: DataFrame) -> None:
+    assert case.make().fit(data).training_summary.num_workers == 3
+
+
+def test_summary_tells_where_the_time_went(case: Case, data: DataFrame) -> None:
+    summary = case.make(epochs=2).fit(data).training_summary
+    assert {"total", "ingest", "setup", "train"} <= set(summary.seconds)
+    assert [epoch["epoch"] for epoch in summary.history] == [1, 2]
+
+
+def test_several_settings_are_fitted_from_one_ingest(case: Case, data: DataFrame) -> None:
+    name, values = case.grid
+    estimator = case.make()
+    models = dict(estimator.fitMultiple(data, [{getattr(estimator, name): value} for value in values]))
+    assert [models[i].value(name) for i in range(2)] == values
+    assert models[0].training_summary.seconds == models[1].training_summary.seconds
+    assert same(case, models[1], case.make(**{name: values[1]}).fit(data))
+
+
+# -------------------------------------------------------------------------------------------------------------- persistence
+
+
+def test_model_comes_back_as_it_was(case: Case, data: DataFrame, tmp_path: Path) -> None:
+    model = case.make().fit(data)
+    model.save(str(tmp_path / "model"))
+    loaded = case.model.load(str(tmp_path / "model"))
+    assert np.array_equal(case.essence(loaded), case.essence(model))
+    assert loaded.uid == model.uid and loaded.training_summary == model.training_summary
+    assert {param.name: value for param, value in loaded.extractParamMap().items()} == {
+        param.name: value for param, value in model.extractParamMap().items()
+    }
+    output = model.getPredictionCol()
+    assert model.transform(data).select("id", output).exceptAll(loaded.transform(data).select("id", output)).count() == 0
+
+
+def test_estimator_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
+    estimator = case.make(num_workers=2, weightCol="w")
+    estimator.save(str(tmp_path / "estimator"))
+    loaded = case.estimator.load(str(tmp_path / "estimator"))
+    assert loaded.uid == estimator.uid and loaded.hyperparameters() == estimator.hyperparameters()
+    assert loaded.getNumWorkers() == 2 and loaded.getWeightCol() == "w"
+
+
+def test_saving_twice_needs_overwrite(case: Case, data: DataFrame, tmp_path: Path) -> None:
+    name, values = case.grid
+    path = str(tmp_path / "model")
+    first, second = (case.make(**{name: value}).fit(data) for value in values)
+    first.save(path)
+    with pytest.raises(FileExistsError, match="overwrite"):
+        second.save(path)
+    second.write().overwrite().save(path)
+    assert same(case, case.model.load(path), second)
+
+
+def test_loading_the_wrong_class_is_refused(case: Case, tmp_path: Path) -> None:
+    case.make().save(str(tmp_path / "estimator"))
+    with pytest.raises(ValueError, match="holds a"):
+        case.model.load(str(tmp_path / "estimator"))
+
+
+def test_saved_model_opens_without_spark(case: Case, data: DataFrame, tmp_path: Path) -> None:
+    model = case.make().fit(data)
+    model.save(str(tmp_path / "model"))
+    metadata, artifact = read_local(tmp_path / "model")
+    assert metadata["class"].endswith(case.model.__name__)
+    assert all(np.array_equal(artifact.arrays[name], array) for name, array in model.artifact.arrays.items())
+
+
+def test_pipeline_is_fitted_saved_and_loaded(case: Case, data: DataFrame, tmp_path: Path) -> None:
+    pipeline = Pipeline(stages=[VectorAssembler(inputCols=["a", "b", "c"], outputCol="x"), case.make(featuresCol="x")])
+    fitted = pipeline.fit(data)
+    for name, stage, cls in (("pipeline", pipeline, Pipeline), ("fitted", fitted, PipelineModel)):
+        stage.write().save(str(tmp_path / name))
+        assert isinstance(cls.load(str(tmp_path / name)), cls)
+    loaded = PipelineModel.load(str(tmp_path / "fitted"))
+    assert np.array_equal(case.essence(loaded.stages[-1]), case.essence(fitted.stages[-1]))
+    assert loaded.transform(data).count() == len(ROWS)

@@ -1,0 +1,180 @@
+"""Record batches become arrays, and the message about a bad row says where it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+
+from sparkml_algos.training.batch import Batch, Decoder, InvalidRows
+from sparkml_algos.training.run import record_batches
+
+
+def rows_of(values, **columns):
+    """A record batch of rows given as lists; further columns by name."""
+    return pa.RecordBatch.from_pydict({"values": pa.array(values, pa.list_(pa.float64())), **columns})
+
+
+def vectors(*rows):
+    """A record batch of vectors: a list is a dense one, (size, {index: value}) a sparse one."""
+    sparse = [None if isinstance(row, list) else row for row in rows]
+    return rows_of(
+        [row if isinstance(row, list) else list(row[1].values()) for row in rows],
+        indices=pa.array([row and list(row[1]) for row in sparse], pa.list_(pa.int32())),
+        size=pa.array([row and row[0] for row in sparse], pa.int32()),
+    )
+
+
+class TestBatch:
+    dense = Batch(np.arange(6, dtype=np.float32).reshape(3, 2), np.arange(3, dtype=np.float32))
+    sparse = Batch(sp.csr_matrix(dense.features), weight=np.ones(3, np.float32))
+
+    def test_its_length_is_its_number_of_rows(self):
+        assert (len(self.dense), len(self.sparse)) == (3, 3)
+
+    def test_its_bytes_are_those_of_all_its_arrays(self):
+        assert self.dense.nbytes == 6 * 4 + 3 * 4
+
+    def test_the_bytes_of_a_sparse_one_are_those_of_values_indices_and_offsets(self):
+        assert self.sparse.nbytes == 5 * 4 + 5 * 4 + 4 * 4 + 3 * 4
+
+    def test_taking_rows_takes_their_label_too(self):
+        taken = self.dense.take(np.array([2, 0]))
+        assert (taken.features.tolist(), taken.label.tolist(), taken.weight) == ([[4, 5], [0, 1]], [2, 0], None)
+
+    def test_concatenated_dense_batches_are_all_rows_in_order(self):
+        joined = Batch.concat([self.dense, self.dense.take(slice(0, 1))])
+        assert (joined.features.tolist(), joined.label.tolist()) == ([[0, 1], [2, 3], [4, 5], [0, 1]], [0, 1, 2, 0])
+
+    def test_concatenated_sparse_batches_stay_sparse(self):
+        joined = Batch.concat([self.sparse, self.sparse])
+        assert joined.features.format == "csr"
+        assert joined.features.toarray().tolist() == [[0, 1], [2, 3], [4, 5]] * 2
+
+    def test_an_empty_one_has_features_but_no_rows(self):
+        assert Batch.empty(4).features.shape == (0, 4)
+
+
+class TestDecoding:
+    def test_lists_become_a_float32_matrix(self):
+        features = Decoder(["x"])(rows_of([[1, 2], [3, 4.5]])).features
+        assert features.dtype == np.float32
+        assert features.tolist() == [[1, 2], [3, 4.5]]
+
+    def test_label_and_weight_become_float32(self):
+        batch = Decoder(["x"], label="y", weight="w")(rows_of([[1.0], [2.0]], label=[1, 0], weight=[0.5, 2.0]))
+        assert (batch.label.tolist(), batch.weight.tolist()) == ([1, 0], [0.5, 2])
+        assert (batch.label.dtype, batch.weight.dtype) == (np.float32, np.float32)
+
+    def test_a_label_that_was_not_asked_for_is_left_out(self):
+        assert Decoder(["x"])(rows_of([[1.0]], label=[1.0])).label is None
+
+    def test_the_number_of_features_is_learned_from_the_first_row(self):
+        decoder = Decoder(["x"])
+        decoder(rows_of([[1, 2, 3]]))
+        assert decoder.num_features == 3
+
+    def test_a_slice_of_a_record_batch_is_only_its_rows(self):
+        assert Decoder(["x"])(rows_of([[1, 2], [3, 4], [5, 6], [7, 8]]).slice(1, 2)).features.tolist() == [[3, 4], [5, 6]]
+
+    def test_a_record_batch_without_rows_does_not_settle_the_number_of_features(self):
+        decoder = Decoder(["x"])
+        assert len(decoder(rows_of([]))) == 0
+        assert decoder(rows_of([[1, 2]])).features.tolist() == [[1, 2]]
+
+    def test_sparse_vectors_with_few_values_stay_sparse(self):
+        features = Decoder(["x"])(vectors((100, {3: 1.5}), (100, {}), (100, {0: 1.0, 99: 2.0}))).features
+        expected = np.zeros((3, 100))
+        expected[[0, 2, 2], [3, 0, 99]] = 1.5, 1, 2
+        assert sp.issparse(features)
+        np.testing.assert_array_equal(features.toarray(), expected)
+
+    def test_sparse_vectors_with_many_values_become_dense(self):
+        features = Decoder(["x"])(vectors((2, {1: 5.0}), (2, {}))).features
+        assert isinstance(features, np.ndarray)
+        assert features.tolist() == [[0, 5], [0, 0]]
+
+    def test_dense_and_sparse_vectors_may_be_mixed(self):
+        batch = vectors([1.0, 2.0, 3.0], (3, {2: 5.0}), [0.0, 4.0, 0.0], (3, {0: 6.0, 1: 7.0}))
+        assert Decoder(["x"])(batch).features.tolist() == [[1, 2, 3], [0, 0, 5], [0, 4, 0], [6, 7, 0]]
+
+    def test_a_slice_of_mixed_vectors_is_only_its_rows(self):
+        batch = vectors([1.0, 2.0, 3.0], (3, {2: 5.0}), [0.0, 4.0, 0.0], (3, {0: 6.0})).slice(1, 2)
+        assert Decoder(["x"])(batch).features.tolist() == [[0, 0, 5], [0, 4, 0]]
+
+    def test_dense_vectors_after_sparse_ones_become_sparse_so_that_batches_can_be_joined(self):
+        decoder = Decoder(["x"])
+        first, second = decoder(vectors((100, {3: 1.0}))), decoder(vectors([1.0] * 100))
+        assert Batch.concat([first, second]).features.toarray().sum() == 101
+
+    def test_sparse_vectors_after_dense_ones_become_dense_so_that_batches_can_be_joined(self):
+        decoder = Decoder(["x"])
+        first, second = decoder(vectors([1.0] * 100)), decoder(vectors((100, {3: 1.0})))
+        assert Batch.concat([first, second]).features.sum() == 101
+
+    @pytest.mark.parametrize("features", [np.eye(5, 40), sp.csr_matrix(np.eye(5, 40))], ids=["dense", "sparse"])
+    def test_arrays_as_record_batches_decode_to_themselves(self, features):
+        decoder = Decoder(["x"])
+        batches = [decoder(batch).features for batch in record_batches(features, rows=2)]
+        assert [batch.shape[0] for batch in batches] == [2, 2, 1]
+        np.testing.assert_array_equal(np.concatenate([sp.csr_matrix(batch).toarray() for batch in batches]), np.eye(5, 40))
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("batch", "message"),
+        [
+            (rows_of([[1, 2], None]), r"features column 'x' is null in row 1"),
+            (rows_of([[1, 2], [3, None]]), r"features column 'x', element 1, is null in row 1"),
+            (rows_of([[1, 2], [3, 4, 5]]), r"features column 'x' has 3 values, expected 2 in row 1"),
+            (rows_of([[], []]), r"features column 'x' is empty \(0 values\) in row 0"),
+            (rows_of([[1, 2], [np.nan, 4]]), r"features column 'x', element 0, is nan as a 32-bit float in row 1"),
+            (rows_of([[1, -np.inf]]), r"features column 'x', element 1, is -inf as a 32-bit float in row 0"),
+            (rows_of([[np.inf], [-np.inf]]), r"element 0, is inf as a 32-bit float in row 0"),
+            (rows_of([[1, 1e39]]), r"features column 'x', element 1, is inf as a 32-bit float in row 0"),
+            (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: np.nan})), r"features column 'x', element 7, is nan as a 32-bit float in row 1"),
+            (vectors((3, {2: 1.0}), (4, {2: 1.0})), r"features column 'x' has 4 values, expected 3 in row 1"),
+            (vectors([1.0, 2.0], (3, {2: 1.0})), r"features column 'x' has 3 values, expected 2 in row 1"),
+        ],
+    )
+    def test_a_bad_row_is_refused_by_column_element_and_row(self, batch, message):
+        with pytest.raises(InvalidRows, match=message):
+            Decoder(["x"])(batch)
+
+    @pytest.mark.parametrize(
+        ("columns", "message"),
+        [
+            ({"label": [1.0, None], "weight": [1.0, 1.0]}, "column 'y' is null in row 1"),
+            ({"label": [np.nan, 1.0], "weight": [1.0, 1.0]}, "column 'y' is nan as a 32-bit float in row 0"),
+            ({"label": [1.0, 1.0], "weight": [1.0, None]}, "column 'w' is null in row 1"),
+            ({"label": [1.0, 1.0], "weight": [1.0, -0.5]}, r"weight column 'w' is negative \(-0.5\) in row 1"),
+        ],
+    )
+    def test_a_bad_label_or_weight_is_refused_by_its_column(self, columns, message):
+        with pytest.raises(InvalidRows, match=message):
+            Decoder(["x"], label="y", weight="w")(rows_of([[1.0], [2.0]], **columns))
+
+    def test_another_length_than_expected_is_refused(self):
+        with pytest.raises(InvalidRows, match="has 2 values, expected 3 in row 0"):
+            Decoder(["x"], num_features=3)(rows_of([[1, 2]]))
+
+    def test_one_of_several_columns_is_named(self):
+        with pytest.raises(InvalidRows, match="features column 'height' is null in row 0"):
+            Decoder(["weight", "height"])(rows_of([[1, None]]))
+
+    def test_rows_are_counted_over_record_batches(self):
+        decoder = Decoder(["x"])
+        decoder(rows_of([[1.0], [2.0], [3.0]]))
+        with pytest.raises(InvalidRows, match=r"in row 4$"):
+            decoder(rows_of([[1.0], None]))
+
+    def test_the_message_says_whose_rows_they_are(self):
+        decoder = Decoder(["x"])
+        decoder.where = " of worker 3's shard"
+        with pytest.raises(InvalidRows, match=r"in row 0 of worker 3's shard$"):
+            decoder(rows_of([None]))
+
+    def test_a_null_outside_the_slice_does_not_count(self):
+        assert Decoder(["x"])(rows_of([[None, 1], [2, 3], None]).slice(1, 1)).features.tolist() == [[2, 3]]

@@ -1,0 +1,84 @@
+"""A store gives back the newest state of its own training and of no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.checkpoint import CheckpointStore
+
+IDENTITY = {"algorithm": "kmeans", "settings": [{"k": 3}], "seed": 0}
+
+
+def state(number: float) -> Artifact:
+    return Artifact({"centers": np.full((2, 3), number)}, {"number": number})
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.rglob("*") if path.is_file())
+
+
+def test_a_new_store_has_nothing_to_load(tmp_path):
+    assert CheckpointStore(str(tmp_path / "not yet there"), IDENTITY).load() is None
+
+
+def test_what_was_saved_is_loaded_by_another_process_of_the_same_training(tmp_path):
+    CheckpointStore(str(tmp_path), IDENTITY).save(3, state(3.5))
+    epochs, loaded = CheckpointStore(str(tmp_path), dict(reversed(IDENTITY.items()))).load()
+    assert (epochs, loaded.values) == (3, {"number": 3.5})
+    np.testing.assert_array_equal(loaded.arrays["centers"], np.full((2, 3), 3.5))
+
+
+def test_the_newest_is_loaded(tmp_path):
+    store = CheckpointStore(str(tmp_path), IDENTITY)
+    for epoch in (8, 9, 10, 11):
+        store.save(epoch, state(epoch))
+    epochs, loaded = store.load()
+    assert (epochs, loaded.values["number"]) == (11, 11)
+
+
+def test_only_the_newest_is_kept(tmp_path):
+    store = CheckpointStore(str(tmp_path), IDENTITY)
+    for epoch in (1, 2, 3):
+        store.save(epoch, state(epoch))
+    assert files(tmp_path) == ["epoch-000003.parquet"]
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"settings": [{"k": 4}]}, {"algorithm": "pca"}], ids=["seed", "settings", "algorithm"])
+def test_another_training_does_not_see_it(tmp_path, change):
+    CheckpointStore(str(tmp_path), IDENTITY).save(1, state(1))
+    assert CheckpointStore(str(tmp_path), {**IDENTITY, **change}).load() is None
+
+
+def test_clearing_removes_what_this_training_wrote_and_nothing_else(tmp_path):
+    ours, other = CheckpointStore(str(tmp_path), IDENTITY), CheckpointStore(str(tmp_path), {**IDENTITY, "seed": 1})
+    ours.save(1, state(1))
+    other.save(2, state(2))
+    ours.clear()
+    assert ours.load() is None
+    assert other.load()[0] == 2
+
+
+def test_clearing_a_store_that_was_never_written_does_nothing(tmp_path):
+    CheckpointStore(str(tmp_path), IDENTITY).clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_save_that_was_cut_off_leaves_the_one_before(tmp_path):
+    class CutOff(Artifact):
+        def to_table(self):
+            raise OSError("the machine is gone")
+
+    store = CheckpointStore(str(tmp_path), IDENTITY)
+    store.save(1, state(1))
+    with pytest.raises(OSError, match="gone"):
+        store.save(2, CutOff())
+    assert store.load()[0] == 1
+
+
+def test_a_directory_may_be_given_as_uri(tmp_path):
+    CheckpointStore(tmp_path.as_uri(), IDENTITY).save(1, state(1))
+    assert CheckpointStore(str(tmp_path), IDENTITY).load()[0] == 1

@@ -1,0 +1,168 @@
+"""Collectives between processes give every worker the same, and a lost peer is an error, not a hang."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from sparkml_algos.training.communicator import CommunicationError, SingleProcess
+from tests.gang import ProcessGang, process_gang
+
+DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
+GANGS = [2, 3]
+
+# Seconds within which a test of a lost peer expects the error, and the grace it allows a busy machine.
+TIMEOUT, GRACE = 3.0, 5.0
+
+
+@pytest.fixture(params=GANGS, ids=["two over tcp", "three over a file"])
+def gang(request):
+    return process_gang(request.param)
+
+
+def numbers(rank, dtype, shape=(2, 3)):
+    """What a worker contributes."""
+    return ((np.arange(np.prod(shape)).reshape(shape) * (rank + 1)) % 11).astype(dtype)
+
+
+def reduce_numbers(communicator, dtype, operation):
+    return communicator.allreduce(numbers(communicator.rank, dtype), operation)
+
+
+@pytest.mark.parametrize("operation", ["sum", "max", "min"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_allreduce_combines_the_arrays_of_all_workers(gang, dtype, operation):
+    results = gang(reduce_numbers, dtype, operation)
+    contributed = np.stack([numbers(rank, dtype) for rank in range(len(results))])
+    expected = getattr(np, operation)(contributed, axis=0).astype(dtype)
+    for result in results:
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, expected)
+
+
+def reduce_strided(communicator):
+    array = numbers(communicator.rank, "float64").T
+    array.flags.writeable = False
+    return communicator.allreduce(array), array
+
+
+def test_allreduce_leaves_its_argument_alone_however_it_lies_in_memory(gang):
+    for rank, (result, argument) in enumerate(results := gang(reduce_strided)):
+        np.testing.assert_array_equal(argument, numbers(rank, "float64").T)
+        np.testing.assert_array_equal(result, sum(numbers(peer, "float64").T for peer in range(len(results))))
+
+
+def broadcast_numbers(communicator, dtype, root):
+    array = numbers(7, dtype) if communicator.rank == root else np.zeros((2, 3), dtype)
+    return communicator.broadcast(array, root)
+
+
+@pytest.mark.parametrize("root", [0, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_broadcast_gives_all_the_array_of_the_root(gang, dtype, root):
+    for result in gang(broadcast_numbers, dtype, root):
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, numbers(7, dtype))
+
+
+def gather_rows(communicator, counts, dtype):
+    return communicator.allgather(numbers(communicator.rank, dtype, (counts[communicator.rank], 2)))
+
+
+@pytest.mark.parametrize("counts", [[1, 4, 2], [3, 0, 1], [0, 0, 0]], ids=["uneven", "one without rows", "none with rows"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_allgather_gives_all_arrays_in_order_of_rank(gang, dtype, counts):
+    for results in gang(gather_rows, counts, dtype):
+        for rank, result in enumerate(results):
+            assert result.dtype == dtype
+            np.testing.assert_array_equal(result, numbers(rank, dtype, (counts[rank], 2)))
+
+
+def gather_json(communicator):
+    return communicator.allgather_json({"rank": communicator.rank, "text": "ä" * communicator.rank, "none": None})
+
+
+def test_json_values_of_all_workers_arrive_in_order_of_rank(gang):
+    results = gang(gather_json)
+    assert results == [[{"rank": rank, "text": "ä" * rank, "none": None} for rank in range(len(results))]] * len(results)
+
+
+def pass_barrier_late(communicator):
+    if communicator.rank == 1:
+        time.sleep(0.3)
+    arrived = time.time()
+    communicator.barrier()
+    return arrived, time.time()
+
+
+def test_nobody_passes_a_barrier_before_the_last_has_arrived(gang):
+    arrived, passed = zip(*gang(pass_barrier_late), strict=True)
+    assert min(passed) >= max(arrived)
+
+
+def count_steps(communicator):
+    before = communicator.steps
+    communicator.allreduce(np.zeros(1))
+    communicator.allgather_json([communicator.rank])
+    return communicator.steps - before
+
+
+def test_workers_in_step_have_counted_the_same_collectives(gang):
+    assert len(set(gang(count_steps))) == 1
+
+
+def lose_last_worker(communicator):
+    communicator.barrier()
+    if communicator.rank == communicator.size - 1:
+        os._exit(1)
+    start = time.perf_counter()
+    with pytest.raises(CommunicationError):
+        communicator.allreduce(np.zeros(1000))
+    return time.perf_counter() - start
+
+
+def test_a_peer_that_dies_is_an_error_long_before_the_timeout():
+    gang = ProcessGang(2, timeout=60)
+    seconds, lost = gang.outcomes(lose_last_worker)
+    gang.stop()
+    assert isinstance(lost, EOFError)
+    assert isinstance(seconds, float) and seconds < GRACE, seconds
+
+
+def wait_for_sleeper(communicator):
+    """The error is due after the timeout; the peer would answer later."""
+    communicator.barrier()
+    if communicator.rank == communicator.size - 1:
+        time.sleep(TIMEOUT + GRACE)
+        return None
+    start = time.perf_counter()
+    with pytest.raises(CommunicationError):
+        communicator.allreduce(np.zeros(1000))
+    return time.perf_counter() - start
+
+
+def test_a_peer_that_does_not_answer_is_an_error_once_the_timeout_is_over():
+    gang = ProcessGang(2, timeout=TIMEOUT)
+    seconds = next(gang.outcomes(wait_for_sleeper))
+    gang.stop()
+    assert isinstance(seconds, float) and TIMEOUT - 1 <= seconds <= TIMEOUT + GRACE, seconds
+
+
+class TestSingleProcess:
+    alone = SingleProcess()
+
+    def test_is_worker_zero_of_one(self):
+        assert (self.alone.rank, self.alone.size) == (0, 1)
+
+    @pytest.mark.parametrize("operation", ["sum", "max", "min"])
+    def test_reduces_to_its_own_array(self, operation):
+        np.testing.assert_array_equal(self.alone.allreduce(numbers(0, "float64"), operation), numbers(0, "float64"))
+
+    def test_receives_its_own_broadcast(self):
+        np.testing.assert_array_equal(self.alone.broadcast(numbers(0, "float64")), numbers(0, "float64"))
+
+    def test_gathers_its_own_json(self):
+        assert self.alone.allgather_json({"a": [1, None]}) == [{"a": [1, None]}]
