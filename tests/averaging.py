@@ -69,7 +69,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             total += communicator.allreduce(part.astype(np.float64))
         if hyperparameters.log and communicator.rank == 0:
             (Path(hyperparameters.log) / f"epoch-{epoch}-{time.time_ns()}").touch()
-        job.end_epoch(lambda: Artifact({"sum": total}), rows=float(total[-1]))
+        job.end_epoch(Artifact({"sum": total}), rows=float(total[-1]))
     return Artifact({"sum": total})
 
 

@@ -216,7 +216,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             last["sums"] += sums
             last["squares"] += squares
         state = Artifact({"centers": centers, "counts": counts, "shift": shift, **last}, {"seed": job.seed})
-        job.end_epoch(lambda state=state: state, **{"train:extra_centers_msd": _sketch_msd(state)})
+        job.end_epoch(state, **{"train:extra_centers_msd": _sketch_msd(state)})
     if not last["rows"].sum() > 0:
         raise InvalidRows("every row has weight 0: there is nothing to cluster")
     return state

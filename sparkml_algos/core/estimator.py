@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -20,8 +21,12 @@ from sparkml_algos.core.schema import Input, column, column_problems, read_input
 from sparkml_algos.core.summary import TrainingSummary
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Decoder
+from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
+
+
+logger = logging.getLogger(__name__)
 
 
 class AlgorithmEstimator(Estimator, JobParams, Persistable):
@@ -205,7 +210,17 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         outcome = run_gang(rows, [*found.features, *found.scalars], functools.partial(train, plan), options)
     finally:
         bar.close()
+    _remove_checkpoints(plan.checkpoint_dir, outcome)
     return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
+
+
+def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
+    """They have served once the models are here. Storage that only the executors reach keeps them."""
+    for name in outcome.artifacts["report/0"].values["checkpoints"]:
+        try:
+            CheckpointStore(directory, name).clear()
+        except OSError as error:
+            logger.warning("checkpoints %s in %s could not be removed: %s", name, directory, error)
 
 
 def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Outcome) -> AlgorithmModel:

@@ -19,15 +19,20 @@ class CheckpointStore:
     ----------
     directory : str
         A path or URI that pyarrow can write (``file``, ``hdfs``, ``s3``, ``gs``); the same storage on every executor.
-    identity : dict
-        What makes the training what it is: algorithm, hyperparameters, seed, dimensions. Fits that differ in it do not see each
-        other's checkpoints.
+    name : str
+        Of the fit, within the directory.
     """
 
-    def __init__(self, directory: str, identity: dict[str, Any]) -> None:
-        name = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    def __init__(self, directory: str, name: str) -> None:
         filesystem, path = fs.FileSystem.from_uri(directory) if "://" in directory else (fs.LocalFileSystem(), directory)
+        self.name = name
         self._fs, self._path = filesystem, f"{path.rstrip('/')}/{name}"
+
+    @classmethod
+    def of(cls, directory: str, identity: dict[str, Any]) -> CheckpointStore:
+        """The checkpoints of the fit that is what it is by algorithm, hyperparameters, seed and dimensions; fits that differ in any do not
+        see each other's."""
+        return cls(directory, hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16])
 
     def load(self) -> tuple[int, Artifact] | None:
         """Epochs done and the state after them, from the newest checkpoint; None where there is none."""

@@ -87,9 +87,6 @@ class Job:
     ----------
     history : list of dict
         Metrics in the order they were recorded, one dictionary per epoch.
-    num_features : int
-    total_rows : int or None
-        Rows of all workers; None while a pipe is read for the first time.
     """
 
     def __init__(
@@ -132,14 +129,12 @@ class Job:
             self._epoch_start = time.perf_counter()
             yield self._epoch
 
-    def end_epoch(self, state: Callable[[], Artifact], **metrics: float) -> None:
-        """Record metrics, write a checkpoint; `state` gives what `resume` will return."""
+    def end_epoch(self, state: Artifact, **metrics: float) -> None:
+        """Record metrics, write a checkpoint; `state` is what `resume` will return."""
         seconds = time.perf_counter() - self._epoch_start
         self.history.append({"epoch": self._epoch + 1, "seconds": round(seconds, 3), **metrics})
         if self._checkpoints and self.communicator.rank == 0:
-            artifact = state()
-            artifact.values["history"] = self.history
-            self._checkpoints.save(self._epoch + 1, artifact)
+            self._checkpoints.save(self._epoch + 1, Artifact(state.arrays, {**state.values, "history": self.history}))
         self._tell(self._epoch + 1, **metrics)
 
     def minibatches(self, rows: int) -> Iterator[Batch]:
@@ -173,11 +168,6 @@ class Job:
     def _tell(self, epochs_done: float, **metrics: float) -> None:
         if self._report and self.communicator.rank == 0:
             self._report({"done": epochs_done, "total": self._total_epochs, **metrics})
-
-    def finish(self) -> None:
-        """The training is over: its checkpoints have served."""
-        if self._checkpoints and self.communicator.rank == 0:
-            self._checkpoints.clear()
 
 
 def _broadcast(artifact: Artifact | None, communicator: Communicator) -> Artifact:

@@ -75,7 +75,8 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     Yields
     ------
     (str, Artifact)
-        ``model/i`` for setting *i*, from one worker each, and ``report/rank``, values only, from every worker.
+        ``model/i`` for setting *i*, from one worker each, and ``report/rank``, values only, from every worker. Checkpoints stay until
+        whoever receives the models removes them: a worker may still be lost on the way.
     """
     algorithm = plan.algorithm
     settings = [Hyperparameters(**setting) for setting in plan.settings]
@@ -101,21 +102,21 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     _agree_on_rows(shard, communicator)
 
     clock.enter("train")
-    finished: list[Job] = []
+    checkpoints: list[str] = []
     for group, leader in zip(groups, leaders, strict=True):
-        job = _job(plan, [plan.settings[i] for i in group], shard, communicator, worker)
+        store = _checkpoints(plan, group, shard, communicator)
+        job = Job(shard, communicator, seed=plan.seed, device=worker.device, checkpoints=store, report=worker.report)
         state = algorithm.train(leader, shard, communicator, job)
+        checkpoints += [store.name] if store else []
         for number, index in enumerate(group):
-            if number % worker.size == worker.rank and algorithm.finalize or worker.rank == 0 and not algorithm.finalize:
+            # A state is complete on every worker, so they share the work of cutting models from it.
+            if worker.rank == (number % worker.size if algorithm.finalize else 0):
                 model = algorithm.finalize(state, settings[index]) if algorithm.finalize else state
                 model.values["history"] = job.history
                 yield f"model/{index}", model
-        finished.append(job)
     communicator.barrier()
     clock.enter("finish")
-    for job in finished:
-        job.finish()
-    report = {"rows": shard.num_rows, "seconds": clock.stop(), "num_features": shard.num_features}
+    report = {"rows": shard.num_rows, "num_features": shard.num_features, "checkpoints": checkpoints, "seconds": clock.stop()}
     yield f"report/{worker.rank}", Artifact(values=report)
 
 
@@ -197,20 +198,17 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
     shard.num_features = dimensions.pop()
 
 
-def _job(plan: TrainingPlan, settings: Sequence[dict], shard: Shard, communicator: Communicator, worker: Worker) -> Job:
-    checkpoints = None
-    if plan.checkpoint_dir:
-        identity = {
-            "algorithm": plan.algorithm.name,
-            "settings": settings,
-            "seed": plan.seed,
-            "num_features": shard.num_features,
-            "rows": _total_rows(shard, communicator) if plan.input_mode == "File" else None,
-        }
-        checkpoints = CheckpointStore(plan.checkpoint_dir, identity)
-    return Job(
-        shard, communicator, seed=plan.seed, device=worker.device, checkpoints=checkpoints, report=worker.report
-    )
+def _checkpoints(plan: TrainingPlan, group: Sequence[int], shard: Shard, communicator: Communicator) -> CheckpointStore | None:
+    if not plan.checkpoint_dir:
+        return None
+    identity = {
+        "algorithm": plan.algorithm.name,
+        "settings": [plan.settings[index] for index in group],
+        "seed": plan.seed,
+        "num_features": shard.num_features,
+        "rows": _total_rows(shard, communicator) if plan.input_mode == "File" else None,
+    }
+    return CheckpointStore.of(plan.checkpoint_dir, identity)
 
 
 def _total_rows(shard: Shard, communicator: Communicator) -> int:

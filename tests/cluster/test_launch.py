@@ -49,7 +49,7 @@ def test_the_first_cause_reaches_the_driver(data: DataFrame, launch: str) -> Non
     with pytest.raises(TrainingError, match=r"worker 1 on [\d.]+ failed in phase train: ArithmeticError: the true cause") as caught:
         failing("raise", launch).fit(data)
     assert "tests/averaging.py" in str(caught.value.__cause__)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 60
 
 
 def test_the_first_cause_may_be_worker_0(data: DataFrame, launch: str) -> None:
@@ -66,7 +66,7 @@ def test_a_worker_that_stops_answering_is_named_in_time(data: DataFrame, launch:
     start = time.monotonic()
     with pytest.raises(TrainingError, match=r"worker 1 stopped answering; noticed by worker 0"):
         failing("stop", launch).fit(data)
-    assert time.monotonic() - start < 20 + 10  # the timeout, and what Spark takes to start and end a job
+    assert time.monotonic() - start < 20 + 25  # the timeout, and what Spark takes to run a job and to end it on a busy machine
 
 
 @pytest.mark.parametrize("failure", ["kill", "kill_jvm"])

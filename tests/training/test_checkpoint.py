@@ -22,18 +22,18 @@ def files(directory: Path) -> list[str]:
 
 
 def test_a_new_store_has_nothing_to_load(tmp_path):
-    assert CheckpointStore(str(tmp_path / "not yet there"), IDENTITY).load() is None
+    assert CheckpointStore.of(str(tmp_path / "not yet there"), IDENTITY).load() is None
 
 
 def test_what_was_saved_is_loaded_by_another_process_of_the_same_training(tmp_path):
-    CheckpointStore(str(tmp_path), IDENTITY).save(3, state(3.5))
-    epochs, loaded = CheckpointStore(str(tmp_path), dict(reversed(IDENTITY.items()))).load()
+    CheckpointStore.of(str(tmp_path), IDENTITY).save(3, state(3.5))
+    epochs, loaded = CheckpointStore.of(str(tmp_path), dict(reversed(IDENTITY.items()))).load()
     assert (epochs, loaded.values) == (3, {"number": 3.5})
     np.testing.assert_array_equal(loaded.arrays["centers"], np.full((2, 3), 3.5))
 
 
 def test_the_newest_is_loaded(tmp_path):
-    store = CheckpointStore(str(tmp_path), IDENTITY)
+    store = CheckpointStore.of(str(tmp_path), IDENTITY)
     for epoch in (8, 9, 10, 11):
         store.save(epoch, state(epoch))
     epochs, loaded = store.load()
@@ -41,7 +41,7 @@ def test_the_newest_is_loaded(tmp_path):
 
 
 def test_only_the_newest_is_kept(tmp_path):
-    store = CheckpointStore(str(tmp_path), IDENTITY)
+    store = CheckpointStore.of(str(tmp_path), IDENTITY)
     for epoch in (1, 2, 3):
         store.save(epoch, state(epoch))
     assert files(tmp_path) == ["epoch-000003.parquet"]
@@ -49,12 +49,12 @@ def test_only_the_newest_is_kept(tmp_path):
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"settings": [{"k": 4}]}, {"algorithm": "pca"}], ids=["seed", "settings", "algorithm"])
 def test_another_training_does_not_see_it(tmp_path, change):
-    CheckpointStore(str(tmp_path), IDENTITY).save(1, state(1))
-    assert CheckpointStore(str(tmp_path), {**IDENTITY, **change}).load() is None
+    CheckpointStore.of(str(tmp_path), IDENTITY).save(1, state(1))
+    assert CheckpointStore.of(str(tmp_path), {**IDENTITY, **change}).load() is None
 
 
 def test_clearing_removes_what_this_training_wrote_and_nothing_else(tmp_path):
-    ours, other = CheckpointStore(str(tmp_path), IDENTITY), CheckpointStore(str(tmp_path), {**IDENTITY, "seed": 1})
+    ours, other = CheckpointStore.of(str(tmp_path), IDENTITY), CheckpointStore.of(str(tmp_path), {**IDENTITY, "seed": 1})
     ours.save(1, state(1))
     other.save(2, state(2))
     ours.clear()
@@ -63,7 +63,7 @@ def test_clearing_removes_what_this_training_wrote_and_nothing_else(tmp_path):
 
 
 def test_clearing_a_store_that_was_never_written_does_nothing(tmp_path):
-    CheckpointStore(str(tmp_path), IDENTITY).clear()
+    CheckpointStore.of(str(tmp_path), IDENTITY).clear()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -72,7 +72,7 @@ def test_a_save_that_was_cut_off_leaves_the_one_before(tmp_path):
         def to_table(self):
             raise OSError("the machine is gone")
 
-    store = CheckpointStore(str(tmp_path), IDENTITY)
+    store = CheckpointStore.of(str(tmp_path), IDENTITY)
     store.save(1, state(1))
     with pytest.raises(OSError, match="gone"):
         store.save(2, CutOff())
@@ -80,5 +80,5 @@ def test_a_save_that_was_cut_off_leaves_the_one_before(tmp_path):
 
 
 def test_a_directory_may_be_given_as_uri(tmp_path):
-    CheckpointStore(tmp_path.as_uri(), IDENTITY).save(1, state(1))
-    assert CheckpointStore(str(tmp_path), IDENTITY).load()[0] == 1
+    CheckpointStore.of(tmp_path.as_uri(), IDENTITY).save(1, state(1))
+    assert CheckpointStore.of(str(tmp_path), IDENTITY).load()[0] == 1

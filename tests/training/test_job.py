@@ -92,11 +92,11 @@ class TestEpochs:
         done = []
         for epoch in itertools.islice(job.epochs(total), stop_after):
             done.append(epoch)
-            job.end_epoch(lambda epoch=epoch: Artifact({"done": np.array([epoch + 1.0])}, {"note": "state"}), loss=1.0 / (epoch + 1))
+            job.end_epoch(Artifact({"done": np.array([epoch + 1.0])}, {"note": "state"}), loss=1.0 / (epoch + 1))
         return done
 
     def job(self, tmp_path, communicator=None, **options):
-        return Job(shard(3), communicator or SingleProcess(), checkpoints=CheckpointStore(str(tmp_path), {}), **options)
+        return Job(shard(3), communicator or SingleProcess(), checkpoints=CheckpointStore.of(str(tmp_path), {}), **options)
 
     def test_start_at_zero_where_there_is_no_checkpoint(self, tmp_path):
         job = self.job(tmp_path)
@@ -105,7 +105,6 @@ class TestEpochs:
     def test_need_no_checkpoints(self):
         job = Job(shard(3), SingleProcess())
         assert (job.resume(), self.run(job, 2)) == (None, [0, 1])
-        job.finish()
 
     def test_leave_a_history_of_their_metrics(self, tmp_path):
         job = self.job(tmp_path)
@@ -150,12 +149,6 @@ class TestEpochs:
         in_threads(2, lambda communicator: self.run(self.job(tmp_path / str(communicator.rank), communicator), 1))
         assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
-    def test_that_are_finished_leave_no_checkpoint(self, tmp_path):
-        job = self.job(tmp_path)
-        self.run(job, 2)
-        job.finish()
-        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
     def test_report_progress_from_the_first_worker_only(self):
         heard = []
 
@@ -165,7 +158,7 @@ class TestEpochs:
             )
             for _ in job.epochs(2):
                 list(job.minibatches(2))
-                job.end_epoch(Artifact)
+                job.end_epoch(Artifact())
 
         in_threads(2, work)
         assert heard == [(0, 0.5, 2), (0, 1.0, 2), (0, 1, 2), (0, 1.5, 2), (0, 2.0, 2), (0, 2, 2)]
