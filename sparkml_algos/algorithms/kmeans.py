@@ -151,7 +151,8 @@ class KMeans(AlgorithmEstimator, KMeansParams):
 class KMeansModel(AlgorithmModel, KMeansParams):
     """Clusters found by `KMeans`.
 
-    `transform` appends ``prediction`` (int, the index of the nearest centre from 0) and ``distance_to_cluster`` (double, the Euclidean distance to it).
+    `transform` appends ``prediction`` (int, the index of the nearest centre from 0) and ``distance_to_cluster`` (double, the
+    Euclidean distance to it).
     """
 
     outputs = (Output("closest_cluster", "int", "predictionCol"), Output("distance_to_cluster", "double", "distanceCol"))
@@ -217,8 +218,6 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             last["squares"] += squares
         state = Artifact({"centers": centers, "counts": counts, "shift": shift, **last}, {"seed": job.seed})
         job.end_epoch(state, **{"train:extra_centers_msd": _sketch_msd(state)})
-    if not last["rows"].sum() > 0:
-        raise InvalidRows("every row has weight 0: there is nothing to cluster")
     return state
 
 
@@ -226,8 +225,6 @@ def _start(hyperparameters: Hyperparameters, shard: Shard, communicator: Communi
     """The first K centres, chosen among the rows of a first mini-batch of all workers; the same on every worker."""
     wanted = num_centers(hyperparameters)
     head = shard.head(max(hyperparameters.mini_batch_size, wanted))
-    if head.weight is not None and len(head):
-        head = head.take(np.flatnonzero(head.weight > 0))
     available = [int(part[0]) for part in communicator.allgather(np.array([len(head)], np.int64))]
     if sum(available) < hyperparameters.k:
         raise InvalidRows(f"k={hyperparameters.k} clusters need at least as many rows, the dataset has {sum(available)}")
@@ -346,8 +343,8 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters) -> Artifact:
     Returns
     -------
     Artifact
-        ``centers`` (k, features) in float64, and in its values ``train:ssd`` and ``train:msd``: within-cluster sum and mean of squares of the
-        training rows when each stays with the extra centre it fell to, an upper bound of the true ones that needs no further pass.
+        ``centers`` (k, features) in float64, and in its values ``train:ssd`` and ``train:msd``: within-cluster sum and mean of squares
+        of the training rows when each stays with the extra centre it fell to, an upper bound of the true ones that needs no further pass.
     """
     alive = state.arrays["counts"] > 0
     points = state.arrays["centers"][alive].astype(np.float64)

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 # A line of the meeting protocol; longer ones are not ours.
 MAX_LINE_BYTES = 1 << 20
 CONNECT_TIMEOUT = 5.0
-# Tasks of a barrier stage start together. If not all have reached the driver this long after the first, some cannot, and all use Spark's all-gather.
+# Tasks of a barrier stage start together. If not all have reached the driver this long after the first, some cannot, and all use
+# Spark's all-gather.
 BARRIER_PATIENCE = 15.0
 POLL_SECONDS = 0.2
 
@@ -199,8 +200,8 @@ class Meeting:
                     return {}
                 if time.monotonic() - self._first_arrival > self._timeout:
                     self._verdict = {
-                        "refused": f"only {len(self._messages)} of {self._size} workers had started {self._timeout:g} s after the first: the "
-                        "cluster has too few free slots; lower num_workers or raise start_timeout"
+                        "refused": f"only {len(self._messages)} of {self._size} workers had started {self._timeout:g} s after the first: "
+                        "the cluster has too few free slots; lower num_workers or raise start_timeout"
                     }
                     self._changed.notify_all()
                 self._changed.wait(POLL_SECONDS)

@@ -29,8 +29,8 @@ Body = Callable[["SparkWorker", Iterator[pa.RecordBatch]], Iterator[tuple[str, A
 
 RESULT_SCHEMA = pa.schema([("item", pa.string()), *ARROW_SCHEMA])
 
-# A worker that lost touch with another waits so long for the true cause to reach the driver before it reports its own trouble. Spark notices
-# a dead process within a second or two; a slow one says itself what is wrong.
+# A worker that lost touch with another waits so long for the true cause to reach the driver before it reports its own trouble. Spark
+# notices a dead process within a second or two; a slow one says itself what is wrong.
 GRACE_SECONDS = 8.0
 # Share of the collective timeout given to the collective; the rest is for finding out who did not answer.
 COLLECTIVE_SHARE = 0.8

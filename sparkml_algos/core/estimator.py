@@ -16,15 +16,14 @@ from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.core.params import JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
-from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.schema import Input, column, column_problems, read_input
+from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.summary import TrainingSummary
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Decoder
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
-
 
 logger = logging.getLogger(__name__)
 

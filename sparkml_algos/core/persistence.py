@@ -77,11 +77,14 @@ class Writer(MLWriter):
         if self.shouldOverwrite:
             # An overwriting write of nothing clears the directory on any file system, without the JVM's help.
             spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
-        elif _exists(spark, path):
-            raise FileExistsError(f"{path} exists; use write().overwrite().save(path) to replace it")
         artifact, facts = self._instance._state()
         metadata = json.dumps(_metadata(self._instance, spark, facts))
-        spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
+        try:
+            spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
+        except Exception as error:
+            if "PATH_ALREADY_EXISTS" not in str(error):
+                raise
+            raise FileExistsError(f"{path} exists; use write().overwrite().save(path) to replace it") from None
         if artifact is not None:
             rows = [tuple(row.values()) for row in artifact.rows()]
             spark.createDataFrame(rows, SPARK_SCHEMA).coalesce(1).write.parquet(f"{path}/data")
@@ -161,11 +164,3 @@ def _instance(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None,
     instance._setDefault(**metadata["defaultParamMap"])
     instance._restore(artifact, ours["facts"])
     return instance
-
-
-def _exists(spark: SparkSession, path: str) -> bool:
-    try:
-        spark.read.text(f"{path}/metadata").schema  # noqa: B018 - resolving the path is the point
-    except Exception:
-        return False
-    return True

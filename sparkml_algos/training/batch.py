@@ -78,7 +78,7 @@ class Decoder:
     num_features : int, optional
         Expected length of a row; taken from the first row when not given.
     label, weight : str, optional
-        Names of these columns in the user's data, for messages.
+        Names of these columns in the user's data, for messages. Rows of weight 0 are left out.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class Decoder:
             row = int(np.flatnonzero(weight < 0)[0])
             raise self._invalid(f"weight column {self.weight!r} is negative ({weight[row]:g})", row)
         self._rows += len(batch)
-        return Batch(features, label, weight)
+        decoded = Batch(features, label, weight)
+        return decoded if weight is None or weight.all() else decoded.take(np.flatnonzero(weight))
 
     def _features(self, values: pa.ListArray, indices: pa.ListArray | None, size: pa.Array | None) -> Features:
         if values.null_count:

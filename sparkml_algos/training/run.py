@@ -194,7 +194,7 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
         each = ", ".join(f"{dimension} on worker {rank}" for rank, (dimension, _) in enumerate(found) if dimension is not None)
         raise InvalidRows(f"rows differ in their number of features: {each}")
     if not any(rows is None or rows for _, rows in found) or not dimensions:
-        raise InvalidRows("the dataset is empty: there is no row to train on")
+        raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
     shard.num_features = dimensions.pop()
 
 

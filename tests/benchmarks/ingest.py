@@ -63,24 +63,23 @@ class NothingModel(AlgorithmModel, FeaturesParams):
 
 def report_ingest(data: Data, options: Options) -> Report:
     """Rows and bytes per second, of the ingest phase and of the whole fit."""
-    columns = ["dataset", "source", "workers", "first", "later", "ingest", "setup", "Spark", "rows/s", "MB/s", "MB/s in ingest"]
-    table, values = Table("Ingest: seconds of a fit that learns nothing", columns), {}
+    columns = ["dataset", "source", "first", "later", "ingest", "setup", "Spark", "rows/s", "MB/s", "MB/s in ingest"]
+    table, values = Table(f"Ingest by {CORES} workers: seconds of a fit that learns nothing", columns), {}
     for name in ("mnist", "large"):
         dataset = data.get(name)
         megabytes = dataset.rows * dataset.features * BYTES_PER_VALUE / 1e6
         values[name] = {}
-        for workers in (CORES, 1):
-            for source, fits in measure(fits_of_nothing, path=dataset.path, num_workers=workers).items():
-                later = medians(fits[1:])
-                spark = later["total"] - later["ingest"] - later["setup"] - later["train"] - later["finish"]
-                rates = {
-                    "rows_per_second": dataset.rows / later["total"],
-                    "megabytes_per_second": megabytes / later["total"],
-                    "megabytes_per_second_of_ingest_phase": megabytes / later["ingest"],
-                }
-                shown = [fits[0]["total"], later["total"], later["ingest"], later["setup"], spark, *rates.values()]
-                table.rows.append([dataset.title, source, workers, *shown])
-                values[name][f"{source}, workers={workers}"] = {"fits": fits, "later": later, "spark": spark, **rates}
+        for source, fits in measure(fits_of_nothing, path=dataset.path).items():
+            later = medians(fits[1:])
+            spark = later["total"] - later["ingest"] - later["setup"] - later["train"] - later["finish"]
+            rates = {
+                "rows_per_second": dataset.rows / later["total"],
+                "megabytes_per_second": megabytes / later["total"],
+                "megabytes_per_second_of_ingest_phase": megabytes / later["ingest"],
+            }
+            shown = [fits[0]["total"], later["total"], later["ingest"], later["setup"], spark, *rates.values()]
+            table.rows.append([dataset.title, source, *shown])
+            values[name][source] = {"fits": fits, "later": later, "spark": spark, **rates}
     notes = [
         f"later and all that follows: medians of {FITS - 1} fits after the first. 'Parquet' runs after 'cached' in the same session.",
         "MB of the workers' float32 arrays; rates are over the whole fit, the last over the ingest phase of the slowest worker.",
@@ -88,17 +87,17 @@ def report_ingest(data: Data, options: Options) -> Report:
     return Report([table], values, notes)
 
 
-def fits_of_nothing(path: str, num_workers: int) -> dict[str, list[dict[str, float]]]:
+def fits_of_nothing(path: str) -> dict[str, list[dict[str, float]]]:
     """Seconds by phase of each fit, by source."""
     session = local_session()
     frame = cached(session, path)
-    from_cache = _fits(frame, num_workers)
+    from_cache = _fits(frame)
     frame.unpersist(blocking=True)
-    return {"cached": from_cache, "Parquet": _fits(session.read.parquet(path), num_workers)}
+    return {"cached": from_cache, "Parquet": _fits(session.read.parquet(path))}
 
 
-def _fits(frame: DataFrame, num_workers: int) -> list[dict[str, float]]:
-    measured = [timed(lambda: Nothing(num_workers=num_workers).fit(frame)) for _ in range(FITS)]
+def _fits(frame: DataFrame) -> list[dict[str, float]]:
+    measured = [timed(lambda: Nothing(num_workers=CORES).fit(frame)) for _ in range(FITS)]
     return [{"wall": wall, **model.training_summary.seconds} for wall, model in measured]
 
 
