@@ -38,7 +38,7 @@ def test_prediction_and_distance_are_those_of_the_nearest_centre(data: DataFrame
     points = np.array([row[:3] for row in rows])
     distances = np.linalg.norm(points[:, None] - model.cluster_centers, axis=2)
     assert [row["prediction"] for row in rows] == distances.argmin(axis=1).tolist()
-    assert np.allclose([row["distance_to_cluster"] for row in rows], distances.min(axis=1), rtol=1e-5)
+    assert np.allclose([row["distance_to_cluster"] for row in rows], distances.min(axis=1), atol=1e-5)
 
 
 def test_prediction_is_an_int_as_evaluators_want_it(data: DataFrame) -> None:
