@@ -242,7 +242,7 @@ class _Server(socketserver.ThreadingTCPServer):
             def handle(self) -> None:
                 try:
                     serve(self)
-                except (OSError, ValueError, KeyError):
+                except (OSError, ValueError, KeyError, AttributeError, TypeError):
                     logger.debug("a stranger called, or a worker that is gone, which Spark notices too")
 
         super().__init__(address, Handler)

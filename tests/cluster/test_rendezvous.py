@@ -1,0 +1,130 @@
+"""The meeting at the driver, without Spark: threads call as workers do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.cluster.rendezvous import Line, Meeting, MeetingPlace, address_towards, interface_of
+
+
+def meeting(size: int, launch: str = "gang", timeout: float = 10.0, **options) -> Meeting:
+    return Meeting(size, "127.0.0.1", launch, timeout, **options)
+
+
+def call(place: MeetingPlace, rank: int) -> tuple[Line, dict]:
+    line = Line(place, rank)
+    line.send({"join": f"I am {rank}"})
+    return line, line.receive()
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def failure(rank: int, **fields) -> Failure:
+    return Failure(rank, "host", "train", "boom", **fields)
+
+
+def test_everyone_hears_everyone_in_order_of_rank() -> None:
+    with meeting(3) as held, ThreadPoolExecutor(3) as pool:
+        answers = [answer for _, answer in pool.map(lambda rank: call(held.place, rank), [2, 0, 1])]
+    assert answers == [{"messages": ["I am 0", "I am 1", "I am 2"]}] * 3
+
+
+def test_who_is_missing_is_told_after_the_timeout() -> None:
+    with meeting(2, timeout=0.5) as held:
+        _, answer = call(held.place, 0)
+    assert answer["refused"].startswith("only 1 of 2 workers had started 0.5 s after the first")
+
+
+def test_a_worker_that_comes_again_is_told_the_first_cause() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"failed": vars(failure(0))})
+        until(lambda: held.failures)
+        _, answer = call(held.place, 0)
+    assert answer == {"refused": "worker 0 on host failed in phase train: boom"}
+
+
+def test_a_worker_lost_before_the_gang_is_complete_may_come_again() -> None:
+    with meeting(2) as held:
+        lost = Line(held.place, 1)
+        lost.send({"join": "lost"})
+        lost._socket.shutdown(socket.SHUT_RDWR)
+        time.sleep(1)
+        with ThreadPoolExecutor(2) as pool:
+            calls = list(pool.map(lambda rank: call(held.place, rank), [0, 1]))
+        assert [answer for _, answer in calls] == [{"messages": ["I am 0", "I am 1"]}] * 2
+        assert held.failures == []
+
+
+def test_a_death_is_heard_with_the_phase_it_happened_in() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"phase": "ingest"})
+        line._socket.shutdown(socket.SHUT_RDWR)
+        until(lambda: held.failures)
+    assert (held.failures[0].phase, held.failures[0].silent) == ("ingest", True)
+
+
+def test_leaving_is_no_death() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.close()
+        time.sleep(0.3)
+        assert held.failures == []
+
+
+def test_progress_is_passed_on() -> None:
+    heard: list[dict] = []
+    with meeting(1, on_progress=heard.append) as held:
+        line, _ = call(held.place, 0)
+        line.send({"progress": {"done": 1}})
+        until(lambda: heard == [{"done": 1}])
+
+
+STRANGERS = [b"GET / HTTP/1.1\r\n\r\n", b"\x00\xff\xfe" * 1000, b'{"token": "wrong", "rank": 0}\n{"join": "me"}\n', b"[]\n", b""]
+
+
+@pytest.mark.parametrize("words", STRANGERS)
+def test_strangers_are_not_heard(words: bytes) -> None:
+    with meeting(1) as held:
+        with socket.create_connection(("127.0.0.1", held.place.port)) as stranger:
+            stranger.sendall(words)
+            stranger.shutdown(socket.SHUT_WR)
+            stranger.settimeout(5)
+            assert stranger.recv(100) == b""
+        _, answer = call(held.place, 0)
+    assert answer == {"messages": ["I am 0"]}
+    assert held.failures == []
+
+
+def test_nothing_listens_once_the_meeting_is_over() -> None:
+    before = threading.active_count()
+    with meeting(1) as held:
+        place = held.place
+    with pytest.raises(OSError):
+        Line(place, 0)
+    until(lambda: threading.active_count() <= before)
+
+
+def test_own_address_is_the_one_on_the_way() -> None:
+    assert address_towards("127.0.0.1") == "127.0.0.1"
+    assert interface_of("127.0.0.1") == "lo"
+    assert interface_of("203.0.113.7") is None
+
+
+def test_messages_are_json_lines() -> None:
+    with meeting(1) as held, socket.create_connection(("127.0.0.1", held.place.port)) as raw:
+        raw.sendall(json.dumps({"token": held.place.token, "rank": 0}).encode() + b'\n{"join": "plain"}\n')
+        assert json.loads(raw.makefile().readline()) == {"messages": ["plain"]}

@@ -1,0 +1,50 @@
+"""What the cluster allows, decided before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkml_algos.cluster.resources import Resources, check_gpus, choose_launch, choose_num_workers
+
+
+def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False, gpus: float = 0) -> Resources:
+    return Resources(slots, running, dynamic, speculation, "127.0.0.1", gpus)
+
+
+def test_auto_is_barrier_on_fixed_executors_and_gang_under_dynamic_allocation() -> None:
+    assert choose_launch("auto", cluster()) == "barrier"
+    assert choose_launch("auto", cluster(dynamic=True)) == "gang"
+
+
+def test_auto_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        choose_launch("auto", cluster(dynamic=True))
+    assert "chose gang: Spark refuses barrier stages under dynamic allocation" in caplog.text
+
+
+def test_barrier_under_dynamic_allocation_is_refused() -> None:
+    with pytest.raises(ValueError, match="SPARK-24942"):
+        choose_launch("barrier", cluster(dynamic=True))
+
+
+def test_gang_with_speculation_is_refused_and_barrier_is_not() -> None:
+    with pytest.raises(ValueError, match=r"spark\.speculation"):
+        choose_launch("gang", cluster(speculation=True))
+    assert choose_launch("auto", cluster(speculation=True)) == "barrier"
+
+
+def test_workers_default_to_slots_or_to_what_runs_where_the_cluster_has_no_bound() -> None:
+    assert choose_num_workers("auto", cluster(slots=4)) == 4
+    assert choose_num_workers("auto", cluster(slots=None, running=6, dynamic=True)) == 6
+
+
+def test_a_local_master_with_one_core_takes_one_worker_only() -> None:
+    assert choose_num_workers("auto", cluster(slots=1)) == 1
+    with pytest.raises(ValueError, match=r"num_workers=2 but the cluster runs 1 task\(s\) at a time"):
+        choose_num_workers(2, cluster(slots=1))
+
+
+def test_gpus_must_be_assigned_by_spark() -> None:
+    check_gpus(True, cluster(gpus=1))
+    with pytest.raises(ValueError, match=r"spark\.task\.resource\.gpu\.amount"):
+        check_gpus(True, cluster())
