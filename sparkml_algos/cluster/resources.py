@@ -45,15 +45,15 @@ def inspect_cluster(spark: SparkSession) -> Resources:
     cluster = re.fullmatch(r"local-cluster\[(\d+),(\d+),\d+\]", conf.get("spark.master", "").replace(" ", ""))
     dynamic = conf.flag("spark.dynamicAllocation.enabled") and not local
     cpus = int(conf.get("spark.task.cpus", "1"))
-    running = _running_slots(spark, cpus)
-    slots: int | None = running
+    slots: int | None
     if local:
         threads = os.cpu_count() if local[1] == "*" else int(local[1] or 1)
         slots = running = max(1, threads // cpus)
     elif cluster:
-        slots = int(cluster[1]) * (int(cluster[2]) // cpus)
-    elif dynamic:
-        slots = _most_slots(conf, cpus)
+        slots = running = int(cluster[1]) * (int(cluster[2]) // cpus)
+    else:
+        running = _running_slots(spark, cpus)
+        slots = _most_slots(conf, cpus) if dynamic else running or None  # none yet: executors are still to register
     return Resources(
         slots=slots,
         running_slots=running,
