@@ -157,6 +157,9 @@ def train_arrays(
     decoder = Decoder(["features"], label=label is not None and "label", weight=weight is not None and "weight")
     training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
     results = dict(train(training, worker, record_batches(features, label, weight)))
+    if worker.rank == 0:
+        for name in results["report/0"].values["checkpoints"]:
+            CheckpointStore(training.checkpoint_dir, name).clear()
     return results.get("model/0", Artifact())
 
 

@@ -14,7 +14,7 @@ ALLOWED = 400 << 20  # bytes the process may have resident, interpreter and libr
 DATA = 4 * ALLOWED
 
 WORKER = f"""
-import json, resource, sys
+import json, sys
 import numpy as np, pyarrow as pa
 from sparkml_algos.algorithms.kmeans import KMEANS, KMeans
 from sparkml_algos.training.batch import Decoder
@@ -35,7 +35,8 @@ plan = TrainingPlan(KMEANS, [hyperparameters], Decoder(["features"]), input_mode
 results = dict(train(plan, Alone(), batches()))
 found = results["model/0"].arrays["centers"]
 error = max(float(np.abs(found - center - 0.5).max(axis=1).min()) for center in centers)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss, which a process inherits from the one that started it.
+peak = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({{"peak": peak, "rows": results["report/0"].values["rows"], "error": error}}))
 """
 
