@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,23 +89,26 @@ class WorkerFailed(RuntimeError):
         super().__init__(failure.encode())
 
 
-def training_error(error: Exception, heard: list[Failure]) -> TrainingError:
+def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int, tuple[str, str]]) -> TrainingError:
     """The error to raise on the driver for a failed Spark job.
 
     Parameters
     ----------
     error : Exception
         What Spark raised.
-    heard : list of Failure
+    heard : sequence of Failure
         What workers told the driver directly, in the order it came.
+    seen : mapping of int to (str, str)
+        Host and phase of each worker, as the driver last knew them.
     """
     text = str(error)
-    first, death = first_cause([*heard, *decode_failures(text)]), _death(text)
+    death = _death(text, seen)
+    first = first_cause([*heard, *decode_failures(text), *([death] if death else [])])
     if first is None:
-        return TrainingError(death or f"the Spark job failed: {_first_line(text)}")
+        return TrainingError(f"the Spark job failed: {_first_line(text)}")
     message = first.describe()
-    if death and (first.silent or first.peer):
-        message += f"; Spark says: {death}"
+    if death and first is not death and (first.silent or first.peer):
+        message += f"; Spark says of worker {death.rank}: {death.message}"
     result = InvalidDataError(message, first) if first.invalid_data else TrainingError(message, first)
     result.__cause__ = WorkerTraceback(first.trace) if first.trace else None
     return result
@@ -131,15 +134,15 @@ def decode_failures(text: str) -> list[Failure]:
     return [Failure(**fields) for fields in found]
 
 
-def _death(text: str) -> str | None:
-    """Spark's words about a process that died, with task and host if it names them."""
-    task = re.search(r"Lost task (\d+)\.\d+ in stage [\d.]+ \(TID \d+\) \(([^ )]+)", text)
-    barrier_task = re.search(r"barrier task ResultTask\(\d+, (\d+)\) finished unsuccessfully", text)
-    who = f"worker {task[1]} on {task[2]} died" if task else f"worker {barrier_task[1]} died" if barrier_task else "a worker died"
-    for pattern in _DEATHS:
-        if match := re.search(pattern, text):
-            return f"{who}: {match[0].strip()}"
-    return None
+def _death(text: str, seen: Mapping[int, tuple[str, str]]) -> Failure | None:
+    """Spark's words about a worker whose process died."""
+    words = next((match[0].strip() for pattern in _DEATHS if (match := re.search(pattern, text))), None)
+    task = re.search(r"Lost task (\d+)\.\d+ in stage|barrier task ResultTask\(\d+, (\d+)\)", text)
+    if words is None or task is None:
+        return None
+    rank = int(task[1] or task[2])
+    host, phase = seen.get(rank, ("an unknown host", "start"))
+    return Failure(rank, host, phase, f"its process died: {words}", silent=True)
 
 
 def _first_line(text: str) -> str:

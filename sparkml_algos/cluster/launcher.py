@@ -159,7 +159,7 @@ def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str
         try:
             return trained.collect()
         except Exception as error:
-            failed = training_error(error, meeting.failures)
+            failed = training_error(error, meeting.failures, meeting.seen)
             raise failed from failed.__cause__
 
 

@@ -138,6 +138,8 @@ class Meeting:
     ----------
     failures : list of Failure
         In the order they were heard.
+    seen : dict of int to (str, str)
+        Host and phase of each worker that called.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Meeting:
         self._first_arrival: float | None = None
         self._verdict: dict[str, Any] | None = None
         self.failures: list[Failure] = []
+        self.seen: dict[int, tuple[str, str]] = {}
         self._server = _Server(("", 0), self._serve)
         self.place = MeetingPlace(host, self._server.server_address[1], self._token)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": POLL_SECONDS / 4}, daemon=True).start()
@@ -167,7 +170,8 @@ class Meeting:
         hello = json.loads(stream.rfile.readline(MAX_LINE_BYTES) or "{}")
         if not hmac.compare_digest(str(hello.get("token", "")), self._token):
             return
-        rank, phase, joined, over = int(hello["rank"]), "start", False, False
+        rank, host, joined, over = int(hello["rank"]), stream.client_address[0], False, False
+        self.seen[rank] = host, "start"
         while line := _readline(stream):
             message = json.loads(line)
             if "join" in message:
@@ -175,14 +179,14 @@ class Meeting:
                 joined = "messages" in answer
                 stream.wfile.write(json.dumps(answer).encode() + b"\n")
             elif "phase" in message:
-                phase = message["phase"]
+                self.seen[rank] = host, message["phase"]
             elif "progress" in message and self._on_progress:
                 self._on_progress(message["progress"])
             elif "failed" in message:
                 self.failures.append(Failure(**message["failed"]))
             over = over or "done" in message or "failed" in message
         if joined and not over:
-            self.failures.append(Failure(rank, stream.client_address[0], phase, "its process died without a word", silent=True))
+            self.failures.append(Failure(rank, *self.seen[rank], "its process died without a word", silent=True))
 
     def _join(self, rank: int, message: str, connection: socket.socket) -> dict[str, Any]:
         """Wait for the whole gang, for as long as the worker itself does; what is decided holds for all who come later."""

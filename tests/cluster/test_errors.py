@@ -16,30 +16,36 @@ DEAD = failure(1, "its process died without a word", silent=True)
 
 
 def test_a_worker_s_own_trouble_comes_before_a_lost_connection() -> None:
-    error = training_error(RuntimeError("spark"), [LOST, CAUSE])
+    error = training_error(RuntimeError("spark"), [LOST, CAUSE], {})
     assert str(error) == "worker 1 on host failed in phase train: ValueError: the cause"
     assert error.failure == CAUSE and "Traceback" in str(error.__cause__)
 
 
 def test_what_came_through_spark_s_exception_counts_too() -> None:
-    error = training_error(RuntimeError(f"Job aborted … {WorkerFailed(CAUSE)} …\n\tat java"), [LOST])
+    error = training_error(RuntimeError(f"Job aborted … {WorkerFailed(CAUSE)} …\n\tat java"), [LOST], {})
     assert error.failure == CAUSE
 
 
 def test_a_silent_death_comes_with_what_spark_says() -> None:
     text = "Lost task 1.0 in stage 3.0 (TID 7) (10.0.0.5 executor 1): ExecutorLostFailure (executor 1 exited) Reason: code 137"
-    assert "Spark says: worker 1 on 10.0.0.5 died: ExecutorLostFailure" in str(training_error(RuntimeError(text), [DEAD, LOST]))
+    assert "Spark says of worker 1: its process died: ExecutorLostFailure" in str(training_error(RuntimeError(text), [DEAD, LOST], {}))
+
+
+def test_a_death_that_only_spark_has_noticed_is_placed() -> None:
+    text = "Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully.\nExecutorLostFailure (executor 1 exited)"
+    error = training_error(RuntimeError(text), [], {1: ("10.0.0.5", "train")})
+    assert str(error) == "worker 1 on 10.0.0.5 failed in phase train: its process died: ExecutorLostFailure (executor 1 exited)"
 
 
 def test_a_worker_that_hangs_is_blamed_by_those_who_waited_before_it_is_killed() -> None:
     blame = failure(0, "worker 1 stopped answering; noticed by worker 0", peer=True)
-    assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD]))
+    assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD], {}))
 
 
 def test_bad_rows_are_a_value_error() -> None:
-    error = training_error(RuntimeError("spark"), [failure(0, "column is null", invalid_data=True)])
+    error = training_error(RuntimeError("spark"), [failure(0, "column is null", invalid_data=True)], {})
     assert isinstance(error, InvalidDataError) and isinstance(error, ValueError)
 
 
 def test_a_job_that_fails_without_us_is_told_in_one_line() -> None:
-    assert str(training_error(RuntimeError("out of disk\n\tat java.lang"), [])) == "the Spark job failed: out of disk"
+    assert str(training_error(RuntimeError("out of disk\n\tat java.lang"), [], {})) == "the Spark job failed: out of disk"
