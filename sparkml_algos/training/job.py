@@ -37,14 +37,15 @@ class Algorithm:
     name : str
         The name in the specification, for example ``kmeans``.
     train : callable
-        ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0.
+        ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0;
+        with `finalize`, on every worker.
     predict : callable
         ``predict(artifact, features, hyperparameters) -> dict`` of output name to array with one entry per row.
     finalize : callable, optional
         ``finalize(state, hyperparameters) -> Artifact``. With it, what `train` returns is a state from which models for many
         settings are cut.
     shared : sequence of str
-        Hyperparameters that settings must agree in to share one state; all of them where there is no `finalize`.
+        Hyperparameters that settings must agree in to share one state; nothing is shared without `finalize`.
     combine : callable, optional
         ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
     passes : callable
@@ -63,8 +64,7 @@ class Algorithm:
         """Indices of settings that one state serves, a list per state."""
         groups: dict[str, list[int]] = {}
         for index, setting in enumerate(settings):
-            names = self.shared if self.finalize else vars(setting)
-            key = repr([getattr(setting, name) for name in names]) if self.finalize else str(index)
+            key = repr([getattr(setting, name) for name in self.shared]) if self.finalize else str(index)
             groups.setdefault(key, []).append(index)
         return list(groups.values())
 

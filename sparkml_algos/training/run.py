@@ -12,7 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import LABEL, VALUES, WEIGHT, Decoder, InvalidRows
+from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALUES, WEIGHT, Decoder, InvalidRows
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
@@ -181,8 +181,8 @@ def record_batches(
         else:
             block = block.tocsr()
             columns[VALUES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.data.astype(np.float32))
-            columns["indices"] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.indices.astype(np.int32))
-            columns["size"] = pa.array(np.full(block.shape[0], block.shape[1], np.int32))
+            columns[INDICES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.indices.astype(np.int32))
+            columns[SIZE] = pa.array(np.full(block.shape[0], block.shape[1], np.int32))
         for name, column in ((LABEL, label), (WEIGHT, weight)):
             if column is not None:
                 columns[name] = pa.array(np.asarray(column[part], np.float32))
