@@ -73,7 +73,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     return Artifact({"sum": total})
 
 
-def finalize(state: Artifact, hyperparameters: Hyperparameters) -> Artifact:
+def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator) -> Artifact:
     total = state.arrays["sum"]
     return Artifact({"mean": hyperparameters.scale * total[:-1] / total[-1]})
 

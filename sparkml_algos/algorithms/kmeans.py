@@ -337,8 +337,8 @@ def _sketch_msd(state: Artifact) -> float:
 # ----------------------------------------------------------------------------------------------------------------- shrinking
 
 
-def finalize(state: Artifact, hyperparameters: Hyperparameters) -> Artifact:
-    """Shrink the K centres to k by Lloyd's method weighted by their counts, the best of several trials.
+def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator) -> Artifact:
+    """Shrink the K centres to k by Lloyd's method weighted by their counts, the best of several trials, which the workers share.
 
     Returns
     -------
@@ -350,12 +350,14 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters) -> Artifact:
     points = state.arrays["centers"][alive].astype(np.float64)
     weights = state.arrays["counts"][alive]
     trials = hyperparameters.local_lloyd_num_trials
-    random = np.random.default_rng([state.values["seed"], hyperparameters.k])
-    runs = (
-        _lloyd(points, weights, hyperparameters, random)
-        for _ in range(AUTO_LOCAL_LLOYD_TRIALS if trials == "auto" else trials)
-    )
-    centers = min(runs, key=lambda run: run[0])[1]
+    trials = AUTO_LOCAL_LLOYD_TRIALS if trials == "auto" else trials
+    losses, found = np.full(trials, np.inf), {}
+    for trial in range(communicator.rank, trials, communicator.size):
+        random = np.random.default_rng([state.values["seed"], hyperparameters.k, trial])
+        losses[trial], found[trial] = _lloyd(points, weights, hyperparameters, random)
+    best = int(communicator.allreduce(losses, "min").argmin())
+    centers = found.get(best, np.zeros((hyperparameters.k, points.shape[1])))
+    centers = communicator.broadcast(centers, root=best % communicator.size)
     rows, sums, squares = (state.arrays[name] for name in ("rows", "sums", "squares"))
     cost = squares[:, None] - 2 * sums @ centers.T + rows[:, None] * np.einsum("ij,ij->i", centers, centers)
     ssd = float(max(0.0, cost.min(axis=1).sum()))

@@ -42,8 +42,8 @@ class Algorithm:
     predict : callable
         ``predict(artifact, features, hyperparameters) -> dict`` of output name to array with one entry per row.
     finalize : callable, optional
-        ``finalize(state, hyperparameters) -> Artifact``. With it, what `train` returns is a state from which models for many
-        settings are cut.
+        ``finalize(state, hyperparameters, communicator) -> Artifact``. With it, what `train` returns is a state from which models for
+        many settings are cut, by all workers together; the model must be complete on worker 0.
     shared : sequence of str
         Hyperparameters that settings must agree in to share one state; nothing is shared without `finalize`.
     combine : callable, optional
@@ -55,7 +55,7 @@ class Algorithm:
     name: str
     train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
     predict: Callable[[Artifact, Features, Hyperparameters], dict[str, np.ndarray]]
-    finalize: Callable[[Artifact, Hyperparameters], Artifact] | None = None
+    finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
     shared: Sequence[str] = ()
     combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1

@@ -75,7 +75,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     Yields
     ------
     (str, Artifact)
-        ``model/i`` for setting *i*, from one worker each, and ``report/rank``, values only, from every worker. Checkpoints stay until
+        ``model/i`` for setting *i*, from worker 0, and ``report/rank``, values only, from every worker. Checkpoints stay until
         whoever receives the models removes them: a worker may still be lost on the way.
     """
     algorithm = plan.algorithm
@@ -108,12 +108,10 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
         job = Job(shard, communicator, seed=plan.seed, device=worker.device, checkpoints=store, report=worker.report)
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []
-        for number, index in enumerate(group):
-            # A state is complete on every worker, so they share the work of cutting models from it.
-            if worker.rank == (number % worker.size if algorithm.finalize else 0):
-                model = algorithm.finalize(state, settings[index]) if algorithm.finalize else state
-                model.values["history"] = job.history
-                yield f"model/{index}", model
+        for index in group:
+            model = algorithm.finalize(state, settings[index], communicator) if algorithm.finalize else state
+            if worker.rank == 0:
+                yield f"model/{index}", Artifact(model.arrays, {**model.values, "history": job.history})
     communicator.barrier()
     clock.enter("finish")
     report = {"rows": shard.num_rows, "num_features": shard.num_features, "checkpoints": checkpoints, "seconds": clock.stop()}

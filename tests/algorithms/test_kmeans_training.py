@@ -266,7 +266,8 @@ class TestLocalLloyd:
     @staticmethod
     def loss(state, **hyperparameters):
         """What the shrink minimises: squared distances of the extra centres, by the rows they stand for."""
-        found = finalize(state, Hyperparameters(**settings(k=10, **{"local_lloyd_num_trials": 1, **hyperparameters}))).arrays["centers"]
+        wanted = Hyperparameters(**settings(k=10, **{"local_lloyd_num_trials": 1, **hyperparameters}))
+        found = finalize(state, wanted, SingleProcess()).arrays["centers"]
         return inertia(state.arrays["centers"] + state.arrays["shift"].astype(np.float64), found, state.arrays["counts"])
 
     def losses(self, states, **hyperparameters):
@@ -288,6 +289,15 @@ class TestLocalLloyd:
         assert (many <= one * (1 + 1e-9)).all()
         assert np.sum(many < one) > len(states) / 2
 
+    @pytest.mark.parametrize("trials", [1, 5])
+    def test_workers_share_the_trials_and_find_what_one_finds(self, states, trials):
+        hyperparameters = Hyperparameters(**settings(k=10, local_lloyd_num_trials=trials))
+        alone = finalize(states[0], hyperparameters, SingleProcess())
+        together = in_threads(3, lambda communicator: finalize(states[0], hyperparameters, communicator))
+        for found in together:
+            np.testing.assert_allclose(found.arrays["centers"], alone.arrays["centers"], rtol=1e-12)
+            assert found.values == pytest.approx(alone.values)
+
     def test_auto_is_ten_trials(self, states):
         np.testing.assert_array_equal(self.losses(states, local_lloyd_num_trials="auto"), self.losses(states, local_lloyd_num_trials=10))
 
@@ -305,7 +315,7 @@ class TestLocalLloyd:
             },
             {"seed": 0},
         )
-        artifact = finalize(state, Hyperparameters(**settings(k=2)))
+        artifact = finalize(state, Hyperparameters(**settings(k=2)), SingleProcess())
         np.testing.assert_allclose(np.sort(artifact.arrays["centers"].ravel()), [0.25, 10])
         assert artifact.values["train:ssd"] == pytest.approx(30 * 0.25**2 + 10 * 0.75**2)
 
@@ -315,7 +325,7 @@ class TestLocalLloyd:
             {"centers": np.array([[0.0], [10.0], [77.0]]), "counts": np.array([1.0, 1.0, 0.0]), "shift": np.zeros(1)}, {"seed": 0}
         )
         state.arrays.update(rows=state.arrays["counts"], **zeros)
-        assert np.sort(finalize(state, Hyperparameters(**settings(k=2))).arrays["centers"].ravel()).tolist() == [0, 10]
+        assert np.sort(finalize(state, Hyperparameters(**settings(k=2)), SingleProcess()).arrays["centers"].ravel()).tolist() == [0, 10]
 
 
 class CountingCommunicator(SingleProcess):
@@ -497,10 +507,11 @@ class TestResume:
         np.testing.assert_array_equal(self.train(tmp_path).arrays["centers"], self.train().arrays["centers"])
 
     def test_of_a_pipe_reads_all_rows_again(self, tmp_path):
-        # The rows are cut as they arrive, not evenly as in a later pass of an undisturbed training: the same clusters, not the same bits.
+        # The rows are cut as they arrive, not evenly as in a later pass of an undisturbed training: as good, not the same bits.
         self.lose(tmp_path, input_mode="Pipe")
         resumed, undisturbed = self.train(tmp_path, input_mode="Pipe"), self.train(input_mode="Pipe")
-        np.testing.assert_allclose(resumed.arrays["centers"], undisturbed.arrays["centers"], atol=1e-3)
+        costs = [inertia(digits(), artifact.arrays["centers"]) for artifact in (resumed, undisturbed)]
+        assert costs[0] == pytest.approx(costs[1], rel=5e-3)
 
     @pytest.mark.parametrize("mode", ["File", "Pipe"])
     def test_leaves_a_history_of_all_epochs(self, tmp_path, mode):

@@ -185,5 +185,5 @@ class TestGroups:
         assert Algorithm("a", train=None, predict=None).groups(self.settings) == [[0], [1], [2], [3]]
 
     def test_with_finalize_settings_that_agree_in_what_is_shared_go_together(self):
-        algorithm = Algorithm("a", train=None, predict=None, finalize=lambda state, hyperparameters: state, shared=("epochs",))
+        algorithm = Algorithm("a", train=None, predict=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
         assert algorithm.groups(self.settings) == [[0, 2, 3], [1]]
