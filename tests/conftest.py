@@ -16,6 +16,8 @@ from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
 SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
+# Tests of what goes wrong end many Python workers; with this daemon the next ones need not import everything again.
+DAEMON = "sparkml_algos.cluster.daemon"
 
 # Workers import the tests' own algorithm by name.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -33,11 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark() -> Iterator[SparkSession]:
     builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "3")
     if SESSION == "connect":
-        builder = builder.remote("local[3]")
+        builder = builder.remote("local[3]").config("spark.python.daemon.module", DAEMON)
     else:
         master = "local[3]" if SESSION == "local" else "local-cluster[2,1,1024]"
         builder = builder.master(master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
+    if SESSION == "local":
+        builder = builder.config("spark.python.daemon.module", DAEMON)
     if SESSION == "dynamic":
         builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
         builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")

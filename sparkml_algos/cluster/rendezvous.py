@@ -6,9 +6,11 @@ serves where the driver cannot be reached from the executors.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import logging
+import os
 import secrets
 import select
 import socket
@@ -81,6 +83,7 @@ class Rendezvous:
         """
         answer = self._ask_driver(message) if self.line else {}
         if "messages" in answer:
+            self.line.end_with_the_gang()
             return answer["messages"]
         if self._barrier:
             return list(self._context.allGather(message))
@@ -92,7 +95,8 @@ class Rendezvous:
 
 
 class Line:
-    """A worker's connection to the driver: what it says is progress, phases, failure; what it hears is the one answer to its joining."""
+    """A worker's connection to the driver: what it says is progress, phases, failure; what it hears is the answer to its joining, and
+    perhaps that the gang is given up."""
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
         self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
@@ -113,9 +117,26 @@ class Line:
         line = self._file.readline(MAX_LINE_BYTES)
         return json.loads(line) if line else {}
 
+    def end_with_the_gang(self) -> None:
+        """From now on this process ends as soon as the driver gives the gang up, whatever it is waiting in.
+
+        Spark, too, ends the tasks of a stage that failed or was cancelled, but seconds later; until then they hold the slots that a retry,
+        or the next fit, needs. That the driver merely falls silent ends nothing.
+        """
+        threading.Thread(target=self._await_the_end, daemon=True).start()
+
+    def _await_the_end(self) -> None:
+        try:
+            given_up = "given up" in self.receive()
+        except (OSError, ValueError):  # closed, by this worker or by the network
+            return
+        if given_up:
+            os._exit(1)
+
     def close(self) -> None:
         self.send({"done": True})
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that listens; closing its file would wait for it
         self._socket.close()
 
 
@@ -152,6 +173,7 @@ class Meeting:
         self._messages: dict[int, str] = {}
         self._first_arrival: float | None = None
         self._verdict: dict[str, Any] | None = None
+        self._streams: dict[int, socketserver.StreamRequestHandler] = {}
         self.failures: list[Failure] = []
         self.seen: dict[int, tuple[str, str]] = {}
         self._server = _Server(("", 0), self._serve)
@@ -161,9 +183,18 @@ class Meeting:
     def __enter__(self) -> Meeting:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self._give_up()
         self._server.shutdown()
         self._server.server_close()
+
+    def _give_up(self) -> None:
+        for stream in list(self._streams.values()):
+            try:
+                stream.wfile.write(b'{"given up": true}\n')
+            except (OSError, ValueError):
+                logger.debug("this worker has gone by itself")
 
     def _serve(self, stream: socketserver.StreamRequestHandler) -> None:
         """One worker's connection, from its first line to its last."""
@@ -178,6 +209,7 @@ class Meeting:
                 answer = self._join(rank, message["join"], stream.connection)
                 joined = "messages" in answer
                 stream.wfile.write(json.dumps(answer).encode() + b"\n")
+                self._streams[rank] = stream
             elif "phase" in message:
                 self.seen[rank] = host, message["phase"]
             elif "progress" in message and self._on_progress:

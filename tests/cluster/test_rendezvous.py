@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,48 @@ def test_a_death_is_heard_with_the_phase_it_happened_in() -> None:
         line._socket.shutdown(socket.SHUT_RDWR)
         until(lambda: held.failures)
     assert (held.failures[0].phase, held.failures[0].silent) == ("ingest", True)
+
+
+def wait_in(place: MeetingPlace, joined: Any) -> None:
+    """A worker that joins and then waits for something that never comes."""
+    line, _ = call(place, 0)
+    line.end_with_the_gang()
+    joined.set()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_gang_that_is_given_up_ends_at_once(error: type[BaseException]) -> None:
+    context = multiprocessing.get_context("fork")
+    joined = context.Event()
+    with pytest.raises(error), meeting(1) as held:
+        worker = context.Process(target=wait_in, args=(held.place, joined), daemon=True)
+        worker.start()
+        assert joined.wait(10)
+        raise error
+    worker.join(10)
+    assert worker.exitcode == 1
+
+
+def test_a_driver_that_falls_silent_ends_no_worker() -> None:
+    context = multiprocessing.get_context("fork")
+    joined = context.Event()
+    with meeting(1) as held:
+        worker = context.Process(target=wait_in, args=(held.place, joined), daemon=True)
+        worker.start()
+        assert joined.wait(10)
+    worker.join(1)
+    assert worker.is_alive()
+    worker.kill()
+
+
+def test_a_worker_that_listens_can_leave() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.end_with_the_gang()
+        line.close()
+        time.sleep(0.2)
+    assert held.failures == []
 
 
 def test_leaving_is_no_death() -> None:
