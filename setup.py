@@ -1,13 +1,46 @@
 """Packaging of sparkml-algos."""
 
+import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 SPARK = ["pyspark>=3.5,<5"]
 PLOT = ["matplotlib>=3.7"]
+
+# Folders of several Sparks, like PATH, whose jars of the JVM bridge go into the wheel; by default the one that is found, if any.
+SPARK_HOMES_VARIABLE = "SPARKML_ALGOS_SPARK_HOMES"
+
+
+class BuildWithBridge(build_py):
+    """Adds the Scala sources of the JVM bridge and, where Spark and Java are at hand, its jar to the package."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        bridge = Path(self.build_lib) / "sparkml_algos" / "jvm"
+        for left_from_earlier in ("src", "built"):
+            shutil.rmtree(bridge / left_from_earlier, ignore_errors=True)
+        shutil.copytree(HERE / "jvm-bridge" / "src" / "main", bridge / "src" / "main")
+        sys.path.insert(0, str(HERE))
+        from sparkml_algos.jvm import jars
+
+        homes = list(filter(None, os.environ.get(SPARK_HOMES_VARIABLE, "").split(os.pathsep)))
+        for home in homes or [None]:
+            try:
+                jar, _ = jars.build(jars.find_spark(home), bridge / "built")
+                print(f"JVM bridge: added {jar.name}")
+            except jars.JvmBridgeError as error:
+                if homes:
+                    raise SystemExit(f"error: {error}") from None
+                self.warn(f"JVM bridge: the wheel has its sources but no jar ({error}). Where Spark and Java are: {jars.BUILD_COMMAND}")
+
 
 setup(
     name="sparkml-algos",
@@ -17,6 +50,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["sparkml_algos", "sparkml_algos.*"]),
+    cmdclass={"build_py": BuildWithBridge},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=1.24",

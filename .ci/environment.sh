@@ -50,6 +50,7 @@ PYTHON
     unset SPARK_HOME PYTHONPATH
     export PYSPARK_PYTHON=$python PYSPARK_DRIVER_PYTHON=$python
     export PATH="$directory/bin:$PATH"
+    (cd "$repository" && "$python" -m sparkml_algos.jvm build) || die "the JVM bridge could not be built"
 }
 
 # The first Python from 3.10 to 3.NEWEST; $PYTHON, where set, goes first.

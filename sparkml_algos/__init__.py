@@ -17,6 +17,7 @@ _EXPORTS = {
     "InvalidParams": "sparkml_algos.core.hyperparameters",
     "TrainingError": "sparkml_algos.cluster.errors",
     "TrainingSummary": "sparkml_algos.core.summary",
+    "classpath_jars": "sparkml_algos.jvm.jars",
 }
 
 __all__ = ["__version__", *_EXPORTS]
