@@ -1,0 +1,138 @@
+package org.sparkmlalgos.ml
+
+import org.apache.spark.SparkContext
+import org.apache.spark.broadcast.Broadcast
+import org.apache.spark.ml.Model
+import org.apache.spark.ml.attribute.AttributeGroup
+import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
+import org.apache.spark.ml.param.{Param, ParamMap, StringArrayParam}
+import org.apache.spark.ml.util.{MLWritable, MLWriter}
+import org.apache.spark.sql.{Column, DataFrame, Dataset}
+import org.apache.spark.sql.functions.{array, col}
+import org.apache.spark.sql.sparkmlalgos.Columns
+import org.apache.spark.sql.types._
+
+/** An output column of a model: its name among the values that are scored, its type, and the Param that names the column. */
+final case class Output(field: String, dataType: DataType, column: Param[String])
+
+/** A model trained by `sparkml_algos`, scoring without Python.
+  *
+  * A subclass adds Params for its output columns, `outputs`, a `scorer` made from the artifact, and a companion
+  * `ArtifactModelCompanion`. Everything Python saved that has no meaning here, the hyperparameters for one, is kept and saved again.
+  *
+  * @param uid      identifier
+  * @param artifact what was learned
+  * @param saved    the metadata Python wrote
+  */
+abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, val artifact: Artifact, val saved: SavedMetadata)
+    extends Model[M]
+    with MLWritable { self: M =>
+
+  final val featuresCol: Param[String] = new Param(this, "featuresCol", "Features: a Vector column or an array of numbers.")
+  final val featuresCols: StringArrayParam =
+    new StringArrayParam(this, "featuresCols", "Features as a list of numeric columns, instead of featuresCol.")
+
+  def getFeaturesCol: String = $(featuresCol)
+
+  def setFeaturesCol(value: String): M = set(featuresCol, value)
+
+  def getFeaturesCols: Array[String] = $(featuresCols)
+
+  def setFeaturesCols(value: Array[String]): M = set(featuresCols, value)
+
+  /** The output columns, in the order in which `transform` appends them and `scorer` gives their values. */
+  def outputs: Seq[Output]
+
+  /** The arithmetic, made anew. */
+  protected def makeScorer: RowScorer
+
+  /** The same model again. */
+  protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
+
+  /** Length of the features the model takes. */
+  def numFeatures: Int = scorer.numFeatures
+
+  /** Names of the features in the training data, where it had any. */
+  def featureNames: Option[Seq[String]] = saved.featureNames
+
+  override def transformSchema(schema: StructType): StructType = {
+    checkFeatures(schema)
+    val taken = outputs.map(output => $(output.column)).filter(schema.fieldNames.contains)
+    require(taken.isEmpty, s"output column '${taken.head}' exists already; drop it or rename the output")
+    StructType(schema.fields ++ outputs.map(output => StructField($(output.column), output.dataType)))
+  }
+
+  /** Append the output columns; every row is checked as in training. */
+  override def transform(dataset: Dataset[_]): DataFrame = {
+    transformSchema(dataset.schema, logging = true)
+    val picked = outputs.map(output => col(ArtifactModel.Scored).getField(output.field).as($(output.column)))
+    dataset
+      .select(col("*"), scoredColumn(dataset).as(ArtifactModel.Scored))
+      .select(col("*") +: picked: _*)
+      .drop(ArtifactModel.Scored)
+  }
+
+  /** All outputs as one struct column; call `transformSchema` first. */
+  def scoredColumn(dataset: Dataset[_]): Column = {
+    val names = if (hasList) $(featuresCols).toSeq else Seq($(featuresCol))
+    val features = if (hasList) array(names.map(name => quoted(name).cast(FloatType)): _*) else dataset.schema(names.head).dataType match {
+      case VectorType | ArrayType(DoubleType | FloatType, _) => quoted(names.head)
+      case _ => quoted(names.head).cast(ArrayType(FloatType))
+    }
+    val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
+    val scorer = broadcast(dataset.sparkSession.sparkContext)
+    Columns.column(ScoreRow(Columns.expression(features), scorer, fields, names))
+  }
+
+  override def copy(extra: ParamMap): M = copyValues(construct(uid, artifact, saved), extra).setParent(parent)
+
+  override def write: MLWriter = new ArtifactModelWriter(this)
+
+  private[ml] def restore(name: String, json: String, isDefault: Boolean): Unit = restore(getParam(name), json, isDefault)
+
+  private def restore[T](param: Param[T], json: String, isDefault: Boolean): Unit = {
+    val value = param.jsonDecode(json)
+    if (isDefault) setDefault(param -> value) else set(param, value)
+  }
+
+  @transient private lazy val scorer: RowScorer = makeScorer
+  @transient private var sent: Option[(SparkContext, Broadcast[RowScorer])] = None
+
+  private def broadcast(context: SparkContext): Broadcast[RowScorer] = synchronized {
+    sent.filter(_._1 eq context).getOrElse {
+      sent = Some((context, context.broadcast(scorer)))
+      sent.get
+    }._2
+  }
+
+  private def hasList: Boolean = isDefined(featuresCols) && $(featuresCols).nonEmpty
+
+  private def quoted(name: String): Column = col("`" + name.replace("`", "``") + "`")
+
+  private def checkFeatures(schema: StructType): Unit = {
+    val names = if (hasList) $(featuresCols).toSeq else Seq($(featuresCol))
+    val param = if (hasList) "featuresCols" else "featuresCol"
+    names.filterNot(schema.fieldNames.contains).foreach { name =>
+      throw new IllegalArgumentException(s"$param='$name' is not a column of the dataset; it has ${schema.fieldNames.mkString(", ")}")
+    }
+    val found = if (hasList) {
+      names.foreach { name =>
+        require(isNumber(schema(name).dataType), s"featuresCols: column '$name' is ${schema(name).dataType.simpleString}; it must be numeric")
+      }
+      names.size
+    } else schema(names.head).dataType match {
+      case VectorType => AttributeGroup.fromStructField(schema(names.head)).size
+      case ArrayType(element, _) if isNumber(element) => -1
+      case other =>
+        throw new IllegalArgumentException(
+          s"features column '${names.head}' is ${other.simpleString}; it must be a Vector or an array of numbers")
+    }
+    require(found == -1 || found == numFeatures, s"column '${names.head}' has $found features; the model takes $numFeatures")
+  }
+
+  private def isNumber(dataType: DataType): Boolean = dataType.isInstanceOf[NumericType] || dataType == BooleanType
+}
+
+private object ArtifactModel {
+  val Scored = "_sparkml_algos_scored"
+}
