@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
+
 ROOT = Path(__file__).parents[1]
 SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
 # Tests of what goes wrong end many Python workers; with this daemon the next ones need not import everything again.
@@ -31,6 +33,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={session}; tests/run.sh runs it so"))
 
 
+def bridge_jars() -> list[str]:
+    """The jar of the JVM bridge, if it is built; its tests skip otherwise."""
+    try:
+        return classpath_jars()
+    except JvmBridgeError:
+        return []
+
+
+@pytest.fixture(scope="session")
+def bridge(spark: SparkSession) -> SparkSession:
+    """The session, where the JVM bridge is in it."""
+    if SESSION == "connect":
+        pytest.skip("the JVM bridge needs a classic session")
+    if not bridge_jars():
+        pytest.skip("the JVM bridge is not built: python -m sparkml_algos.jvm build")
+    return spark
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "3")
@@ -40,6 +60,7 @@ def spark() -> Iterator[SparkSession]:
         master = "local[3]" if SESSION == "local" else "local-cluster[2,1,1024]"
         builder = builder.master(master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
+        builder = builder.config("spark.jars", ",".join(bridge_jars()))
     if SESSION == "local":
         builder = builder.config("spark.python.daemon.module", DAEMON)
     if SESSION == "dynamic":

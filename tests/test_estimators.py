@@ -42,6 +42,16 @@ def vectors(spark: SparkSession, kinds: str) -> DataFrame:
     return spark.createDataFrame(rows, ["features"])
 
 
+@pytest.fixture(params=["python", "jvm"])
+def scorer(request: pytest.FixtureRequest, case: Case) -> str:
+    """Where transform computes; jvm where the algorithm is on the JVM and the session is classic."""
+    if request.param == "jvm":
+        if case.model.on_jvm is None:
+            pytest.skip("not on the JVM")
+        request.getfixturevalue("bridge")
+    return request.param
+
+
 def same(case: Case, one: object, other: object) -> bool:
     return np.allclose(case.essence(one), case.essence(other), **CLOSE)
 
@@ -110,8 +120,8 @@ def test_all_input_forms_give_the_same_model(case: Case, spark: SparkSession, da
     assert same(case, model, expected)
 
 
-def test_transform_takes_all_input_forms(case: Case, spark: SparkSession, data: DataFrame) -> None:
-    model = case.make().fit(data)
+def test_transform_takes_all_input_forms(case: Case, scorer: str, spark: SparkSession, data: DataFrame) -> None:
+    model = case.make().fit(data).setScorer(scorer)
     output = model.getPredictionCol()
     expected = sorted(row[0] for row in model.transform(data).select(output).collect())
     mixed = vectors(spark, "ds")
@@ -120,17 +130,17 @@ def test_transform_takes_all_input_forms(case: Case, spark: SparkSession, data: 
     assert np.allclose(sorted(row[0] for row in from_doubles), expected, atol=1e-5)
 
 
-def test_transform_keeps_every_column_and_row(case: Case, data: DataFrame) -> None:
-    model = case.make().fit(data)
+def test_transform_keeps_every_column_and_row(case: Case, scorer: str, data: DataFrame) -> None:
+    model = case.make().fit(data).setScorer(scorer)
     scored = model.transform(data)
     assert scored.columns[: len(data.columns)] == data.columns
     assert len(scored.columns) == len(data.columns) + len(model.outputs)
     assert sorted(row["a name"] for row in scored.collect()) == sorted(f"name {i}" for i in range(len(ROWS)))
 
 
-def test_transform_reads_vectors_straight_from_parquet(case: Case, data: DataFrame, spark: SparkSession, tmp_path: Path) -> None:
+def test_transform_reads_vectors_straight_from_parquet(case: Case, scorer: str, data: DataFrame, spark: SparkSession, tmp_path: Path) -> None:
     data.select("features", "id").write.parquet(str(tmp_path / "rows"))
-    scored = case.make().fit(data).transform(spark.read.parquet(str(tmp_path / "rows")))
+    scored = case.make().fit(data).setScorer(scorer).transform(spark.read.parquet(str(tmp_path / "rows")))
     assert scored.where(F.col(scored.columns[2]).isNotNull()).count() == len(ROWS)
 
 
@@ -169,8 +179,8 @@ def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
         case.make(**{f"{role}Col" if role == "weight" else "featuresCol": "bad"}).fit(bad)
 
 
-def test_bad_rows_are_named_in_transform(case: Case, data: DataFrame) -> None:
-    model = case.make().fit(data)
+def test_bad_rows_are_named_in_transform(case: Case, scorer: str, data: DataFrame) -> None:
+    model = case.make().fit(data).setScorer(scorer)
     bad = data.withColumn("bad", F.expr("IF(id = 7, NULL, doubles)"))
     with pytest.raises(Exception, match="features column 'bad' is null"):
         model.copy().setFeaturesCol("bad").transform(bad).collect()

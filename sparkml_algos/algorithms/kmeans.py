@@ -25,6 +25,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.core.on_jvm import OnJvm
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, PredictionParams, WeightParams
 from sparkml_algos.core.schema import column
 from sparkml_algos.core.scoring import Output
@@ -39,6 +40,9 @@ from sparkml_algos.training.shard import Shard
 AUTO_EXTRA_CENTER_FACTOR = 10
 AUTO_MIN_CENTERS = 320
 AUTO_LOCAL_LLOYD_TRIALS = 10
+
+# With more clusters Python's matrix products make up for the way of the rows to Python and back.
+JVM_CLUSTERS = 100
 
 # Floats of a block of the distance matrix: 1 MiB stays in a core's cache between the product and the search for the nearest.
 DISTANCE_BLOCK = 1 << 18
@@ -156,6 +160,7 @@ class KMeansModel(AlgorithmModel, KMeansParams):
     """
 
     outputs = (Output("closest_cluster", "int", "predictionCol"), Output("distance_to_cluster", "double", "distanceCol"))
+    on_jvm = OnJvm("org.sparkmlalgos.ml.KMeansModel", faster=lambda artifact: len(artifact.arrays["centers"]) <= JVM_CLUSTERS)
 
     @staticmethod
     def algorithm() -> Algorithm:

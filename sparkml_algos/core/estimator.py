@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from pyspark.ml import Estimator, Model
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.core.on_jvm import JvmModel, OnJvm, ScorerChoice, ScorerParams, choose_scorer, from_jvm, scored_on_jvm, to_jvm
 from sparkml_algos.core.params import JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
@@ -86,8 +87,10 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
         ])
 
 
-class AlgorithmModel(Model, Persistable):
+class AlgorithmModel(Model, ScorerParams, Persistable):
     """A fitted model: an artifact, and Params that name columns.
+
+    A subclass adds its Params, `outputs`, the hook `algorithm` and, where the JVM bridge has such a model, `on_jvm`.
 
     Attributes
     ----------
@@ -99,6 +102,7 @@ class AlgorithmModel(Model, Persistable):
     """
 
     outputs: ClassVar[Sequence[Output]] = ()
+    on_jvm: ClassVar[OnJvm | None] = None
     artifact: Artifact | None = None
     feature_names: list[str] | None = None
     training_summary: TrainingSummary | None = None
@@ -115,6 +119,31 @@ class AlgorithmModel(Model, Persistable):
 
     numFeatures = num_features
 
+    def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
+        """Where `transform` scores the rows of a dataset, ``python`` or ``jvm``, and the reason.
+
+        Raises
+        ------
+        ValueError
+            If ``scorer`` is ``"jvm"`` and that is not possible in the dataset's session.
+        """
+        return choose_scorer(self, dataset.sparkSession)
+
+    def to_jvm(self) -> JvmModel:
+        """The same model of the JVM bridge, as a stage that scores without Python and is saved for pipelines on the JVM.
+
+        Raises
+        ------
+        ValueError
+            If the session is a Spark Connect client, or the bridge is not in it, or has no such model.
+        """
+        return to_jvm(self, SparkSession.active())
+
+    @classmethod
+    def _from_java(cls, java_model: Any) -> AlgorithmModel:
+        """Called by Spark when a pipeline is loaded that the JVM has saved."""
+        return from_jvm(cls, java_model)
+
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Append the output columns; every row is checked as in training."""
         problems = column_problems(dataset, self, with_scalars=False)
@@ -126,10 +155,13 @@ class AlgorithmModel(Model, Persistable):
             problems.append(f"column {found.names[0]!r} has {found.num_features} features; the model takes {self.num_features}")
         if problems:
             raise InvalidParams(type(self).__name__, problems)
-        decoder = Decoder(found.names, self.num_features)
-        decoder.where = " of its task"
-        score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, self.outputs)
-        scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
+        if self.scorer_for(dataset).name == "jvm":
+            scored = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
+        else:
+            decoder = Decoder(found.names, self.num_features)
+            decoder.where = " of its task"
+            score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, self.outputs)
+            scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
         picked = [column(_SCORED)[output.field].cast(output.type).alias(names[output.field]) for output in self.outputs]
         return scored.select(*map(column, dataset.columns), *picked)
 

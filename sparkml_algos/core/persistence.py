@@ -77,8 +77,8 @@ class Writer(MLWriter):
         if self.shouldOverwrite:
             # An overwriting write of nothing clears the directory on any file system, without the JVM's help.
             spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
-        artifact, facts = self._instance._state()
-        metadata = json.dumps(_metadata(self._instance, spark, facts))
+        artifact, _ = self._instance._state()
+        metadata = json.dumps(metadata_of(self._instance, spark))
         try:
             spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
         except Exception as error:
@@ -109,7 +109,7 @@ class Reader(MLReader[T]):
         artifact = None
         if metadata.get(_OURS, {}).get("has_data"):
             artifact = Artifact.from_rows(row.asDict() for row in spark.read.parquet(f"{path}/data").collect())
-        return _instance(self._cls, metadata, artifact, path)
+        return restored(self._cls, metadata, artifact, path)
 
 
 def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
@@ -131,7 +131,9 @@ def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
     return metadata, artifact
 
 
-def _metadata(instance: Any, spark: SparkSession, facts: dict[str, Any]) -> dict[str, Any]:
+def metadata_of(instance: Any, spark: SparkSession) -> dict[str, Any]:
+    """What is saved of an instance beside its arrays."""
+    artifact, facts = instance._state()
     return {
         "class": f"{type(instance).__module__}.{type(instance).__name__}",
         "timestamp": int(time.time() * 1000),
@@ -142,13 +144,20 @@ def _metadata(instance: Any, spark: SparkSession, facts: dict[str, Any]) -> dict
         _OURS: {
             "version": __version__,
             "format": FORMAT_VERSION,
-            "has_data": instance._state()[0] is not None,
+            "has_data": artifact is not None,
             "facts": facts,
         },
     }
 
 
-def _instance(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, path: str) -> T:
+def restored(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, path: str) -> T:
+    """An instance from what was saved of it; `path` is for messages.
+
+    Raises
+    ------
+    ValueError
+        If it is of another class, or of a newer format.
+    """
     expected = f"{cls.__module__}.{cls.__name__}"
     if metadata["class"] != expected:
         raise ValueError(f"{path} holds a {metadata['class']}, not a {expected}")

@@ -5,8 +5,13 @@ import java.nio.charset.StandardCharsets.UTF_8
 
 import scala.collection.mutable
 
+import org.apache.spark.SparkContext
+import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.Row
+import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
 import org.apache.spark.sql.types._
+import org.json4s.JsonAST.JInt
+import org.json4s.jackson.JsonMethods.parse
 
 /** An array of a trained model: `dtype` as NumPy writes it (`<f8`), `data` in little-endian order, the last index running fastest. */
 final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) {
@@ -27,12 +32,27 @@ final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) 
 }
 
 /** What training produced: named arrays and JSON values, as `sparkml_algos.training.artifact` defines them. */
-final case class Artifact(arrays: Map[String, NamedArray], values: String) {
+final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
 
   def doubles(name: String): Array[Double] = apply(name).toDoubles
 
   def apply(name: String): NamedArray =
     arrays.getOrElse(name, throw new IllegalArgumentException(s"the model has no array '$name', only ${arrays.keys.mkString(", ")}"))
+
+  /** The arithmetic of a model with this artifact, made when it is first asked for; copies of the model share it. */
+  private[ml] def scorer(make: => RowScorer): RowScorer = synchronized {
+    if (made.isEmpty) made = Some(make)
+    made.get
+  }
+
+  /** The same, sent to the executors once. */
+  private[ml] def broadcast(context: SparkContext, make: => RowScorer): Broadcast[RowScorer] = synchronized {
+    if (!sent.exists(_._1 eq context)) sent = Some((context, context.broadcast(scorer(make))))
+    sent.get._2
+  }
+
+  private var made: Option[RowScorer] = None
+  private var sent: Option[(SparkContext, Broadcast[RowScorer])] = None
 
   /** The artifact as rows of `Artifact.schema`, each at most `Artifact.ChunkBytes` of data. */
   def toRows: Seq[Row] = {
@@ -68,16 +88,17 @@ object Artifact {
       name -> NamedArray(first.getAs[String]("dtype"), first.getAs[scala.collection.Seq[Long]]("shape").toSeq, data)
     }
     val values = arrays.get(ValuesName).map(array => new String(array.data, UTF_8)).getOrElse("{}")
-    Artifact(arrays - ValuesName, values)
+    new Artifact(arrays - ValuesName, values)
   }
 
   /** Collects the rows of an artifact that come one at a time, from Python. */
   final class Builder {
     private val rows = mutable.ArrayBuffer.empty[Row]
 
+    /** `shape` is a JSON array. */
     def add(name: String, part: Long, dtype: String, shape: String, data: Array[Byte]): Unit = {
-      val lengths = if (shape.isEmpty) Nil else shape.split(",").toSeq.map(_.toLong)
-      rows += new org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema(Array(name, part, dtype, lengths, data), schema)
+      val lengths = parse(shape).children.collect { case JInt(length) => length.toLong }
+      rows += new GenericRowWithSchema(Array(name, part, dtype, lengths, data), schema)
     }
 
     def result(): Artifact = fromRows(rows.toSeq)

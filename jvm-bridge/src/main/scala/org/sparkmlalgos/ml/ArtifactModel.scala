@@ -1,7 +1,5 @@
 package org.sparkmlalgos.ml
 
-import org.apache.spark.SparkContext
-import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.ml.Model
 import org.apache.spark.ml.attribute.AttributeGroup
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
@@ -50,7 +48,7 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
   protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
 
   /** Length of the features the model takes. */
-  def numFeatures: Int = scorer.numFeatures
+  def numFeatures: Int = artifact.scorer(makeScorer).numFeatures
 
   /** Names of the features in the training data, where it had any. */
   def featureNames: Option[Seq[String]] = saved.featureNames
@@ -74,13 +72,12 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   /** All outputs as one struct column; call `transformSchema` first. */
   def scoredColumn(dataset: Dataset[_]): Column = {
-    val names = if (hasList) $(featuresCols).toSeq else Seq($(featuresCol))
     val features = if (hasList) array(names.map(name => quoted(name).cast(FloatType)): _*) else dataset.schema(names.head).dataType match {
       case VectorType | ArrayType(DoubleType | FloatType, _) => quoted(names.head)
       case _ => quoted(names.head).cast(ArrayType(FloatType))
     }
     val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
-    val scorer = broadcast(dataset.sparkSession.sparkContext)
+    val scorer = artifact.broadcast(dataset.sparkSession.sparkContext, makeScorer)
     Columns.column(ScoreRow(Columns.expression(features), scorer, fields, names))
   }
 
@@ -95,22 +92,13 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     if (isDefault) setDefault(param -> value) else set(param, value)
   }
 
-  @transient private lazy val scorer: RowScorer = makeScorer
-  @transient private var sent: Option[(SparkContext, Broadcast[RowScorer])] = None
-
-  private def broadcast(context: SparkContext): Broadcast[RowScorer] = synchronized {
-    sent.filter(_._1 eq context).getOrElse {
-      sent = Some((context, context.broadcast(scorer)))
-      sent.get
-    }._2
-  }
-
   private def hasList: Boolean = isDefined(featuresCols) && $(featuresCols).nonEmpty
+
+  private def names: Seq[String] = if (hasList) $(featuresCols).toSeq else Seq($(featuresCol))
 
   private def quoted(name: String): Column = col("`" + name.replace("`", "``") + "`")
 
   private def checkFeatures(schema: StructType): Unit = {
-    val names = if (hasList) $(featuresCols).toSeq else Seq($(featuresCol))
     val param = if (hasList) "featuresCols" else "featuresCol"
     names.filterNot(schema.fieldNames.contains).foreach { name =>
       throw new IllegalArgumentException(s"$param='$name' is not a column of the dataset; it has ${schema.fieldNames.mkString(", ")}")
