@@ -138,7 +138,9 @@ def test_transform_keeps_every_column_and_row(case: Case, scorer: str, data: Dat
     assert sorted(row["a name"] for row in scored.collect()) == sorted(f"name {i}" for i in range(len(ROWS)))
 
 
-def test_transform_reads_vectors_straight_from_parquet(case: Case, scorer: str, data: DataFrame, spark: SparkSession, tmp_path: Path) -> None:
+def test_transform_reads_vectors_straight_from_parquet(
+    case: Case, scorer: str, data: DataFrame, spark: SparkSession, tmp_path: Path
+) -> None:
     data.select("features", "id").write.parquet(str(tmp_path / "rows"))
     scored = case.make().fit(data).setScorer(scorer).transform(spark.read.parquet(str(tmp_path / "rows")))
     assert scored.where(F.col(scored.columns[2]).isNotNull()).count() == len(ROWS)

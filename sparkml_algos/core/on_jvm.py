@@ -117,7 +117,9 @@ def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
     missing = _missing(model, spark)
     if missing:
         raise ValueError(f"to_jvm is not possible: {missing}")
-    return JvmModel(_jvm_model(model, spark))
+    moved = JvmModel(_jvm_model(model, spark))
+    moved._transfer_params_from_java()
+    return moved
 
 
 def from_jvm(cls: type[AlgorithmModel], java_model: JavaObject) -> AlgorithmModel:

@@ -1,0 +1,198 @@
+"""Scoring on the JVM gives what scoring in Python gives: numbers, schema, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyspark.ml.feature import VectorAssembler
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import SparseVector, Vectors
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkml_algos import KMeansModel, TrainingSummary
+from sparkml_algos.core import on_jvm
+from sparkml_algos.training.artifact import Artifact
+
+SUMMARY = {"num_workers": 1, "rows": 1, "rows_per_worker": [1], "launch": "barrier", "retries": 0}
+NOTHING = {"seconds": {}, "metrics": {}, "history": []}
+
+
+def kmeans(centers: np.ndarray, **params: object) -> KMeansModel:
+    """A model with these centres, as training leaves it."""
+    model = KMeansModel(k=len(centers), **params)
+    model.artifact = Artifact({"centers": np.asarray(centers, np.float64)})
+    model.training_summary = TrainingSummary(num_features=np.shape(centers)[1], **SUMMARY, **NOTHING)
+    return model
+
+
+def both(model: KMeansModel, data: DataFrame) -> dict[str, DataFrame]:
+    return {scorer: model.copy().setScorer(scorer).transform(data) for scorer in ("python", "jvm")}
+
+
+def assert_same_scores(model: KMeansModel, data: DataFrame) -> None:
+    """The same cluster, and the same distance to one in 100,000, in every row."""
+    python, jvm = (
+        np.array(scored.orderBy("id").select("prediction", "distance_to_cluster").collect()) for scored in both(model, data).values()
+    )
+    assert len(python) and np.array_equal(python[:, 0], jvm[:, 0])
+    assert np.allclose(python[:, 1], jvm[:, 1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def rows(bridge: SparkSession) -> DataFrame:
+    """200 rows of seven features in every form they may have; a third of the values is zero."""
+    random = np.random.default_rng(0)
+    values = np.where(random.random((200, 7)) < 1 / 3, 0, random.normal(0, 3, (200, 7)))
+
+    def vector(i: int, row: np.ndarray) -> object:
+        return SparseVector(7, {j: float(value) for j, value in enumerate(row) if value}) if i % 2 else Vectors.dense(row)
+
+    mixed = bridge.createDataFrame([(i, row.tolist(), vector(i, row)) for i, row in enumerate(values)], ["id", "doubles", "mixed"])
+    frame = mixed.withColumn("dense", array_to_vector("doubles")).withColumn("floats", F.col("doubles").cast("array<float>"))
+    frame = frame.withColumn("integers", F.col("doubles").cast("array<int>"))
+    frame = frame.select("*", *(F.col("doubles")[j].alias(f"x {j}") for j in range(7)))
+    return frame.repartition(3).cache()
+
+
+CENTERS = np.random.default_rng(1).normal(0, 3, (10, 7))
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("form", ["dense", "mixed", "doubles", "floats", "integers", "columns"])
+def test_every_form_of_features_is_scored_as_in_python(rows: DataFrame, form: str) -> None:
+    columns = {"featuresCols": [f"x {j}" for j in range(7)]} if form == "columns" else {"featuresCol": form}
+    assert_same_scores(kmeans(CENTERS, **columns), rows)
+
+
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_any_number_of_clusters_is_scored_as_in_python(rows: DataFrame, k: int) -> None:
+    assert_same_scores(kmeans(CENTERS[:k], featuresCol="mixed"), rows)
+
+
+@pytest.mark.parametrize("zeros", [0.5, 1.0])
+@pytest.mark.parametrize("features", [1, 130])
+def test_rows_full_of_zeros_are_scored_as_in_python(bridge: SparkSession, features: int, zeros: float) -> None:
+    random = np.random.default_rng(features)
+    values = np.where(random.random((50, features)) < zeros, 0, random.normal(0, 1, (50, features)))
+    data = bridge.createDataFrame([(i, row.tolist()) for i, row in enumerate(values)], "id long, features array<double>")
+    assert_same_scores(kmeans(random.normal(0, 1, (6, features))), data)
+
+
+def test_rows_far_from_the_origin_are_scored_as_in_python(bridge: SparkSession) -> None:
+    random = np.random.default_rng(0)
+    centers = 1e5 + 10 * random.normal(0, 1, (5, 16))
+    values = np.repeat(centers, 10, axis=0) + random.normal(0, 1, (50, 16))
+    data = bridge.createDataFrame([(i, row.tolist()) for i, row in enumerate(values)], "id long, features array<double>")
+    assert_same_scores(kmeans(centers), data)
+    sparse = [(i, SparseVector(16, {j: float(value) for j, value in enumerate(row)})) for i, row in enumerate(values)]
+    assert_same_scores(kmeans(centers), bridge.createDataFrame(sparse, ["id", "features"]))
+
+
+def test_a_row_on_its_centre_is_at_distance_zero(bridge: SparkSession) -> None:
+    rows = [(0, Vectors.dense([3.0, 0.0, 4.0])), (1, SparseVector(3, {0: 3.0, 2: 4.0}))]
+    scored = kmeans([[1.0, 2.0, 9.0], [3.0, 0.0, 4.0]], scorer="jvm").transform(bridge.createDataFrame(rows, ["id", "features"]))
+    assert [tuple(row) for row in scored.select("prediction", "distance_to_cluster").collect()] == [(1, 0.0), (1, 0.0)]
+
+
+@pytest.mark.generic
+def test_the_schema_is_the_same_to_the_last_detail(rows: DataFrame) -> None:
+    assembled = VectorAssembler(inputCols=["x 0", "x 1"], outputCol="features").transform(rows)
+    scored = both(kmeans(CENTERS[:, :2], predictionCol="the cluster", distanceCol="how.far"), assembled)
+    assert scored["python"].schema.json() == scored["jvm"].schema.json()
+    assert scored["jvm"].columns[-2:] == ["the cluster", "how.far"]
+
+
+def test_a_row_is_scored_once_for_all_its_outputs(rows: DataFrame) -> None:
+    scored = kmeans(CENTERS, featuresCol="dense", scorer="jvm").transform(rows)
+    plan = scored.select(F.col("prediction") + F.col("distance_to_cluster"), "prediction")._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.count("sparkml_algos_score(") == 1
+
+
+def test_no_python_is_in_the_plan(rows: DataFrame) -> None:
+    plans = {name: scored._jdf.queryExecution().toString() for name, scored in both(kmeans(CENTERS, featuresCol="dense"), rows).items()}
+    assert "EvalPython" in plans["python"] and "EvalPython" not in plans["jvm"]
+
+
+def test_rows_are_scored_without_generated_code_too(rows: DataFrame, bridge: SparkSession) -> None:
+    bridge.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    bridge.conf.set("spark.sql.codegen.wholeStage", "false")
+    try:
+        assert_same_scores(kmeans(CENTERS, featuresCol="mixed"), rows)
+    finally:
+        bridge.conf.unset("spark.sql.codegen.factoryMode")
+        bridge.conf.unset("spark.sql.codegen.wholeStage")
+
+
+BAD = {
+    "null": ("IF(id = 7, NULL, array(1D, 2D))", r"features column 'bad' is null in a row"),
+    "null element": ("array(doubles[0], IF(id = 7, NULL, doubles[1]))", r"features column 'bad', element 1, is null in a row"),
+    "NaN": ("array(0D, IF(id = 7, double('NaN'), doubles[1]))", r"features column 'bad', element 1, is nan as a 32-bit float in a row"),
+    "infinity": ("array(IF(id = 7, double('-Infinity'), 1D), 0D)", r"features column 'bad', element 0, is -inf as a 32-bit float in"),
+    "too large": ("array(IF(id = 7, 1e39D, 1D), 0D)", r"features column 'bad', element 0, is inf as a 32-bit float in a row"),
+    "short": ("IF(id = 7, array(1D), array(1D, 2D))", r"features column 'bad' has 1 values, expected 2 in a row"),
+    "float NaN": ("array(0F, IF(id = 7, float('NaN'), 1F))", r"features column 'bad', element 1, is nan as a 32-bit float in a row"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_row_that_cannot_be_scored_is_refused_in_the_words_of_training(rows: DataFrame, what: str) -> None:
+    expression, message = BAD[what]
+    model = kmeans(CENTERS[:, :2], featuresCol="bad", scorer="jvm")
+    with pytest.raises(Exception, match=message):
+        model.transform(rows.select("id", F.expr(expression).alias("bad"))).collect()
+
+
+def test_a_bad_column_among_columns_is_named(rows: DataFrame) -> None:
+    bad = rows.withColumn("x 1", F.expr("IF(id = 7, NULL, 1D)"))
+    with pytest.raises(Exception, match="features column 'x 1' is null"):
+        kmeans(CENTERS[:, :2], featuresCols=["x 0", "x 1"], scorer="jvm").transform(bad).collect()
+
+
+def test_a_sparse_vector_with_a_bad_value_is_named_by_its_place(bridge: SparkSession) -> None:
+    data = bridge.createDataFrame([(SparseVector(7, {2: 1.0, 5: float("inf")}),)], ["features"])
+    with pytest.raises(Exception, match="features column 'features', element 5, is inf as a 32-bit float"):
+        kmeans(CENTERS, scorer="jvm").transform(data).collect()
+
+
+# ------------------------------------------------------------------------------------------------------------- which scorer
+
+
+def test_auto_takes_the_jvm_while_it_is_faster_and_says_why(rows: DataFrame) -> None:
+    assert kmeans(CENTERS, featuresCol="dense").scorer_for(rows) == on_jvm.ScorerChoice("jvm", "the JVM bridge is in the session")
+    many = kmeans(np.zeros((5000, 7)), featuresCol="dense")
+    assert many.scorer_for(rows) == on_jvm.ScorerChoice("python", "a model of this size is scored faster in Python")
+    assert many.setScorer("jvm").scorer_for(rows).name == "jvm"
+    assert kmeans(CENTERS, scorer="python").scorer_for(rows).name == "python"
+
+
+MISSING = {
+    "another version": ("__version__", "9.9.9", "the JVM bridge in this session is of version .*, the package is 9.9.9; start"),
+    "a Connect client": ("is_connect", lambda spark: True, "a Spark Connect client does not reach the JVM"),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_where_the_jvm_is_not_there_auto_is_python_and_jvm_is_refused(
+    rows: DataFrame, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, value, message = MISSING[what]
+    monkeypatch.setattr(on_jvm, name, value)
+    model = kmeans(CENTERS, featuresCol="dense")
+    assert model.scorer_for(rows).name == "python" and model.transform(rows).count() == 200
+    with pytest.raises(ValueError, match=rf"scorer='jvm' is not possible: {message}"):
+        model.copy().setScorer("jvm").transform(rows)
+    with pytest.raises(ValueError, match=rf"to_jvm is not possible: {message}"):
+        model.to_jvm()
+
+
+@pytest.mark.generic
+def test_a_connect_session_scores_in_python_and_says_why(spark: SparkSession) -> None:
+    if not on_jvm.is_connect(spark):
+        pytest.skip("needs a Connect session")
+    rows = spark.range(5).withColumn("half", F.col("id") / 2)
+    model = kmeans(CENTERS[:, :2], featuresCols=["id", "half"])
+    assert model.scorer_for(rows) == on_jvm.ScorerChoice("python", "a Spark Connect client does not reach the JVM")
+    assert model.transform(rows).count() == 5
+    with pytest.raises(ValueError, match="a Spark Connect client does not reach the JVM"):
+        model.to_jvm()
