@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -144,14 +144,14 @@ def answer() -> None:
 # ------------------------------------------------------------------------------------------------- inside such a process
 
 
-def local_session() -> SparkSession:
+def local_session(jars: Sequence[str] = ()) -> SparkSession:
     """A session on the cores of this machine, the same for every engine."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark")
     builder = builder.config("spark.driver.memory", DRIVER_MEMORY).config("spark.driver.host", "127.0.0.1")
-    session = builder.config("spark.ui.enabled", "false").getOrCreate()
+    session = builder.config("spark.ui.enabled", "false").config("spark.jars", ",".join(jars)).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
@@ -168,12 +168,6 @@ def timed(action: Callable[[], Result]) -> tuple[float, Result]:
     start = time.perf_counter()
     result = action()
     return time.perf_counter() - start, result
-
-
-def repeated(action: Callable[[], Any], times: int) -> Iterator[float]:
-    """Seconds of an action, again and again."""
-    for _ in range(times):
-        yield timed(action)[0]
 
 
 # ------------------------------------------------------------------------------------------------------------------- numbers

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from data import Data, Dataset, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, repeated, timed
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
 
 if TYPE_CHECKING:
-    from pyspark.ml import Estimator
     from pyspark.ml.clustering import KMeans as MLlibKMeans
     from pyspark.sql import DataFrame
 
@@ -33,7 +32,7 @@ SCALING_FITS = 3
 # Models to transform with are fitted on so many rows: enough for centres that look like those of a finished model, which is all that
 # the speed of transform depends on.
 ROWS_OF_TRANSFORM_MODELS = 20_000
-TRANSFORMS = 5
+TRANSFORMS = 7
 COST_BLOCK = 8192
 
 FITTED_NOTES = [
@@ -167,45 +166,49 @@ def train_phase(path: str, k: int, fits: int, num_workers: int) -> list[float]:
 
 
 def compare_transforms(data: Data, options: Options) -> Report:
-    """Rows per second of transform, the prediction column forced by a sum over it."""
-    columns = ["dataset", "source", "MLlib rows/s", "ours rows/s", "ours/MLlib"]
+    """Rows per second of transform, all output columns forced by a sum over each."""
+    columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
     table, values = Table("Transform: rows per second", columns), {}
     for name in ("mnist", "large"):
         dataset = data.get(name)
-        mllib = measure(transforms_of_mllib, path=dataset.path, k=dataset.k)
-        ours = measure(transforms_of_ours, path=dataset.path, k=dataset.k)
         values[name] = {}
-        for source in mllib:
-            theirs, own = (dataset.rows / median(seconds[source]) for seconds in (mllib, ours))
-            table.rows.append([dataset.title, source, theirs, own, ratio(own, theirs)])
-            seconds = {"mllib_seconds": mllib[source], "ours_seconds": ours[source]}
-            values[name][source] = {"mllib": theirs, "ours": own, "ratio": ratio(own, theirs), **seconds}
+        for source, seconds in measure(transforms, path=dataset.path, k=dataset.k).items():
+            rates = {engine: dataset.rows / median(found) for engine, found in seconds.items()}
+            ratios = {f"{engine}/mllib": ratio(rates[engine], rates["mllib"]) for engine in ("python", "jvm")}
+            shown = [rates["mllib"], rates["python"], rates["jvm"], *ratios.values(), rates["bare"]]
+            table.rows.append([dataset.title, source, *shown])
+            values[name][source] = {**rates, **ratios, "seconds": seconds}
     notes = [
-        f"Median of {TRANSFORMS} after a warm-up; agg(sum(prediction)). Ours computes the distance to the centre too.",
+        f"Median of {TRANSFORMS} after a warm-up, the engines in turn; agg(sum(prediction)) for MLlib, which gives nothing else, and the "
+        "sum of the distances too for ours.",
+        "bare: the same query with one value of each row in place of a prediction, which no scorer can outrun.",
         "cached: DataFrame cached and counted before; Parquet: read from disk each time.",
     ]
     return Report([table], values, notes)
 
 
-def transforms_of_mllib(path: str, k: int) -> dict[str, list[float]]:
-    """Seconds of each transform by MLlib's model, by source."""
-    return _transforms(path, _mllib, k)
-
-
-def transforms_of_ours(path: str, k: int) -> dict[str, list[float]]:
-    """Seconds of each transform by our model, by source."""
-    return _transforms(path, _ours, k)
-
-
-def _transforms(path: str, estimator: Callable[[int], Estimator], k: int) -> dict[str, list[float]]:
+def transforms(path: str, k: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each transform, by source and engine."""
     from pyspark.sql import functions as F
 
-    session = local_session()
-    frame = cached(session, path)
-    model = estimator(k).fit(frame.limit(ROWS_OF_TRANSFORM_MODELS).cache())
+    from sparkml_algos import classpath_jars
 
-    def seconds(source: DataFrame) -> list[float]:
-        return list(repeated(lambda: model.transform(source).agg(F.sum("prediction")).first(), TRANSFORMS + 1))[1:]
+    session = local_session(classpath_jars())
+    frame = cached(session, path)
+    sample = frame.limit(ROWS_OF_TRANSFORM_MODELS).cache()
+    mllib, ours = _mllib(k).fit(sample), _ours(k).fit(sample)
+    sample.unpersist(blocking=True)
+    outputs = [F.sum(ours.getPredictionCol()), F.sum(ours.getDistanceCol())]
+    engines: dict[str, Callable[[DataFrame], DataFrame]] = {
+        "mllib": lambda source: mllib.transform(source).agg(F.sum("prediction")),
+        "python": lambda source: ours.copy().setScorer("python").transform(source).agg(*outputs),
+        "jvm": lambda source: ours.copy().setScorer("jvm").transform(source).agg(*outputs),
+        "bare": lambda source: source.agg(F.sum(F.unwrap_udt("features")["values"][0])),
+    }
+
+    def seconds(source: DataFrame) -> dict[str, list[float]]:
+        rounds = [{name: timed(engine(source).first)[0] for name, engine in engines.items()} for _ in range(TRANSFORMS + 1)]
+        return {name: [found[name] for found in rounds[1:]] for name in engines}
 
     from_cache = seconds(frame)
     # Spark would answer a new read of the same files from the cache.
