@@ -12,8 +12,8 @@ object Bridge {
 
   /** Rows of an artifact: name, part, dtype, shape as JSON, data. */
   def rows(artifact: Artifact): Array[Array[AnyRef]] = artifact.toRows.map { row =>
-    val shape = JArray(row.getAs[Seq[Long]]("shape").map(JInt(_)).toList)
-    Array[AnyRef](row.getString(0), Long.box(row.getLong(1)), row.getString(2), compact(render(shape)), row.getAs[Array[Byte]]("data"))
+    val shape = JArray(row.getAs[Seq[Long]](3).map(JInt(_)).toList)
+    Array[AnyRef](row.getString(0), Long.box(row.getLong(1)), row.getString(2), compact(render(shape)), row.getAs[Array[Byte]](4))
   }.toArray
 
   /** Metadata of a model as it would be saved. */
