@@ -93,7 +93,7 @@ def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes:
     stream, pending, base = open_stream(source), b"", 0
     want = block_bytes
     while True:
-        data = _read(stream, want, file, base + len(pending))
+        data = read_some(stream, want, file, base + len(pending))
         pending += data
         if not pending:
             return
@@ -109,7 +109,8 @@ def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes:
         want = max(block_bytes, len(pending))
 
 
-def _read(stream: BinaryIO, size: int, file: str, offset: int) -> bytes:
+def read_some(stream: BinaryIO, size: int, file: str, offset: int) -> bytes:
+    """Up to ``size`` bytes of a stream; `FormatError` where its gzip is damaged."""
     try:
         return stream.read(size)
     except (gzip.BadGzipFile, EOFError, gzip.zlib.error) as error:
