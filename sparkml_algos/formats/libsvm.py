@@ -48,30 +48,37 @@ def read(
         in some lines only.
     """
     for block, base in read_line_blocks(source, file=file, block_bytes=block_bytes):
-        labels, weights, offsets, counts, flat = [], [], [], [], []
-        for line, offset in lines_of(block, base):
-            match = (LABELLED if labelled else OPTIONAL).fullmatch(line)
-            if match is None:
-                raise FormatError(f"not 'label[:weight] index:value …': {line[:60]!r}", file, offset)
-            label, weight, pairs = match.groups()
-            numbers = pairs.replace(b":", b" ").split()
-            try:
-                labels += [float(label)] if label is not None else []
-                weights += [float(weight)] if weight else []
-                flat += map(float, numbers[1::2])
-            except ValueError as error:
-                raise FormatError(str(error), file, offset) from error
-            indices = list(map(int, numbers[::2]))
-            if any(a >= b for a, b in zip(indices, indices[1:], strict=False)):
-                raise FormatError("indices must ascend", file, offset)
-            counts.append(indices)
-            offsets.append(offset)
-            for name, found in (("label", labels), ("weight", weights)):
-                if len(found) not in (0, len(offsets)):
-                    raise FormatError(f"a {name} in some lines only", file, offset)
-        if offsets:
-            features = _matrix(counts, flat, offsets, index_base, num_features, file)
-            yield Rows(features, *(np.array(found, np.float32) if found else None for found in (labels, weights)))
+        batch = _batch(block, base, labelled, index_base, num_features, file)
+        if batch is not None:
+            yield batch
+
+
+def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_features: int | None, file: str) -> Rows | None:
+    labels, weights, offsets, counts, flat = [], [], [], [], []
+    for line, offset in lines_of(block, base):
+        match = (LABELLED if labelled else OPTIONAL).fullmatch(line)
+        if match is None:
+            raise FormatError(f"not 'label[:weight] index:value …': {line[:60]!r}", file, offset)
+        label, weight, pairs = match.groups()
+        numbers = pairs.replace(b":", b" ").split()
+        try:
+            labels += [float(label)] if label is not None else []
+            weights += [float(weight)] if weight else []
+            flat += map(float, numbers[1::2])
+        except ValueError as error:
+            raise FormatError(str(error), file, offset) from error
+        indices = list(map(int, numbers[::2]))
+        if any(a >= b for a, b in zip(indices, indices[1:], strict=False)):
+            raise FormatError("indices must ascend", file, offset)
+        counts.append(indices)
+        offsets.append(offset)
+        for name, found in (("label", labels), ("weight", weights)):
+            if len(found) not in (0, len(offsets)):
+                raise FormatError(f"a {name} in some lines only", file, offset)
+    if offsets:
+        features = _matrix(counts, flat, offsets, index_base, num_features, file)
+        return Rows(features, *(np.array(found, np.float32) if found else None for found in (labels, weights)))
+    return None
 
 
 def _matrix(
@@ -99,12 +106,10 @@ def decode(
     file: str = "<bytes>",
 ) -> Rows:
     """All rows of a body; see `read`."""
-    block = max(len(data), 1)
-    batches = list(read(data, labelled=labelled, index_base=index_base, num_features=num_features, file=file, block_bytes=block))
-    if len(batches) > 1:  # a compressed body, whose size was not known
-        plain = b"".join(block for block, _ in read_line_blocks(data, file=file))
-        return decode(plain, labelled=labelled, index_base=index_base, num_features=num_features, file=file)
-    return batches[0] if batches else Rows(sp.csr_matrix((0, num_features or 0), dtype=np.float32))
+    blocks = list(read_line_blocks(data, file=file))
+    base = blocks[0][1] if blocks else 0
+    batch = _batch(b"".join(block for block, _ in blocks), base, labelled, index_base, num_features, file)
+    return Rows(sp.csr_matrix((0, num_features or 0), dtype=np.float32)) if batch is None else batch
 
 
 def encode(rows: Rows, *, index_base: Literal[0, 1] = 0) -> bytes:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import tracemalloc
@@ -32,13 +33,13 @@ def seeds():
         codec.encode(RecordBatch(2, {"source": source, "image": Column.of([[b"a"], [b"b"]])}, uid=["x", None])),
         codec.encode(RecordBatch(2, {"source": source}, configuration=["{}", None])),
     ]
-    image = recordio.split_frames(images.pack(images.ImageRecord(1, dense[0], recordio.MAGIC_BYTES * 2, False)))
+    image = recordio.split_frames(images.pack(images.ImageRecord(1, images.detection_label(np.ones((1, 5))), recordio.MAGIC_BYTES * 2, False)))
     listing = b"0\t3\tcats/a.jpg\n2\t2\t5\t0.0\t0.10\t0.20\t0.50\t0.90\tx/c.jpg\n"
     request = b'{"instances":[{"features":[1.5,16.0]},{"data":{"features":{"keys":[1],"shape":[2],"values":[16.0]}}}]}'
     lines = b'{"features":[1.5,2]}\n{"source-ref":"u","class":1}\n'
     return [
         *((codec.decode, data) for data in records),
-        (lambda data: list(codec.read(_file(data), block_bytes=32)), b"".join(records[:1])),
+        (lambda data: list(codec.read(io.BytesIO(data), block_bytes=32)), b"".join(records[:1])),
         (lambda data: [images.objects(r.labels) for r in images.read(data)], image * 2),
         (lambda data: list(images.read_list(data)), listing),
         (images.read_index, b"0\t0\n1\t48\n"),
@@ -49,12 +50,6 @@ def seeds():
         (lambda data: json_instances.decode_lines(data).features(), lines),
         (lambda data: list(manifest.read(data, ["source-ref", "class"], str.encode)), lines[21:]),
     ]
-
-
-def _file(data):
-    import io
-
-    return io.BytesIO(data)
 
 
 def mutate(data, random):
