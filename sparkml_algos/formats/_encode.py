@@ -44,7 +44,8 @@ def encode(batch: RecordBatch) -> bytes:
     FormatError
         On a column of another type or of another number of rows, or a record of 512 MiB or more.
     """
-    sections = [(number, name, column) for number, part in ((FEATURES, batch.features), (LABELS, batch.labels)) for name, column in part.items()]
+    parts = ((FEATURES, batch.features), (LABELS, batch.labels))
+    sections = [(number, name, column) for number, part in parts for name, column in part.items()]
     for _, name, column in sections:
         if len(column) != batch.rows:
             raise FormatError(f"column {name!r} has {len(column)} rows, the batch {batch.rows}")

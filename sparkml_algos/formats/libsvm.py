@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -68,7 +69,7 @@ def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_f
         except ValueError as error:
             raise FormatError(str(error), file, offset) from error
         indices = list(map(int, numbers[::2]))
-        if any(a >= b for a, b in zip(indices, indices[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(indices)):
             raise FormatError("indices must ascend", file, offset)
         counts.append(indices)
         offsets.append(offset)

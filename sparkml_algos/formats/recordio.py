@@ -25,6 +25,7 @@ LENGTH_MASK = (1 << LENGTH_BITS) - 1
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 8 << 20
+PIECE_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes:
 def read_some(stream: BinaryIO, size: int, file: str, offset: int) -> bytes:
     """Up to ``size`` bytes of a stream; `FormatError` where its gzip is damaged."""
     try:
-        return stream.read(size)
+        pieces = []
+        # A buffered reader allocates what it is asked for, however little there is.
+        while size > 0 and (piece := stream.read(min(size, PIECE_BYTES))):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
     except (gzip.BadGzipFile, EOFError, gzip.zlib.error) as error:
         raise FormatError(f"damaged gzip stream: {error}", file, offset) from error
 

@@ -33,7 +33,9 @@ def seeds():
         codec.encode(RecordBatch(2, {"source": source, "image": Column.of([[b"a"], [b"b"]])}, uid=["x", None])),
         codec.encode(RecordBatch(2, {"source": source}, configuration=["{}", None])),
     ]
-    image = recordio.split_frames(images.pack(images.ImageRecord(1, images.detection_label(np.ones((1, 5))), recordio.MAGIC_BYTES * 2, False)))
+    image = recordio.split_frames(
+        images.pack(images.ImageRecord(1, images.detection_label(np.ones((1, 5))), recordio.MAGIC_BYTES * 2, False))
+    )
     listing = b"0\t3\tcats/a.jpg\n2\t2\t5\t0.0\t0.10\t0.20\t0.50\t0.90\tx/c.jpg\n"
     request = b'{"instances":[{"features":[1.5,16.0]},{"data":{"features":{"keys":[1],"shape":[2],"values":[16.0]}}}]}'
     lines = b'{"features":[1.5,2]}\n{"source-ref":"u","class":1}\n'
@@ -117,6 +119,8 @@ def plain(batch):
             return values.values.tobytes(), values.offsets.tolist()
         return values if isinstance(values, list) else (values.shape, values.tobytes())
 
-    named = [sorted((name, column.shape, numbers(column.values)) for name, column in part.items()) for part in (batch.features, batch.labels)]
+    named = [
+        sorted((name, column.shape, numbers(column.values)) for name, column in part.items()) for part in (batch.features, batch.labels)
+    ]
     blank = [None] * len(batch)
     return named, *(list(part or blank) for part in (batch.uid, batch.metadata, batch.configuration))

@@ -70,7 +70,9 @@ def test_an_empty_cell_is_missing_where_allowed():
 
 def test_libsvm_line_of_the_specification():
     rows = libsvm.decode(b"1:0.7 0:1.5 3:2")
-    assert rows.labels.tolist() == [1] and rows.weights.tolist() == f32(0.7).tolist() and rows.features.toarray().tolist() == [[1.5, 0, 0, 2]]
+    assert (
+        rows.labels.tolist() == [1] and rows.weights.tolist() == f32(0.7).tolist() and rows.features.toarray().tolist() == [[1.5, 0, 0, 2]]
+    )
 
 
 def test_libsvm_one_based_and_without_label():
@@ -117,7 +119,9 @@ def test_json_forms_may_be_mixed():
     assert features.toarray().tolist() == [[0, 16]] * 3
 
 
-@pytest.mark.parametrize("text", [b'{"instances":[{"features":[1,]}]}', b'{"instances":[NaN]}', b'{"instances":', b"[1]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [b'{"instances":[{"features":[1,]}]}', b'{"instances":[NaN]}', b'{"instances":', b"[1]", b"\xff", b"[" * 100_000]
+)
 def test_json_that_is_not_strict_is_refused(text):
     with pytest.raises(FormatError):
         json_instances.decode(text)
