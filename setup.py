@@ -54,6 +54,7 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "numpy>=1.24",
+        "protobuf>=3.20,<8",
         "pyarrow>=12",
         "scipy>=1.10",
         "torch>=2.4",

@@ -18,12 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import formats
 import ingest
 import kmeans
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
 
-MODULES = {"kmeans": kmeans, "ingest": ingest}
+MODULES = {"kmeans": kmeans, "ingest": ingest, "formats": formats}
 PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch")
 
 

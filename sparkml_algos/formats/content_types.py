@@ -1,0 +1,89 @@
+"""Names of formats with their parameters, and the codec that each stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparkml_algos.formats.errors import FormatError
+
+RECORDIO_PROTOBUF, CSV, LIBSVM, X_LIBSVM = "application/x-recordio-protobuf", "text/csv", "text/libsvm", "text/x-libsvm"
+JSON, JSON_LINES = "application/json", "application/jsonlines"
+# CSV and libsvm of numbers are the same bytes in all of these.
+ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
+
+
+@dataclass(frozen=True)
+class ContentType:
+    """A media type: lower-case name, parameters by lower-case name."""
+
+    name: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> ContentType:
+        """``"Text/CSV ; label_size=1"`` and the like.
+
+        Raises
+        ------
+        FormatError
+            On a parameter without ``=`` or a name without ``/``.
+        """
+        name, *rest = (part.strip() for part in text.split(";"))
+        parameters = {}
+        for part in filter(None, rest):
+            key, equals, value = part.partition("=")
+            if not equals or not key.strip():
+                raise FormatError(f"content type {text!r}: {part!r} is not name=value")
+            parameters[key.strip().lower()] = value.strip().strip('"')
+        if "/" not in name:
+            raise FormatError(f"content type {text!r} has no '/'")
+        return cls(name.lower(), parameters)
+
+    def integer(self, name: str, default: int) -> int:
+        """A parameter that counts something."""
+        text = self.parameters.get(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise FormatError(f"content type {self.name}: {name} must be an integer >= 0, got {text!r}")
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false, also as 1 or 0; false where absent."""
+        text = self.parameters.get(name, "false").lower()
+        if text not in ("true", "false", "1", "0"):
+            raise FormatError(f"content type {self.name}: {name} must be true or false, got {text!r}")
+        return text in ("true", "1")
+
+
+def decode(data: bytes, content_type: str, *, label_size: int = 0, file: str = "<bytes>") -> Any:
+    """A body by its content type: `RecordBatch`, `Rows` or, for JSON, `Instances`.
+
+    Parameters
+    ----------
+    label_size : int
+        Leading label columns of CSV where the content type does not say: 1 for supervised training, 0 for inference. Above 0, libsvm
+        lines begin with a label.
+
+    Raises
+    ------
+    FormatError
+        On a type or parameter that is not known, and on bytes that are not of the type.
+    """
+    from sparkml_algos.formats import csv, json_instances, libsvm, recordio_protobuf
+
+    kind = ContentType.parse(content_type)
+    if kind.parameters.get("encoding", "utf-8").lower() not in ENCODINGS:
+        raise FormatError(f"content type {content_type!r}: encoding must be one of {', '.join(ENCODINGS)}")
+    if kind.name == RECORDIO_PROTOBUF:
+        return recordio_protobuf.decode(data, file=file)
+    if kind.name == CSV:
+        size = kind.integer("label_size", label_size)
+        return csv.decode(data, label_size=size, weights=kind.flag("csv_weights"), file=file)
+    if kind.name in (LIBSVM, X_LIBSVM):
+        return libsvm.decode(data, labelled=label_size > 0, file=file)
+    if kind.name == JSON:
+        return json_instances.decode(data, file=file)
+    if kind.name == JSON_LINES:
+        return json_instances.decode_lines(data, file=file)
+    known = ", ".join((RECORDIO_PROTOBUF, CSV, LIBSVM, X_LIBSVM, JSON, JSON_LINES))
+    raise FormatError(f"content type {kind.name!r} is not one of {known}", file)

@@ -1,0 +1,126 @@
+"""libsvm: ``label[:weight] index:value index:value …``, absent entries zero."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import BinaryIO, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from sparkml_algos.formats import recordio
+from sparkml_algos.formats.errors import FormatError
+from sparkml_algos.formats.lines import Rows, lines_of, read_line_blocks
+
+# Every character class excludes what follows it, so matching takes linear time.
+NUMBER = rb"[-+]?(?:[0-9.][0-9.eE+-]*|nan|inf|NaN)"
+PAIRS = rb"((?:\s*(?<!\S)[0-9]{1,18}:%b(?!\S))*)" % NUMBER
+LABELLED = re.compile(rb"(%b)(?::(%b))?(?!\S)%b" % (NUMBER, NUMBER, PAIRS))
+OPTIONAL = re.compile(rb"(?:(%b)(?!\S))?()%b" % (NUMBER, PAIRS))
+
+
+def read(
+    source: BinaryIO | bytes,
+    *,
+    labelled: bool = True,
+    index_base: Literal[0, 1, "auto"] = 0,
+    num_features: int | None = None,
+    file: str = "<stream>",
+    block_bytes: int = recordio.BLOCK_BYTES,
+) -> Iterator[Rows]:
+    """Batches of CSR rows.
+
+    Parameters
+    ----------
+    labelled : bool
+        Whether every line begins with ``label`` or ``label:weight``. If not, as at inference, a line may begin with a label without weight;
+        ``1:0.7`` at the beginning is then feature 1. The format itself does not tell them apart.
+    index_base : 0, 1 or "auto"
+        Index of the first feature; ``auto`` takes 1 if no index of the batch is 0 (so it suits whole bodies, see `decode`).
+    num_features : int, optional
+        Default: the largest index of a batch says it.
+
+    Raises
+    ------
+    FormatError
+        With the offset of the line: anything else than the format, indices that do not ascend or are out of range, labels or weights
+        in some lines only.
+    """
+    for block, base in read_line_blocks(source, file=file, block_bytes=block_bytes):
+        batch = _batch(block, base, labelled, index_base, num_features, file)
+        if batch is not None:
+            yield batch
+
+
+def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_features: int | None, file: str) -> Rows | None:
+    labels, weights, offsets, counts, flat = [], [], [], [], []
+    for line, offset in lines_of(block, base):
+        match = (LABELLED if labelled else OPTIONAL).fullmatch(line)
+        if match is None:
+            raise FormatError(f"not 'label[:weight] index:value …': {line[:60]!r}", file, offset)
+        label, weight, pairs = match.groups()
+        numbers = pairs.replace(b":", b" ").split()
+        try:
+            labels += [float(label)] if label is not None else []
+            weights += [float(weight)] if weight else []
+            flat += map(float, numbers[1::2])
+        except ValueError as error:
+            raise FormatError(str(error), file, offset) from error
+        indices = list(map(int, numbers[::2]))
+        if any(a >= b for a, b in pairwise(indices)):
+            raise FormatError("indices must ascend", file, offset)
+        counts.append(indices)
+        offsets.append(offset)
+        for name, found in (("label", labels), ("weight", weights)):
+            if len(found) not in (0, len(offsets)):
+                raise FormatError(f"a {name} in some lines only", file, offset)
+    if offsets:
+        features = _matrix(counts, flat, offsets, index_base, num_features, file)
+        return Rows(features, *(np.array(found, np.float32) if found else None for found in (labels, weights)))
+    return None
+
+
+def _matrix(
+    rows: list[list[int]], values: list[float], offsets: list[int], index_base: int | str, num_features: int | None, file: str
+) -> sp.csr_matrix:
+    indices = np.array([index for row in rows for index in row], np.int64)
+    pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    if index_base == "auto":
+        index_base = int(len(indices) > 0 and indices.min() >= 1)
+    indices -= index_base
+    size = num_features if num_features is not None else int(indices.max()) + 1 if len(indices) else 0
+    if (wrong := np.flatnonzero((indices < 0) | (indices >= size))).size:
+        row = int(np.searchsorted(pointers, wrong[0], side="right")) - 1
+        raise FormatError(f"index {indices[wrong[0]] + index_base} is not within {size} features from {index_base}", file, offsets[row])
+    with np.errstate(over="ignore"):
+        return sp.csr_matrix((np.array(values).astype(np.float32), indices, pointers), shape=(len(rows), size))
+
+
+def decode(
+    data: bytes,
+    *,
+    labelled: bool = True,
+    index_base: Literal[0, 1, "auto"] = "auto",
+    num_features: int | None = None,
+    file: str = "<bytes>",
+) -> Rows:
+    """All rows of a body; see `read`."""
+    blocks = list(read_line_blocks(data, file=file))
+    base = blocks[0][1] if blocks else 0
+    batch = _batch(b"".join(block for block, _ in blocks), base, labelled, index_base, num_features, file)
+    return Rows(sp.csr_matrix((0, num_features or 0), dtype=np.float32)) if batch is None else batch
+
+
+def encode(rows: Rows, *, index_base: Literal[0, 1] = 0) -> bytes:
+    """Lines of rows; zeros that are not stored are left out."""
+    matrix = sp.csr_matrix(rows.features)
+    matrix.sort_indices()
+    lines = []
+    for row in range(len(rows)):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        pairs = [f"{index + index_base}:{value!s}" for index, value in zip(matrix.indices[part], matrix.data[part], strict=True)]
+        label = [] if rows.labels is None else [f"{rows.labels[row]!s}" + ("" if rows.weights is None else f":{rows.weights[row]!s}")]
+        lines.append(" ".join([*label, *pairs]))
+    return "".join(line + "\n" for line in lines).encode()

@@ -1,0 +1,144 @@
+"""CSV, libsvm, JSON and their content types."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sparkml_algos.formats import FormatError, content_types, csv, json_instances, libsvm
+from sparkml_algos.formats.lines import Rows
+
+
+def f32(*values):
+    return np.array(values, np.float32)
+
+
+def test_content_types_ignore_case_and_blanks():
+    kind = content_types.ContentType.parse("Text/CSV ;  Label_Size = 2 ; csv_weights=True")
+    assert (kind.name, kind.integer("label_size", 0), kind.flag("csv_weights")) == ("text/csv", 2, True)
+
+
+@pytest.mark.parametrize("text", ["text", "text/csv;label_size", "text/csv;label_size=-1", "image/jpeg", "text/csv;encoding=utf-16"])
+def test_content_types_that_mean_nothing_are_refused(text):
+    with pytest.raises(FormatError, match="content type"):
+        content_types.decode(b"1,2", text)
+
+
+def test_label_size_comes_from_the_content_type():
+    rows = content_types.decode(b"1,2,3\n4,5,6\n\n", "text/csv; label_size=1")
+    assert rows.labels.tolist() == [1, 4] and rows.features.tolist() == [[2, 3], [5, 6]]
+    assert content_types.decode(b"1,2,3,4", "text/csv;label_size=2").labels.tolist() == [[1, 2]]
+    assert content_types.decode(b"1.5,16.0,14,23.0", "text/csv").features.tolist() == [[1.5, 16, 14, 23]]
+
+
+def test_csv_weight_is_the_column_after_the_label():
+    rows = content_types.decode(b"1,0.5,3\n0,2,4", "text/csv;label_size=1;csv_weights=1")
+    assert rows.labels.tolist() == [1, 0] and rows.weights.tolist() == [0.5, 2] and rows.features.tolist() == [[3], [4]]
+
+
+@pytest.mark.parametrize(
+    "text, reason, offset", [(b"1,2\n3,x\n", "column 2 is not a number", 4), (b"1,2\n\n3\n", "1 columns", 5), (b"1,2\n3,\n", "column 2", 4)]
+)
+def test_csv_faults_are_named_by_offset(text, reason, offset):
+    with pytest.raises(FormatError, match=reason) as caught:
+        csv.decode(text)
+    assert caught.value.offset == offset
+
+
+def test_csv_round_trips_and_streams_in_bounded_memory():
+    rows = np.random.default_rng(0).normal(size=(20_000, 30)).astype(np.float32)
+    data = gzip.compress(csv.encode(Rows(rows, rows[:, 0])), 1)
+    tracemalloc.start()
+    seen = 0
+    for batch in csv.read(io.BytesIO(data), label_size=1, block_bytes=1 << 18):
+        np.testing.assert_array_equal(batch.features, rows[seen : seen + len(batch)])
+        seen += len(batch)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == len(rows) and peak < 3 << 20
+
+
+def test_an_empty_cell_is_missing_where_allowed():
+    assert np.isnan(csv.decode(b"1,\n", missing=True).features[0, 1])
+
+
+def test_libsvm_line_of_the_specification():
+    rows = libsvm.decode(b"1:0.7 0:1.5 3:2")
+    assert (
+        rows.labels.tolist() == [1] and rows.weights.tolist() == f32(0.7).tolist() and rows.features.toarray().tolist() == [[1.5, 0, 0, 2]]
+    )
+
+
+def test_libsvm_one_based_and_without_label():
+    assert libsvm.decode(b"1:1.5 3:2\n2:1\n", labelled=False).features.toarray().tolist() == [[1.5, 0, 2], [0, 1, 0]]
+    assert libsvm.decode(b"1:1.5", labelled=False, index_base=0).features.toarray().tolist() == [[0, 1.5]]
+
+
+@pytest.mark.parametrize("text", [b"1 0:1 x", b"1 0:1:2", b"1 2:1 1:1", b"1 0:1\n0:1", b"a 0:1", b"1 -1:2", b"1 0:1_0"])
+def test_libsvm_faults_are_refused(text):
+    with pytest.raises(FormatError, match="byte"):
+        libsvm.decode(text)
+
+
+def test_libsvm_round_trips():
+    features = sp.random(50, 40, density=0.2, format="csr", dtype=np.float32, random_state=1)
+    rows = Rows(features, np.arange(50, dtype=np.float32), np.linspace(0, 1, 50, dtype=np.float32))
+    for base in (0, 1):
+        read = libsvm.decode(libsvm.encode(rows, index_base=base), index_base=base, num_features=40)
+        assert (read.features != features).nnz == 0
+        np.testing.assert_array_equal(read.labels, rows.labels)
+        np.testing.assert_array_equal(read.weights, rows.weights)
+
+
+FORMS = [
+    {"features": [0, 16.0]},
+    {"data": {"features": {"values": [0.0, 16]}}},
+    {"data": {"features": {"keys": [1], "shape": [2], "values": [16.0]}}, "configuration": {"n": 1}},
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_json_forms_mean_the_same(form):
+    for instances in (
+        json_instances.decode(json.dumps({"instances": [form]}).encode()),
+        json_instances.decode_lines(json.dumps(form).encode()),
+    ):
+        features = instances.features()
+        dense = features if isinstance(features, np.ndarray) else features.toarray()
+        assert dense.tolist() == [[0, 16]] and list(instances.configurations) == [form.get("configuration")]
+
+
+def test_json_forms_may_be_mixed():
+    features = json_instances.decode(json.dumps({"instances": FORMS}).encode()).features()
+    assert features.toarray().tolist() == [[0, 16]] * 3
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"instances":[{"features":[1,]}]}', b'{"instances":[NaN]}', b'{"instances":', b"[1]", b"\xff", b"[" * 100_000]
+)
+def test_json_that_is_not_strict_is_refused(text):
+    with pytest.raises(FormatError):
+        json_instances.decode(text)
+
+
+@pytest.mark.parametrize("features", [[True], ["1"], {"keys": [2], "shape": [2], "values": [1]}, {"keys": [0], "values": [1]}, None])
+def test_json_features_that_are_no_vector_are_refused(features):
+    with pytest.raises(FormatError, match="instance 1"):
+        json_instances.decode(json.dumps({"instances": [{"features": [1]}, {"features": features}]}).encode()).features()
+
+
+def test_json_responses_have_the_list_of_the_algorithm():
+    results = [{"score": 1.0}]
+    assert json.loads(json_instances.encode(results, "random_cut_forest")) == {"scores": results}
+    assert json.loads(json_instances.encode(results, "pca")) == {"projections": results}
+    assert json.loads(json_instances.encode(results, "kmeans")) == {"predictions": results}
+    assert json_instances.encode(results, "blazingtext") == b'[{"score":1.0}]'
+    assert json_instances.encode_lines(results * 2) == b'{"score":1.0}\n{"score":1.0}\n'
+    with pytest.raises(FormatError):
+        json_instances.encode([float("nan")])
