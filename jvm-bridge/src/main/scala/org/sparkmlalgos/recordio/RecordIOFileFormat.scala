@@ -133,7 +133,7 @@ object RecordIOFileFormat {
     for (slot <- options.slots if !has(slot)) {
       if (!slot.isLabel) throw new IllegalArgumentException(s"there is no features column '${slot.column}' (option " +
         s"${RecordIOOptions.FeaturesColumn}); $found")
-      if (options.namesLabel) throw new IllegalArgumentException(s"there is no label column '${slot.column}' (option " +
+      if (options.namesLabel || options.namesLabelEntries) throw new IllegalArgumentException(s"there is no label column '${slot.column}' (option " +
         s"${RecordIOOptions.LabelColumn}); $found")
     }
     val slots = schema.map(field => options.slot(field.name, caseSensitive)).toArray
