@@ -1,4 +1,4 @@
-"""The rows that are benchmarked on, as Parquet folders with a dense Vector column ``features``."""
+"""The rows that are benchmarked on, as Parquet folders with a Vector column ``features``, dense or sparse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
+import scipy.sparse as sp
 from harness import HERE, Skipped
 
 REPOSITORY = HERE.parent.parent
@@ -22,6 +24,8 @@ BLOB_ROWS, BLOB_FEATURES, BLOBS = 1_000_000, 64, 100
 BLOB_SPREAD = 0.55
 BLOB_SEED = 20_240_601
 BLOB_CHUNK = 125_000
+# One copy of the word counts is read in a tenth of a second.
+COUNT_COPIES = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Dataset:
         Parquet folder.
     rows, features : int
     k : int
-        Clusters to look for.
+        Clusters to look for; 0 where nobody looks for any.
     """
 
     name: str
@@ -57,7 +61,8 @@ class Data:
         self._made: dict[str, Dataset] = {}
 
     def get(self, name: str) -> Dataset:
-        """``mnist``: 60,000 digits of 784 pixels in [0, 1]. ``large``: 1,000,000 rows of `blobs`.
+        """``mnist``: 60,000 digits of 784 pixels in [0, 1]. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
+        20-newsgroups documents, sparse, ten times over.
 
         Raises
         ------
@@ -65,7 +70,7 @@ class Data:
             If the files of a public dataset are not there.
         """
         if name not in self._made:
-            k, chunks = {"mnist": (10, mnist), "large": (BLOBS, blobs)}[name]
+            k, chunks = {"mnist": (10, mnist), "large": (BLOBS, blobs), "counts": (0, counts)}[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
         return self._made[name]
@@ -73,12 +78,22 @@ class Data:
 
 def mnist() -> Iterator[np.ndarray]:
     """The training digits, pixels divided by 255."""
-    root = Path(os.environ.get(DATA_VARIABLE) or REPOSITORY.parent / "shared" / "data")
-    path = root / "mnist" / "mnist_train.parquet"
-    if not path.exists():
-        raise Skipped(f"{path} does not exist; set {DATA_VARIABLE} to a folder that has mnist/mnist_train.parquet")
+    path = public("mnist/mnist_train.parquet")
     for batch in pq.ParquetFile(path).iter_batches(10_000, columns=["pixels"]):
         yield batch["pixels"].flatten().to_numpy().reshape(len(batch), -1) / 255.0
+
+
+def counts() -> Iterator[sp.csr_array]:
+    """Documents (18,845) by terms (3,072): how often each term occurs."""
+    table = pcsv.read_csv(public("newsgroups20/bow_etm.csv.gz"))
+    # The parts ts_h1 and ts_h2 are the halves of the documents of ts.
+    table = table.filter(pc.is_in(table["split"], pa.array(["tr", "va", "ts"])))
+    split = table["split"].dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
+    key, term, count = split << 32 | table["doc"].to_numpy(), table["term"].to_numpy(), table["count"].to_numpy()
+    document = np.unique(key, return_inverse=True)[1]
+    rows = sp.csr_array((count.astype(np.float64), (document, term)))
+    for _ in range(COUNT_COPIES):
+        yield rows
 
 
 def blobs() -> Iterator[np.ndarray]:
@@ -91,8 +106,22 @@ def blobs() -> Iterator[np.ndarray]:
         yield centers[blob] + random.standard_normal((BLOB_CHUNK, BLOB_FEATURES))
 
 
-def write_vectors(folder: Path, chunks: Iterator[np.ndarray]) -> tuple[int, int]:
-    """Write a file per chunk, shape (rows, features), as Spark would write dense vectors.
+def public(name: str) -> Path:
+    """A file of the public datasets.
+
+    Raises
+    ------
+    Skipped
+        If it is not there.
+    """
+    path = Path(os.environ.get(DATA_VARIABLE) or REPOSITORY.parent / "shared" / "data") / name
+    if not path.exists():
+        raise Skipped(f"{path} does not exist; set {DATA_VARIABLE} to a folder that has {name}")
+    return path
+
+
+def write_vectors(folder: Path, chunks: Iterator[np.ndarray | sp.csr_array]) -> tuple[int, int]:
+    """Write a file per chunk, shape (rows, features), as Spark would write dense or, of a CSR matrix, sparse vectors.
 
     Returns
     -------
@@ -103,7 +132,7 @@ def write_vectors(folder: Path, chunks: Iterator[np.ndarray]) -> tuple[int, int]
     for number, chunk in enumerate(chunks):
         folder.mkdir(exist_ok=True)
         pq.write_table(_vectors(chunk.astype(np.float64, copy=False)), folder / f"part-{number:05d}.parquet", compression="snappy")
-        rows, features = rows + len(chunk), chunk.shape[1]
+        rows, features = rows + chunk.shape[0], chunk.shape[1]
     return rows, features
 
 
@@ -116,15 +145,21 @@ def read_vectors(path: str) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _vectors(rows: np.ndarray) -> pa.Table:
+def _vectors(rows: np.ndarray | sp.csr_array) -> pa.Table:
     """A table that Spark reads as a column of `DenseVector`: the storage type of its VectorUDT, and the schema as Spark notes it down."""
     from pyspark.ml.linalg import VectorUDT
     from pyspark.sql.types import StructField, StructType
 
     count, width = rows.shape
-    offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
-    dense, sizes, indices = pa.array(np.ones(count, np.int8)), pa.nulls(count, pa.int32()), pa.nulls(count, pa.list_(pa.int32()))
-    values = pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))
-    features = pa.StructArray.from_arrays([dense, sizes, indices, values], ["type", "size", "indices", "values"])
+    if isinstance(rows, np.ndarray):
+        offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
+        kinds, sizes, indices = pa.array(np.ones(count, np.int8)), pa.nulls(count, pa.int32()), pa.nulls(count, pa.list_(pa.int32()))
+        values = pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))
+    else:
+        offsets = pa.array(rows.indptr.astype(np.int32))
+        kinds, sizes = pa.array(np.zeros(count, np.int8)), pa.array(np.full(count, width, np.int32))
+        indices = pa.ListArray.from_arrays(offsets, pa.array(rows.indices.astype(np.int32)))
+        values = pa.ListArray.from_arrays(offsets, pa.array(rows.data))
+    features = pa.StructArray.from_arrays([kinds, sizes, indices, values], ["type", "size", "indices", "values"])
     schema = json.loads(StructType([StructField("features", VectorUDT())]).json())
     return pa.table({"features": features}).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(schema)})

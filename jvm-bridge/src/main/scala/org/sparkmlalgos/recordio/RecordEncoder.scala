@@ -1,6 +1,7 @@
 package org.sparkmlalgos.recordio
 
 import java.io.OutputStream
+import java.nio.{ByteBuffer, ByteOrder}
 
 /** Writes records as RecordIO frames.
   *
@@ -15,7 +16,8 @@ final class RecordEncoder(slots: Array[Slot]) {
   // Features come before labels, as other writers have it.
   private val order: Array[Int] = slots.indices.sortBy(slots(_).field).toArray
   private val valueBytes, keyBytes, shapeBytes, tensorBytes = new Array[Long](slots.length)
-  private var buffer = new Array[Byte](4096)
+  private var buffer = Array.emptyByteArray
+  private var numbers = ByteBuffer.wrap(buffer)
   private var position = 0
 
   /** Write what is in `tensors` as one record.
@@ -24,15 +26,26 @@ final class RecordEncoder(slots: Array[Slot]) {
     */
   def write(output: OutputStream): Unit = {
     var payload = 0L
-    for (index <- order if tensors(index).kind != Tensor.Absent) payload += measured(entryBytes(index))
+    var next = 0
+    while (next < order.length) {
+      if (tensors(order(next)).kind != Tensor.Absent) payload += measured(entryBytes(order(next)))
+      next += 1
+    }
     if (payload > RecordReader.MaxPayload)
       throw new IllegalArgumentException(s"a record of $payload bytes; a frame holds at most ${RecordReader.MaxPayload}")
     val total = RecordReader.HeaderBytes + payload.toInt + RecordReader.padding(payload.toInt)
-    if (buffer.length < total) buffer = new Array[Byte](math.max(total.toLong, math.min(2L * buffer.length, Int.MaxValue - 8)).toInt)
+    if (buffer.length < total) {
+      buffer = new Array[Byte](math.max(total.toLong, math.min(2L * buffer.length, Int.MaxValue - 8)).toInt)
+      numbers = ByteBuffer.wrap(buffer).order(ByteOrder.LITTLE_ENDIAN)
+    }
     position = 0
     putInt(RecordReader.Magic)
     putInt(payload.toInt)
-    for (index <- order if tensors(index).kind != Tensor.Absent) putEntry(index)
+    next = 0
+    while (next < order.length) {
+      if (tensors(order(next)).kind != Tensor.Absent) putEntry(order(next))
+      next += 1
+    }
     while (position < total) putByte(0)
     output.write(buffer, 0, total)
   }
@@ -79,14 +92,14 @@ final class RecordEncoder(slots: Array[Slot]) {
     tensor.kind match {
       case Tensor.Float32 =>
         while (index < tensor.size) {
-          putInt(java.lang.Float.floatToRawIntBits(tensor.values(index).toFloat))
+          numbers.putFloat(position, tensor.values(index).toFloat)
+          position += 4
           index += 1
         }
       case Tensor.Float64 =>
         while (index < tensor.size) {
-          val bits = java.lang.Double.doubleToRawLongBits(tensor.values(index))
-          putInt(bits.toInt)
-          putInt((bits >>> 32).toInt)
+          numbers.putDouble(position, tensor.values(index))
+          position += 8
           index += 1
         }
       case _ =>
@@ -120,12 +133,8 @@ final class RecordEncoder(slots: Array[Slot]) {
   }
 
   private def putInt(number: Int): Unit = {
-    val at = position
-    buffer(at) = number.toByte
-    buffer(at + 1) = (number >>> 8).toByte
-    buffer(at + 2) = (number >>> 16).toByte
-    buffer(at + 3) = (number >>> 24).toByte
-    position = at + 4
+    numbers.putInt(position, number)
+    position += 4
   }
 
   private def putByte(number: Int): Unit = {

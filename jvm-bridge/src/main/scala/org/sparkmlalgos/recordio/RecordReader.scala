@@ -44,7 +44,7 @@ final class RecordReader(input: InputStream, file: String, start: Long, fileLeng
   def next(): Boolean = startsRecord() && {
     val flag = header()
     if (flag == Whole) {
-      require(payload + padding(payload), "frame")
+      require(payload + padding(payload))
       bytes = buffer
       from = position
       until = position + payload
@@ -101,11 +101,11 @@ final class RecordReader(input: InputStream, file: String, start: Long, fileLeng
     checkFirst(first)
     var size = 0
     var flag = first
-    require(payload + padding(payload), "frame")
+    require(payload + padding(payload))
     size = append(size, payload)
     while (flag != Last) {
       flag = laterPart()
-      require(payload + padding(payload), "frame")
+      require(payload + padding(payload))
       size = appendMagic(size)
       size = append(size, payload)
     }
@@ -147,8 +147,8 @@ final class RecordReader(input: InputStream, file: String, start: Long, fileLeng
       joined = java.util.Arrays.copyOf(joined, math.min(MaxArray, math.max(needed, 2L * joined.length)).toInt)
   }
 
-  private def require(count: Int, what: String): Unit =
-    if (!fill(count)) throw error(offset, s"truncated: the $what goes on for $count bytes, but only ${limit - position} are left")
+  private def require(count: Int): Unit =
+    if (!fill(count)) throw error(offset, s"truncated: the frame goes on for $count bytes, but only ${limit - position} are left")
 
   /** Whether `count` bytes from `position` on are in the buffer, or could be brought there. */
   private def fill(count: Int): Boolean = {
@@ -172,16 +172,18 @@ final class RecordReader(input: InputStream, file: String, start: Long, fileLeng
     limit = unread
   }
 
-  private def pass(count: Int): Unit = {
-    val buffered = math.min(count, limit - position)
-    position += buffered
-    var left = (count - buffered).toLong
-    if (left > 0) {
+  private def pass(count: Int): Unit =
+    if (count <= buffer.length) {
+      require(count)
+      position += count
+    } else {
+      // More than the buffer is jumped over, where the stream can.
+      var left = count.toLong - (limit - position)
       bufferOffset += limit
       position = 0
       limit = 0
       while (left > 0) {
-        // The end of a file whose length is known was checked already; seeking past it would not be noticed.
+        // Jumping behind the end goes unnoticed; of a file whose length is known the header's check has ruled it out.
         var gone = if (fileLength >= 0) input.skip(left) else 0L
         if (gone <= 0) gone = input.read(buffer, 0, math.min(left, buffer.length).toInt).toLong
         if (gone < 0) throw error(offset, s"truncated: the frame goes on for $left bytes, but the file ends here")
@@ -189,7 +191,6 @@ final class RecordReader(input: InputStream, file: String, start: Long, fileLeng
         left -= gone
       }
     }
-  }
 
   private def int(at: Int): Int =
     buffer(at) & 0xff | (buffer(at + 1) & 0xff) << 8 | (buffer(at + 2) & 0xff) << 16 | (buffer(at + 3) & 0xff) << 24
