@@ -22,7 +22,7 @@ FORMATS = ("recordio-protobuf", "parquet")
 # Formats take turns; the first turn, which pays for a cold JVM, is not counted.
 TURNS = 6
 NOTES = [
-    f"Medians of {TURNS - 1} turns after a first. MB of the rates are those of the uncompressed RecordIO-protobuf files in every line, so that "
+    f"Medians of {TURNS - 1} turns after a first. All rates are in MB of the uncompressed RecordIO-protobuf files, so that "
     "ratios are those of seconds; 'files' is what each format takes on disk, Parquet with snappy.",
     "write: from Spark's cache; read: the features column into the noop sink; count: rows only, whose number Parquet has in its footer.",
 ]
