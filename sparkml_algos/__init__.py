@@ -18,6 +18,7 @@ _EXPORTS = {
     "TrainingError": "sparkml_algos.cluster.errors",
     "TrainingSummary": "sparkml_algos.core.summary",
     "classpath_jars": "sparkml_algos.jvm.jars",
+    "register_recordio": "sparkml_algos.sources.recordio",
 }
 
 __all__ = ["__version__", *_EXPORTS]

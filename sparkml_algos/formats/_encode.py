@@ -73,6 +73,8 @@ def _framed(pieces: list[_Piece], rows: int) -> bytes:
     for piece in [_Piece(header.reshape(-1), np.full(rows, 2)), *pieces]:
         numbers = piece.numbers
         if piece.repeat:
+            if not piece.counts.any():
+                continue
             if (piece.counts == piece.counts[0]).all():
                 for position, byte in enumerate(numbers.tolist()):
                     data[cursors + position] = byte

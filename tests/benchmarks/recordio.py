@@ -1,6 +1,7 @@
 """Reading and writing RecordIO-protobuf files, beside Parquet's.
 
-Both formats write the same cached DataFrame and read what they wrote into Spark's ``noop`` sink, in turns, in one session.
+The formats write the same cached DataFrame and read what they wrote into Spark's ``noop`` sink, in turns, in one session:
+``recordio-protobuf`` is the JVM's data source, ``recordio-python`` the one in Python that takes its place where the JVM bridge is absent.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING
 from data import Data
 from harness import Options, Report, Table, cached, local_session, measure, median, ratio, timed
 
+from sparkml_algos.jvm.jars import classpath_jars
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FORMATS = ("recordio-protobuf", "parquet")
+FORMATS = ("recordio-protobuf", "parquet", "recordio-python")
 # Formats take turns; the first turn, which pays for a cold JVM, is not counted.
 TURNS = 6
 NOTES = [
@@ -43,7 +46,7 @@ def report_recordio(name: str, data: Data, options: Options) -> Report:
             middle["read"], megabytes / middle["read"], middle["count"],
         ])
         values[format_] = {"turns": figures, "median": middle}
-    ours, parquet = (values[format_]["median"] for format_ in FORMATS)
+    ours, parquet = (values[format_]["median"] for format_ in FORMATS[:2])
     values["ratio"] = {what: ratio(parquet[what], ours[what]) for what in ("write", "read", "count")}
     ratios = values["ratio"]
     table.rows.append(["Parquet/ours", None, ratios["write"], None, ratios["read"], None, ratios["count"]])
@@ -52,7 +55,8 @@ def report_recordio(name: str, data: Data, options: Options) -> Report:
 
 def turns(path: str) -> dict[str, dict[str, list[float]]]:
     """Seconds of each turn by format and action, and the size of the files."""
-    session = local_session(bridge=True)
+    session = local_session(classpath_jars())
+    session.dataSource.register(python_source())
     frame = cached(session, path)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in FORMATS}
     with tempfile.TemporaryDirectory(prefix="benchmark-recordio-") as folder:
@@ -61,6 +65,18 @@ def turns(path: str) -> dict[str, dict[str, list[float]]]:
                 for what, figure in _turn(session, frame, name, Path(folder) / name):
                     found[name].setdefault(what, []).append(figure)
     return found
+
+
+def python_source() -> type:
+    """The data source in Python under a name of its own, which the JVM's leaves free."""
+    from sparkml_algos.sources.recordio import RecordIODataSource
+
+    class UnderItsOwnName(RecordIODataSource):
+        @classmethod
+        def name(cls) -> str:
+            return FORMATS[2]
+
+    return UnderItsOwnName
 
 
 def _turn(session: SparkSession, frame: DataFrame, format_: str, folder: Path) -> list[tuple[str, float]]:

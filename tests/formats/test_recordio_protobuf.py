@@ -120,6 +120,13 @@ def test_fast_and_slow_way_agree_on_mixed_layouts(monkeypatch):
     assert fast.uid == slow.uid == [f"row {row}" if row % 3 == 0 else None for row in range(300)]
 
 
+def test_vectors_without_elements_leave_the_padding_zero():
+    batch = RecordBatch.of(np.empty((2, 0), np.float32))
+    message = Record()
+    message.features["values"].float32_tensor.SetInParent()
+    assert codec.encode(batch) == framed(message, message)
+
+
 def test_unpacked_numbers_are_read():
     payload = bytes.fromhex("0a18 0a06 76616c756573 120e 120c 0d0000803f 0d00000040 1802".replace("1802", "1802"))
     assert codec.decode(recordio.frame(payload)).values.tolist() == [[1, 2]]

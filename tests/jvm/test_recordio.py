@@ -76,26 +76,26 @@ def messages(error: BaseException) -> str:
     ids=["dense", "sparse", "Int32"],
 )
 def test_published_examples_are_read_and_written_to_the_byte(
-    spark: SparkSession, tmp_path: Path, hex_: str, schema: Any, row: tuple, options: dict[str, str]
+    bridge: SparkSession, tmp_path: Path, hex_: str, schema: Any, row: tuple, options: dict[str, str]
 ) -> None:
     content = bytes.fromhex(hex_)
-    assert [tuple(found) for found in read(spark, tmp_path / "given", content, schema, **options).collect()] == [row]
-    write(spark.createDataFrame([row], schema), tmp_path / "own", **options)
+    assert [tuple(found) for found in read(bridge, tmp_path / "given", content, schema, **options).collect()] == [row]
+    write(bridge.createDataFrame([row], schema), tmp_path / "own", **options)
     assert next((tmp_path / "own").glob("part-*.pbr")).read_bytes() == content
 
 
 @pytest.mark.generic
-def test_vectors_and_labels_come_back_as_they_were(spark: SparkSession, tmp_path: Path) -> None:
-    write(spark.createDataFrame(ROWS, VECTORS), tmp_path / "own")
-    found = read(spark, tmp_path / "own")
+def test_vectors_and_labels_come_back_as_they_were(bridge: SparkSession, tmp_path: Path) -> None:
+    write(bridge.createDataFrame(ROWS, VECTORS), tmp_path / "own")
+    found = read(bridge, tmp_path / "own")
     assert [(field.name, field.dataType) for field in found.schema] == [("label", DoubleType()), ("features", VectorUDT())]
     rows = [tuple(row) for row in found.collect()]
     assert rows == ROWS
     assert [type(features) for _, features in rows] == [DenseVector, SparseVector, SparseVector, DenseVector]
 
 
-def test_protobuf_reads_what_is_written(spark: SparkSession, tmp_path: Path) -> None:
-    found = [parse(payload) for payload in write(spark.createDataFrame(ROWS, VECTORS), tmp_path / "own")]
+def test_protobuf_reads_what_is_written(bridge: SparkSession, tmp_path: Path) -> None:
+    found = [parse(payload) for payload in write(bridge.createDataFrame(ROWS, VECTORS), tmp_path / "own")]
     assert [features["values"] for features, _ in found] == [
         ("float32_tensor", [1.5, -2.0, 0.0], [], []),
         ("float32_tensor", [4.0, 0.25], [0, 2], [3]),
@@ -109,7 +109,7 @@ def test_protobuf_reads_what_is_written(spark: SparkSession, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("kind", ["float32", "float64", "int32"])
-def test_whatever_protobuf_writes_is_read(spark: SparkSession, tmp_path: Path, kind: str, packed: bool) -> None:
+def test_whatever_protobuf_writes_is_read(bridge: SparkSession, tmp_path: Path, kind: str, packed: bool) -> None:
     tensors = [
         {"values": [1, -2, 300]}, {"values": [7, 8], "keys": [4, 1], "shape": [5]}, {"shape": [6]}, {},
         {"values": [1, 2, 3], "shape": [3]}, {"values": [5], "keys": [200_000], "shape": [1 << 30]},
@@ -117,7 +117,7 @@ def test_whatever_protobuf_writes_is_read(spark: SparkSession, tmp_path: Path, k
     content = b"".join(
         frame(record({"values": tensor, "other": {"values": [1]}}, dense(2), packed=packed, kind=kind)) for tensor in tensors
     )
-    rows = read(spark, tmp_path / "given", content).collect()
+    rows = read(bridge, tmp_path / "given", content).collect()
     assert [row.features for row in rows] == [
         Vectors.dense([1, -2, 300]), Vectors.sparse(5, [1, 4], [8, 7]), Vectors.sparse(6, [], []), Vectors.dense([]),
         Vectors.dense([1, 2, 3]), Vectors.sparse(1 << 30, [200_000], [5]),
@@ -125,7 +125,7 @@ def test_whatever_protobuf_writes_is_read(spark: SparkSession, tmp_path: Path, k
     assert [row.label for row in rows] == [2.0] * len(tensors)
 
 
-def test_random_vectors_agree_with_protobuf_both_ways(spark: SparkSession, tmp_path: Path) -> None:
+def test_random_vectors_agree_with_protobuf_both_ways(bridge: SparkSession, tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     rows, content = [], b""
     for size in random.integers(1, 700, 60):
@@ -136,28 +136,28 @@ def test_random_vectors_agree_with_protobuf_both_ways(spark: SparkSession, tmp_p
         tensor = {"values": values} if size % 2 else {"values": values[order], "keys": keys[order], "shape": [100_000]}
         rows.append((float(size), vector))
         content += frame(record({"values": tensor}, dense(size)))
-    assert [tuple(row) for row in read(spark, tmp_path / "given", content).collect()] == rows
-    for payload, (label, vector) in zip(write(spark.createDataFrame(rows, VECTORS), tmp_path / "own"), rows, strict=True):
+    assert [tuple(row) for row in read(bridge, tmp_path / "given", content).collect()] == rows
+    for payload, (label, vector) in zip(write(bridge.createDataFrame(rows, VECTORS), tmp_path / "own"), rows, strict=True):
         sparse = isinstance(vector, SparseVector)
         expected = list(vector.values), list(vector.indices) if sparse else [], [vector.size] if sparse else []
         assert parse(payload) == ({"values": ("float32_tensor", *expected)}, {"values": ("float32_tensor", [label], [], [])})
 
 
-def test_matrices_stand_row_by_row_and_come_back(spark: SparkSession, tmp_path: Path) -> None:
+def test_matrices_stand_row_by_row_and_come_back(bridge: SparkSession, tmp_path: Path) -> None:
     rows = [
         Matrices.dense(2, 3, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
         DenseMatrix(2, 2, [1.0, 2.0, 3.0, 4.0], isTransposed=True),
         Matrices.sparse(3, 4, [0, 0, 2, 5, 6], [0, 2, 0, 1, 2, 1], [1.0, 3.0, 4.0, 2.0, 0.5, 6.0]),
         SparseMatrix(2, 3, [0, 1, 2], [2, 0], [7.0, 8.0], isTransposed=True),
     ]
-    written = write(spark.createDataFrame([(matrix,) for matrix in rows], MATRICES), tmp_path / "own")
+    written = write(bridge.createDataFrame([(matrix,) for matrix in rows], MATRICES), tmp_path / "own")
     assert [parse(payload)[0]["values"][1:] for payload in written] == [
         ([1, 3, 5, 2, 4, 6], [], [2, 3]),
         ([1, 2, 3, 4], [], [2, 2]),
         ([1, 4, 2, 6, 3, 0.5], [1, 2, 6, 7, 9, 10], [3, 4]),
         ([7, 8], [2, 3], [2, 3]),
     ]
-    found = [row.features for row in read(spark, tmp_path / "own").collect()]
+    found = [row.features for row in read(bridge, tmp_path / "own").collect()]
     assert [matrix.toArray().tolist() for matrix in found] == [matrix.toArray().tolist() for matrix in rows]
     assert [type(matrix) for matrix in found] == [DenseMatrix, DenseMatrix, SparseMatrix, SparseMatrix]
 
@@ -166,38 +166,38 @@ def test_matrices_stand_row_by_row_and_come_back(spark: SparkSession, tmp_path: 
     ("type_", "kind", "values"),
     [("array<float>", "float32", [0.1, 2.0]), ("array<double>", "float32", [0.5, 2.0]), ("array<int>", "int32", [-1, 1 << 30])],
 )
-def test_arrays_are_written_and_read(spark: SparkSession, tmp_path: Path, type_: str, kind: str, values: list[float]) -> None:
-    frame_ = spark.createDataFrame([(values, 1)], f"features {type_}, label int")
+def test_arrays_are_written_and_read(bridge: SparkSession, tmp_path: Path, type_: str, kind: str, values: list[float]) -> None:
+    frame_ = bridge.createDataFrame([(values, 1)], f"features {type_}, label int")
     (payload,) = write(frame_, tmp_path / "own")
     assert parse(payload)[0]["values"][:2] == (f"{kind}_tensor", np.array(values, kind).tolist())
     assert parse(payload)[1]["values"][:2] == ("float32_tensor", [1.0])
-    (row,) = read(spark, tmp_path / "own", schema=f"features {type_}, label double").collect()
+    (row,) = read(bridge, tmp_path / "own", schema=f"features {type_}, label double").collect()
     assert (row.features, row.label) == (np.array(values, kind).tolist(), 1.0)
-    (row,) = read(spark, tmp_path / "own").collect()
+    (row,) = read(bridge, tmp_path / "own").collect()
     assert row.features == Vectors.dense(np.array(values, kind))
 
 
 @pytest.mark.generic
-def test_doubles_are_rounded_to_float32_or_kept_on_request(spark: SparkSession, tmp_path: Path) -> None:
-    rows = spark.createDataFrame([(0.1, Vectors.dense([1 / 3, 1e300]))], VECTORS)
+def test_doubles_are_rounded_to_float32_or_kept_on_request(bridge: SparkSession, tmp_path: Path) -> None:
+    rows = bridge.createDataFrame([(0.1, Vectors.dense([1 / 3, 1e300]))], VECTORS)
     (payload,) = write(rows, tmp_path / "float64", valueType="float64")
     assert parse(payload)[0]["values"][:2] == ("float64_tensor", [1 / 3, 1e300])
-    assert read(spark, tmp_path / "float64").first() == rows.first()
+    assert read(bridge, tmp_path / "float64").first() == rows.first()
     with pytest.raises(Exception) as raised:
         write(rows, tmp_path / "float32")
     advice = "its value 1.0E300 is too large for float32; write it with the option valueType=float64"
     assert f"column 'features': {advice}" in messages(raised.value)
-    small = spark.createDataFrame([(0.1, Vectors.dense([1 / 3, np.inf, 1e-60]))], VECTORS)
+    small = bridge.createDataFrame([(0.1, Vectors.dense([1 / 3, np.inf, 1e-60]))], VECTORS)
     write(small, tmp_path / "narrow")
-    assert read(spark, tmp_path / "narrow").first() == (float(np.float32(0.1)), Vectors.dense([np.float32(1 / 3), np.inf, 0]))
+    assert read(bridge, tmp_path / "narrow").first() == (float(np.float32(0.1)), Vectors.dense([np.float32(1 / 3), np.inf, 0]))
 
 
-def test_a_record_in_several_frames_is_put_together_with_the_magic_number(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_record_in_several_frames_is_put_together_with_the_magic_number(bridge: SparkSession, tmp_path: Path) -> None:
     whole = frame(record(dense(1, 2, 3), dense(4)))
     value = float(np.frombuffer(MAGIC, np.float32)[0])
     payload = record(dense(1, value, 3), dense(4))
     head, _, tail = payload.partition(MAGIC)
-    rows = read(spark, tmp_path / "given", whole + in_parts([head, tail]) + whole)
+    rows = read(bridge, tmp_path / "given", whole + in_parts([head, tail]) + whole)
     assert [list(row.features.values) for row in rows.collect()] == [[1, 2, 3], [1, value, 3], [1, 2, 3]]
     assert rows.count() == 3
 
@@ -206,12 +206,12 @@ def test_a_record_in_several_frames_is_put_together_with_the_magic_number(spark:
 
 
 @pytest.mark.generic
-def test_partitions_are_written_and_found(spark: SparkSession, tmp_path: Path) -> None:
+def test_partitions_are_written_and_found(bridge: SparkSession, tmp_path: Path) -> None:
     schema = StructType([*VECTORS, StructField("day", StringType())])
     rows = [(*row, "monday" if index % 2 else "sunday") for index, row in enumerate(ROWS)]
-    spark.createDataFrame(rows, schema).write.format(FORMAT).partitionBy("day").save(str(tmp_path / "own"))
+    bridge.createDataFrame(rows, schema).write.format(FORMAT).partitionBy("day").save(str(tmp_path / "own"))
     assert {path.name for path in (tmp_path / "own").glob("day=*")} == {"day=monday", "day=sunday"}
-    found = read(spark, tmp_path / "own")
+    found = read(bridge, tmp_path / "own")
     assert found.columns == ["label", "features", "day"]
     assert sorted(map(tuple, found.collect()), key=str) == sorted(rows, key=str)
     assert [tuple(row) for row in found.where("day = 'monday'").select("day", "label").orderBy("label").collect()] == [
@@ -220,86 +220,86 @@ def test_partitions_are_written_and_found(spark: SparkSession, tmp_path: Path) -
 
 
 @pytest.mark.generic
-def test_save_modes_do_what_they_say(spark: SparkSession, tmp_path: Path) -> None:
-    rows = spark.createDataFrame(ROWS, VECTORS)
+def test_save_modes_do_what_they_say(bridge: SparkSession, tmp_path: Path) -> None:
+    rows = bridge.createDataFrame(ROWS, VECTORS)
     path = str(tmp_path / "own")
     counts = []
     for mode in ("error", "append", "ignore", "overwrite"):
         rows.write.format("sagemaker").mode(mode).save(path)
-        counts.append(read(spark, tmp_path / "own").count())
+        counts.append(read(bridge, tmp_path / "own").count())
     assert counts == [4, 8, 8, 4]
     with pytest.raises(Exception, match="PATH_ALREADY_EXISTS"):
         rows.write.format("sagemaker").save(path)
 
 
 @pytest.mark.generic
-def test_sql_creates_fills_and_queries_tables(spark: SparkSession, tmp_path: Path) -> None:
-    spark.createDataFrame(ROWS, VECTORS).createOrReplaceTempView("recordio_rows")
+def test_sql_creates_fills_and_queries_tables(bridge: SparkSession, tmp_path: Path) -> None:
+    bridge.createDataFrame(ROWS, VECTORS).createOrReplaceTempView("recordio_rows")
     try:
-        spark.sql(f"CREATE TABLE recordio_table USING `{FORMAT}` LOCATION '{tmp_path}/table' AS SELECT * FROM recordio_rows")
-        spark.sql("INSERT INTO recordio_table SELECT * FROM recordio_rows WHERE label > 0")
-        assert spark.sql("SELECT count(*), sum(label) FROM recordio_table").first() == (5, -1.0)
-        assert spark.sql(f"SELECT count(*) FROM `sagemaker`.`{tmp_path}/table`").first() == (5,)
-        spark.sql(
+        bridge.sql(f"CREATE TABLE recordio_table USING `{FORMAT}` LOCATION '{tmp_path}/table' AS SELECT * FROM recordio_rows")
+        bridge.sql("INSERT INTO recordio_table SELECT * FROM recordio_rows WHERE label > 0")
+        assert bridge.sql("SELECT count(*), sum(label) FROM recordio_table").first() == (5, -1.0)
+        assert bridge.sql(f"SELECT count(*) FROM `sagemaker`.`{tmp_path}/table`").first() == (5,)
+        bridge.sql(
             f"CREATE TABLE recordio_arrays (target DOUBLE, x ARRAY<DOUBLE>) USING sagemaker LOCATION '{tmp_path}/arrays' "
             "OPTIONS (labelColumnName 'target', featuresColumnName 'x')"
         )
-        spark.sql("INSERT INTO recordio_arrays VALUES (1.0, array(1.0, 2.0)), (2.0, array(3.0))")
-        assert sorted(map(tuple, spark.table("recordio_arrays").collect())) == [(1.0, [1.0, 2.0]), (2.0, [3.0])]
+        bridge.sql("INSERT INTO recordio_arrays VALUES (1.0, array(1.0, 2.0)), (2.0, array(3.0))")
+        assert sorted(map(tuple, bridge.table("recordio_arrays").collect())) == [(1.0, [1.0, 2.0]), (2.0, [3.0])]
     finally:
-        spark.sql("DROP TABLE IF EXISTS recordio_table")
-        spark.sql("DROP TABLE IF EXISTS recordio_arrays")
+        bridge.sql("DROP TABLE IF EXISTS recordio_table")
+        bridge.sql("DROP TABLE IF EXISTS recordio_arrays")
 
 
-def test_columns_that_nobody_asks_for_are_not_decoded(spark: SparkSession, tmp_path: Path) -> None:
+def test_columns_that_nobody_asks_for_are_not_decoded(bridge: SparkSession, tmp_path: Path) -> None:
     # The keys are outside the shape, which only who decodes the features can see.
     broken = frame(record({"values": {"values": [1], "keys": [9], "shape": [3]}}, dense(5)))
-    rows = read(spark, tmp_path / "given", broken * 3, VECTORS)
+    rows = read(bridge, tmp_path / "given", broken * 3, VECTORS)
     assert [row.label for row in rows.select("label").collect()] == [5.0] * 3
     assert rows.count() == 3
-    with pytest.raises(Exception, match="outside the shape" if spark.version < "4" else "FAILED_READ_FILE"):
+    with pytest.raises(Exception, match="outside the shape" if bridge.version < "4" else "FAILED_READ_FILE"):
         rows.select("features").collect()
 
 
-def test_gzip_is_written_on_request_and_read_by_its_name(spark: SparkSession, tmp_path: Path) -> None:
-    rows = spark.createDataFrame([(float(number), Vectors.dense([number] * 50)) for number in range(2000)], VECTORS)
+def test_gzip_is_written_on_request_and_read_by_its_name(bridge: SparkSession, tmp_path: Path) -> None:
+    rows = bridge.createDataFrame([(float(number), Vectors.dense([number] * 50)) for number in range(2000)], VECTORS)
     write(rows, tmp_path / "own", compression="gzip")
     (file,) = (tmp_path / "own").glob("part-*")
     assert file.name.endswith(".pbr.gz") and file.read_bytes()[:2] == b"\x1f\x8b"
-    spark.conf.set("spark.sql.files.maxPartitionBytes", "1000")
+    bridge.conf.set("spark.sql.files.maxPartitionBytes", "1000")
     try:
-        found = read(spark, tmp_path / "own")
+        found = read(bridge, tmp_path / "own")
         assert [row.label for row in found.select("label").collect()] == list(range(2000))
         assert found.select(F.spark_partition_id()).distinct().count() == 1
     finally:
-        spark.conf.unset("spark.sql.files.maxPartitionBytes")
+        bridge.conf.unset("spark.sql.files.maxPartitionBytes")
 
 
-def test_entries_of_other_names_are_columns_on_request(spark: SparkSession, tmp_path: Path) -> None:
+def test_entries_of_other_names_are_columns_on_request(bridge: SparkSession, tmp_path: Path) -> None:
     answers = b"".join(
         frame(record(label={"closest_cluster": {"values": [number]}, "distances": {"values": [1, number]}})) for number in range(3)
     )
-    rows = read(spark, tmp_path / "given", answers, labelEntries="closest_cluster, distances")
+    rows = read(bridge, tmp_path / "given", answers, labelEntries="closest_cluster, distances")
     assert [tuple(row) for row in rows.collect()] == [(float(number), Vectors.dense([1, number])) for number in range(3)]
     found = "they have nothing in features and 'closest_cluster', 'distances' in label"
     with pytest.raises(Exception, match=f"no entry 'values' in their features; {found}"):
-        read(spark, tmp_path / "given")
+        read(bridge, tmp_path / "given")
 
 
 @pytest.mark.generic
-def test_an_empty_frame_and_an_empty_file_have_no_rows(spark: SparkSession, tmp_path: Path) -> None:
-    spark.createDataFrame([], VECTORS).write.format(FORMAT).save(str(tmp_path / "own"))
-    found = read(spark, tmp_path / "own")
+def test_an_empty_frame_and_an_empty_file_have_no_rows(bridge: SparkSession, tmp_path: Path) -> None:
+    bridge.createDataFrame([], VECTORS).write.format(FORMAT).save(str(tmp_path / "own"))
+    found = read(bridge, tmp_path / "own")
     assert found.columns == ["label", "features"] and found.count() == 0
-    assert read(spark, tmp_path / "given", b"").collect() == []
+    assert read(bridge, tmp_path / "given", b"").collect() == []
 
 
-def test_num_features_is_checked_and_noted_down(spark: SparkSession, tmp_path: Path) -> None:
+def test_num_features_is_checked_and_noted_down(bridge: SparkSession, tmp_path: Path) -> None:
     content = frame(record(dense(1, 2))) + frame(record({"values": {"values": [1], "keys": [0], "shape": [3]}}))
     with pytest.raises(Exception) as raised:
-        read(spark, tmp_path / "given", content, numFeatures=2).collect()
+        read(bridge, tmp_path / "given", content, numFeatures=2).collect()
     assert "column 'features' (entry 'values' of features): it has 3 elements; numFeatures is 2" in messages(raised.value)
-    rows = read(spark, tmp_path / "good", frame(record(dense(1, 2))), numFeatures=2)
+    rows = read(bridge, tmp_path / "good", frame(record(dense(1, 2))), numFeatures=2)
     assert rows.schema["features"].metadata == {"ml_attr": {"num_attrs": 2}} and rows.columns == ["features"]
     assert rows.first().features == Vectors.dense([1, 2])
 
@@ -325,35 +325,35 @@ def impostors() -> bytes:
 
 
 @pytest.mark.parametrize("bytes_", [64, 100, 1000])
-def test_a_file_is_split_at_its_own_frames_and_not_at_those_inside_of_records(spark: SparkSession, tmp_path: Path, bytes_: int) -> None:
+def test_a_file_is_split_at_its_own_frames_and_not_at_those_inside_of_records(bridge: SparkSession, tmp_path: Path, bytes_: int) -> None:
     content = impostors()
     assert content.count(MAGIC) > 100
-    spark.conf.set("spark.sql.files.maxPartitionBytes", str(bytes_))
-    spark.conf.set("spark.sql.files.openCostInBytes", "0")
+    bridge.conf.set("spark.sql.files.maxPartitionBytes", str(bytes_))
+    bridge.conf.set("spark.sql.files.openCostInBytes", "0")
     try:
-        rows = read(spark, tmp_path / "given", content)
+        rows = read(bridge, tmp_path / "given", content)
         labels = [(row.label, row.part) for row in rows.select("label", F.spark_partition_id().alias("part")).collect()]
         assert rows.count() == 40
     finally:
-        spark.conf.unset("spark.sql.files.maxPartitionBytes")
-        spark.conf.unset("spark.sql.files.openCostInBytes")
+        bridge.conf.unset("spark.sql.files.maxPartitionBytes")
+        bridge.conf.unset("spark.sql.files.openCostInBytes")
     assert sorted(label for label, _ in labels) == list(range(40))
     assert len({part for _, part in labels}) > min(20, len(content) // bytes_ // 3)
 
 
-def test_parts_of_a_record_stay_with_its_first(spark: SparkSession, tmp_path: Path) -> None:
+def test_parts_of_a_record_stay_with_its_first(bridge: SparkSession, tmp_path: Path) -> None:
     payload = record(dense(*range(100)), dense(1))
     value = np.frombuffer(MAGIC, np.float32)[0]
     split = record(dense(*([value] * 100)), dense(2))
     parts = split.split(MAGIC)
     content = (in_parts(parts) + frame(payload)) * 20
-    spark.conf.set("spark.sql.files.maxPartitionBytes", "200")
-    spark.conf.set("spark.sql.files.openCostInBytes", "0")
+    bridge.conf.set("spark.sql.files.maxPartitionBytes", "200")
+    bridge.conf.set("spark.sql.files.openCostInBytes", "0")
     try:
-        rows = read(spark, tmp_path / "given", content).collect()
+        rows = read(bridge, tmp_path / "given", content).collect()
     finally:
-        spark.conf.unset("spark.sql.files.maxPartitionBytes")
-        spark.conf.unset("spark.sql.files.openCostInBytes")
+        bridge.conf.unset("spark.sql.files.maxPartitionBytes")
+        bridge.conf.unset("spark.sql.files.openCostInBytes")
     assert sorted(row.label for row in rows) == [1.0] * 20 + [2.0] * 20
     assert all(set(row.features.values) == {float(value)} for row in rows if row.label == 2)
 
@@ -396,10 +396,10 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("what", BAD_FILES)
-def test_what_is_wrong_with_a_file_is_told_with_its_name_and_the_offset(spark: SparkSession, tmp_path: Path, what: str) -> None:
+def test_what_is_wrong_with_a_file_is_told_with_its_name_and_the_offset(bridge: SparkSession, tmp_path: Path, what: str) -> None:
     content, offset, problem = BAD_FILES[what]
     with pytest.raises(Exception) as raised:
-        read(spark, tmp_path / "given", content, VECTORS).collect()
+        read(bridge, tmp_path / "given", content, VECTORS).collect()
     said = messages(raised.value)
     assert re.search(rf"RecordIOException: file:\S*/given: at byte {offset}: .*{re.escape(problem)}", said), said[:1500]
 
@@ -430,10 +430,10 @@ BAD_WRITES = {
 
 
 @pytest.mark.parametrize("what", BAD_WRITES)
-def test_what_cannot_be_written_is_told(spark: SparkSession, tmp_path: Path, what: str) -> None:
+def test_what_cannot_be_written_is_told(bridge: SparkSession, tmp_path: Path, what: str) -> None:
     schema, rows, options, problem = BAD_WRITES[what]
     with pytest.raises(Exception) as raised:
-        write(spark.createDataFrame(rows, schema), tmp_path / "own", **options)
+        write(bridge.createDataFrame(rows, schema), tmp_path / "own", **options)
     assert problem in messages(raised.value)
 
 
@@ -445,20 +445,20 @@ def test_what_cannot_be_written_is_told(spark: SparkSession, tmp_path: Path, wha
         (None, {"numFeatures": "none"}, "option numFeatures must be an integer of at least 1, got 'none'"),
     ],
 )
-def test_what_cannot_be_read_is_told(spark: SparkSession, tmp_path: Path, schema: str | None, options: dict, problem: str) -> None:
+def test_what_cannot_be_read_is_told(bridge: SparkSession, tmp_path: Path, schema: str | None, options: dict, problem: str) -> None:
     with pytest.raises(Exception) as raised:
-        read(spark, tmp_path / "given", GOOD, schema, **options).collect()
+        read(bridge, tmp_path / "given", GOOD, schema, **options).collect()
     assert problem in messages(raised.value)
 
 
 # ------------------------------------------------------------------------------------------------- public data, and damage
 
 
-def test_mnist_is_written_and_read_exactly(spark: SparkSession, tmp_path: Path) -> None:
+def test_mnist_is_written_and_read_exactly(bridge: SparkSession, tmp_path: Path) -> None:
     source = Path(__file__).parents[3] / "shared" / "data" / "mnist" / "mnist_test.parquet"
     if not source.exists():
         pytest.skip(f"{source} does not exist")
-    table = spark.read.parquet(str(source))
+    table = bridge.read.parquet(str(source))
     rows = table.select(table["label"].cast("double"), table["pixels"].cast("array<float>").alias("features"))
     content = b"".join(frame(payload) for payload in write(rows, tmp_path / "own"))
     pixels, labels = (np.array(column.tolist()) for column in (table.toPandas()[name] for name in ("pixels", "label")))
@@ -466,30 +466,30 @@ def test_mnist_is_written_and_read_exactly(spark: SparkSession, tmp_path: Path) 
     start = content.index(pixels[0].astype("<f4").tobytes())
     assert np.array_equal(np.ascontiguousarray(frames[:, start : start + 4 * 784]).view("<f4"), pixels)
     assert np.array_equal(np.ascontiguousarray(frames[:, -4:]).view("<f4")[:, 0], labels)
-    found = read(spark, tmp_path / "own", schema="label double, features array<float>").toPandas()
+    found = read(bridge, tmp_path / "own", schema="label double, features array<float>").toPandas()
     assert np.array_equal(np.array(found["features"].tolist()), pixels) and np.array_equal(found["label"], labels)
 
 
-def test_word_counts_are_written_and_read_exactly(spark: SparkSession, tmp_path: Path) -> None:
+def test_word_counts_are_written_and_read_exactly(bridge: SparkSession, tmp_path: Path) -> None:
     source = Path(__file__).parents[3] / "shared" / "data" / "newsgroups20" / "bow_etm.csv.gz"
     if not source.exists():
         pytest.skip(f"{source} does not exist")
-    table = spark.read.csv(str(source), header=True, inferSchema=True).where("split = 'va' or split = 'ts' and doc < 400")
+    table = bridge.read.csv(str(source), header=True, inferSchema=True).where("split = 'va' or split = 'ts' and doc < 400")
     documents: dict[tuple[str, int], dict[int, float]] = {}
     for row in table.collect():
         documents.setdefault((row.split, row.doc), {})[row.term] = float(row["count"])
     rows = [(float(number), Vectors.sparse(3072, counts)) for number, counts in enumerate(documents.values())]
-    written = [parse(payload) for payload in write(spark.createDataFrame(rows, VECTORS), tmp_path / "own")]
+    written = [parse(payload) for payload in write(bridge.createDataFrame(rows, VECTORS), tmp_path / "own")]
     assert [features["values"][1:] for features, _ in written] == [
         ([counts[term] for term in sorted(counts)], sorted(counts), [3072]) for counts in documents.values()
     ]
-    assert [tuple(row) for row in read(spark, tmp_path / "own").collect()] == rows
+    assert [tuple(row) for row in read(bridge, tmp_path / "own").collect()] == rows
 
 
 @pytest.mark.slow
-def test_damaged_files_are_refused_within_bounds_of_memory_and_time(tmp_path: Path) -> None:
-    spark = find_spark()
-    classpath = ":".join([str(spark.jars / "*"), *classpath_jars(), str(tmp_path)])
+def test_damaged_files_are_refused_within_bounds_of_memory_and_time(bridge: SparkSession, tmp_path: Path) -> None:
+    home = find_spark()
+    classpath = ":".join([str(home.jars / "*"), *classpath_jars(), str(tmp_path)])
     source = Path(__file__).parent / "scala" / "RecordIOFuzz.scala"
     java = [_java(), "-Xmx256m", "-Xss8m", "-XX:+UseSerialGC", "-cp", classpath]
     compiler = ["scala.tools.nsc.Main", "-usejavacp", "-nobootcp", "-d", str(tmp_path), str(source)]

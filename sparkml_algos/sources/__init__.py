@@ -1,0 +1,1 @@
+"""Spark data sources in Python, for sessions without the JVM bridge."""
