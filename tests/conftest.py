@@ -67,7 +67,7 @@ def spark() -> Iterator[SparkSession]:
         builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
         builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")
         builder = builder.config("spark.dynamicAllocation.executorIdleTimeout", "5s")
-    session = builder.config("spark.jars", bridge_jars()).getOrCreate()
+    session = builder.getOrCreate()
     if SESSION != "connect":
         session.sparkContext.setLogLevel("OFF")
     yield session
