@@ -9,11 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from pyspark.ml import Estimator, Model
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
-from sparkml_algos.core.on_jvm import JvmModel, OnJvm, ScorerChoice, ScorerParams, choose_scorer, from_jvm, scored_on_jvm, to_jvm
+from sparkml_algos.core.on_jvm import (
+    JvmModel,
+    OnJvm,
+    ScorerChoice,
+    ScorerParams,
+    choose_scorer,
+    from_jvm,
+    packed_vectors,
+    scored_on_jvm,
+    to_jvm,
+)
 from sparkml_algos.core.params import JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
@@ -21,7 +31,7 @@ from sparkml_algos.core.schema import Input, column, column_problems, read_input
 from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.summary import TrainingSummary
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Decoder
+from sparkml_algos.training.batch import PACKED, Decoder
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
@@ -237,12 +247,22 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         on_progress=bar.update if bar.enabled else None,
     )
     try:
-        rows = dataset.select(*map(column, dict.fromkeys([*found.columns, *([key] if key else [])])))
-        outcome = run_gang(rows, [*found.features, *found.scalars], functools.partial(train, plan), options)
+        rows, columns = _rows(dataset, found, key)
+        outcome = run_gang(rows, columns, functools.partial(train, plan), options)
     finally:
         bar.close()
     _remove_checkpoints(plan.checkpoint_dir, outcome)
     return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
+
+
+def _rows(dataset: DataFrame, found: Input, shard_key: str | None) -> tuple[DataFrame, list[Column]]:
+    """What is dealt to the workers, and the columns they read of it: vectors are packed before, where the bridge can, or else converted
+    after, which was measured faster than before."""
+    beside = dict.fromkeys(filter(None, [found.label, found.weight, shard_key]))
+    packed = packed_vectors(dataset, found.names[0]) if found.is_vector else None
+    if packed is None:
+        return dataset.select(*map(column, dict.fromkeys([*found.names, *beside]))), [*found.features, *found.scalars]
+    return dataset.select(packed.alias(PACKED), *map(column, beside)), [column(PACKED), *found.scalars]
 
 
 def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:

@@ -106,6 +106,12 @@ def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
     return Column(_jvm_model(model, dataset.sparkSession).scoredColumn(dataset._jdf))
 
 
+def packed_vectors(dataset: DataFrame, name: str) -> Column | None:
+    """A Vector column in the form that `training.packed` reads; None where the bridge is not in the session."""
+    spark = dataset.sparkSession
+    return None if _no_bridge(spark) else Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(dataset._jdf, name))
+
+
 def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
     """The model of the JVM bridge, with the same uid and Params.
 
@@ -137,6 +143,11 @@ def _missing(model: AlgorithmModel, spark: SparkSession) -> str | None:
     """Why a model cannot be one of the JVM bridge in a session; None if it can."""
     if model.on_jvm is None:
         return f"the JVM bridge has no model for {type(model).__name__}"
+    return _no_bridge(spark)
+
+
+def _no_bridge(spark: SparkSession) -> str | None:
+    """Why there is no bridge of this version in a session; None if there is."""
     if is_connect(spark):
         return "a Spark Connect client does not reach the JVM"
     bridge = spark.sparkContext._jvm.org.sparkmlalgos.Bridge

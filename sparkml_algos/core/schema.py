@@ -24,8 +24,6 @@ class Input:
 
     Attributes
     ----------
-    columns : list of str
-        The columns of the dataset that are read.
     features : list of Column
         ``values`` and, of a Vector column, ``indices`` and ``size``.
     scalars : list of Column
@@ -47,8 +45,9 @@ class Input:
     weight: str | None
 
     @property
-    def columns(self) -> list[str]:
-        return list(dict.fromkeys([*self.names, *filter(None, (self.label, self.weight))]))
+    def is_vector(self) -> bool:
+        """Whether the features are a Vector column."""
+        return len(self.features) > 1
 
     def decoder(self) -> Decoder:
         return Decoder(self.names, self.num_features, self.label, self.weight)

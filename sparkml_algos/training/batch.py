@@ -9,8 +9,12 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from sparkml_algos.training.packed import unpack
+
 # Column names of the Arrow record batches a decoder reads.
 VALUES, INDICES, SIZE, LABEL, WEIGHT = "values", "indices", "size", "label", "weight"
+# One column in place of the first three: vectors as `training.packed` reads them. The name may stand beside those of a user.
+PACKED = "_sparkml_algos_packed"
 
 # Below this share of non-zeros sparse rows stay sparse. Dense products run about twenty times faster per element, so a
 # row with more than one element in twenty is quicker dense, and it is smaller dense from one in two.
@@ -98,6 +102,8 @@ class Decoder:
     def __call__(self, batch: pa.RecordBatch) -> Batch:
         """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight` when named."""
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if PACKED in columns:
+            columns[VALUES], columns[INDICES], columns[SIZE] = unpack(columns[PACKED])
         features = self._features(columns[VALUES], columns.get(INDICES), columns.get(SIZE))
         label = self._scalar(columns[LABEL], self.label) if self.label else None
         weight = self._scalar(columns[WEIGHT], self.weight) if self.weight else None

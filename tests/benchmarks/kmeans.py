@@ -50,24 +50,31 @@ FITTED_NOTES = [
 def compare_fits(dataset: Dataset, options: Options) -> Report:
     """First and later fits of fresh sessions, seconds by phase, cost."""
     rows, count = read_vectors(dataset.path), FITS[dataset.name]
-    found: dict[str, list[dict[str, Any]]] = {"mllib": [], "ours": []}
+    engines = {
+        "mllib": (fits_of_mllib, {}),
+        "ours": (fits_of_ours, {"bridge": False}),
+        "with bridge": (fits_of_ours, {"bridge": True}),
+    }
+    found: dict[str, list[dict[str, Any]]] = {engine: [] for engine in engines}
     for _ in range(options.sessions):
-        for engine, function in (("mllib", fits_of_mllib), ("ours", fits_of_ours)):
-            session = measure(function, path=dataset.path, k=dataset.k, fits=count)
+        for engine, (function, how) in engines.items():
+            session = measure(function, path=dataset.path, k=dataset.k, fits=count, **how)
             session["msd"] = mean_squared_distance(rows, np.array(session.pop("centers")))
             found[engine].append(session)
-    mllib, ours = found["mllib"], found["ours"]
     fits = {name: slice(number, number + 1) for number, name in enumerate(ORDINALS[:count])} | {"later": slice(1, None)}
-    table = Table(f"Fit, {dataset.title}: seconds", ["fit", "MLlib", "ours", "MLlib/ours", *PHASES, "Spark", "outside"])
+    table = Table(f"Fit, {dataset.title}: seconds", ["fit", "", "MLlib", "ours", "MLlib/ours", *PHASES, "Spark", "outside"])
     values: dict[str, Any] = {"sessions": found}
     for name, part in fits.items():
-        theirs = median([seconds for session in mllib for seconds in session["seconds"][part]])
-        own = medians([phases for session in ours for phases in session["phases"][part]])
-        table.rows.append([name, theirs, own["wall"], ratio(theirs, own["wall"]), *(own[name] for name in (*PHASES, "spark", "outside"))])
-        values[name] = {"mllib": theirs, "ours": own["wall"], "ratio": ratio(theirs, own["wall"]), "phases": own}
+        theirs = median([seconds for session in found["mllib"] for seconds in session["seconds"][part]])
+        values[name] = {"mllib": theirs}
+        for engine in list(engines)[1:]:
+            own = medians([phases for session in found[engine] for phases in session["phases"][part]])
+            shown = [own[phase] for phase in (*PHASES, "spark", "outside")]
+            table.rows.append([name, engine, theirs, own["wall"], ratio(theirs, own["wall"]), *shown])
+            values[name][engine] = {"seconds": own["wall"], "ratio": ratio(theirs, own["wall"]), "phases": own}
     costs = {engine: median([session["msd"] for session in found[engine]]) for engine in found}
     values["msd"] = {**costs, "ratio": ratio(costs["ours"], costs["mllib"])}
-    cost = Table("Cost: msd", ["", "MLlib", "ours", "ours/MLlib"], [["all rows", *costs.values(), f"{values['msd']['ratio']:.4f}"]])
+    cost = Table("Cost: msd", ["", *costs, "ours/MLlib"], [["all rows", *costs.values(), f"{values['msd']['ratio']:.4f}"]])
     return Report([table, cost], values, FITTED_NOTES)
 
 
@@ -79,9 +86,11 @@ def fits_of_mllib(path: str, k: int, fits: int) -> dict[str, Any]:
     return {"seconds": [seconds for seconds, _ in measured], "centers": centers, "partitions": frame.rdd.getNumPartitions()}
 
 
-def fits_of_ours(path: str, k: int, fits: int) -> dict[str, Any]:
-    """Seconds by phase of each fit in one session, and the centres of the last."""
-    frame = cached(local_session(), path)
+def fits_of_ours(path: str, k: int, fits: int, bridge: bool) -> dict[str, Any]:
+    """Seconds by phase of each fit in one session, with or without the JVM bridge, and the centres of the last."""
+    from sparkml_algos import classpath_jars
+
+    frame = cached(local_session(classpath_jars() if bridge else ()), path)
     measured = [timed(lambda: _ours(k).fit(frame)) for _ in range(fits)]
     return {
         "phases": [phase_seconds(wall, model.training_summary) for wall, model in measured],

@@ -1,0 +1,42 @@
+"""Vectors that the JVM packs and Python unpacks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructField, StructType
+
+from sparkml_algos import KMeans
+from sparkml_algos.core.on_jvm import packed_vectors
+from sparkml_algos.training.packed import unpack
+from tests.datasets import blobs, grid, in_order
+
+pytestmark = pytest.mark.generic
+
+ROWS = [
+    Vectors.dense([0.1, -3.0, 0.0]),
+    Vectors.sparse(3, [0, 2], [1e-3, 7.0]),
+    None,
+    Vectors.sparse(3, [], []),
+    Vectors.dense([1.0, 2.0, 1e300]),
+]
+
+
+def test_python_reads_what_the_jvm_has_packed(bridge: SparkSession) -> None:
+    frame = bridge.createDataFrame([(row,) for row in ROWS], StructType([StructField("a `b", VectorUDT())]))
+    packed = [row[0] for row in frame.select(packed_vectors(frame, "a `b")).collect()]
+    values, indices, size = unpack(pa.array([None if row is None else bytes(row) for row in packed], pa.binary()))
+    with np.errstate(over="ignore"):
+        assert values.to_pylist() == [None if row is None else np.float32(getattr(row, "values", None)).tolist() for row in ROWS]
+    assert indices.to_pylist() == [None, [0, 2], None, [], None]
+    assert size.to_pylist() == [None, 3, None, 3, None]
+
+
+def test_a_fit_on_packed_vectors_is_the_fit_on_arrays(bridge: SparkSession) -> None:
+    rows, _ = blobs(200, grid(4, features=3), seed=1)
+    frame = bridge.createDataFrame([(row.tolist(), Vectors.dense(row)) for row in rows], ["array", "vector"]).repartition(3)
+    array, vector = (KMeans(k=4, featuresCol=name, num_workers=2).fit(frame) for name in ("array", "vector"))
+    np.testing.assert_allclose(in_order(vector.cluster_centers), in_order(array.cluster_centers), rtol=1e-6)
