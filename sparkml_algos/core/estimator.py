@@ -172,7 +172,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             decoder.where = " of its task"
             score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, self.outputs)
             scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
-        picked = [column(_SCORED)[output.field].cast(output.type).alias(names[output.field]) for output in self.outputs]
+        picked = [output.column(column(_SCORED)).alias(names[output.field]) for output in self.outputs]
         return scored.select(*map(column, dataset.columns), *picked)
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import UserDefinedType
@@ -26,7 +27,7 @@ class Output:
     field : str
         Name in what `predict` returns.
     type : str
-        Spark type of the column.
+        Spark type of the column, or ``vector`` for Spark ML's vectors, of which `predict` returns an array (rows, length).
     param : str
         Param that names the column.
     """
@@ -34,6 +35,11 @@ class Output:
     field: str
     type: str
     param: str
+
+    def column(self, scored: Column) -> Column:
+        """The output as users see it, out of the struct that `scorer` gives."""
+        part = scored[self.field]
+        return array_to_vector(part) if self.type == "vector" else part.cast(self.type)
 
 
 def scorer(
@@ -55,7 +61,7 @@ def scorer(
     if hasattr(F, "arrow_udf"):  # Spark 4.1 and later
 
         def score_arrow(*columns):  # noqa: ANN002, ANN202 - annotated below, for Spark looks them up at run time
-            return pa.StructArray.from_arrays([pa.array(part) for part in score(columns)], names=fields)
+            return pa.StructArray.from_arrays([_arrow(part) for part in score(columns)], names=fields)
 
         score_arrow.__annotations__ = {"columns": pa.Array, "return": pa.Array}
         return F.arrow_udf(score_arrow, schema)
@@ -64,7 +70,7 @@ def scorer(
 
     def score_pandas(*columns):  # noqa: ANN002, ANN202 - annotated below
         parts = score([_lists(column) if column.dtype == object else pa.array(column) for column in columns])
-        return pd.DataFrame(dict(zip(fields, parts, strict=True)))
+        return pd.DataFrame({field: list(part) if part.ndim > 1 else part for field, part in zip(fields, parts, strict=True)})
 
     score_pandas.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
     return F.pandas_udf(score_pandas, schema)
@@ -89,8 +95,16 @@ def _columnar_input(dataset: DataFrame) -> bool:
 
 
 def _arrow_type(spark_type: str) -> str:
-    """Integers come out of Arrow functions as long."""
-    return {"int": "long"}.get(spark_type, spark_type)
+    """Integers come out of Arrow functions as long, vectors as arrays."""
+    return {"int": "long", "vector": "array<double>"}.get(spark_type, spark_type)
+
+
+def _arrow(part: np.ndarray) -> pa.Array:
+    """Numbers, or lists of equal length, a row each."""
+    if part.ndim == 1:
+        return pa.array(part)
+    offsets = np.arange(0, part.size + 1, part.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(part).ravel())
 
 
 def _lists(column: Any) -> pa.ListArray:
