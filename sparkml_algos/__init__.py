@@ -13,6 +13,8 @@ from sparkml_algos.version import __version__
 _EXPORTS = {
     "KMeans": "sparkml_algos.algorithms.kmeans",
     "KMeansModel": "sparkml_algos.algorithms.kmeans",
+    "PCA": "sparkml_algos.algorithms.pca",
+    "PCAModel": "sparkml_algos.algorithms.pca",
     "InvalidDataError": "sparkml_algos.cluster.errors",
     "InvalidParams": "sparkml_algos.core.hyperparameters",
     "TrainingError": "sparkml_algos.cluster.errors",

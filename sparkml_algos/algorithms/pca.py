@@ -1,0 +1,467 @@
+"""Principal component analysis: the orthogonal directions along which rows vary most.
+
+``regular`` sums, in one pass, the scatter about the mean, S = Σ w (x − m)ᵀ(x − m), and takes its leading eigenvectors. A worker
+subtracts a pilot mean before it multiplies, so rows far from the origin lose nothing; workers are merged in float64 by
+
+    S = Σ S_i + Σ n_i (m_i − m)ᵀ(m_i − m)
+
+``randomized`` keeps L rows instead of a square. The first pass sums B = Σ H X of random signs H, whose rows, centred, span nearly the
+leading directions. Two more refine that span by Z = AᵀAQ, A being the centred rows and Q an orthonormal basis, and the last Z gives the
+result by Nyström's formula, AᵀA ≈ Z (QᵀZ)⁻¹ Zᵀ.
+
+References
+----------
+T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983). N. Halko,
+P. Martinsson, J. Tropp, "Finding structure with randomness", SIAM Review 53 (2011). J. Tropp et al., "Fixed-rank approximation of a
+positive-semidefinite matrix from streaming data", NIPS 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from pyspark.sql import DataFrame
+from scipy.linalg.blas import ssyrk
+
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Batch, Features, InvalidRows
+from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.shard import Shard
+
+# extra_components = -1, by the service's documentation.
+AUTO_MIN_EXTRA_COMPONENTS = 10
+
+# Passes of the randomized mode after that of the sketch, which alone misses the top singular values by tens of per cent.
+REFINEMENTS = 2
+
+# Rows multiplied in float32 before their sum goes into the float64 total.
+BLOCK_ROWS = 1024
+
+# Floats of a strip of the scatter that workers exchange at once: 32 MiB in float64.
+STRIP = 1 << 22
+
+# Eigenvalues below this share of the largest are rounding of float64 products.
+NEGLIGIBLE = 1e-12
+
+
+class PCAParams(FeaturesParams, WeightParams):
+    """Hyperparameters and columns of `PCA` and `PCAModel`."""
+
+    feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
+    num_components = Hyperparameter(int, "Number of principal components, at most that of the features.", required=True, minimum=1)
+    mini_batch_size = Hyperparameter(
+        int,
+        "Rows per mini-batch, split among the workers (each takes at least 512, or all where it is smaller).",
+        default=5000,
+        minimum=1,
+    )
+    algorithm_mode = Hyperparameter(
+        str,
+        "regular: exact, from the features × features scatter; randomized: from a sketch, for many features.",
+        default="regular",
+        choices=["regular", "randomized"],
+    )
+    extra_components = Hyperparameter(
+        int,
+        "Rows of the sketch (randomized) beyond num_components; more is more accurate. -1 is max(10, num_components).",
+        default=-1,
+        minimum=-1,
+    )
+    subtract_mean = Hyperparameter(bool, "Centre the rows, in training and in transform.", default=True)
+    outputCol = ColumnParam("Output column: a vector of the row's coordinates along the components.", default="projection")
+    reconstructionCol = ColumnParam(
+        "Output column of inverse_transform: the vector that the projection stands for.", default="reconstruction"
+    )
+
+
+class PCA(AlgorithmEstimator, PCAParams):
+    """Principal component analysis on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    ``regular`` costs O(rows · features² / workers) and needs 12 bytes · features² of memory in each worker. ``randomized``, with
+    L = num_components + extra_components, costs O(non-zeros · L) in each of three passes and some 50 bytes · features · L of memory;
+    sparse rows stay sparse. Its result depends slightly on how rows are spread; its singular values never exceed the exact ones beyond
+    rounding.
+
+    The leading component comes first, as in MLlib and scikit-learn; the service orders them the other way round. Of each component the
+    entry of largest magnitude is positive. A row of weight w counts as w in sums and means; variances are divided by
+    Σw · (rows − 1) / rows, which is rows − 1 without weights.
+
+    With `use_gpu`, dense rows are multiplied on the GPU; sparse ones stay on the CPU.
+
+    Examples
+    --------
+    >>> from sparkml_algos import PCA
+    >>> model = PCA(num_components=50).fit(dataframe)  # doctest: +SKIP
+    >>> model.transform(dataframe).select("projection").show()  # doctest: +SKIP
+    >>> model.explained_variance_ratio.sum()  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return PCA_ALGORITHM
+
+    @staticmethod
+    def model_class() -> type[PCAModel]:
+        return PCAModel
+
+
+class PCAModel(AlgorithmModel, PCAParams):
+    """Components found by `PCA`.
+
+    `transform` appends ``projection``, a Vector of num_components coordinates, (x − mean) · componentsᵀ. MLlib's PCA does not centre: its
+    projections differ from these by a constant vector, and perhaps in sign.
+    """
+
+    outputs = (Output("projection", "vector", "outputCol"),)
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return PCA_ALGORITHM
+
+    @property
+    def components(self) -> np.ndarray:
+        """Unit vectors, leading first, shape (num_components, features), float64."""
+        return self.artifact.arrays["components"]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """What is subtracted from a row, shape (features,): the mean of the training rows, zeros with ``subtract_mean=False``."""
+        return self.artifact.arrays["mean"]
+
+    @property
+    def singular_values(self) -> np.ndarray:
+        """Of the matrix of centred training rows, each times the root of its weight; shape (num_components,), descending."""
+        return self.artifact.arrays["singular_values"]
+
+    @property
+    def explained_variance(self) -> np.ndarray:
+        """Variance of the training rows along each component, shape (num_components,)."""
+        return self.artifact.arrays["explained_variance"]
+
+    @property
+    def explained_variance_ratio(self) -> np.ndarray:
+        """Share of the total variance along each component, shape (num_components,); zeros where rows do not vary."""
+        return self.artifact.arrays["explained_variance_ratio"]
+
+    def inverse_transform(self, dataset: DataFrame) -> DataFrame:
+        """Append ``reconstruction``: the point of feature space that each ``projection`` stands for.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            With a column `outputCol`, as `transform` appends it.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        ValueError
+            If `outputCol` is missing or of another length than num_components, or `reconstructionCol` exists already.
+        """
+        inverse = _Reconstruction(featuresCol=self.getOutputCol(), reconstructionCol=self.getReconstructionCol())
+        inverse.artifact = self.artifact
+        return inverse.transform(dataset)
+
+
+class _Reconstruction(AlgorithmModel, FeaturesParams):
+    """The way back from a projection, as a model whose features are projections."""
+
+    reconstructionCol = ColumnParam("Output column.", default="reconstruction")
+    outputs = (Output("reconstruction", "vector", "reconstructionCol"),)
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return RECONSTRUCTION
+
+    @property
+    def num_features(self) -> int:
+        return len(self.artifact.arrays["components"])
+
+
+# ---------------------------------------------------------------------------------------------------------------- training
+
+
+def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
+    """Find components from which `finalize` takes the leading ones.
+
+    Returns
+    -------
+    Artifact
+        The same on every worker: ``components`` (count, features), ``mean`` (features,) and ``singular_values`` (count,); ``total``, the
+        sum of squares of all rows about the mean, and ``degrees``, what to divide by for a variance.
+    """
+    if hyperparameters.num_components > shard.num_features:
+        raise InvalidRows(
+            f"num_components={hyperparameters.num_components} is more than the {shard.num_features} features of the rows"
+        )
+    state = job.resume() or Artifact()
+    for epoch in job.epochs(passes(hyperparameters)):
+        if hyperparameters.algorithm_mode == "regular":
+            state = _exact(hyperparameters, shard.num_features, communicator, job)
+        elif epoch == 0:
+            state = _sketched(hyperparameters, shard.num_features, communicator, job)
+        else:
+            state = _refined(state, hyperparameters, communicator, job)
+        job.end_epoch(state)
+    return state
+
+
+def passes(hyperparameters: Hyperparameters) -> int:
+    """How often the rows are read."""
+    return 1 if hyperparameters.algorithm_mode == "regular" else 1 + REFINEMENTS
+
+
+def sketch_rows(hyperparameters: Hyperparameters) -> int:
+    """L, the number of rows of the sketch where there are as many features."""
+    extra = hyperparameters.extra_components
+    extra = max(AUTO_MIN_EXTRA_COMPONENTS, hyperparameters.num_components) if extra == -1 else extra
+    return hyperparameters.num_components + extra
+
+
+# ------------------------------------------------------------------------------------------------------------ regular mode
+
+
+def _exact(hyperparameters: Hyperparameters, num_features: int, communicator: Communicator, job: Job) -> Artifact:
+    scatter, mean, weight, rows = _local_scatter(job, hyperparameters.mini_batch_size, num_features)
+    sums = communicator.allreduce(np.concatenate([weight * mean, [weight, rows]]))
+    center = sums[:-2] / sums[-2] if hyperparameters.subtract_mean else np.zeros(num_features)
+    _add_outer(scatter, weight, mean - center)
+    _sum_upper(scatter, communicator)
+    first = num_features - hyperparameters.num_components
+    values, vectors = scipy.linalg.eigh(scatter, subset_by_index=[first, num_features - 1], lower=False)
+    return _state(vectors[:, ::-1].T, values[::-1], center, np.trace(scatter), sums[-2], sums[-1])
+
+
+def _local_scatter(job: Job, mini_batch_size: int, num_features: int) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Of this worker's rows: scatter about their mean, in float64, of which the upper triangle counts; mean, weight, number."""
+    scatter, sums = np.zeros((num_features, num_features)), np.zeros(num_features)
+    shift, weight, rows = None, 0.0, 0
+    for batch in job.minibatches(mini_batch_size):
+        if not len(batch):
+            continue
+        rows += len(batch)
+        weights = _weights(batch)
+        weight += weights.sum()
+        if sp.issparse(batch.features):
+            features = batch.features.astype(np.float64)
+            sums += features.T @ weights
+            scatter += features.T @ features.multiply(weights[:, None]).tocsr()
+            continue
+        if shift is None:
+            shift = batch.features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        for start in range(0, len(batch), BLOCK_ROWS):
+            block = batch.features[start : start + BLOCK_ROWS] - shift
+            part = weights[start : start + BLOCK_ROWS]
+            sums += part @ block
+            if batch.weight is not None:
+                block *= np.sqrt(part, dtype=np.float32)[:, None]
+            scatter += _squared(block, job.device)
+    mean = sums / max(weight, 1e-300)
+    _add_outer(scatter, -weight, mean)
+    return scatter, mean if shift is None else mean + shift, weight, rows
+
+
+def _squared(block: np.ndarray, device: str) -> np.ndarray:
+    """Upper triangle of blockᵀ · block."""
+    if device != "cpu":
+        return _product(block.T, block, device)
+    return ssyrk(1.0, block.T, lower=1).T
+
+
+def _add_outer(matrix: np.ndarray, factor: float, vector: np.ndarray) -> None:
+    """Add factor · vectorᵀ · vector, in place and without a second matrix."""
+    for row, value in zip(matrix, factor * vector, strict=True):
+        row += value * vector
+
+
+def _sum_upper(matrix: np.ndarray, communicator: Communicator) -> None:
+    """Add up the upper triangles of all workers, in place, a strip at a time."""
+    rows = max(1, STRIP // len(matrix))
+    for start in range(0, len(matrix), rows):
+        strip = matrix[start : start + rows, start:]
+        strip[:] = communicator.allreduce(np.ascontiguousarray(strip))
+
+
+# --------------------------------------------------------------------------------------------------------- randomized mode
+
+
+def _sketched(hyperparameters: Hyperparameters, num_features: int, communicator: Communicator, job: Job) -> Artifact:
+    """The span of the centred sketch as ``components``, not refined yet."""
+    count = min(sketch_rows(hyperparameters), num_features)
+    sketch, moments = np.zeros((count, num_features)), np.zeros(num_features + 2)
+    signs_sum, shift = np.zeros(count), None
+    random = np.random.default_rng([job.seed, communicator.rank])
+    for batch in job.minibatches(hyperparameters.mini_batch_size):
+        if not len(batch):
+            continue
+        weights = _weights(batch)
+        signs = random.choice(np.array([-1.0, 1.0]), (len(batch), count)) * np.sqrt(weights)[:, None]
+        moments += np.concatenate([batch.features.T @ weights, [weights.sum(), len(batch)]])
+        if shift is None:
+            shift = np.zeros(num_features) if sp.issparse(batch.features) else batch.features.mean(axis=0, dtype=np.float64)
+        features = batch.features if sp.issparse(batch.features) else batch.features - shift
+        sketch += _product(features.T, signs, job.device).T
+        signs_sum += signs.sum(axis=0)
+    moments = communicator.allreduce(moments)
+    center = moments[:-2] / moments[-2] if hyperparameters.subtract_mean else np.zeros(num_features)
+    _add_products(sketch, signs_sum, (0 if shift is None else shift) - center)
+    basis = scipy.linalg.qr(communicator.allreduce(sketch).T, mode="economic", overwrite_a=True)[0]
+    return _state(communicator.broadcast(basis).T, np.zeros(count), center, 0.0, moments[-2], moments[-1])
+
+
+def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator, job: Job) -> Artifact:
+    """Singular vectors from Z = AᵀAQ, Q being the ``components`` so far and A the centred rows."""
+    center, basis = state.arrays["mean"], np.ascontiguousarray(state.arrays["components"].T)
+    image, squares = np.zeros(basis.shape), np.zeros(1)
+    for batch in job.minibatches(hyperparameters.mini_batch_size):
+        if not len(batch):
+            continue
+        weights = _weights(batch)
+        if sp.issparse(batch.features):
+            features = batch.features.astype(np.float64)
+            along = (features @ basis - center @ basis) * weights[:, None]
+            image += features.T @ along
+            _add_products(image, center, -along.sum(axis=0))
+            lengths = np.asarray(features.multiply(features).sum(axis=1)).ravel() - 2 * features @ center + center @ center
+        else:
+            features = batch.features - center
+            along = _product(features, basis, job.device) * weights[:, None]
+            image += _product(features.T, along, job.device)
+            lengths = np.einsum("ij,ij->i", features, features)
+        squares += weights @ lengths
+    image, squares = communicator.allreduce(image), communicator.allreduce(squares)
+    vectors, values = _nystrom(basis, image)
+    arrays = {**state.arrays, "components": np.ascontiguousarray(communicator.broadcast(vectors).T)}
+    arrays["singular_values"] = np.sqrt(communicator.broadcast(values))
+    return Artifact(arrays, {**state.values, "total": float(squares[0])})
+
+
+def _nystrom(basis: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvectors, as columns, and eigenvalues, descending, of a matrix of which `image` = matrix · `basis` is known."""
+    core = basis.T @ image
+    values, rotation = np.linalg.eigh((core + core.T) / 2)
+    values, rotation = values[::-1], rotation[:, ::-1]
+    alive = values > NEGLIGIBLE * max(values[0], 1e-300)
+    root = (image @ rotation[:, alive]) / np.sqrt(values[alive])
+    squares, turn = np.linalg.eigh(root.T @ root)
+    squares, turn = squares[::-1].clip(min=0), turn[:, ::-1]
+    # Where rows span fewer directions than the basis has, the rest of the basis fills up with directions of no variance.
+    vectors = np.hstack([root @ turn, basis @ rotation[:, ~alive]])
+    vectors = scipy.linalg.qr(vectors, mode="economic", overwrite_a=True)[0]
+    return vectors, np.append(squares, np.zeros(len(values) - len(squares)))
+
+
+def _add_products(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Add leftᵀ · right, in place and without a second matrix of that size."""
+    step = max(1, STRIP // len(right))
+    for start in range(0, len(matrix), step):
+        matrix[start : start + step] += np.outer(left[start : start + step], right)
+
+
+# ----------------------------------------------------------------------------------------------------------------- parts
+
+
+def _weights(batch: Batch) -> np.ndarray:
+    return np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
+
+
+def _product(left: Features, right: np.ndarray, device: str) -> np.ndarray:
+    if device == "cpu" or sp.issparse(left):
+        return left @ right
+    import torch
+
+    parts = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (left, right)]
+    return (parts[0] @ parts[1]).cpu().numpy()
+
+
+def _state(
+    components: np.ndarray, squares: np.ndarray, center: np.ndarray, total: float, weight: float, rows: float
+) -> Artifact:
+    arrays = {
+        "components": np.ascontiguousarray(components),
+        "singular_values": np.sqrt(np.maximum(squares, 0)),
+        "mean": center,
+    }
+    return Artifact(arrays, {"total": float(total), "degrees": float(weight * (rows - 1) / rows)})
+
+
+def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator) -> Artifact:
+    """The leading num_components, with signs that do not depend on chance.
+
+    Returns
+    -------
+    Artifact
+        ``components`` (num_components, features), ``mean`` (features,), ``singular_values``, ``explained_variance`` and
+        ``explained_variance_ratio`` (num_components,), all float64.
+    """
+    count = hyperparameters.num_components
+    components = state.arrays["components"][:count]
+    largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
+    singular_values = state.arrays["singular_values"][:count]
+    squares, total, degrees = singular_values**2, state.values["total"], state.values["degrees"]
+    return Artifact({
+        "components": components * np.where(largest < 0, -1.0, 1.0),
+        "mean": state.arrays["mean"],
+        "singular_values": singular_values,
+        "explained_variance": squares / degrees if degrees > 0 else np.zeros(count),
+        "explained_variance_ratio": squares / total if total > 0 else np.zeros(count),
+    })
+
+
+def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
+    return max(settings, key=lambda setting: setting.num_components)
+
+
+# ------------------------------------------------------------------------------------------------------------------- scoring
+
+
+def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
+    """Coordinates along the components.
+
+    Returns
+    -------
+    dict
+        ``projection`` (rows, num_components) float64.
+    """
+    axes, mean = artifact.arrays["components"].T, artifact.arrays["mean"]
+    if sp.issparse(features):
+        return {"projection": features @ axes - mean @ axes}
+    rounded = mean.astype(np.float32)  # float32 is enough for what is left of a row, not for the mean itself
+    return {"projection": (features - rounded) @ axes.astype(np.float32) - (mean - rounded) @ axes}
+
+
+def reconstruct(artifact: Artifact, projections: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
+    """Points of feature space.
+
+    Returns
+    -------
+    dict
+        ``reconstruction`` (rows, features) float64.
+    """
+    return {"reconstruction": projections @ artifact.arrays["components"] + artifact.arrays["mean"]}
+
+
+PCA_ALGORITHM = Algorithm(
+    name="pca",
+    train=train,
+    predict=predict,
+    finalize=finalize,
+    shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
+    combine=_combine,
+    passes=passes,
+)
+RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, predict=reconstruct)
