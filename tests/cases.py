@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos import KMeans, KMeansModel
+from sparkml_algos import PCA, KMeans, KMeansModel, PCAModel
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -29,6 +29,8 @@ class Case:
         The numbers that make a model, comparable between models.
     grid : tuple
         A hyperparameter and two values of it.
+    center : callable
+        The numbers of a model of a single row that are that row.
     """
 
     estimator: type[AlgorithmEstimator]
@@ -36,15 +38,36 @@ class Case:
     settings: dict[str, Any]
     essence: Callable[[AlgorithmModel], np.ndarray]
     grid: tuple[str, list[Any]]
+    center: Callable[[AlgorithmModel], np.ndarray]
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
+
+    @property
+    def output(self) -> str:
+        """Param that names the first output column."""
+        return self.model.outputs[0].param
+
+    @property
+    def two_epochs(self) -> dict[str, Any]:
+        """Settings for two epochs where their number is a hyperparameter."""
+        return {"epochs": 2} if "epochs" in self.estimator.declared else {}
 
     def __str__(self) -> str:
         return self.estimator.__name__
 
 
 CASES = [
-    Case(KMeans, KMeansModel, {"k": 4}, lambda model: in_order(model.cluster_centers), ("k", [2, 4])),
-    Case(Averaging, AveragingModel, {}, lambda model: model.mean, ("scale", [1.0, 2.0])),
+    Case(
+        KMeans, KMeansModel, {"k": 4}, lambda model: in_order(model.cluster_centers), ("k", [2, 4]), lambda model: model.cluster_centers
+    ),
+    Case(
+        PCA,
+        PCAModel,
+        {"num_components": 2},
+        lambda model: np.vstack([model.components, model.mean]),
+        ("num_components", [3, 2]),
+        lambda model: model.mean,
+    ),
+    Case(Averaging, AveragingModel, {}, lambda model: model.mean, ("scale", [1.0, 2.0]), lambda model: model.mean),
 ]

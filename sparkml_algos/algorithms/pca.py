@@ -6,7 +6,7 @@ subtracts a pilot mean before it multiplies, so rows far from the origin lose no
     S = Σ S_i + Σ n_i (m_i − m)ᵀ(m_i − m)
 
 ``randomized`` keeps L rows instead of a square. The first pass sums B = Σ H X of random signs H, whose rows, centred, span nearly the
-leading directions. Two more refine that span by Z = AᵀAQ, A being the centred rows and Q an orthonormal basis, and the last Z gives the
+leading directions. Three more refine that span by Z = AᵀAQ, A being the centred rows and Q an orthonormal basis, and the last Z gives the
 result by Nyström's formula, AᵀA ≈ Z (QᵀZ)⁻¹ Zᵀ.
 
 References
@@ -40,7 +40,7 @@ from sparkml_algos.training.shard import Shard
 AUTO_MIN_EXTRA_COMPONENTS = 10
 
 # Passes of the randomized mode after that of the sketch, which alone misses the top singular values by tens of per cent.
-REFINEMENTS = 2
+REFINEMENTS = 3
 
 # Rows multiplied in float32 before their sum goes into the float64 total.
 BLOCK_ROWS = 1024
@@ -90,7 +90,7 @@ class PCA(AlgorithmEstimator, PCAParams):
     Notes
     -----
     ``regular`` costs O(rows · features² / workers) and needs 12 bytes · features² of memory in each worker. ``randomized``, with
-    L = num_components + extra_components, costs O(non-zeros · L) in each of three passes and some 50 bytes · features · L of memory;
+    L = num_components + extra_components, costs O(non-zeros · L) in each of four passes and some 50 bytes · features · L of memory;
     sparse rows stay sparse. Its result depends slightly on how rows are spread; its singular values never exceed the exact ones beyond
     rounding.
 
@@ -120,8 +120,8 @@ class PCA(AlgorithmEstimator, PCAParams):
 class PCAModel(AlgorithmModel, PCAParams):
     """Components found by `PCA`.
 
-    `transform` appends ``projection``, a Vector of num_components coordinates, (x − mean) · componentsᵀ. MLlib's PCA does not centre: its
-    projections differ from these by a constant vector, and perhaps in sign.
+    `transform` appends ``projection``, a Vector of num_components coordinates, (x − mean) · componentsᵀ. MLlib's PCA does not centre:
+    its projections differ from these by a constant vector, and perhaps in sign.
     """
 
     outputs = (Output("projection", "vector", "outputCol"),)

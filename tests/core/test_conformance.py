@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from sparkml_algos import KMeans
+from sparkml_algos import PCA, KMeans
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
-ALGORITHMS = [KMeans]
+ALGORITHMS = [KMeans, PCA]
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim"}
+
+# Required by the service; these defaults are ours.
+DEFAULTED = {("pca", "mini_batch_size"): 5000}
 
 # What follows ``set`` and ``get`` in the Spark connector of the service.
 ACCESSORS = {
@@ -31,15 +34,28 @@ ACCESSORS = {
         "local_lloyd_tol": "Tol",
         "mini_batch_size": "MiniBatchSize",
     },
+    "pca": {
+        "feature_dim": "FeatureDim",
+        "num_components": "NumComponents",
+        "mini_batch_size": "MiniBatchSize",
+        "algorithm_mode": "AlgorithmMode",
+        "extra_components": "ExtraComponents",
+        "subtract_mean": "SubtractMean",
+    },
 }
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
 
 
 def specified(algorithm):
-    """The entries of the specification by name."""
-    file = Path(__file__).parents[1] / "specification" / f"{algorithm.algorithm().name}.json"
-    return {entry["name"]: entry for entry in json.loads(file.read_text())["hyperparameters"]}
+    """The entries of the specification by name, with our defaults where the service has none."""
+    name = algorithm.algorithm().name
+    file = Path(__file__).parents[1] / "specification" / f"{name}.json"
+    entries = {entry["name"]: entry for entry in json.loads(file.read_text())["hyperparameters"]}
+    for (owner, required), default in DEFAULTED.items():
+        if owner == name:
+            entries[required] |= {"required": False, "default": default}
+    return entries
 
 
 def declared(algorithm):
@@ -77,7 +93,7 @@ def test_a_hyperparameter_is_declared_as_specified(cls, entry):
         "max": entry["max"],
         "min_exclusive": entry["min_exclusive"],
         "max_exclusive": entry["max_exclusive"],
-        "choices": entry["choices"],
+        "choices": None if entry["type"] == "bool" else entry["choices"],
         "special": entry.get("special_values", []),
     }
 
@@ -85,6 +101,8 @@ def test_a_hyperparameter_is_declared_as_specified(cls, entry):
 def inside(entry):
     """Values at the edge of what the specification allows."""
     step = 1 if entry["type"] == "int" else 1e-9
+    if entry["type"] == "bool":
+        return [False, True]
     if entry["choices"]:
         return [[choice] if entry["type"] == "list" else choice for choice in entry["choices"]]
     bounds = [(entry["min"], step * entry["min_exclusive"]), (entry["max"], -step * entry["max_exclusive"])]
