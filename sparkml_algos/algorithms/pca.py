@@ -39,7 +39,8 @@ from sparkml_algos.training.shard import Shard
 # extra_components = -1, by the service's documentation.
 AUTO_MIN_EXTRA_COMPONENTS = 10
 
-# Passes of the randomized mode after that of the sketch, which alone misses the top singular values by tens of per cent.
+# Passes of the randomized mode after that of the sketch. On sparse rows with Zipf-distributed columns (50,000 × 100,000, 10 components) two
+# leave an error of 1.5 % in the singular values, three 0.2 %, four 0.03 %.
 REFINEMENTS = 3
 
 # Rows multiplied in float32 before their sum goes into the float64 total.
@@ -89,10 +90,10 @@ class PCA(AlgorithmEstimator, PCAParams):
 
     Notes
     -----
-    ``regular`` costs O(rows · features² / workers) and needs 12 bytes · features² of memory in each worker. ``randomized``, with
-    L = num_components + extra_components, costs O(non-zeros · L) in each of four passes and some 50 bytes · features · L of memory;
-    sparse rows stay sparse. Its result depends slightly on how rows are spread; its singular values never exceed the exact ones beyond
-    rounding.
+    ``regular`` costs O(rows · features² / workers) and holds features² numbers in float64, and copies of them, in each worker.
+    ``randomized``, with L = num_components + extra_components, costs O(non-zeros · L) in each of four passes and holds a few
+    arrays of features · L numbers; sparse rows stay sparse. Its result depends slightly on how rows are spread, and it needs singular
+    values that decay: where they hardly do, as for columns that are all alike and independent, raise `extra_components`.
 
     The leading component comes first, as in MLlib and scikit-learn; the service orders them the other way round. Of each component the
     entry of largest magnitude is positive. A row of weight w counts as w in sums and means; variances are divided by
