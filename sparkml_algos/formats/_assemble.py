@@ -190,12 +190,16 @@ def _sparse(
         row = int(np.flatnonzero(sizes != sizes[0])[0])
         raise place.error(f"{sizes[row]} entries, where the first record has {sizes[0]}", row)
     size = int(sizes[0])
-    if (beyond := np.flatnonzero(keys.numbers >= np.uint64(size))).size:
+    if len(keys.numbers) and int(keys.numbers.max()) >= size:
+        beyond = np.flatnonzero(keys.numbers >= np.uint64(size))
         row = int(np.searchsorted(np.cumsum(keys.counts), beyond[0], side="right"))
         raise place.error(f"key {keys.numbers[beyond[0]]} is not below the product of shape, {size}", row)
     index = np.int32 if max(size, len(keys.numbers)) <= np.iinfo(np.int32).max else np.int64
     pointers = np.concatenate([[0], np.cumsum(values.counts)]).astype(index)
-    matrix = sp.csr_matrix((values.numbers, keys.numbers.astype(index), pointers), shape=(len(sizes), size))
+    indices = keys.numbers.view(index) if keys.numbers.itemsize == np.dtype(index).itemsize else keys.numbers.astype(index)
+    matrix = sp.csr_matrix((values.numbers, indices, pointers), shape=(len(sizes), size))
+    if matrix.has_canonical_format:
+        return Column(matrix, shape or (size,))
     matrix.sort_indices()
     if (twice := np.flatnonzero(np.diff(matrix.indices) == 0)).size:
         rows = np.searchsorted(pointers, [twice + 1], side="right")[0] - 1

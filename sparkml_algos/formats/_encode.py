@@ -6,6 +6,7 @@ sizes of all pieces are known first, so every piece is written into one buffer f
 
 from __future__ import annotations
 
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -68,9 +69,14 @@ def _framed(pieces: list[_Piece], rows: int) -> bytes:
     header[:, 0], header[:, 1] = recordio.MAGIC, lengths
     frame_sizes = lengths + recordio.HEADER.size + (-lengths) % 4
     ends = np.cumsum(frame_sizes)
-    data = np.zeros(int(ends[-1]), np.uint8)
-    cursors = ends - frame_sizes
-    for piece in [_Piece(header.reshape(-1), np.full(rows, 2)), *pieces]:
+    # The buffer of this file becomes the bytes that it returns, without a copy.
+    sink = io.BytesIO(bytes(int(ends[-1])))
+    _write(np.frombuffer(sink.getbuffer(), np.uint8), ends - frame_sizes, [_Piece(header.reshape(-1), np.full(rows, 2)), *pieces])
+    return sink.getvalue()
+
+
+def _write(data: np.ndarray, cursors: np.ndarray, pieces: list[_Piece]) -> None:
+    for piece in pieces:
         numbers = piece.numbers
         if piece.repeat:
             if not piece.counts.any():
@@ -83,7 +89,6 @@ def _framed(pieces: list[_Piece], rows: int) -> bytes:
             numbers = np.tile(numbers, int(np.count_nonzero(piece.counts)))
         _wire.scatter(data, cursors, piece.counts, numbers)
         cursors = cursors + piece.sizes
-    return data.tobytes()
 
 
 def _total(pieces: list[_Piece], rows: int) -> np.ndarray:
@@ -117,7 +122,7 @@ def _entry(section: int, name: str, column: Column) -> list[_Piece]:
     else:
         tensor = _packed(VALUES, _Piece(numbers, counts))
     if keys is not None:
-        tensor += _packed(KEYS, _varints(keys.astype(np.uint64), counts))
+        tensor += _packed(KEYS, _varints(keys, counts))
     if shape is not None:
         data = b"".join(map(_wire.varint, shape))
         tensor += _same(_tag(SHAPE) + _wire.varint(len(data)) + data, rows)
@@ -128,10 +133,7 @@ def _entry(section: int, name: str, column: Column) -> list[_Piece]:
 
 def _varints(numbers: np.ndarray, counts: np.ndarray) -> _Piece:
     """Numbers as varints; ``counts`` become bytes per row."""
-    data, sizes = _wire.encode_varints(numbers)
-    before = np.concatenate([[0], np.cumsum(sizes)])
-    ends = np.cumsum(counts)
-    return _Piece(data, before[ends] - before[ends - counts])
+    return _Piece(*_wire.encode_varints(numbers, counts))
 
 
 def _packed(number: int, content: _Piece) -> list[_Piece]:

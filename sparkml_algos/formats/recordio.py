@@ -110,6 +110,16 @@ def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes:
         want = max(block_bytes, len(pending))
 
 
+def read_body(data: bytes, *, file: str = "<bytes>") -> list[Frames]:
+    """The records of a whole body, gzip or not; errors as `read_blocks`. What is not compressed is not copied."""
+    if data[:2] == GZIP_MAGIC:
+        return list(read_blocks(data, file=file, block_bytes=max(len(data), 1)))
+    frames, used = scan(data, file=file)
+    if used < len(data):
+        raise FormatError("truncated frame: the file ends within it", file, used)
+    return [frames] if len(frames) else []
+
+
 def read_some(stream: BinaryIO, size: int, file: str, offset: int) -> bytes:
     """Up to ``size`` bytes of a stream; `FormatError` where its gzip is damaged."""
     try:
@@ -137,6 +147,12 @@ def scan(data: bytes, *, file: str = "<bytes>", base: int = 0) -> tuple[Frames, 
 def _scan_at_once(buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Every place of the magic word, if each is where the frame before it ends; None if that does not settle it."""
     words = buffer[: len(buffer) // 4 * 4].view("<u4")
+    if len(words) < HEADER.size // 4:
+        return None
+    distance = (HEADER.size + _padded(int(words[1]) & LENGTH_MASK)) // 4
+    if (words[::distance] == MAGIC).all() and (words[1::distance] == words[1]).all() and len(words) % distance == 0:
+        starts = np.arange(HEADER.size, len(buffer), distance * 4)
+        return starts, np.full(len(starts), int(words[1]) & LENGTH_MASK), np.full(len(starts), int(words[1]) >> LENGTH_BITS)
     found = np.flatnonzero(words == MAGIC)
     found = found[found + 1 < len(words)]
     if not len(found) or found[0]:

@@ -39,7 +39,7 @@ def decode(data: bytes, *, file: str = "<bytes>") -> RecordBatch:
         With file and byte offset: bad framing, a message that is not a Record, ``keys`` and ``values`` of different lengths, keys beyond
         ``shape``, sparse entries without ``shape``, rows that differ in their names, types or shapes.
     """
-    blocks = list(recordio.read_blocks(data, file=file, block_bytes=max(len(data), 1)))
+    blocks = recordio.read_body(data, file=file)
     return decode_frames(blocks) if blocks else RecordBatch(0)
 
 
