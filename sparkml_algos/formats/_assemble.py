@@ -171,9 +171,7 @@ def _product(shape: Sequence[int], place: _Place, row: int) -> int:
     return size
 
 
-def _sparse(
-    values: Entries, keys: Entries, sizes: np.ndarray, dense: np.ndarray, shape: tuple[int, ...] | None, place: _Place
-) -> Column:
+def _sparse(values: Entries, keys: Entries, sizes: np.ndarray, dense: np.ndarray, shape: tuple[int, ...] | None, place: _Place) -> Column:
     """CSR rows; dense ones among them are taken as sparse with all their keys."""
     sparse = ~dense
     if (wrong := np.flatnonzero(sparse & (keys.counts != values.counts))).size:
@@ -214,4 +212,3 @@ def _count_fault(values: int, keys: int, size: int) -> str:
     if keys:
         return f"{keys} keys for {values} values"
     return f"{values} values without keys, where shape has {size} entries"
-

@@ -182,9 +182,7 @@ def _scan_one_by_one(data: bytes, file: str, base: int) -> tuple[np.ndarray, np.
     return starts, lengths, flags
 
 
-def _join(
-    buffer: np.ndarray, starts: np.ndarray, lengths: np.ndarray, flags: np.ndarray, file: str, base: int
-) -> tuple[Frames, int]:
+def _join(buffer: np.ndarray, starts: np.ndarray, lengths: np.ndarray, flags: np.ndarray, file: str, base: int) -> tuple[Frames, int]:
     """Records put together from their parts; a record whose last part is not there yet is left for later."""
     pieces: list[bytes] = []
     sizes: list[int] = []

@@ -105,7 +105,9 @@ def _take(frames: recordio.Frames, rows: np.ndarray, layout: _walk.Layout) -> tu
             dtype = TENSORS[item.kind][1] if number == _walk.VALUES else np.dtype(np.uint64)
             if number not in item.fields:
                 return np.empty(0, dtype), np.zeros(len(bad), np.int64)
-            starts, sizes = (array[alive] for array in spans[item.section, item.name, number])
+            starts, sizes = spans[item.section, item.name, number]
+            if len(bad) < len(alive):
+                starts, sizes = starts[alive], sizes[alive]
             if number == _walk.VALUES and item.kind != "int32_tensor":
                 return _wire.gather(frames.buffer, starts, sizes // dtype.itemsize, dtype), sizes // dtype.itemsize
             numbers, counts, wrong = _wire.decode_varints(frames.buffer, starts, sizes)
