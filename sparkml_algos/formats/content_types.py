@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from sparkml_algos.formats.errors import FormatError
 
@@ -87,3 +90,41 @@ def decode(data: bytes, content_type: str, *, label_size: int = 0, file: str = "
         return json_instances.decode_lines(data, file=file)
     known = ", ".join((RECORDIO_PROTOBUF, CSV, LIBSVM, X_LIBSVM, JSON, JSON_LINES))
     raise FormatError(f"content type {kind.name!r} is not one of {known}", file)
+
+
+def encode(results: Any, content_type: str, *, algorithm: str = "") -> bytes:
+    """Results as a body of a content type, what an endpoint answers.
+
+    Parameters
+    ----------
+    results : RecordBatch, Rows, ndarray or sequence
+        A `RecordBatch` for RecordIO-protobuf, numeric rows for CSV, one JSON value per instance for JSON and JSON Lines.
+    content_type : str
+        No parameters but ``encoding``: what is to be written is in ``results``.
+    algorithm : str
+        Module name of the algorithm; a JSON response calls its list accordingly, see `json_instances.encode`.
+
+    Raises
+    ------
+    FormatError
+        On a type or parameter that is not known, and on results that the type cannot hold.
+    """
+    from sparkml_algos.formats import csv, json_instances, recordio_protobuf
+    from sparkml_algos.formats.columns import RecordBatch
+    from sparkml_algos.formats.lines import Rows
+
+    kind = ContentType.parse(content_type)
+    if set(kind.parameters) - {"encoding"} or kind.parameters.get("encoding", "utf-8").lower() not in ENCODINGS:
+        raise FormatError(f"content type {content_type!r}: a response has no parameter but encoding, one of {', '.join(ENCODINGS)}")
+    writers: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bytes]]] = {
+        RECORDIO_PROTOBUF: (RecordBatch, recordio_protobuf.encode),
+        CSV: ((Rows, np.ndarray), csv.encode),
+        JSON: (Sequence, lambda values: json_instances.encode(values, algorithm)),
+        JSON_LINES: (Sequence, json_instances.encode_lines),
+    }
+    if kind.name not in writers:
+        raise FormatError(f"content type {kind.name!r} of a response is not one of {', '.join(writers)}")
+    holds, write = writers[kind.name]
+    if not isinstance(results, holds) or isinstance(results, str | bytes):
+        raise FormatError(f"{type(results).__name__} cannot be written as {kind.name}")
+    return write(results)

@@ -92,9 +92,10 @@ def decode(data: bytes, *, label_size: int = 0, weights: bool = False, missing: 
 
 
 def encode(rows: Rows | np.ndarray) -> bytes:
-    """Lines of dense rows: labels, weights, features; every number reads back as the same."""
+    """Lines of dense rows: labels, weights, features, (rows, features) or (rows,); every number reads back as the same."""
     rows = rows if isinstance(rows, Rows) else Rows(rows)
     features = rows.features if isinstance(rows.features, np.ndarray) else rows.features.toarray()
+    features = features[:, None] if features.ndim == 1 else features
     front = [part.reshape(len(rows), -1) for part in (rows.labels, rows.weights) if part is not None]
     table = np.concatenate([*front, features], axis=1)
     arrow = pa.table({str(number): column for number, column in enumerate(table.T)})

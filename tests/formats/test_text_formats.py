@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sparkml_algos.formats import FormatError, content_types, csv, json_instances, libsvm
+from sparkml_algos.formats import Column, FormatError, RecordBatch, content_types, csv, json_instances, libsvm
 from sparkml_algos.formats.lines import Rows
 
 
@@ -35,6 +35,34 @@ def test_label_size_comes_from_the_content_type():
     assert rows.labels.tolist() == [1, 4] and rows.features.tolist() == [[2, 3], [5, 6]]
     assert content_types.decode(b"1,2,3,4", "text/csv;label_size=2").labels.tolist() == [[1, 2]]
     assert content_types.decode(b"1.5,16.0,14,23.0", "text/csv").features.tolist() == [[1.5, 16, 14, 23]]
+
+
+def test_responses_are_written_by_content_type():
+    batch = RecordBatch(2, labels={"closest_cluster": Column.of(f32(5, 1))})
+    data = content_types.encode(batch, "application/x-recordio-protobuf")
+    assert content_types.decode(data, "application/x-recordio-protobuf").labels["closest_cluster"].values.tolist() == [[5], [1]]
+    table = f32([5, 0.1], [1, -2])
+    np.testing.assert_array_equal(content_types.decode(content_types.encode(table, "Text/CSV"), "text/csv").features, table)
+    assert content_types.encode(f32(1.5, -2), "text/csv") == b"1.5\n-2\n"
+    scores = [{"score": 0.5}, {"score": 2}]
+    assert content_types.encode(scores, "application/json", algorithm="random_cut_forest") == b'{"scores":[{"score":0.5},{"score":2}]}'
+    assert content_types.encode(scores, "application/jsonlines;encoding=utf-8") == b'{"score":0.5}\n{"score":2}\n'
+
+
+@pytest.mark.parametrize(
+    "results, kind, reason",
+    [
+        ([1], "text/csv", "list cannot be written"),
+        (f32([1]), "application/json", "ndarray cannot be written"),
+        ("1", "application/json", "str cannot be written"),
+        ([1], "text/libsvm", "not one of"),
+        (f32([1]), "text/csv;label_size=1", "no parameter but encoding"),
+        ([float("inf")], "application/jsonlines", "cannot be written as JSON"),
+    ],
+)
+def test_responses_that_a_content_type_cannot_hold_are_refused(results, kind, reason):
+    with pytest.raises(FormatError, match=reason):
+        content_types.encode(results, kind)
 
 
 def test_csv_weight_is_the_column_after_the_label():
