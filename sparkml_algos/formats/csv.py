@@ -86,6 +86,30 @@ def _fault(block: bytes, base: int, columns: int, missing: bool, said: str, file
     return said, file, base
 
 
+def read_strings(
+    source: BinaryIO | bytes, *, columns: int = 2, file: str = "<stream>", block_bytes: int = recordio.BLOCK_BYTES
+) -> Iterator[pa.Table]:
+    """Batches of rows of UTF-8 strings, such as entity and address, as an Arrow table with columns ``"0"``, ``"1"``, ….
+
+    A cell in double quotes may hold commas, not line ends; an empty cell is an empty string.
+
+    Raises
+    ------
+    FormatError
+        With the offset of the first line of the batch: another number of columns, or bytes that are not UTF-8.
+    """
+    names = [str(number) for number in range(columns)]
+    convert = pc.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    for block, base in read_line_blocks(source, file=file, block_bytes=block_bytes):
+        if not block.strip():
+            continue
+        options = pc.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
+        try:
+            yield pc.read_csv(io.BytesIO(block), read_options=options, convert_options=convert)
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"not {columns} columns of strings: {error}", file, base) from error
+
+
 def decode(data: bytes, *, label_size: int = 0, weights: bool = False, missing: bool = False, file: str = "<bytes>") -> Rows:
     """All rows of a body; see `read`."""
     return one_batch(list(read(data, label_size=label_size, weights=weights, missing=missing, file=file)), file)

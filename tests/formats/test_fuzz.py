@@ -47,6 +47,7 @@ def seeds():
         (images.read_index, b"0\t0\n1\t48\n"),
         (lambda data: csv.decode(data, label_size=1), b"1,2.5,3\n4,5,6e3\n\n"),
         (lambda data: csv.decode(data, missing=True, weights=True), b"1,,3\n4,5,nan\n"),
+        (lambda data: list(csv.read_strings(data)), b'user,10.0.0.1\n"a,b",x\n'),
         (libsvm.decode, b"1:0.7 0:1.5 3:2\n0:1 1:2 2:4\n"),
         (lambda data: json_instances.decode(data).features(), request),
         (lambda data: json_instances.decode_lines(data).features(), lines),

@@ -92,6 +92,19 @@ def test_csv_round_trips_and_streams_in_bounded_memory():
     assert seen == len(rows) and peak < 3 << 20
 
 
+def test_csv_of_strings_keeps_every_cell_as_it_is():
+    text = 'user_1,10.0.0.1\n007,"a,b"\nNA,\n\né,::1'.encode()
+    tables = list(csv.read_strings(io.BytesIO(gzip.compress(text)), block_bytes=20))
+    rows = [tuple(row.values()) for table in tables for row in table.to_pylist()]
+    assert len(tables) > 1 and rows == [("user_1", "10.0.0.1"), ("007", "a,b"), ("NA", ""), ("é", "::1")]
+
+
+@pytest.mark.parametrize("text", [b"a,b\nc\n", b"a,b,c\n", b"a,\xff\n"])
+def test_csv_of_strings_refuses_other_rows(text):
+    with pytest.raises(FormatError, match="byte 0: not 2 columns of strings"):
+        list(csv.read_strings(text))
+
+
 def test_an_empty_cell_is_missing_where_allowed():
     assert np.isnan(csv.decode(b"1,\n", missing=True).features[0, 1])
 
