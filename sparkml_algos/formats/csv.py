@@ -23,6 +23,7 @@ def read(
     missing: bool = False,
     file: str = "<stream>",
     block_bytes: int = recordio.BLOCK_BYTES,
+    batch_rows: int | None = None,
 ) -> Iterator[Rows]:
     """Batches of the rows of a file.
 
@@ -36,6 +37,8 @@ def read(
         Whether an empty cell is a NaN; otherwise it is an error.
     block_bytes : int
         Text of a batch, about.
+    batch_rows : int, optional
+        Rows of a batch, at most; no limit by default.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def read(
         labels = table[:, :label_size] if label_size else None
         if label_size == 1:
             labels = table[:, 0]
-        yield Rows(table[:, head:], labels, table[:, label_size] if weights else None)
+        yield from Rows(table[:, head:], labels, table[:, label_size] if weights else None).split(batch_rows)
 
 
 def _parse(block: bytes, base: int, columns: int, missing: bool, file: str) -> np.ndarray:

@@ -29,6 +29,7 @@ def read(
     num_features: int | None = None,
     file: str = "<stream>",
     block_bytes: int = recordio.BLOCK_BYTES,
+    batch_rows: int | None = None,
 ) -> Iterator[Rows]:
     """Batches of CSR rows.
 
@@ -40,7 +41,11 @@ def read(
     index_base : 0, 1 or "auto"
         Index of the first feature; ``auto`` takes 1 if no index of the batch is 0 (so it suits whole bodies, see `decode`).
     num_features : int, optional
-        Default: the largest index of a batch says it.
+        Default: the largest index of a block says it.
+    block_bytes : int
+        Text of a block, about.
+    batch_rows : int, optional
+        Rows of a batch, at most; by default a batch is a block.
 
     Raises
     ------
@@ -51,7 +56,7 @@ def read(
     for block, base in read_line_blocks(source, file=file, block_bytes=block_bytes):
         batch = _batch(block, base, labelled, index_base, num_features, file)
         if batch is not None:
-            yield batch
+            yield from batch.split(batch_rows)
 
 
 def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_features: int | None, file: str) -> Rows | None:

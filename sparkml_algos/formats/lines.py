@@ -33,6 +33,15 @@ class Rows:
     def __len__(self) -> int:
         return self.features.shape[0]
 
+    def __getitem__(self, part: slice) -> Rows:
+        return Rows(*(None if array is None else array[part] for array in (self.features, self.labels, self.weights)))
+
+    def split(self, batch_rows: int | None) -> Iterator[Rows]:
+        """These rows, at most ``batch_rows`` at a time; None: all at once."""
+        step = batch_rows or max(len(self), 1)
+        for start in range(0, len(self), step):
+            yield self[start : start + step]
+
 
 def read_line_blocks(
     source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes: int = recordio.BLOCK_BYTES

@@ -105,6 +105,13 @@ def test_csv_of_strings_refuses_other_rows(text):
         list(csv.read_strings(text))
 
 
+def test_batches_have_no_more_rows_than_asked():
+    batches = list(csv.read(b"1,2\n3,4\n5,6\n", label_size=1, batch_rows=2))
+    assert [batch.labels.tolist() for batch in batches] == [[1, 3], [5]] and batches[1].features.tolist() == [[6]]
+    batches = list(libsvm.read(b"1:2 0:1\n0:3 1:2\n2:4 0:1\n", batch_rows=2))
+    assert [batch.weights.tolist() for batch in batches] == [[2, 3], [4]] and batches[1].features.toarray().tolist() == [[1, 0]]
+
+
 def test_an_empty_cell_is_missing_where_allowed():
     assert np.isnan(csv.decode(b"1,\n", missing=True).features[0, 1])
 
