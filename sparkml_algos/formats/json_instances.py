@@ -68,6 +68,28 @@ class Instances:
         pointers = np.concatenate([[0], np.cumsum([len(row) for row in values])])
         return sp.csr_matrix((np.concatenate(values), np.concatenate(indices), pointers), shape=(len(values), sizes[0]))
 
+    def series(self, name: str = "target") -> list[np.ndarray]:
+        """The time series of this name of every instance, float32; ``null`` and ``"NaN"`` are missing values, NaN.
+
+        Raises
+        ------
+        FormatError
+            If an instance has none, or it holds anything else than numbers and missing values.
+        """
+        found = []
+        for row, item in enumerate(self.items):
+            values = item.get(name) if isinstance(item, dict) else None
+            if not isinstance(values, list):
+                raise self._error(row, f"{name} must be a list of numbers")
+            missing = np.array([value is None or value == "NaN" for value in values], bool)
+            try:
+                numbers = _numbers([0.0 if gap else value for value, gap in zip(values, missing.tolist(), strict=True)], name)
+            except ValueError as error:
+                raise self._error(row, str(error)) from error
+            numbers[missing] = np.nan
+            found.append(numbers)
+        return found
+
     def _error(self, row: int, reason: str) -> FormatError:
         return FormatError(f"instance {row}: {reason}", self.file, self.offsets[row] if self.offsets else None)
 

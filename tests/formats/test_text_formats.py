@@ -181,6 +181,18 @@ def test_json_features_that_are_no_vector_are_refused(features):
         json_instances.decode(json.dumps({"instances": [{"features": [1]}, {"features": features}]}).encode()).features()
 
 
+def test_missing_values_of_a_series_are_nan():
+    read = json_instances.decode_lines(b'{"start":"2024-01-01","target":[1,null,"NaN",2.5]}\n{"target":[]}\n').series()
+    np.testing.assert_array_equal(read[0], f32(1, np.nan, np.nan, 2.5))
+    assert read[1].shape == (0,) and read[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("target", [["nan"], [[1]], [True], "NaN", None])
+def test_a_series_of_anything_else_is_refused(target):
+    with pytest.raises(FormatError, match="byte 14: instance 1: target must be"):
+        json_instances.decode_lines(b'{"target":[]}\n' + json.dumps({"target": target}).encode()).series()
+
+
 def test_json_responses_have_the_list_of_the_algorithm():
     results = [{"score": 1.0}]
     assert json.loads(json_instances.encode(results, "random_cut_forest")) == {"scores": results}
