@@ -28,22 +28,37 @@ in_session() {
     SPARKML_ALGOS_TEST_SESSION=$session "$python" -m pytest -q tests "$@"
 }
 
+finish() {
+    [ ${#failed[@]} -eq 0 ] && return
+    printf 'FAILED: %s\n' "${failed[@]}"
+    return 1
+}
+
+# Sessions other than the main one. Each leaves cores idle much of the time, so they run beside it.
+other_sessions() {
+    check "Generic tests on Spark Connect $(spark_version)" in_session connect -m generic -k "not Averaging"
+    prepare_spark35_environment
+    check "Generic tests on Spark $(spark_version)" in_session local -m generic -k "not Averaging"
+    finish
+}
+
 prepare_main_environment
 check "Lint" "$python" -m ruff check .
 version=$(spark_version)
 if [ $# -gt 0 ]; then
     check "Tests on Spark $version" "$python" -m pytest "$@"
 else
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic" --durations=10
-    check "Generic tests on Spark Connect $version" in_session connect -m generic -k "not Averaging"
+    output=$(mktemp)
+    trap 'rm -f "$output"' EXIT
+    other_sessions >"$output" 2>&1 &
+    others=$!
+    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic" --durations=15
+    say "Waiting for the sessions beside it"
+    wait $others || failed+=("sessions beside it")
+    cat "$output"
+    # Faults are timed, so nothing runs beside them.
     check "Faults on a local cluster, Spark $version" in_session local-cluster -m cluster
     check "Dynamic allocation, Spark $version" in_session dynamic -m dynamic
-    prepare_spark35_environment
-    check "Generic tests on Spark $(spark_version)" in_session local -m generic
 fi
-
-if [ ${#failed[@]} -gt 0 ]; then
-    printf 'FAILED: %s\n' "${failed[@]}"
-    exit 1
-fi
+finish
 say "All green"
