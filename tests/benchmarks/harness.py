@@ -144,14 +144,15 @@ def answer() -> None:
 # ------------------------------------------------------------------------------------------------- inside such a process
 
 
-def local_session(jars: Sequence[str] = ()) -> SparkSession:
-    """A session on the cores of this machine, the same for every engine."""
+def local_session(jars: Sequence[str] = (), daemon: str = "pyspark.daemon") -> SparkSession:
+    """A session on the cores of this machine, the same for every engine but for our jars and daemon."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark")
     builder = builder.config("spark.driver.memory", DRIVER_MEMORY).config("spark.driver.host", "127.0.0.1")
-    session = builder.config("spark.ui.enabled", "false").config("spark.jars", ",".join(jars)).getOrCreate()
+    builder = builder.config("spark.jars", ",".join(jars)).config("spark.python.daemon.module", daemon)
+    session = builder.config("spark.ui.enabled", "false").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
