@@ -13,6 +13,12 @@ from sparkml_algos.version import __version__
 _EXPORTS = {
     "KMeans": "sparkml_algos.algorithms.kmeans",
     "KMeansModel": "sparkml_algos.algorithms.kmeans",
+    "LinearLearnerBinaryClassifier": "sparkml_algos.algorithms.linear_learner.estimator",
+    "LinearLearnerBinaryClassifierModel": "sparkml_algos.algorithms.linear_learner.estimator",
+    "LinearLearnerMultiClassClassifier": "sparkml_algos.algorithms.linear_learner.estimator",
+    "LinearLearnerMultiClassClassifierModel": "sparkml_algos.algorithms.linear_learner.estimator",
+    "LinearLearnerRegressor": "sparkml_algos.algorithms.linear_learner.estimator",
+    "LinearLearnerRegressorModel": "sparkml_algos.algorithms.linear_learner.estimator",
     "PCA": "sparkml_algos.algorithms.pca",
     "PCAModel": "sparkml_algos.algorithms.pca",
     "InvalidDataError": "sparkml_algos.cluster.errors",

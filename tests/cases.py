@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos import PCA, KMeans, KMeansModel, PCAModel
+from sparkml_algos import (
+    PCA,
+    KMeans,
+    KMeansModel,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerBinaryClassifierModel,
+    LinearLearnerMultiClassClassifier,
+    LinearLearnerMultiClassClassifierModel,
+    LinearLearnerRegressor,
+    LinearLearnerRegressorModel,
+    PCAModel,
+)
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -24,13 +35,17 @@ class Case:
     ----------
     estimator, model : type
     settings : dict
-        Constructor keywords for a fit on `ROWS`, four well separated blobs of three features.
+        Constructor keywords for a fit on `ROWS`, four well separated blobs of three features. Labels for it are the columns ``target``,
+        ``half`` (0 or 1) and ``blob`` (0 to 3). One model must come out however the rows are spread.
     essence : callable
         The numbers that make a model, comparable between models.
     grid : tuple
         A hyperparameter and two values of it.
-    center : callable
-        The numbers of a model of a single row that are that row.
+    center : callable, optional
+        The numbers of a model of a single row that are that row, where it has such.
+    is_sibling : bool
+        Whether another case runs the same functions with other hyperparameters; what depends on shared machinery alone is then not
+        checked again.
     """
 
     estimator: type[AlgorithmEstimator]
@@ -38,7 +53,8 @@ class Case:
     settings: dict[str, Any]
     essence: Callable[[AlgorithmModel], np.ndarray]
     grid: tuple[str, list[Any]]
-    center: Callable[[AlgorithmModel], np.ndarray]
+    center: Callable[[AlgorithmModel], np.ndarray] | None = None
+    is_sibling: bool = False
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
@@ -57,6 +73,14 @@ class Case:
         return self.estimator.__name__
 
 
+def _linear(model: AlgorithmModel) -> np.ndarray:
+    return np.column_stack([model.artifact.arrays["weights"], model.artifact.arrays["bias"]])
+
+
+# Plain gradient descent: Adam's division by the size of a gradient turns rounding errors of one near 0 into visible ones.
+_LINEAR = {"num_models": 1, "epochs": 2, "optimizer": "sgd"}
+_WD = ("wd", [0.0, 1.0])
+
 CASES = [
     Case(
         KMeans, KMeansModel, {"k": 4}, lambda model: in_order(model.cluster_centers), ("k", [2, 4]), lambda model: model.cluster_centers
@@ -70,4 +94,27 @@ CASES = [
         lambda model: model.mean,
     ),
     Case(Averaging, AveragingModel, {}, lambda model: model.mean, ("scale", [1.0, 2.0]), lambda model: model.mean),
+    Case(
+        LinearLearnerBinaryClassifier,
+        LinearLearnerBinaryClassifierModel,
+        {**_LINEAR, "labelCol": "half"},
+        _linear,
+        _WD,
+    ),
+    Case(
+        LinearLearnerRegressor,
+        LinearLearnerRegressorModel,
+        {**_LINEAR, "labelCol": "target"},
+        _linear,
+        _WD,
+        is_sibling=True,
+    ),
+    Case(
+        LinearLearnerMultiClassClassifier,
+        LinearLearnerMultiClassClassifierModel,
+        {**_LINEAR, "labelCol": "blob", "num_classes": 4},
+        _linear,
+        _WD,
+        is_sibling=True,
+    ),
 ]

@@ -6,10 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.datasets import load_digits
 
-MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist" / "mnist_train.parquet"
+DATA = Path(__file__).parents[2] / "shared" / "data"
+MNIST = DATA / "mnist" / "mnist_train.parquet"
 
 
 def blobs(rows: int, centers: np.ndarray, *, spread: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,3 +65,8 @@ def mnist() -> np.ndarray:
     """The training images of MNIST scaled to 0..1, shape (60000, 784), float32; needs the file `MNIST`."""
     pixels = pq.read_table(MNIST, columns=["pixels"])["pixels"].combine_chunks()
     return pixels.values.to_numpy().reshape(len(pixels), -1).astype(np.float32) / 255
+
+
+def read_table(path: str, **options: object) -> pd.DataFrame:
+    """A CSV file of the public datasets, by its path below `DATA`."""
+    return pd.read_csv(DATA / path, **options)

@@ -55,6 +55,10 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
         """The class of the fitted model."""
         raise NotImplementedError
 
+    def label_classes(self) -> int | None:
+        """Number of classes that labels are checked against, row by row; None where labels are not classes."""
+        return None
+
     def fitMultiple(
         self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]
     ) -> Iterator[tuple[int, AlgorithmModel]]:
@@ -94,7 +98,7 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
         return repr([
             (name, self.value(name)) for name, param in self.declared.items()
             if not isinstance(param, Hyperparameter) or name == "feature_dim"
-        ])
+        ] + [self.label_classes()])
 
 
 class AlgorithmModel(Model, ScorerParams, Persistable):
@@ -111,7 +115,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
     training_summary : TrainingSummary or None
     """
 
-    outputs: ClassVar[Sequence[Output]] = ()
+    outputs: ClassVar[Sequence[Output]] = ()  # of all models of the class; see `own_outputs`
     on_jvm: ClassVar[OnJvm | None] = None
     artifact: Artifact | None = None
     feature_names: list[str] | None = None
@@ -128,6 +132,10 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         return self.training_summary.num_features
 
     numFeatures = num_features
+
+    def own_outputs(self) -> Sequence[Output]:
+        """The output columns of this model: those of its class, unless its settings leave some out."""
+        return self.outputs
 
     def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
         """Where `transform` scores the rows of a dataset, ``python`` or ``jvm``, and the reason.
@@ -157,7 +165,8 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Append the output columns; every row is checked as in training."""
         problems = column_problems(dataset, self, with_scalars=False)
-        names = {output.field: self.value(output.param) for output in self.outputs}
+        outputs = self.own_outputs()
+        names = {output.field: self.value(output.param) for output in outputs}
         taken = [name for name in names.values() if name in dataset.columns]
         problems += [f"output column {name!r} exists already; drop it or rename the output" for name in taken]
         found = read_input(dataset, self, with_scalars=False) if not problems else None
@@ -170,9 +179,9 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         else:
             decoder = Decoder(found.names, self.num_features)
             decoder.where = " of its task"
-            score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, self.outputs)
+            score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, outputs)
             scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
-        picked = [output.column(column(_SCORED)).alias(names[output.field]) for output in self.outputs]
+        picked = [output.column(column(_SCORED)).alias(names[output.field]) for output in outputs]
         return scored.select(*map(column, dataset.columns), *picked)
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
@@ -226,7 +235,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
     plan = TrainingPlan(
         algorithm=first.algorithm(),
         settings=[estimator.hyperparameters() for estimator in estimators],
-        decoder=found.decoder(),
+        decoder=found.decoder(first.label_classes()),
         seed=first.value("seed"),
         input_mode=first.value("input_mode"),
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
@@ -258,7 +267,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
 def _rows(dataset: DataFrame, found: Input, shard_key: str | None) -> tuple[DataFrame, list[Column]]:
     """What is dealt to the workers, and the columns they read of it: vectors are packed before, where the bridge can, or else converted
     after, which was measured faster than before."""
-    beside = dict.fromkeys(filter(None, [found.label, found.weight, shard_key]))
+    beside = dict.fromkeys(filter(None, [found.label, found.weight, found.validation, shard_key]))
     packed = packed_vectors(dataset, found.names[0]) if found.is_vector else None
     if packed is None:
         return dataset.select(*map(column, dict.fromkeys([*found.names, *beside]))), [*found.features, *found.scalars]
@@ -291,7 +300,8 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Out
         launch=outcome.launch,
         retries=outcome.retries,
         seconds={"total": round(outcome.seconds, 3), **phases},
-        metrics={name: value for name, value in artifact.values.items() if name.startswith("train:")},
+        validation_rows=sum(report["validation_rows"] for report in reports),
+        metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,
     )
     model.artifact = artifact

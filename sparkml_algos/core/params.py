@@ -37,10 +37,25 @@ class WeightParams(DeclaredParams):
     weightCol = ColumnParam("Weight column, numeric and not negative; every row weighs 1 without it.")
 
 
+class ValidationParams(DeclaredParams):
+    """Which rows are for validation."""
+
+    validationIndicatorCol = ColumnParam(
+        "Boolean column, true for rows to validate on; they are not trained on, and are held in the workers' memory."
+    )
+
+
 class PredictionParams(DeclaredParams):
     """Where the prediction goes."""
 
     predictionCol = ColumnParam("Output column: the prediction.", default="prediction")
+
+
+class ClassificationParams(PredictionParams):
+    """Where the scores of the classes go."""
+
+    probabilityCol = ColumnParam("Output column: a vector of the probability of each class.", default="probability")
+    rawPredictionCol = ColumnParam("Output column: a vector of the raw score of each class.", default="rawPrediction")
 
 
 class JobParams(DeclaredParams):

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, NumericType
 
 from sparkml_algos.core.hyperparameters import DeclaredParams
-from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALUES, WEIGHT, Decoder
+from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder
 
 # One Arrow record batch holds at most this much, and this many rows where the width of a row is not known.
 RECORD_BATCH_BYTES = 64 << 20
@@ -27,7 +27,7 @@ class Input:
     features : list of Column
         ``values`` and, of a Vector column, ``indices`` and ``size``.
     scalars : list of Column
-        ``label`` and ``weight``, where there are such.
+        ``label``, ``weight`` and ``validation``, where there are such.
     names : list of str
         The features column, or the numeric columns.
     num_features : int or None
@@ -43,14 +43,16 @@ class Input:
     feature_names: list[str] | None
     label: str | None
     weight: str | None
+    validation: str | None
 
     @property
     def is_vector(self) -> bool:
         """Whether the features are a Vector column."""
         return len(self.features) > 1
 
-    def decoder(self) -> Decoder:
-        return Decoder(self.names, self.num_features, self.label, self.weight)
+    def decoder(self, classes: int | None = None) -> Decoder:
+        """A decoder of these columns; with `classes`, labels must be integers below it."""
+        return Decoder(self.names, self.num_features, self.label, self.weight, self.validation, classes)
 
     @property
     def rows_per_record_batch(self) -> int:
@@ -78,12 +80,13 @@ def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bo
             problems.append(f"features column {name!r} is {found}; it must be a Vector or an array of numbers")
     for param in _scalar_params(params) if with_scalars else ():
         name = params.value(param)
-        if problem := _not_numeric(dataset, name, param):
+        check = _not_boolean if param == "validationIndicatorCol" else _not_numeric
+        if problem := check(dataset, name, param):
             problems.append(problem)
     key = with_scalars and "shardKeyCol" in params.declared and params.value("shardKeyCol")
     if key and _type(dataset, key) is None:
         problems.append(_missing(dataset, key, "shardKeyCol"))
-    declared = "feature_dim" in params.declared and params.value("feature_dim")
+    declared = _declared_dimension(params)
     known = None if problems else _describe_features(dataset, params)[0]
     if declared and known and declared != known:
         problems.append(f"feature_dim is {declared} but {_source(params)} has {known} features")
@@ -93,18 +96,17 @@ def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bo
 def read_input(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -> Input:
     """Expressions for the columns that `params` name; call `column_problems` first."""
     known, feature_names = _describe_features(dataset, params)
-    declared = params.value("feature_dim") if "feature_dim" in params.declared else None
     numeric = params.value("featuresCols")
     scalars = {param: params.value(param) for param in _scalar_params(params)} if with_scalars else {}
-    names = {"labelCol": LABEL, "weightCol": WEIGHT}
     return Input(
         features=_feature_columns(dataset, params),
-        scalars=[column(name).cast("float").alias(names[param]) for param, name in scalars.items()],
+        scalars=[column(name).cast(_SCALARS[param][1]).alias(_SCALARS[param][0]) for param, name in scalars.items()],
         names=numeric or [params.value("featuresCol")],
-        num_features=declared or known,
+        num_features=_declared_dimension(params) or known,
         feature_names=feature_names,
         label=scalars.get("labelCol"),
         weight=scalars.get("weightCol"),
+        validation=scalars.get("validationIndicatorCol"),
     )
 
 
@@ -138,8 +140,14 @@ def _describe_features(dataset: DataFrame, params: DeclaredParams) -> tuple[int 
     return count, [named[index] for index in sorted(named)]
 
 
+def _declared_dimension(params: DeclaredParams) -> int | None:
+    """`feature_dim`, where an algorithm has it and it is a number."""
+    declared = params.value("feature_dim") if "feature_dim" in params.declared else None
+    return None if declared == "auto" else declared
+
+
 def _scalar_params(params: DeclaredParams) -> list[str]:
-    return [name for name in ("labelCol", "weightCol") if name in params.declared and params.value(name)]
+    return [name for name in _SCALARS if name in params.declared and params.value(name)]
 
 
 def _source(params: DeclaredParams) -> str:
@@ -161,5 +169,16 @@ def _not_numeric(dataset: DataFrame, name: str, param: str) -> str | None:
     return None if _is_number(type_) else f"{param}: column {name!r} is {type_.simpleString()}; it must be numeric"
 
 
+def _not_boolean(dataset: DataFrame, name: str, param: str) -> str | None:
+    type_ = _type(dataset, name)
+    if type_ is None:
+        return _missing(dataset, name, param)
+    return None if isinstance(type_, BooleanType) else f"{param}: column {name!r} is {type_.simpleString()}; it must be boolean"
+
+
 def _is_number(type_: DataType) -> bool:
     return isinstance(type_, (NumericType, BooleanType))
+
+
+# Name and type under which workers read the column of a Param.
+_SCALARS = {"labelCol": (LABEL, "float"), "weightCol": (WEIGHT, "float"), "validationIndicatorCol": (VALIDATION, "boolean")}

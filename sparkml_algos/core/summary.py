@@ -23,8 +23,10 @@ class TrainingSummary:
     seconds : dict of str to float
         By phase: ``total`` of the driver, and of the slowest worker ``ingest`` (rows from Spark to arrays), ``setup`` (connecting),
         ``train``, ``finish``.
+    validation_rows : int
+        Rows validated on, counted like `rows`.
     metrics : dict of str to float
-        Of the finished model, on the training rows.
+        Of the finished model, on the training rows (``train:``) and on the validation rows (``validation:``).
     history : list of dict
         Metrics by epoch.
     """
@@ -36,6 +38,7 @@ class TrainingSummary:
     launch: str
     retries: int
     seconds: dict[str, float]
+    validation_rows: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sparkml_algos.training.packed import unpack
 
 # Column names of the Arrow record batches a decoder reads.
-VALUES, INDICES, SIZE, LABEL, WEIGHT = "values", "indices", "size", "label", "weight"
+VALUES, INDICES, SIZE, LABEL, WEIGHT, VALIDATION = "values", "indices", "size", "label", "weight", "validation"
 # One column in place of the first three: vectors as `training.packed` reads them. The name may stand beside those of a user.
 PACKED = "_sparkml_algos_packed"
 
@@ -36,11 +36,14 @@ class Batch:
     features : ndarray or csr_matrix of float32, shape (rows, features)
     label : ndarray of float32, shape (rows,), optional
     weight : ndarray of float32, shape (rows,), optional
+    validation : ndarray of bool, shape (rows,), optional
+        Which rows are for validation; a `Shard` separates them from those to train on.
     """
 
     features: Features
     label: np.ndarray | None = None
     weight: np.ndarray | None = None
+    validation: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.features.shape[0]
@@ -59,13 +62,9 @@ class Batch:
         """One batch of all rows; the batches are all dense or all sparse."""
         if len(batches) == 1:
             return batches[0]
-        features, label, weight = zip(*map(_columns, batches), strict=True)
+        features, *scalars = zip(*map(_columns, batches), strict=True)
         stack = np.concatenate if isinstance(features[0], np.ndarray) else lambda parts: sp.vstack(parts, format="csr")
-        return Batch(
-            stack(features),
-            None if label[0] is None else np.concatenate(label),
-            None if weight[0] is None else np.concatenate(weight),
-        )
+        return Batch(stack(features), *(None if parts[0] is None else np.concatenate(parts) for parts in scalars))
 
     @staticmethod
     def empty(num_features: int) -> Batch:
@@ -81,8 +80,15 @@ class Decoder:
         The features column, or the list of numeric columns the features were assembled from; for messages.
     num_features : int, optional
         Expected length of a row; taken from the first row when not given.
-    label, weight : str, optional
+    label, weight, validation : str, optional
         Names of these columns in the user's data, for messages. Rows of weight 0 are left out.
+    classes : int, optional
+        Labels must be integers from 0 to one less than this.
+
+    Attributes
+    ----------
+    largest_label : float
+        Of all rows so far; -inf before the first, or where labels are not classes.
     """
 
     def __init__(
@@ -91,16 +97,20 @@ class Decoder:
         num_features: int | None = None,
         label: str | None = None,
         weight: str | None = None,
+        validation: str | None = None,
+        classes: int | None = None,
     ) -> None:
         self.names = list(names)
         self.num_features = num_features
-        self.label, self.weight = label, weight
+        self.label, self.weight, self.validation = label, weight, validation
+        self.classes = classes
+        self.largest_label = -np.inf
         self.where = ""
         self._rows = 0
         self._sparse: bool | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Batch:
-        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight` when named."""
+        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight`, `validation` when named."""
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if PACKED in columns:
             columns[VALUES], columns[INDICES], columns[SIZE] = unpack(columns[PACKED])
@@ -110,8 +120,12 @@ class Decoder:
         if weight is not None and (weight < 0).any():
             row = int(np.flatnonzero(weight < 0)[0])
             raise self._invalid(f"weight column {self.weight!r} is negative ({weight[row]:g})", row)
+        if self.classes is not None:
+            self._check_classes(label)
+            self.largest_label = max(self.largest_label, float(label.max(initial=-np.inf)))
+        validation = self._flags(columns[VALIDATION], self.validation) if self.validation else None
         self._rows += len(batch)
-        decoded = Batch(features, label, weight)
+        decoded = Batch(features, label, weight, validation)
         return decoded if weight is None or weight.all() else decoded.take(np.flatnonzero(weight))
 
     def _features(self, values: pa.ListArray, indices: pa.ListArray | None, size: pa.Array | None) -> Features:
@@ -173,6 +187,17 @@ class Decoder:
             row = int(np.flatnonzero(~np.isfinite(data))[0])
             raise self._invalid(f"column {name!r} is {data[row]} as a 32-bit float", row)
         return data
+
+    def _flags(self, column: pa.Array, name: str) -> np.ndarray:
+        if column.null_count:
+            raise self._invalid(f"column {name!r} is null", _first_null(column))
+        return column.to_numpy(zero_copy_only=False)
+
+    def _check_classes(self, label: np.ndarray) -> None:
+        wrong = np.flatnonzero((label < 0) | (label >= self.classes) | (label != np.floor(label)))
+        if len(wrong):
+            expected = "0 or 1" if self.classes == 2 else f"an integer from 0 to {self.classes - 1}"
+            raise self._invalid(f"label column {self.label!r} is {label[wrong[0]]:g}, expected {expected},", int(wrong[0]))
 
     def _column(self, element: int | None = None) -> str:
         if len(self.names) > 1:

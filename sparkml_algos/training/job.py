@@ -137,26 +137,33 @@ class Job:
             self._checkpoints.save(self._epoch + 1, Artifact(state.arrays, {**state.values, "history": self.history}))
         self._tell(self._epoch + 1, **metrics)
 
-    def minibatches(self, rows: int) -> Iterator[Batch]:
-        """This worker's part of each mini-batch of the epoch; every worker gets the same number, some perhaps without rows.
+    def minibatches(self, rows: int, per_worker: int = MIN_ROWS_PER_WORKER) -> Iterator[Batch]:
+        """This worker's part of each mini-batch of `rows` rows; every worker gets the same number of them, some perhaps without rows.
+
+        A worker takes at least `per_worker` rows per step, or all `rows` where that is less; with 0 a mini-batch has as many rows
+        on any number of workers.
 
         Where the number of rows is known, every worker cuts its shard into equally many even parts, so each step is a sample of all
         shards however uneven they are. A pipe is cut as it arrives until the last worker's has run dry.
         """
         size = self.communicator.size
-        per_worker = max(-(-rows // size), min(rows, MIN_ROWS_PER_WORKER))
-        known = self.communicator.allreduce(np.array([self.shard.num_rows is not None, self.shard.num_rows or 0], np.int64))
-        if known[0] == size:
-            steps = max(1, -(-int(known[1]) // (per_worker * size)))
+        rows = max(rows, size * min(rows, per_worker))
+        total = self.total_rows()
+        if total is not None:
+            self._steps_per_epoch = steps = max(1, -(-total // rows))
             cuts = np.linspace(0, self.shard.num_rows, steps + 1).astype(int)
             batches = self.shard.minibatches(self._epoch, iter(np.diff(cuts)))
-            self._steps_per_epoch = steps
         else:
-            batches = self._until_all_dry(self.shard.minibatches(self._epoch, itertools.repeat(per_worker)))
+            batches = self._until_all_dry(self.shard.minibatches(self._epoch, itertools.repeat(-(-rows // size))))
         for step, batch in enumerate(batches):
             yield batch
             if self._steps_per_epoch:
                 self._tell(self._epoch + (step + 1) / self._steps_per_epoch)
+
+    def total_rows(self) -> int | None:
+        """Rows of all workers; None while a pipe is still being read for the first time."""
+        known = self.communicator.allreduce(np.array([self.shard.num_rows is not None, self.shard.num_rows or 0], np.int64))
+        return int(known[1]) if known[0] == self.communicator.size else None
 
     def _until_all_dry(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:

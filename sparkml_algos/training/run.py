@@ -12,7 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALUES, WEIGHT, Decoder, InvalidRows
+from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder, InvalidRows
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
@@ -114,7 +114,13 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
                 yield f"model/{index}", Artifact(model.arrays, {**model.values, "history": job.history})
     communicator.barrier()
     clock.enter("finish")
-    report = {"rows": shard.num_rows, "num_features": shard.num_features, "checkpoints": checkpoints, "seconds": clock.stop()}
+    report = {
+        "rows": shard.num_rows,
+        "validation_rows": sum(map(len, shard.validation)),
+        "num_features": shard.num_features,
+        "checkpoints": checkpoints,
+        "seconds": clock.stop(),
+    }
     yield f"report/{worker.rank}", Artifact(values=report)
 
 
@@ -125,6 +131,8 @@ def train_arrays(
     *,
     label: np.ndarray | None = None,
     weight: np.ndarray | None = None,
+    validation: np.ndarray | None = None,
+    classes: int | None = None,
     communicator: Communicator | None = None,
     seed: int = 0,
     **plan: Any,
@@ -139,6 +147,10 @@ def train_arrays(
     features : ndarray or csr_matrix, shape (rows, features)
         The rows of this process.
     label, weight : ndarray, shape (rows,), optional
+    validation : ndarray of bool, shape (rows,), optional
+        Which rows are for validation.
+    classes : int, optional
+        Labels are checked to be integers below this.
     communicator : Communicator, optional
         Connects this process with others that call the same; alone by default.
     seed : int
@@ -152,9 +164,10 @@ def train_arrays(
     """
     communicator = communicator or SingleProcess()
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
-    decoder = Decoder(["features"], label=label is not None and "label", weight=weight is not None and "weight")
+    scalars = {"label": label, "weight": weight, "validation": validation}
+    decoder = Decoder(["features"], classes=classes, **{name: name for name, values in scalars.items() if values is not None})
     training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
-    results = dict(train(training, worker, record_batches(features, label, weight)))
+    results = dict(train(training, worker, record_batches(features, label, weight, validation=validation)))
     if worker.rank == 0:
         for name in results["report/0"].values["checkpoints"]:
             CheckpointStore(training.checkpoint_dir, name).clear()
@@ -166,6 +179,7 @@ def record_batches(
     label: np.ndarray | None = None,
     weight: np.ndarray | None = None,
     rows: int = 10_000,
+    validation: np.ndarray | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Arrays as the record batches a `Decoder` reads."""
     for start in range(0, features.shape[0], rows):
@@ -184,6 +198,8 @@ def record_batches(
         for name, column in ((LABEL, label), (WEIGHT, weight)):
             if column is not None:
                 columns[name] = pa.array(np.asarray(column[part], np.float32))
+        if validation is not None:
+            columns[VALIDATION] = pa.array(np.asarray(validation[part], bool))
         yield pa.RecordBatch.from_pydict(columns)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sparkml_algos.training.batch import Batch, Decoder
+from sparkml_algos.training.batch import VALIDATION, Batch, Decoder
 
 # A window of spilled or arriving rows that is shuffled as one takes at most this share of the byte budget; its rows, the
 # mini-batch cut from it and the next record batch are in memory at the same time.
@@ -45,6 +47,8 @@ class Shard:
         Rows of this shard; None while a pipe is still being read for the first time.
     num_features : int or None
         None until the first row has been seen.
+    validation : list of Batch
+        Rows marked for validation, in the order they arrived; they are held in memory and in no mini-batch.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Shard:
         self._max_bytes, self._seed, self._rank = max_bytes, seed, rank
         self._keep = input_mode == "File" or passes > 1
         self._spill_dir = spill_dir
+        self.validation: list[Batch] = []
         self._blocks: list[Batch] = []
         self._held = 0
         self._spill: _Spill | None = None
@@ -105,6 +110,16 @@ class Shard:
             yield batch
 
     @property
+    def marks_validation(self) -> bool:
+        """Whether a column says which rows are for validation; of a pipe, they are known after the first pass."""
+        return self._decode.validation is not None
+
+    @property
+    def largest_label(self) -> float:
+        """The largest class among the rows read so far, those for validation included; -inf without any."""
+        return self._decode.largest_label
+
+    @property
     def _arriving(self) -> bool:
         """Whether the first pass is still to come, even where a pipe was so short that reading ahead has reached its end."""
         return self.num_rows is None or bool(self._head)
@@ -123,11 +138,24 @@ class Shard:
                 self._spill.finish()
             return None
         batch = self._decode(record_batch)
-        self._rows_read += len(batch)
         self.num_features = self._decode.num_features
+        if batch.validation is not None:
+            record_batch, batch = self._without_validation(record_batch, batch)
+        self._rows_read += len(batch)
         if self._keep:
             self._store(record_batch, batch)
         return batch
+
+    def _without_validation(self, record_batch: pa.RecordBatch, batch: Batch) -> tuple[pa.RecordBatch, Batch]:
+        """What is to be trained on; the rest is kept aside."""
+        marked = batch.validation
+        if not marked.any():
+            return record_batch, replace(batch, validation=None)
+        aside = replace(batch.take(np.flatnonzero(marked)), validation=None)
+        self.validation.append(aside)
+        self._held += aside.nbytes
+        record_batch = record_batch.filter(pc.invert(record_batch[VALIDATION]))
+        return record_batch, replace(batch.take(np.flatnonzero(~marked)), validation=None)
 
     def _store(self, record_batch: pa.RecordBatch, batch: Batch) -> None:
         """Hold the rows in memory up to the budget, from then on in the spill."""
@@ -158,7 +186,7 @@ class Shard:
             yield self._blocks
         window: list[Batch] = []
         for index in random.permutation(self._spill.num_batches if self._spill else 0):
-            window.append(self._decode(self._spill.read(index)))
+            window.append(replace(self._decode(self._spill.read(index)), validation=None))
             if sum(batch.nbytes for batch in window) >= WINDOW_SHARE * self._max_bytes:
                 yield window
                 window = []

@@ -1,7 +1,8 @@
-"""The rows that are benchmarked on, as Parquet folders with a Vector column ``features``, dense or sparse."""
+"""The rows that are benchmarked on, as Parquet folders with a Vector column ``features``, dense or sparse, and maybe ``label``."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ class Data:
         self._made: dict[str, Dataset] = {}
 
     def get(self, name: str) -> Dataset:
-        """``mnist``: 60,000 digits of 784 pixels in [0, 1]. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
+        """``mnist``: 60,000 digits of 784 pixels in [0, 1]; ``labelled mnist`` with labels, ``labelled mnist test``
+        the 10,000 others. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
         20-newsgroups documents, sparse, ten times over.
 
         Raises
@@ -70,7 +72,13 @@ class Data:
             If the files of a public dataset are not there.
         """
         if name not in self._made:
-            k, chunks = {"mnist": (10, mnist), "large": (BLOBS, blobs), "counts": (0, counts)}[name]
+            k, chunks = {
+                "mnist": (10, mnist),
+                "labelled mnist": (10, labelled_mnist),
+                "labelled mnist test": (10, functools.partial(labelled_mnist, "test")),
+                "large": (BLOBS, blobs),
+                "counts": (0, counts),
+            }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
         return self._made[name]
@@ -78,9 +86,15 @@ class Data:
 
 def mnist() -> Iterator[np.ndarray]:
     """The training digits, pixels divided by 255."""
-    path = public("mnist/mnist_train.parquet")
-    for batch in pq.ParquetFile(path).iter_batches(10_000, columns=["pixels"]):
-        yield batch["pixels"].flatten().to_numpy().reshape(len(batch), -1) / 255.0
+    for rows, _ in labelled_mnist():
+        yield rows
+
+
+def labelled_mnist(part: str = "train") -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Digits and their labels."""
+    path = public(f"mnist/mnist_{part}.parquet")
+    for batch in pq.ParquetFile(path).iter_batches(10_000, columns=["pixels", "label"]):
+        yield batch["pixels"].flatten().to_numpy().reshape(len(batch), -1) / 255.0, batch["label"].to_numpy().astype(np.float64)
 
 
 def counts() -> Iterator[sp.csr_array]:
@@ -120,8 +134,9 @@ def public(name: str) -> Path:
     return path
 
 
-def write_vectors(folder: Path, chunks: Iterator[np.ndarray | sp.csr_array]) -> tuple[int, int]:
-    """Write a file per chunk, shape (rows, features), as Spark would write dense or, of a CSR matrix, sparse vectors.
+def write_vectors(folder: Path, chunks: Iterator[np.ndarray | sp.csr_array | tuple[np.ndarray, np.ndarray]]) -> tuple[int, int]:
+    """Write a file per chunk, shape (rows, features), or rows and their labels, as Spark would write dense or, of a CSR matrix, sparse
+    vectors.
 
     Returns
     -------
@@ -130,8 +145,10 @@ def write_vectors(folder: Path, chunks: Iterator[np.ndarray | sp.csr_array]) -> 
     """
     rows = features = 0
     for number, chunk in enumerate(chunks):
+        chunk, label = chunk if isinstance(chunk, tuple) else (chunk, None)
         folder.mkdir(exist_ok=True)
-        pq.write_table(_vectors(chunk.astype(np.float64, copy=False)), folder / f"part-{number:05d}.parquet", compression="snappy")
+        table = _vectors(chunk.astype(np.float64, copy=False), label)
+        pq.write_table(table, folder / f"part-{number:05d}.parquet", compression="snappy")
         rows, features = rows + chunk.shape[0], chunk.shape[1]
     return rows, features
 
@@ -145,10 +162,10 @@ def read_vectors(path: str) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _vectors(rows: np.ndarray | sp.csr_array) -> pa.Table:
+def _vectors(rows: np.ndarray | sp.csr_array, label: np.ndarray | None) -> pa.Table:
     """A table that Spark reads as a column of `DenseVector`: the storage type of its VectorUDT, and the schema as Spark notes it down."""
     from pyspark.ml.linalg import VectorUDT
-    from pyspark.sql.types import StructField, StructType
+    from pyspark.sql.types import DoubleType, StructField, StructType
 
     count, width = rows.shape
     if isinstance(rows, np.ndarray):
@@ -161,5 +178,9 @@ def _vectors(rows: np.ndarray | sp.csr_array) -> pa.Table:
         indices = pa.ListArray.from_arrays(offsets, pa.array(rows.indices.astype(np.int32)))
         values = pa.ListArray.from_arrays(offsets, pa.array(rows.data))
     features = pa.StructArray.from_arrays([kinds, sizes, indices, values], ["type", "size", "indices", "values"])
-    schema = json.loads(StructType([StructField("features", VectorUDT())]).json())
-    return pa.table({"features": features}).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(schema)})
+    fields, columns = [StructField("features", VectorUDT())], {"features": features}
+    if label is not None:
+        fields.append(StructField("label", DoubleType()))
+        columns["label"] = pa.array(label)
+    schema = json.loads(StructType(fields).json())
+    return pa.table(columns).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps(schema)})

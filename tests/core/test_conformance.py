@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from sparkml_algos import PCA, KMeans
+from sparkml_algos import PCA, KMeans, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
-ALGORITHMS = [KMeans, PCA]
+ALGORITHMS = [KMeans, PCA, LinearLearnerRegressor, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier]
 
 # Required by the service, taken from the data here; the docstring says so.
-INFERRED = {"feature_dim"}
+INFERRED = {"feature_dim", "num_classes"}
 
 # Required by the service; these defaults are ours.
 DEFAULTED = {("pca", "mini_batch_size"): 5000}
+
+# The table does not say whether the upper end belongs to the range; the service's client libraries exclude it, and so do we.
+OPEN_UPPER_ENDS = {"beta_1", "beta_2", "momentum"}
 
 # What follows ``set`` and ``get`` in the Spark connector of the service.
 ACCESSORS = {
@@ -42,20 +46,106 @@ ACCESSORS = {
         "extra_components": "ExtraComponents",
         "subtract_mean": "SubtractMean",
     },
+    "linear_learner": {
+        "feature_dim": "FeatureDim",
+        "mini_batch_size": "MiniBatchSize",
+        "epochs": "Epochs",
+        "predictor_type": "PredictorType",
+        "use_bias": "UseBias",
+        "num_models": "NumModels",
+        "num_calibration_samples": "NumCalibrationSamples",
+        "init_method": "InitMethod",
+        "init_scale": "InitScale",
+        "init_sigma": "InitSigma",
+        "init_bias": "InitBias",
+        "optimizer": "Optimizer",
+        "loss": "Loss",
+        "wd": "Wd",
+        "l1": "L1",
+        "momentum": "Momentum",
+        "learning_rate": "LearningRate",
+        "beta_1": "Beta1",
+        "beta_2": "Beta2",
+        "bias_lr_mult": "BiasLrMult",
+        "bias_wd_mult": "BiasWdMult",
+        "use_lr_scheduler": "UseLrScheduler",
+        "lr_scheduler_step": "LrSchedulerStep",
+        "lr_scheduler_factor": "LrSchedulerFactor",
+        "lr_scheduler_minimum_lr": "LrSchedulerMinimumLr",
+        "normalize_data": "NormalizeData",
+        "normalize_label": "NormalizeLabel",
+        "unbias_data": "UnbiasData",
+        "unbias_label": "UnbiasLabel",
+        "num_point_for_scaler": "NumPointForScaler",
+        "early_stopping_patience": "EarlyStoppingPatience",
+        "early_stopping_tolerance": "EarlyStoppingTolerance",
+        "margin": "Margin",
+        "quantile": "Quantile",
+        "loss_insensitivity": "LossInsensitivity",
+        "huber_delta": "HuberDelta",
+        "f_beta": "FBeta",
+        "binary_classifier_model_selection_criteria": "BinaryClassifierModelSelectionCriteria",
+        "target_recall": "TargetRecall",
+        "target_precision": "TargetPrecision",
+        "positive_example_weight_mult": "PositiveExampleWeightMult",
+        "num_classes": "NumClasses",
+        "accuracy_top_k": "AccuracyTopK",
+        "balance_multiclass_weights": "BalanceMultiClassWeights",
+    },
 }
 
 TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
 
 
 def specified(algorithm):
-    """The entries of the specification by name, with our defaults where the service has none."""
+    """The entries of the specification that concern the class, by name, in one form, with our defaults where the service has none."""
     name = algorithm.algorithm().name
     file = Path(__file__).parents[1] / "specification" / f"{name}.json"
-    entries = {entry["name"]: entry for entry in json.loads(file.read_text())["hyperparameters"]}
+    specification = json.loads(file.read_text())
+    task = predictor_type(algorithm)
+    losses = {name: entry["values"] for name, entry in specification.get("loss_by_predictor_type", {}).items()}
+    entries = [in_one_form(entry, task, losses) for entry in specification["hyperparameters"]]
+    found = {entry["name"]: entry for entry in entries if concerns(entry, task, losses)}
     for (owner, required), default in DEFAULTED.items():
         if owner == name:
-            entries[required] |= {"required": False, "default": default}
-    return entries
+            found[required] |= {"required": False, "default": default}
+    return found
+
+
+def predictor_type(algorithm):
+    """The task of a class whose algorithm has several."""
+    param = algorithm.declared.get("predictor_type")
+    return param and param.default
+
+
+def concerns(entry, task, losses):
+    """Whether a hyperparameter of an algorithm with several tasks means anything in this one."""
+    condition = entry.get("applies_when", "")
+    if "predictor_type" in condition:
+        return f"predictor_type == {task}" in condition
+    if entry["name"] == "num_calibration_samples":  # thresholds are calibrated for two classes
+        return task == "binary_classifier"
+    if condition == "classification":
+        return task != "regressor"
+    if condition.startswith("loss ") or "model_selection" in condition:
+        named = set(re.findall(r"\w+", condition))
+        return bool(named & set(losses[task])) or "model_selection" in condition and task == "binary_classifier"
+    return True
+
+
+def in_one_form(entry, task, losses):
+    """Truth values without their spelling as choices, choices and defaults of one task."""
+    entry = dict(entry)
+    if entry["type"] == "bool" and entry["choices"]:
+        entry["special_values"] = [choice for choice in entry["choices"] if choice not in ("true", "false")]
+        entry["choices"] = None
+    if entry["name"] == "predictor_type":
+        entry |= {"choices": [task], "default": task, "required": False}
+    if entry["name"] == "loss":
+        entry["choices"] = [choice for choice in entry["choices"] if choice in losses[task]]
+    if entry["name"] in OPEN_UPPER_ENDS:
+        entry["max_exclusive"] = True
+    return entry
 
 
 def declared(algorithm):
@@ -93,7 +183,7 @@ def test_a_hyperparameter_is_declared_as_specified(cls, entry):
         "max": entry["max"],
         "min_exclusive": entry["min_exclusive"],
         "max_exclusive": entry["max_exclusive"],
-        "choices": None if entry["type"] == "bool" else entry["choices"],
+        "choices": entry["choices"],
         "special": entry.get("special_values", []),
     }
 
@@ -102,11 +192,12 @@ def inside(entry):
     """Values at the edge of what the specification allows."""
     step = 1 if entry["type"] == "int" else 1e-9
     if entry["type"] == "bool":
-        return [False, True]
+        return [False, True, *entry.get("special_values", [])]
     if entry["choices"]:
         return [[choice] if entry["type"] == "list" else choice for choice in entry["choices"]]
     bounds = [(entry["min"], step * entry["min_exclusive"]), (entry["max"], -step * entry["max_exclusive"])]
-    return [bound + inward for bound, inward in bounds if bound is not None] + entry.get("special_values", [])
+    limited = [bound + inward for bound, inward in bounds if bound is not None]
+    return (limited or [-1.5]) + entry.get("special_values", [])
 
 
 def outside(entry):

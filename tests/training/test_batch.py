@@ -67,6 +67,16 @@ class TestDecoding:
         assert (batch.label.tolist(), batch.weight.tolist()) == ([1, 0], [0.5, 2])
         assert (batch.label.dtype, batch.weight.dtype) == (np.float32, np.float32)
 
+    def test_marks_of_validation_rows_become_booleans(self):
+        batch = Decoder(["x"], validation="v")(rows_of([[1.0], [2.0]], validation=pa.array([True, False])))
+        assert batch.validation.tolist() == [True, False]
+
+    def test_labels_that_are_classes_leave_the_largest(self):
+        decoder = Decoder(["x"], label="y", classes=9)
+        for label in ([0.0, 7.0], [3.0, 1.0]):
+            decoder(rows_of([[1.0], [2.0]], label=pa.array(label)))
+        assert decoder.largest_label == 7
+
     def test_a_label_that_was_not_asked_for_is_left_out(self):
         assert Decoder(["x"])(rows_of([[1.0]], label=[1.0])).label is None
 
@@ -155,6 +165,19 @@ class TestRefusals:
     def test_a_bad_label_or_weight_is_refused_by_its_column(self, columns, message):
         with pytest.raises(InvalidRows, match=message):
             Decoder(["x"], label="y", weight="w")(rows_of([[1.0], [2.0]], **columns))
+
+    @pytest.mark.parametrize(("label", "classes", "found"), [
+        ([0, 1, 2], 2, "is 2, expected 0 or 1, in row 2"),
+        ([0, -1, 0], 2, "is -1, expected 0 or 1, in row 1"),
+        ([0.5, 1, 1], 3, "is 0.5, expected an integer from 0 to 2, in row 0"),
+    ])
+    def test_a_label_that_is_none_of_the_classes_is_refused(self, label, classes, found):
+        with pytest.raises(InvalidRows, match=f"^label column 'y' {found}$"):
+            Decoder(["x"], label="y", classes=classes)(rows_of([[1.0]] * 3, label=pa.array(label, pa.float64())))
+
+    def test_a_row_that_may_be_for_validation_or_not_is_refused(self):
+        with pytest.raises(InvalidRows, match=r"^column 'v' is null in row 1$"):
+            Decoder(["x"], validation="v")(rows_of([[1.0]] * 2, validation=pa.array([True, None])))
 
     def test_another_length_than_expected_is_refused(self):
         with pytest.raises(InvalidRows, match="has 2 values, expected 3 in row 0"):

@@ -74,6 +74,25 @@ class TestMinibatches:
         (workers,) = in_epochs([4 * MIN_ROWS_PER_WORKER] * 2, 4 * MIN_ROWS_PER_WORKER)
         assert [[len(batch) for batch in batches] for batches in workers] == [[2 * MIN_ROWS_PER_WORKER] * 2] * 2
 
+    def test_may_have_as_many_rows_on_any_number_of_workers(self):
+        def work(communicator):
+            job = Job(shard(20), communicator)
+            return next([len(batch) for batch in job.minibatches(10, per_worker=0)] for _ in job.epochs(1))
+
+        assert in_threads(2, work) == [[5] * 4] * 2
+        assert in_threads(4, work) == [[2, 3] * 4] * 4
+
+    @MODES
+    def test_have_so_many_rows_in_all_once_that_is_known(self, mode):
+        def work(communicator):
+            job = Job(shard(20 + communicator.rank, mode=mode), communicator)
+            before = job.total_rows()
+            for _ in job.epochs(1):
+                list(job.minibatches(100))
+            return before, job.total_rows()
+
+        assert in_threads(2, work) == [(41 if mode == "File" else None, 41)] * 2
+
     def test_a_worker_whose_pipe_is_dry_gets_empty_ones_as_wide_as_the_others(self):
         def work(communicator):
             job = Job(shard(20 if communicator.rank == 0 else 0, mode="Pipe"), communicator)

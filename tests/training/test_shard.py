@@ -216,3 +216,50 @@ class TestSpill:
     def test_a_pipe_read_once_spills_nothing(self, opened):
         one_pass(shard(max_bytes=1, input_mode="Pipe", passes=1))
         assert opened == []
+
+
+class TestValidation:
+    marked = np.arange(ROWS) % 3 == 0
+
+    def shard(self, marked, weight=None, **options):
+        decoder = Decoder(["x"], weight=weight is not None and "w", validation="v")
+        return Shard(record_batches(NUMBERED, weight=weight, rows=RECORD_BATCH, validation=marked), decoder, **options)
+
+    @stores
+    def test_marked_rows_are_in_no_minibatch(self, store):
+        rows = self.shard(self.marked, **store)
+        for epoch in range(store.get("passes", 2)):
+            assert sorted(numbers(one_pass(rows, epoch))) == np.flatnonzero(~self.marked).tolist()
+
+    @stores
+    def test_marked_rows_are_kept_aside_in_order(self, store):
+        rows = self.shard(self.marked, **store)
+        one_pass(rows)
+        assert numbers(rows.validation) == np.flatnonzero(self.marked).tolist()
+        assert (rows.marks_validation, rows.num_rows) == (True, int((~self.marked).sum()))
+
+    @stores
+    def test_marked_rows_are_not_in_the_head(self, store):
+        assert not self.marked[numbers([self.shard(self.marked, **store).head(ROWS)])].any()
+
+    @stores
+    def test_marked_rows_of_weight_zero_count_nowhere(self, store):
+        weight = (np.arange(ROWS) % 2).astype(np.float32)
+        rows = self.shard(self.marked, weight, **store)
+        assert sorted(numbers(one_pass(rows))) == np.flatnonzero(~self.marked & (weight > 0)).tolist()
+        assert numbers(rows.validation) == np.flatnonzero(self.marked & (weight > 0)).tolist()
+
+    def test_a_shard_may_have_none_or_nothing_else(self):
+        for marked in (np.zeros(ROWS, bool), np.ones(ROWS, bool)):
+            rows = self.shard(marked)
+            assert rows.num_rows == (~marked).sum() and sum(map(len, rows.validation)) == marked.sum()
+
+    def test_without_a_column_no_row_is_marked(self):
+        rows = shard()
+        assert (rows.marks_validation, rows.validation) == (False, [])
+
+
+def test_the_largest_class_is_that_of_all_rows_also_of_those_for_validation():
+    label = np.arange(ROWS, dtype=np.float32)
+    batches = record_batches(NUMBERED, label, rows=RECORD_BATCH, validation=label == 99)
+    assert Shard(batches, Decoder(["x"], label="y", validation="v", classes=200)).largest_label == 99

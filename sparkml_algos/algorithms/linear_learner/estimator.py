@@ -1,0 +1,260 @@
+"""Linear models for regression and classification: Estimators and Models.
+
+    f(x) = w·x + b,    minimise  mean loss(f(x), y) + l1·‖w‖₁ + wd·‖w‖²/2
+
+by mini-batch gradient descent, many models with different settings side by side on the same pass.
+
+References
+----------
+D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015. E. Liberty et al., "Elastic machine learning algorithms in
+Amazon SageMaker", SIGMOD 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.sql import DataFrame
+
+from sparkml_algos.algorithms.linear_learner.losses import loss_name
+from sparkml_algos.algorithms.linear_learner.metrics import metrics, raw_scores, sums
+from sparkml_algos.algorithms.linear_learner.params import (
+    MAX_CLASSES,
+    LinearLearnerBinaryClassifierParams,
+    LinearLearnerMultiClassClassifierParams,
+    LinearLearnerRegressorParams,
+)
+from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, sigmoid
+from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Batch
+from sparkml_algos.training.job import Algorithm, Hyperparameters
+
+_CLASSIFIER_OUTPUTS = (
+    Output("predicted_label", "double", "predictionCol"),
+    Output("raw", "vector", "rawPredictionCol"),
+    Output("probability", "vector", "probabilityCol"),
+)
+
+
+class _LinearLearner(AlgorithmEstimator):
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return LINEAR_LEARNER
+
+
+class _LinearLearnerModel(AlgorithmModel):
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return LINEAR_LEARNER
+
+    @property
+    def leaderboard(self) -> list[dict[str, float]]:
+        """The candidates: their settings, ``objective_loss`` and ``criterion`` on the rows they were compared on (validation rows or,
+        without them, a sample of the training rows), with two classes ``raw_threshold``. The larger criterion wins; of a regression it is
+        the negative loss, of many classes the accuracy."""
+        return self.artifact.values["leaderboard"]
+
+    @property
+    def chosen(self) -> int:
+        """Place of this model in the `leaderboard`."""
+        return self.artifact.values["chosen"]
+
+    def evaluate(self, dataset: DataFrame) -> dict[str, float]:
+        """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+
+        Returns
+        -------
+        dict of str to float
+            By the service's names with the prefix ``test:``. ``test:objective_loss`` is the training loss without penalties; of a
+            regression, in deviations of the label where that was normalised.
+
+        Raises
+        ------
+        ValueError
+            If the dataset is empty or has a row that could not be trained on.
+        """
+        hyperparameters = Hyperparameters(**self.hyperparameters())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
+
+    def label_classes(self) -> int | None:
+        """Number of classes; None of a regression."""
+        return None
+
+
+class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams, ValidationParams):
+    """Linear regression, by squared or another loss, on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    Weights, bias and predictions are in the units of the columns, however features and label were normalised for training. Penalties and
+    the sizes in `huber_delta` and `loss_insensitivity` apply to what is trained on: deviations, unless normalising is switched off.
+
+    A step costs O(mini_batch_size · features · num_models / workers) and one exchange of features · num_models floats.
+
+    Where the specification is silent: the penalty is l1·‖w‖₁ + wd·‖w‖²/2; L1 makes exact zeros; all candidates start from the same weights
+    and are compared after the last epoch, on validation rows or else on 10,000 training rows.
+
+    Examples
+    --------
+    >>> from sparkml_algos import LinearLearnerRegressor
+    >>> model = LinearLearnerRegressor(labelCol="price").fit(dataframe)  # doctest: +SKIP
+    >>> model.evaluate(held_out)["test:mse"]  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def model_class() -> type[LinearLearnerRegressorModel]:
+        return LinearLearnerRegressorModel
+
+
+class LinearLearnerRegressorModel(_LinearLearnerModel, LinearLearnerRegressorParams, PredictionParams):
+    """A linear regression. `transform` appends ``prediction`` (double)."""
+
+    outputs = (Output("score", "double", "predictionCol"),)
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Weights, shape (features,), float64."""
+        return self.artifact.arrays["weights"][0]
+
+    @property
+    def intercept(self) -> float:
+        """Bias."""
+        return float(self.artifact.arrays["bias"][0])
+
+
+class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
+    """Logistic regression or a linear support vector machine for the classes 0 and 1, on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    The threshold of the decision is calibrated for the criterion that models are chosen by, on validation rows or, without them, on
+    training rows; with ``loss_function`` it is a probability of one half.
+
+    Where a target of recall or precision cannot be reached, the threshold comes as near to it as it can.
+    """
+
+    def label_classes(self) -> int:
+        return 2
+
+    @staticmethod
+    def model_class() -> type[LinearLearnerBinaryClassifierModel]:
+        return LinearLearnerBinaryClassifierModel
+
+
+class LinearLearnerBinaryClassifierModel(_LinearLearnerModel, LinearLearnerBinaryClassifierParams, ClassificationParams):
+    """A linear classifier for two classes.
+
+    `transform` appends ``prediction`` (double, 0 or 1), ``rawPrediction`` (vector of −f(x) and f(x)) and ``probability`` (vector); the last
+    one not with hinge loss, which knows no probabilities.
+    """
+
+    outputs = _CLASSIFIER_OUTPUTS
+
+    def own_outputs(self) -> Sequence[Output]:
+        is_hinge = loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
+        return [output for output in self.outputs if output.field != "probability" or not is_hinge]
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Weights, shape (features,), float64."""
+        return self.artifact.arrays["weights"][0]
+
+    @property
+    def intercept(self) -> float:
+        """Bias."""
+        return float(self.artifact.arrays["bias"][0])
+
+    @property
+    def threshold(self) -> float:
+        """The score from which on a row is of class 1: a probability, or the raw score with hinge loss."""
+        raw = self.artifact.values["raw_threshold"]
+        is_hinge = loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
+        return raw if is_hinge else float(sigmoid(np.array(raw)))
+
+    def label_classes(self) -> int:
+        return 2
+
+    def evaluate(self, dataset: DataFrame) -> dict[str, float]:
+        found = super().evaluate(dataset)
+        evaluator = BinaryClassificationEvaluator(
+            rawPredictionCol=self.value("rawPredictionCol"), labelCol=self.value("labelCol"), numBins=0
+        )
+        if self.value("weightCol"):
+            evaluator.setWeightCol(self.value("weightCol"))
+        return {**found, "test:roc_auc_score": evaluator.evaluate(self.transform(dataset))}
+
+    evaluate.__doc__ = _LinearLearnerModel.evaluate.__doc__
+
+
+class LinearLearnerMultiClassClassifier(
+    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams, ValidationParams
+):
+    """Multinomial logistic regression on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    Labels are integers from 0. Models are compared by accuracy; early stopping watches the loss.
+    """
+
+    def label_classes(self) -> int:
+        return self.value("num_classes") or MAX_CLASSES
+
+    @staticmethod
+    def model_class() -> type[LinearLearnerMultiClassClassifierModel]:
+        return LinearLearnerMultiClassClassifierModel
+
+
+class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerMultiClassClassifierParams, ClassificationParams):
+    """A linear classifier for many classes.
+
+    `transform` appends ``prediction`` (double, the class), ``rawPrediction`` and ``probability`` (vectors with an entry per class).
+    """
+
+    outputs = _CLASSIFIER_OUTPUTS
+
+    @property
+    def coefficientMatrix(self) -> np.ndarray:
+        """Weights, shape (classes, features), float64."""
+        return self.artifact.arrays["weights"]
+
+    @property
+    def interceptVector(self) -> np.ndarray:
+        """Bias, shape (classes,), float64."""
+        return self.artifact.arrays["bias"]
+
+    @property
+    def numClasses(self) -> int:
+        """Number of classes."""
+        return len(self.artifact.arrays["bias"])
+
+    def label_classes(self) -> int:
+        return self.numClasses
+
+
+class _Sums:
+    """What a batch contributes to the metrics of a model."""
+
+    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
+        self._artifact, self._hyperparameters = artifact, hyperparameters
+
+    def __call__(self, batch: Batch) -> dict[str, Any]:
+        weight = np.ones(len(batch)) if batch.weight is None else batch.weight
+        return sums(self._artifact, raw_scores(self._artifact, batch.features), batch.label, weight, self._hyperparameters)

@@ -1,0 +1,73 @@
+"""Sums over the rows of a DataFrame, computed with NumPy where the rows are."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from pyspark import TaskContext
+from pyspark.sql import DataFrame
+
+from sparkml_algos.core.hyperparameters import DeclaredParams, InvalidParams
+from sparkml_algos.core.schema import column_problems, read_input
+from sparkml_algos.training.artifact import ARROW_SCHEMA, SPARK_SCHEMA, Artifact
+from sparkml_algos.training.batch import Batch, Decoder
+
+Sums = dict[str, np.ndarray]
+
+
+def sum_over_batches(dataset: DataFrame, params: DeclaredParams, summands: Callable[[Batch], Sums], classes: int | None = None) -> Sums:
+    """Add up what `summands` says of each batch of rows.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    params : DeclaredParams
+        Name the columns: features, label, weight.
+    summands : callable
+        Of a batch; travels to the executors.
+    classes : int, optional
+        Labels are checked to be integers below this.
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    ValueError
+        If columns do not fit, or no row is left.
+    """
+    problems = column_problems(dataset, params, with_scalars=True)
+    if problems:
+        raise InvalidParams(type(params).__name__, problems)
+    found = read_input(dataset, params, with_scalars=True)
+    task = functools.partial(_sum_partition, found.decoder(classes), summands)
+    rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, f"item string, {SPARK_SCHEMA}").collect()
+    parts: dict[str, list] = {}
+    for row in rows:
+        parts.setdefault(row["item"], []).append(row)
+    totals: Sums = {}
+    for part in parts.values():
+        for name, array in Artifact.from_rows(part).arrays.items():
+            totals[name] = totals.get(name, 0) + array
+    if not totals:
+        raise ValueError("the dataset to evaluate on is empty")
+    return totals
+
+
+def _sum_partition(decoder: Decoder, summands: Callable[[Batch], Sums], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The sums of a partition as the table of an artifact, marked with the number of the partition."""
+    totals: Sums = {}
+    decoder.where = " of its partition"
+    for record_batch in batches:
+        batch = decoder(record_batch)
+        if len(batch):
+            for name, array in summands(batch).items():
+                totals[name] = totals.get(name, 0) + array
+    if totals:
+        table = Artifact({name: np.asarray(array) for name, array in totals.items()}).to_table()
+        item = pa.array([str(TaskContext.get().partitionId())] * len(table))
+        yield from pa.table([item, *table.columns], names=["item", *ARROW_SCHEMA.names]).to_batches()
