@@ -19,8 +19,9 @@ EPSILON = 1e-8
 # Share of the past in RMSprop's mean of squared gradients: T. Tieleman, G. Hinton, lecture 6.5, 2012.
 RMSPROP_DECAY = 0.9
 
-# Reductions of the learning rate in a training whose schedule is left to us, and its last value relative to its first. In one pass of
-# tuning on MNIST, California housing and bike sharing a final hundredth lost to neither a thousandth nor no reduction.
+# Reductions of the learning rate in a training whose schedule is left to us, and its last value relative to its first. With Adam at rates
+# from 0.03 on, 300 steps of least squares on California housing and bike sharing came nearer to the exact solution with a hundredth than
+# without reductions, and within 0.01 % as near as with a thousandth, or nearer.
 AUTO_REDUCTIONS = 100
 AUTO_FINAL_SHARE = 0.01
 

@@ -10,7 +10,6 @@ Sparse rows are normalised without touching their zeros. With z = (x − m)/s:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,8 +27,6 @@ from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.optimizers import Adam, Optimizer, RmsProp, Sgd, StepDecay
 from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, Progress, fit
-
-logger = logging.getLogger(__name__)
 
 # What ``auto`` stands for; the service's logs show these.
 AUTO_BETAS = (0.9, 0.999)
@@ -56,7 +53,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     """
     sample = draw_sample(hyperparameters.num_point_for_scaler, job, communicator)
     scaling = estimate(hyperparameters, sample, communicator)
-    outputs = _num_outputs(hyperparameters, sample, job, communicator)
+    outputs = _num_outputs(hyperparameters, job, communicator)
     counts = _class_counts(sample, max(outputs, 2), communicator) if hyperparameters.predictor_type != "regressor" else None
     models = SideBySide(
         hyperparameters,
@@ -74,7 +71,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     return models.best()
 
 
-def _num_outputs(hyperparameters: Hyperparameters, sample: Batch, job: Job, communicator: Communicator) -> int:
+def _num_outputs(hyperparameters: Hyperparameters, job: Job, communicator: Communicator) -> int:
     """Classes of a multiclass classifier, as given or one more than the largest label; else 1."""
     if hyperparameters.predictor_type != "multiclass_classifier":
         return 1
