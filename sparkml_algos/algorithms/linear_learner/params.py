@@ -89,7 +89,7 @@ class LinearLearnerParams(FeaturesParams, LabelParams, WeightParams):
     )
     lr_scheduler_factor = Hyperparameter(
         float,
-        "What a reduction multiplies the learning rate by; auto leaves a hundredth of it at the end.",
+        "What a reduction multiplies the learning rate by; auto leaves a fiftieth of it at the end.",
         default="auto",
         minimum=0,
         maximum=1,
