@@ -20,8 +20,8 @@ EPSILON = 1e-8
 RMSPROP_DECAY = 0.9
 
 # Reductions of the learning rate in a training whose schedule is left to us, and its last value relative to its first. Of 0.01, 0.02, 0.03
-# and 0.05, with Adam and 15 epochs, 0.02 is within 0.3 % of the best on MNIST (softmax loss) and within 0.1 % on California housing and bike
-# sharing (root of the mean squared error); without reductions the last are up to 3 % off.
+# and 0.05, with Adam and 15 epochs, 0.02 is within 0.3 % of the best on MNIST (softmax loss) and within 0.1 % on California housing and
+# bike sharing (root of the mean squared error); without reductions the last are up to 3 % off.
 AUTO_REDUCTIONS = 100
 AUTO_FINAL_SHARE = 0.02
 

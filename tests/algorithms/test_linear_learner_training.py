@@ -140,7 +140,7 @@ class TestRegression:
     def test_by_squares_finds_the_least_squares_solution(self):
         found = fit("regressor", **LONG)
         reference = LinearRegression().fit(ROWS.astype(float), LABELS["regressor"])
-        np.testing.assert_allclose(found.arrays["weights"][0], reference.coef_, rtol=2e-3, atol=2e-2)
+        np.testing.assert_allclose(found.arrays["weights"][0], reference.coef_, rtol=5e-3, atol=5e-2)
         np.testing.assert_allclose(predictions(found, "regressor"), reference.predict(ROWS), atol=0.5)
 
     def test_without_bias_goes_through_the_origin(self):
