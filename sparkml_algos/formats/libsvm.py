@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import BinaryIO, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from sparkml_algos.formats import recordio
@@ -120,12 +122,26 @@ def decode(
 
 def encode(rows: Rows, *, index_base: Literal[0, 1] = 0) -> bytes:
     """Lines of rows; zeros that are not stored are left out."""
+    if not len(rows):
+        return b""
     matrix = sp.csr_matrix(rows.features)
     matrix.sort_indices()
-    lines = []
-    for row in range(len(rows)):
-        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        pairs = [f"{index + index_base}:{value!s}" for index, value in zip(matrix.indices[part], matrix.data[part], strict=True)]
-        label = [] if rows.labels is None else [f"{rows.labels[row]!s}" + ("" if rows.weights is None else f":{rows.weights[row]!s}")]
-        lines.append(" ".join([*label, *pairs]))
-    return "".join(line + "\n" for line in lines).encode()
+    pairs = pc.binary_join_element_wise(_text(matrix.indices + index_base), _text(matrix.data), _scalar(":"))
+    lines = pc.binary_join(pa.LargeListArray.from_arrays(matrix.indptr.astype(np.int64), pairs), _scalar(" "))
+    if rows.labels is not None:
+        lead = _text(rows.labels)
+        if rows.weights is not None:
+            lead = pc.binary_join_element_wise(lead, _text(rows.weights), _scalar(":"))
+        pairs_if_any = pc.if_else(pc.equal(lines, _scalar("")), _scalar(None), lines)
+        lines = pc.binary_join_element_wise(lead, pairs_if_any, _scalar(" "), null_handling="skip")
+    body = pc.binary_join(pa.LargeListArray.from_arrays([0, len(lines)], lines), _scalar("\n"))
+    return body[0].as_buffer().to_pybytes() + b"\n"
+
+
+def _text(numbers: np.ndarray) -> pa.LargeStringArray:
+    """The shortest text that reads as the same number of this type."""
+    return pa.array(numbers).cast(pa.large_string())
+
+
+def _scalar(text: str | None) -> pa.LargeStringScalar:
+    return pa.scalar(text, pa.large_string())
