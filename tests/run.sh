@@ -36,6 +36,7 @@ finish() {
 
 # Sessions other than the main one. Each leaves cores idle much of the time, so they run beside it.
 other_sessions() {
+    failed=()
     check "Generic tests on Spark Connect $(spark_version)" in_session connect -m generic -k "not Averaging"
     prepare_spark35_environment
     check "Generic tests on Spark $(spark_version)" in_session local -m generic -k "not Averaging"

@@ -291,7 +291,7 @@ def _labels(record: RawRecord) -> Iterable[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names)) or "nothing"
+    return ", ".join(map(repr, sorted(names))) or "nothing"
 
 
 def _field(slot: Slot, tensors: list[Tensor], options: Options) -> StructField:

@@ -68,7 +68,7 @@ object SchemaInference {
   private def noFeatures(slot: Slot, entries: Seq[(Int, String)], file: String): IllegalArgumentException = {
     def names(field: Int) = entries.collect { case (`field`, name) => s"'$name'" } match {
       case Seq() => "nothing"
-      case some => some.mkString(", ")
+      case some => some.sorted.mkString(", ")
     }
     new IllegalArgumentException(s"$file: its records have no entry '${slot.entry}' in their features; they have ${names(Layout.FeaturesField)} " +
       s"in features and ${names(Layout.LabelField)} in label. The options ${RecordIOOptions.FeatureEntries} and " +
