@@ -29,6 +29,7 @@ from scipy.linalg.blas import ssyrk
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
+from sparkml_algos.core.schema import read_input
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
@@ -116,6 +117,11 @@ class PCA(AlgorithmEstimator, PCAParams):
     @staticmethod
     def model_class() -> type[PCAModel]:
         return PCAModel
+
+    def _problems(self, dataset: DataFrame) -> list[str]:
+        problems = super()._problems(dataset)
+        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        return problems + ([_too_many_components(self.getNumComponents(), known)] if known and self.getNumComponents() > known else [])
 
 
 class PCAModel(AlgorithmModel, PCAParams):
@@ -206,9 +212,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         sum of squares of all rows about the mean, and ``degrees``, what to divide by for a variance.
     """
     if hyperparameters.num_components > shard.num_features:
-        raise InvalidRows(
-            f"num_components={hyperparameters.num_components} is more than the {shard.num_features} features of the rows"
-        )
+        raise InvalidRows(_too_many_components(hyperparameters.num_components, shard.num_features))
     state = job.resume() or Artifact()
     for epoch in job.epochs(passes(hyperparameters)):
         if hyperparameters.algorithm_mode == "regular":
@@ -219,6 +223,10 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             state = _refined(state, hyperparameters, communicator, job)
         job.end_epoch(state)
     return state
+
+
+def _too_many_components(wanted: int, num_features: int) -> str:
+    return f"num_components={wanted} is more than the {num_features} features of the rows"
 
 
 def passes(hyperparameters: Hyperparameters) -> int:

@@ -17,7 +17,7 @@ from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, traini
 from sparkml_algos.cluster.rendezvous import Meeting, address_towards
 from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
-from sparkml_algos.training.artifact import SPARK_SCHEMA, Artifact
+from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
                 if not rows:
                     # Spark leaves out the stage altogether where it can tell that there is no input.
                     raise InvalidDataError("the dataset is empty: there is no row to train on")
-                return Outcome(_assemble(rows), size, mode, attempt, time.perf_counter() - start)
+                return Outcome(Artifact.items(rows), size, mode, attempt, time.perf_counter() - start)
     raise AssertionError("unreachable")
 
 
@@ -155,7 +155,7 @@ def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
             return run_worker(gang, body, batches)
 
-        trained = data.mapInArrow(task, f"item string, {SPARK_SCHEMA}", barrier=mode == "barrier")
+        trained = data.mapInArrow(task, ITEM_SPARK_SCHEMA, barrier=mode == "barrier")
         try:
             return trained.collect()
         except Exception as error:
@@ -172,10 +172,3 @@ def _setting(spark: SparkSession, key: str, value: str):  # noqa: ANN202
         yield
     finally:
         spark.conf.set(key, before)
-
-
-def _assemble(rows: list[Any]) -> dict[str, Artifact]:
-    by_item: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_item.setdefault(row["item"], []).append(row)
-    return {item: Artifact.from_rows(parts) for item, parts in by_item.items()}

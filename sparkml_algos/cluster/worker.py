@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sparkml_algos.cluster.errors import Failure, WorkerFailed, decode_failures
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, address_towards, interface_of
-from sparkml_algos.training.artifact import ARROW_SCHEMA, Artifact
+from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import InvalidRows
 from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess, TorchCommunicator
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: What a worker runs: ``body(worker, batches)`` yields named artifacts.
 Body = Callable[["SparkWorker", Iterator[pa.RecordBatch]], Iterator[tuple[str, Artifact]]]
-
-RESULT_SCHEMA = pa.schema([("item", pa.string()), *ARROW_SCHEMA])
 
 # A worker that lost touch with another waits so long for the true cause to reach the driver before it reports its own trouble. Spark
 # notices a dead process within a second or two; a slow one says itself what is wrong.
@@ -67,9 +65,7 @@ def run_worker(gang: Gang, body: Body, batches: Iterator[pa.RecordBatch]) -> Ite
     try:
         worker.meet()
         for item, artifact in body(worker, batches):
-            table = artifact.to_table()
-            table = table.add_column(0, RESULT_SCHEMA.field("item"), pa.array([item] * len(table), pa.string()))
-            yield from table.to_batches(max_chunksize=8)
+            yield from artifact.to_item(item).to_batches(max_chunksize=8)
         worker.leave()
     except Exception as error:
         raise WorkerFailed(worker.fail(error)) from None

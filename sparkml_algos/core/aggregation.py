@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 
 from sparkml_algos.core.hyperparameters import DeclaredParams, InvalidParams
 from sparkml_algos.core.schema import column_problems, read_input
-from sparkml_algos.training.artifact import ARROW_SCHEMA, SPARK_SCHEMA, Artifact
+from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.training.batch import Batch, Decoder
 
 Sums = dict[str, np.ndarray]
@@ -45,14 +45,10 @@ def sum_over_batches(dataset: DataFrame, params: DeclaredParams, summands: Calla
         raise InvalidParams(type(params).__name__, problems)
     found = read_input(dataset, params, with_scalars=True)
     task = functools.partial(_sum_partition, found.decoder(classes), summands)
-    rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, f"item string, {SPARK_SCHEMA}").collect()
-    parts: dict[str, list] = {}
-    for row in rows:
-        parts.setdefault(row["item"], []).append(row)
+    rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}
-    for part in parts.values():
-        for name, array in Artifact.from_rows(part).arrays.items():
-            totals[name] = totals.get(name, 0) + array
+    for part in Artifact.items(rows).values():
+        _add(totals, part.arrays)
     if not totals:
         raise ValueError("the dataset to evaluate on is empty")
     return totals
@@ -65,9 +61,12 @@ def _sum_partition(decoder: Decoder, summands: Callable[[Batch], Sums], batches:
     for record_batch in batches:
         batch = decoder(record_batch)
         if len(batch):
-            for name, array in summands(batch).items():
-                totals[name] = totals.get(name, 0) + array
+            _add(totals, summands(batch))
     if totals:
-        table = Artifact({name: np.asarray(array) for name, array in totals.items()}).to_table()
-        item = pa.array([str(TaskContext.get().partitionId())] * len(table))
-        yield from pa.table([item, *table.columns], names=["item", *ARROW_SCHEMA.names]).to_batches()
+        part = Artifact({name: np.asarray(array) for name, array in totals.items()})
+        yield from part.to_item(str(TaskContext.get().partitionId())).to_batches()
+
+
+def _add(totals: Sums, part: Sums) -> None:
+    for name, array in part.items():
+        totals[name] = totals.get(name, 0) + array

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, groupby
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.fs as fs
@@ -36,6 +34,7 @@ from sparkml_algos.sources.columns import (
     to_arrow,
     whole_column,
 )
+from sparkml_algos.sources.files import STREAM_BUFFER, list_files, open_file, resolve
 
 try:
     from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSourceReader, InputPartition, WriterCommitMessage
@@ -50,7 +49,6 @@ INFERENCE_FILES, INFERENCE_RECORDS = 8, 32
 VALUES = "values"
 # Rows of a record batch at most.
 BATCH_ROWS = 10_000
-STREAM_BUFFER = 1 << 20
 HEAD_BYTES = 1 << 16
 
 
@@ -181,7 +179,7 @@ class RecordIOReader(DataSourceReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         file = partition.value
-        with _open(file) as stream:
+        with open_file(file) as stream:
             for block in read_blocks(stream, file=file):
                 for start in range(0, len(block), BATCH_ROWS):
                     frames = block[start : start + BATCH_ROWS]
@@ -222,8 +220,7 @@ class RecordIOReader(DataSourceReader):
         if slot.entry not in entries:
             if slot.is_label:
                 return None
-            found = ", ".join(map(repr, sorted(entries))) or "nothing"
-            raise ValueError(f"the record has no such entry; in its {slot.map} it has {found}")
+            raise ValueError(f"the record has no such entry; in its {slot.map} it has {_listed(entries)}")
         raw = entries[slot.entry]
         if not isinstance(raw, RawTensor):
             raise ValueError("it holds bytes, not numbers")
@@ -267,7 +264,8 @@ def infer_schema(options: Options) -> StructType:
                     raise FormatError(f"{slot.place}: {error}", file, offset) from None
     missing = next((slot for slot in options.slots if not slot.is_label and slot not in found), None)
     if missing and heads and not options.names_label_entries:
-        features, labels = (sorted({name for *_, record in heads for name in maps(record)}) for maps in (_features, _labels))
+        features = {name for *_, record in heads for name in record.features}
+        labels = {name for *_, record in heads for name in record.labels}
         raise ValueError(
             f"{files[0]}: its records have no entry {missing.entry!r} in their features; they have {_listed(features)} in features and "
             f"{_listed(labels)} in label. The options featureEntries and labelEntries name entries to be read as columns."
@@ -276,21 +274,13 @@ def infer_schema(options: Options) -> StructType:
 
 
 def _head(file: str) -> list[tuple[str, int, RawRecord]]:
-    with _open(file) as stream:
+    with open_file(file) as stream:
         frames = next(read_blocks(stream, file=file, block_bytes=HEAD_BYTES), None)
     rows = range(min(len(frames), INFERENCE_RECORDS) if frames else 0)
     return [(file, int(frames.offsets[row]), _parse(frames.payload(row), file, int(frames.offsets[row]))) for row in rows]
 
 
-def _features(record: RawRecord) -> Iterable[str]:
-    return record.features
-
-
-def _labels(record: RawRecord) -> Iterable[str]:
-    return record.labels
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, sorted(names))) or "nothing"
 
 
@@ -337,7 +327,7 @@ class RecordIOWriter(DataSourceArrowWriter):
         if first is None:
             return Committed(None)
         name = f"part-{uuid.uuid4().hex}.pbr{'.gz' if self._options.gzip else ''}"
-        filesystem, folder = _resolve(self._folder)
+        filesystem, folder = resolve(self._folder)
         filesystem.create_dir(f"{folder}/{self._temporary}", recursive=True)
         path = f"{folder}/{self._temporary}/{name}"
         rows = 0
@@ -349,7 +339,7 @@ class RecordIOWriter(DataSourceArrowWriter):
         return Committed(name)
 
     def commit(self, messages: list[Committed | None]) -> None:
-        filesystem, folder = _resolve(self._folder)
+        filesystem, folder = resolve(self._folder)
         if self._overwrite:
             for info in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
                 if info.base_name != self._temporary:
@@ -365,7 +355,7 @@ class RecordIOWriter(DataSourceArrowWriter):
         self._clean()
 
     def _clean(self) -> None:
-        filesystem, folder = _resolve(self._folder)
+        filesystem, folder = resolve(self._folder)
         if filesystem.get_file_info(f"{folder}/{self._temporary}").type == fs.FileType.Directory:
             filesystem.delete_dir(f"{folder}/{self._temporary}")
 
@@ -414,56 +404,3 @@ def slots_to_write(schema: StructType, options: Options) -> list[Slot]:
                 f"{'a number, ' if slot.is_label else ''}a vector, a matrix, or an array of float, double or int"
             )
     return slots
-
-
-# ---------------------------------------------------------------------------------------------------------------------- files
-
-
-def list_files(paths: list[str]) -> list[str]:
-    """The data files at the paths, folders with all below them; names that start with ``_`` or ``.`` are passed over.
-
-    Raises
-    ------
-    ValueError
-        If there are no paths; for a folder written in partitions, whose columns only the JVM's data source can tell.
-    FileNotFoundError
-        If there is nothing at a path.
-    """
-    if not paths:
-        raise ValueError("no path to read: give one to load(...); tables of the catalog need the JVM bridge")
-    return [file for path in paths for file in _files(path)]
-
-
-def _files(path: str) -> list[str]:
-    filesystem, root = _resolve(path)
-    info = filesystem.get_file_info(root)
-    if info.type == fs.FileType.NotFound:
-        raise FileNotFoundError(f"{path} does not exist")
-    if info.is_file:
-        return [path]
-    found = []
-    for info in filesystem.get_file_info(fs.FileSelector(root, recursive=True)):
-        relative = posixpath.relpath(info.path, root).split("/")
-        if not info.is_file or any(part.startswith(("_", ".")) for part in relative):
-            continue
-        if any("=" in part for part in relative[:-1]):
-            raise ValueError(f"{path} is partitioned ({relative[0]}), which needs the JVM bridge; or read one of its folders")
-        found.append(f"{path.rstrip('/')}/{'/'.join(relative)}")
-    return sorted(found)
-
-
-def _open(file: str) -> pa.NativeFile:
-    filesystem, path = _resolve(file)
-    return filesystem.open_input_stream(path, buffer_size=STREAM_BUFFER)
-
-
-def _resolve(path: str) -> tuple[fs.FileSystem, str]:
-    """File system and path in it of a path or URI as Spark knows them."""
-    parsed = urlparse(path)
-    if not parsed.scheme:
-        return fs.LocalFileSystem(), path
-    if parsed.scheme == "file":
-        return fs.LocalFileSystem(), unquote(parsed.path)
-    # Hadoop's names of the same store.
-    uri = "s3://" + path.split("://", 1)[1] if parsed.scheme in ("s3a", "s3n") else path
-    return fs.FileSystem.from_uri(uri)

@@ -28,6 +28,9 @@ ARROW_SCHEMA = pa.schema(
     ]
 )
 SPARK_SCHEMA = "name string, part long, dtype string, shape array<long>, data binary"
+#: Several artifacts in one table, told apart by a first column.
+ITEM_SPARK_SCHEMA = f"item string, {SPARK_SCHEMA}"
+_ITEM = pa.field("item", pa.string())
 
 _VALUES_NAME, _VALUES_DTYPE = "", "json"
 
@@ -75,6 +78,19 @@ class Artifact:
 
     def to_table(self) -> pa.Table:
         return pa.Table.from_pylist(list(self.rows()), schema=ARROW_SCHEMA)
+
+    def to_item(self, item: str) -> pa.Table:
+        """The same with a name, for a table of several artifacts."""
+        table = self.to_table()
+        return table.add_column(0, _ITEM, pa.array([item] * len(table), _ITEM.type))
+
+    @classmethod
+    def items(cls, rows: Iterable[Any]) -> dict[str, Artifact]:
+        """The artifacts of such a table by name; its rows may come in any order."""
+        parts: dict[str, list[Any]] = {}
+        for row in rows:
+            parts.setdefault(row[_ITEM.name], []).append(row)
+        return {item: cls.from_rows(part) for item, part in parts.items()}
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Artifact:

@@ -10,7 +10,7 @@ from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import PCA, InvalidDataError, PCAModel
+from sparkml_algos import PCA, InvalidDataError, InvalidParams, PCAModel
 from tests.datasets import digits
 
 
@@ -74,3 +74,10 @@ def test_weights_count(data: DataFrame) -> None:
 def test_more_components_than_features_are_refused(data: DataFrame) -> None:
     with pytest.raises(InvalidDataError, match="num_components=65 is more than the 64 features"):
         PCA(num_components=65).fit(data)
+
+
+def test_they_are_refused_before_any_job_where_the_schema_tells(spark: SparkSession) -> None:
+    unreadable = F.raise_error("the rows were read").cast("double")
+    columns = spark.range(1).select(unreadable.alias("a"), unreadable.alias("b"))
+    with pytest.raises(InvalidParams, match="num_components=3 is more than the 2 features of the rows"):
+        PCA(num_components=3, featuresCols=["a", "b"]).fit(columns)

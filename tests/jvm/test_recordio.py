@@ -62,11 +62,7 @@ def messages(error: BaseException) -> str:
     return f"{error} {getattr(error, '_cause', '')} {getattr(error, 'java_exception', '')}"
 
 
-# ------------------------------------------------------------------------------------------------------------ the bytes
-
-
-@pytest.mark.generic
-@pytest.mark.parametrize(
+published = pytest.mark.parametrize(
     ("hex_", "schema", "row", "options"),
     [
         (DENSE, "label double, features array<float>", (1.0, [1.0, 2.0]), {}),
@@ -75,6 +71,13 @@ def messages(error: BaseException) -> str:
     ],
     ids=["dense", "sparse", "Int32"],
 )
+
+
+# ------------------------------------------------------------------------------------------------------------ the bytes
+
+
+@pytest.mark.generic
+@published
 def test_published_examples_are_read_and_written_to_the_byte(
     bridge: SparkSession, tmp_path: Path, hex_: str, schema: Any, row: tuple, options: dict[str, str]
 ) -> None:

@@ -14,15 +14,15 @@ import pytest
 
 pytest.importorskip("pyspark.sql.datasource", reason="Spark 3.5 has no Python data sources")
 
-from pyspark.ml.linalg import DenseMatrix, Matrices, SparseMatrix, SparseVector, Vectors, VectorUDT
+from pyspark.ml.linalg import DenseMatrix, Matrices, SparseMatrix, SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructType
 
 from sparkml_algos import register_recordio
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.sources.recordio import RecordIODataSource
-from tests.jvm.test_recordio import BAD_FILES, BAD_WRITES, DENSE, INTEGERS, MATRICES, ROWS, SPARSE, VECTORS, dense, messages
+from tests.jvm.test_recordio import BAD_FILES, BAD_WRITES, DENSE, MATRICES, ROWS, SPARSE, VECTORS, dense, messages, published
 from tests.recordio import MAGIC, frame, in_parts, record
 
 JVM, PYTHON = "recordio-protobuf", "recordio-python"
@@ -87,15 +87,7 @@ FRAMES = {
 
 
 @pytest.mark.generic
-@pytest.mark.parametrize(
-    ("hex_", "schema", "row", "options"),
-    [
-        (DENSE, "label double, features array<float>", (1.0, [1.0, 2.0]), {}),
-        (SPARSE, StructType([StructField("features", VectorUDT())]), (Vectors.sparse(4, [1, 3], [1.0, 2.0]),), {}),
-        (INTEGERS, "source array<int>", ([4, 300],), {"featureEntries": "source"}),
-    ],
-    ids=["dense", "sparse", "Int32"],
-)
+@published
 def test_published_examples_are_read_and_written_to_the_byte(
     session: SparkSession, tmp_path: Path, hex_: str, schema: Any, row: tuple, options: dict[str, str]
 ) -> None:

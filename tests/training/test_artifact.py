@@ -73,3 +73,11 @@ def test_the_table_has_the_declared_schema_and_opens_with_parquet_alone(tmp_path
     assert table.schema.equals(ARROW_SCHEMA)
     row = next(row for row in table.to_pylist() if row["name"] == "a")
     assert np.frombuffer(row["data"], row["dtype"]).reshape(row["shape"]).tolist() == [[1.5, 2.5]]
+
+
+def test_several_artifacts_share_a_table():
+    artifacts = {"model/0": Artifact({"a": np.arange(3)}, {"k": 1}), "report/1": Artifact(values={"rows": 7})}
+    rows = [row for item, artifact in artifacts.items() for row in artifact.to_item(item).to_pylist()]
+    found = Artifact.items(reversed(rows))
+    assert set(found) == set(artifacts) and found["report/1"].values == {"rows": 7}
+    assert found["model/0"].arrays["a"].tolist() == [0, 1, 2] and found["model/0"].values == {"k": 1}

@@ -93,6 +93,18 @@ class _LinearLearnerModel(AlgorithmModel):
         return None
 
 
+class _SingleOutputModel(_LinearLearnerModel):
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Weights, shape (features,), float64."""
+        return self.artifact.arrays["weights"][0]
+
+    @property
+    def intercept(self) -> float:
+        """Bias."""
+        return float(self.artifact.arrays["bias"][0])
+
+
 class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams, ValidationParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
@@ -120,20 +132,10 @@ class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, Predi
         return LinearLearnerRegressorModel
 
 
-class LinearLearnerRegressorModel(_LinearLearnerModel, LinearLearnerRegressorParams, PredictionParams):
+class LinearLearnerRegressorModel(_SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
     """A linear regression. `transform` appends ``prediction`` (double)."""
 
     outputs = (Output("score", "double", "predictionCol"),)
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """Weights, shape (features,), float64."""
-        return self.artifact.arrays["weights"][0]
-
-    @property
-    def intercept(self) -> float:
-        """Bias."""
-        return float(self.artifact.arrays["bias"][0])
 
 
 class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
@@ -157,7 +159,7 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
         return LinearLearnerBinaryClassifierModel
 
 
-class LinearLearnerBinaryClassifierModel(_LinearLearnerModel, LinearLearnerBinaryClassifierParams, ClassificationParams):
+class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinaryClassifierParams, ClassificationParams):
     """A linear classifier for two classes.
 
     `transform` appends ``prediction`` (double, 0 or 1), ``rawPrediction`` (vector of −f(x) and f(x)) and ``probability`` (vector); the last
@@ -167,25 +169,17 @@ class LinearLearnerBinaryClassifierModel(_LinearLearnerModel, LinearLearnerBinar
     outputs = _CLASSIFIER_OUTPUTS
 
     def own_outputs(self) -> Sequence[Output]:
-        is_hinge = loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
-        return [output for output in self.outputs if output.field != "probability" or not is_hinge]
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """Weights, shape (features,), float64."""
-        return self.artifact.arrays["weights"][0]
-
-    @property
-    def intercept(self) -> float:
-        """Bias."""
-        return float(self.artifact.arrays["bias"][0])
+        return [output for output in self.outputs if output.field != "probability" or not self._is_hinge]
 
     @property
     def threshold(self) -> float:
         """The score from which on a row is of class 1: a probability, or the raw score with hinge loss."""
         raw = self.artifact.values["raw_threshold"]
-        is_hinge = loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
-        return raw if is_hinge else float(sigmoid(np.array(raw)))
+        return raw if self._is_hinge else float(sigmoid(np.array(raw)))
+
+    @property
+    def _is_hinge(self) -> bool:
+        return loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
 
     def label_classes(self) -> int:
         return 2

@@ -1,0 +1,61 @@
+"""Files behind the paths that Spark gives a data source."""
+
+from __future__ import annotations
+
+import posixpath
+from urllib.parse import unquote, urlparse
+
+import pyarrow as pa
+import pyarrow.fs as fs
+
+STREAM_BUFFER = 1 << 20
+
+
+def list_files(paths: list[str]) -> list[str]:
+    """The data files at the paths, folders with all below them; names that start with ``_`` or ``.`` are passed over.
+
+    Raises
+    ------
+    ValueError
+        If there are no paths; for a folder written in partitions, whose columns only the JVM's data source can tell.
+    FileNotFoundError
+        If there is nothing at a path.
+    """
+    if not paths:
+        raise ValueError("no path to read: give one to load(...); tables of the catalog need the JVM bridge")
+    return [file for path in paths for file in _files(path)]
+
+
+def _files(path: str) -> list[str]:
+    filesystem, root = resolve(path)
+    info = filesystem.get_file_info(root)
+    if info.type == fs.FileType.NotFound:
+        raise FileNotFoundError(f"{path} does not exist")
+    if info.is_file:
+        return [path]
+    found = []
+    for info in filesystem.get_file_info(fs.FileSelector(root, recursive=True)):
+        relative = posixpath.relpath(info.path, root).split("/")
+        if not info.is_file or any(part.startswith(("_", ".")) for part in relative):
+            continue
+        if any("=" in part for part in relative[:-1]):
+            raise ValueError(f"{path} is partitioned ({relative[0]}), which needs the JVM bridge; or read one of its folders")
+        found.append(f"{path.rstrip('/')}/{'/'.join(relative)}")
+    return sorted(found)
+
+
+def open_file(file: str) -> pa.NativeFile:
+    filesystem, path = resolve(file)
+    return filesystem.open_input_stream(path, buffer_size=STREAM_BUFFER)
+
+
+def resolve(path: str) -> tuple[fs.FileSystem, str]:
+    """File system and path in it of a path or URI as Spark knows them."""
+    parsed = urlparse(path)
+    if not parsed.scheme:
+        return fs.LocalFileSystem(), path
+    if parsed.scheme == "file":
+        return fs.LocalFileSystem(), unquote(parsed.path)
+    # Hadoop's names of the same store.
+    uri = "s3://" + path.split("://", 1)[1] if parsed.scheme in ("s3a", "s3n") else path
+    return fs.FileSystem.from_uri(uri)
