@@ -20,6 +20,10 @@ from sparkml_algos.training.batch import VALIDATION, Batch, Decoder
 # mini-batch cut from it and the next record batch are in memory at the same time.
 WINDOW_SHARE = 0.25
 
+# Rows at rest are kept in blocks of this size, for a mini-batch takes rows from every block: 10,000 rows of 64 floats as they arrive are
+# 2.5 MB, and gathering mini-batches of 2,500 from 50 such blocks took a fifth of the time of k-means with 1000 centres.
+BLOCK_BYTES = 1 << 24
+
 
 class Shard:
     """The rows of one worker.
@@ -183,6 +187,7 @@ class Shard:
     def _stored_windows(self, random: np.random.Generator) -> Iterator[list[Batch]]:
         """All blocks in memory as one window; then spilled blocks in random order, as many at a time as the budget holds."""
         if self._blocks:
+            self._blocks = _merged(self._blocks)
             yield self._blocks
         window: list[Batch] = []
         for index in random.permutation(self._spill.num_batches if self._spill else 0):
@@ -247,6 +252,18 @@ class _Spill:
 
     def read(self, index: int) -> pa.RecordBatch:
         return self._reader.get_batch(index)
+
+
+def _merged(blocks: list[Batch]) -> list[Batch]:
+    """The same rows in blocks of about `BLOCK_BYTES`; the ones given are let go as they are copied."""
+    merged, group = [], []
+    blocks.reverse()
+    while blocks:
+        group.append(blocks.pop())
+        if not blocks or sum(block.nbytes for block in group) + blocks[-1].nbytes > BLOCK_BYTES:
+            merged.append(Batch.concat(group))
+            group = []
+    return merged
 
 
 def _gather(blocks: list[Batch], rows: np.ndarray, num_features: int) -> Batch:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from sparkml_algos.training.communicator import CommunicationError, SingleProcess
+from sparkml_algos.training.communicator import DOUBLING_BYTES, CommunicationError, SingleProcess
 from tests.gang import ProcessGang, process_gang
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
@@ -41,6 +41,28 @@ def test_allreduce_combines_the_arrays_of_all_workers(gang, dtype, operation):
     for result in results:
         assert result.dtype == dtype
         np.testing.assert_array_equal(result, expected)
+
+
+def reduce_fractions(communicator, count):
+    return communicator.allreduce(np.random.default_rng(communicator.rank).normal(size=count).astype(np.float32))
+
+
+@pytest.mark.parametrize("nbytes", [4, DOUBLING_BYTES, DOUBLING_BYTES + 4])
+def test_sums_are_equal_to_the_bit_on_all_workers(gang, nbytes):
+    first, *others = gang(reduce_fractions, nbytes // 4)
+    expected = sum(np.random.default_rng(rank).normal(size=nbytes // 4) for rank in range(len(others) + 1))
+    np.testing.assert_allclose(first, expected, rtol=1e-5, atol=1e-6)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+def test_sums_of_five_workers_pass_over_every_pair():
+    gang = ProcessGang(5)
+    first, *others = gang(reduce_fractions, 1000)
+    gang.stop()
+    np.testing.assert_allclose(first, sum(np.random.default_rng(rank).normal(size=1000) for rank in range(5)), rtol=1e-5, atol=1e-6)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
 
 
 def reduce_strided(communicator):
