@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 # Up to this many bytes an array is added up by recursive doubling (R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of collective
-# communication operations in MPICH", 2005): log₂(size) exchanges, where gloo's ring has 2·(size − 1) steps that each wake a sleeping thread.
-# Of 16 KiB to 1 MiB between processes of one machine it takes 0.4 to 0.8 of the time with two, 0.2 to 0.7 with three; of 4 MiB 1.5 times
-# as long.
+# communication operations in MPICH", 2005): log₂(size) exchanges, where gloo's ring has 2·(size − 1) steps that each wake a thread.
+# Of 16 KiB to 1 MiB between processes of one machine it takes 0.4 to 0.8 of the ring's time with two, 0.2 to 0.7 with three; of 4 MiB
+# 1.5 times as long.
 DOUBLING_BYTES = 1 << 20
 
 _UFUNCS = {"sum": np.add, "max": np.maximum, "min": np.minimum}
