@@ -22,12 +22,15 @@ from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.shard import Shard
 
+# Seconds in which a test may do something to a worker that waits, while the others are in a collective.
+WAIT = 5.0
+
 
 class AveragingParams(FeaturesParams, WeightParams, PredictionParams):
     epochs = Hyperparameter(int, "Passes over the rows.", default=1, minimum=1)
     mini_batch_size = Hyperparameter(int, "Rows per mini-batch.", default=100, minimum=1)
     scale = Hyperparameter(float, "Factor of the result; serves from one state.", default=1.0, minimum=0.0)
-    failure = Hyperparameter(str, "What goes wrong.", default="none", choices=["none", "raise", "kill", "kill_jvm", "stop"])
+    failure = Hyperparameter(str, "What goes wrong.", default="none", choices=["none", "raise", "kill", "kill_jvm", "stop", "wait"])
     failing_rank = Hyperparameter(int, "Where.", default=1, minimum=0)
     failing_epoch = Hyperparameter(int, "When; counted from 0.", default=1, minimum=0)
     log = Hyperparameter(str, "Directory that receives a file per epoch done, and one that keeps the failure from recurring.", default="")
@@ -93,6 +96,9 @@ def fail(hyperparameters: Hyperparameters, rank: int, epoch: int) -> None:
         if happened.exists():
             return
         happened.write_text(str(os.getpid()))
+    if how == "wait":
+        time.sleep(WAIT)
+        return
     if how == "raise":
         raise ArithmeticError("the true cause")
     if how == "stop":

@@ -1,7 +1,8 @@
 """The one Spark session of a test run.
 
-``SPARKML_ALGOS_TEST_SESSION`` says which: ``local`` (default), ``connect``, ``local-cluster`` or ``dynamic``, a local cluster with dynamic
-allocation. Tests marked ``cluster`` or ``dynamic`` belong to the last two; all others run on any.
+``SPARKML_ALGOS_TEST_SESSION`` says which: ``local`` (default), ``connect``, ``local-cluster``, ``hosts`` (a standalone cluster on three
+hosts that can be unplugged) or ``dynamic`` (a local cluster with dynamic allocation). Tests marked ``cluster`` belong to a local cluster or
+to hosts, those marked ``dynamic`` to the last; all others run on any.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
+from tests.cluster.hosts import DRIVER_ADDRESS, StandaloneCluster, why_not
 
 ROOT = Path(__file__).parents[1]
 SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
@@ -28,9 +30,9 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for marker, session in (("cluster", "local-cluster"), ("dynamic", "dynamic")):
-            if item.get_closest_marker(marker) and session != SESSION:
-                item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={session}; tests/run.sh runs it so"))
+        for marker, sessions in (("cluster", ("hosts", "local-cluster")), ("dynamic", ("dynamic",))):
+            if item.get_closest_marker(marker) and SESSION not in sessions:
+                item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={sessions[0]}; tests/run.sh runs it so"))
 
 
 def bridge_jars() -> list[str]:
@@ -52,17 +54,36 @@ def bridge(spark: SparkSession) -> SparkSession:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "3")
+def hosts() -> Iterator[StandaloneCluster | None]:
+    """The cluster of the session ``hosts``, None in others."""
+    if SESSION != "hosts":
+        yield None
+        return
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    cluster = StandaloneCluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(hosts: StandaloneCluster | None) -> Iterator[SparkSession]:
+    driver = DRIVER_ADDRESS if hosts else "127.0.0.1"
+    builder = SparkSession.builder.config("spark.driver.host", driver).config("spark.sql.shuffle.partitions", "3")
     if SESSION == "connect":
         builder = builder.remote("local[3]").config("spark.python.daemon.module", DAEMON)
     else:
-        master = "local[3]" if SESSION == "local" else "local-cluster[2,1,1024]"
+        master = {"local": "local[3]", "hosts": hosts and hosts.url}.get(SESSION, "local-cluster[2,1,1024]")
         builder = builder.master(master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
         builder = builder.config("spark.jars", ",".join(bridge_jars()))
     if SESSION == "local":
         builder = builder.config("spark.python.daemon.module", DAEMON)
+    if SESSION == "hosts":
+        # A host that falls silent is given up within seconds, not minutes.
+        builder = builder.config("spark.network.timeout", "15s").config("spark.network.timeoutInterval", "5s")
+        builder = builder.config("spark.executor.heartbeatInterval", "3s")
+        builder = builder.config("spark.driver.bindAddress", DRIVER_ADDRESS).config("spark.executor.cores", "1")
     if SESSION == "dynamic":
         builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
         builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")

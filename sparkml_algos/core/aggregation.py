@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
+from sparkml_algos.cluster.shipping import ensure_importable
 from sparkml_algos.core.hyperparameters import DeclaredParams, InvalidParams
 from sparkml_algos.core.schema import column_problems, read_input
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
@@ -44,6 +45,7 @@ def sum_over_batches(dataset: DataFrame, params: DeclaredParams, summands: Calla
     if problems:
         raise InvalidParams(type(params).__name__, problems)
     found = read_input(dataset, params, with_scalars=True)
+    ensure_importable(dataset.sparkSession)
     task = functools.partial(_sum_partition, found.decoder(classes), summands)
     rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}

@@ -12,6 +12,7 @@ from pyspark.ml import Estimator, Model
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
+from sparkml_algos.cluster.shipping import ensure_importable
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.core.on_jvm import (
     JvmModel,
@@ -177,6 +178,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         if self.scorer_for(dataset).name == "jvm":
             scored = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
         else:
+            ensure_importable(dataset.sparkSession)
             decoder = Decoder(found.names, self.num_features)
             decoder.where = " of its task"
             score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, outputs)

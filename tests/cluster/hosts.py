@@ -1,0 +1,235 @@
+"""Hosts that are network namespaces of this machine, and a Spark standalone cluster on them.
+
+A host has an address and a network card of its own, so it can be unplugged; its processes share the machine's files and cores. The
+driver and Spark's master live outside, at the other end of the cable. Namespaces take root and iproute2.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+# RFC 2544 keeps this network for tests of equipment; it meets no other.
+NETWORK = ipaddress.ip_network("198.18.77.0/24")
+BRIDGE = "sparkml-hosts"
+CABLE = "sparkml-cable-"
+DRIVER_ADDRESS = str(NETWORK[1])
+FIRST_HOST = 11
+
+# Seconds for Spark's daemons to come up on a busy machine.
+PATIENCE = 60.0
+# After so many seconds without a heartbeat Spark's master gives a worker up. Spark's own default is 60.
+WORKER_TIMEOUT = 10
+
+
+def why_not() -> str | None:
+    """What keeps this machine from having hosts; None where nothing does."""
+    if shutil.which("ip") is None:
+        return "hosts in network namespaces need iproute2's `ip`"
+    if os.geteuid() != 0:
+        return "hosts in network namespaces need root"
+    probe = f"{BRIDGE}-probe"
+    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True)
+    if made.returncode:
+        return f"network namespaces cannot be made here: {made.stderr.strip()}"
+    _ip("netns", "delete", probe)
+    return None
+
+
+class Host:
+    """A network namespace with one address.
+
+    Parameters
+    ----------
+    number : int
+        Counted from 0.
+
+    Attributes
+    ----------
+    name, address : str
+    """
+
+    def __init__(self, number: int) -> None:
+        self.name, self.address = f"{BRIDGE}-{number}", str(NETWORK[FIRST_HOST + number])
+        self._cable = f"{CABLE}{number}"
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        _ip("link", "set", self._cable, "master", BRIDGE, "up")
+        for settings in (["addr", "add", f"{self.address}/{NETWORK.prefixlen}", "dev", "eth0"], ["link", "set", "eth0", "up"]):
+            _ip("-netns", self.name, *settings)
+        _ip("-netns", self.name, "link", "set", "lo", "up")
+
+    def start(self, command: Sequence[str], log: Path, **environment: str) -> subprocess.Popen:
+        """Start a process on the host."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", self.name, *command], stdout=output, stderr=output, env={**os.environ, **environment}
+            )
+
+    def processes(self, pattern: str = "") -> list[int]:
+        """Processes on the host whose command line has the pattern in it."""
+        pids = _ip("netns", "pids", self.name).split()
+        return [int(pid) for pid in pids if pattern in _command_line(pid)]
+
+    def unplug(self) -> None:
+        """Packets in both directions vanish; nobody is told."""
+        _ip("link", "set", self._cable, "down")
+
+    def plug_in(self) -> None:
+        _ip("link", "set", self._cable, "up")
+
+    def throttle(self, rate: str) -> None:
+        """Let no more than `rate`, such as ``10mbit``, of data reach the host."""
+        subprocess.run(
+            ["tc", "qdisc", "replace", "dev", self._cable, "root", "tbf", "rate", rate, "burst", "32kbit", "latency", "50ms"], check=True
+        )
+
+    def unthrottle(self) -> None:
+        subprocess.run(["tc", "qdisc", "delete", "dev", self._cable, "root"], check=True)
+
+    def remove(self) -> None:
+        for pid in self.processes():
+            _kill(pid)
+        _ip("link", "delete", self._cable)
+        _ip("netns", "delete", self.name)
+
+
+class StandaloneCluster:
+    """Spark's master here and a worker of one core on each of some hosts.
+
+    Parameters
+    ----------
+    num_hosts : int
+    executor_memory : str
+    """
+
+    def __init__(self, num_hosts: int = 3, executor_memory: str = "1g") -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="sparkml-cluster-"))
+        self._memory = executor_memory
+        _remove_leftovers()
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        _ip("addr", "add", f"{DRIVER_ADDRESS}/{NETWORK.prefixlen}", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        self.hosts = [Host(number) for number in range(num_hosts)]
+        port, self._ui_port = _free_port(), _free_port()
+        self.url = f"spark://{DRIVER_ADDRESS}:{port}"
+        options = ["--host", DRIVER_ADDRESS, "--port", str(port), "--webui-port", str(self._ui_port)]
+        with (self._directory / "master.log").open("wb") as log:
+            self._master = subprocess.Popen([*_java("master.Master"), *options], stdout=log, stderr=log, env=_environment())
+        _wait_for(lambda: _answers(DRIVER_ADDRESS, port), "Spark's master does not come up", self._directory / "master.log")
+        for host in self.hosts:
+            self.start_worker(host)
+        self.wait_for_workers(num_hosts)
+
+    def start_worker(self, host: Host) -> None:
+        """Start Spark's worker on a host."""
+        options = ["--host", host.address, "--cores", "1", "--memory", self._memory, "--webui-port", "0"]
+        options += ["--work-dir", str(self._directory / host.name), self.url]
+        host.start([*_java("worker.Worker"), *options], self._directory / f"{host.name}.log", **_environment())
+
+    def wait_for_workers(self, number: int) -> None:
+        """Return once the master has so many workers alive."""
+        _wait_for(lambda: self._alive() == number, f"{number} workers do not come up", self._directory / "master.log")
+
+    def host_of(self, address: str) -> Host:
+        return next(host for host in self.hosts if host.address == address)
+
+    def stop(self) -> None:
+        for host in self.hosts:
+            host.remove()
+        self._master.kill()
+        self._master.wait()
+        _ip("link", "delete", BRIDGE)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _alive(self) -> int:
+        connection = http.client.HTTPConnection(DRIVER_ADDRESS, self._ui_port, timeout=5)
+        try:
+            connection.request("GET", "/json/")
+            return json.load(connection.getresponse())["aliveworkers"]
+        except (OSError, ValueError):  # the master's page comes up after its port, and is empty at first
+            return 0
+        finally:
+            connection.close()
+
+
+def _java(main: str) -> list[str]:
+    import pyspark
+
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    spark_home = Path(pyspark.__file__).parent
+    opens = ["--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-XX:+UseSerialGC"]
+    setting = f"-Dspark.worker.timeout={WORKER_TIMEOUT}"
+    return [java, "-Xmx256m", *opens, setting, "-cp", f"{spark_home}/jars/*", f"org.apache.spark.deploy.{main}"]
+
+
+def _environment() -> dict[str, str]:
+    """What Spark's start scripts set: without the Scala version, workers look for a source tree to start executors from."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    scala = next((home / "jars").glob("scala-library-*.jar")).stem.removeprefix("scala-library-").rpartition(".")[0]
+    return {**os.environ, "SPARK_HOME": str(home), "SPARK_SCALA_VERSION": scala}
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def _remove_leftovers() -> None:
+    """What a run that was killed has left behind."""
+    for name in [line.split()[0] for line in _ip("netns", "list").splitlines() if line.startswith(f"{BRIDGE}-")]:
+        for pid in _ip("netns", "pids", name).split():
+            _kill(int(pid))
+        _ip("netns", "delete", name)
+    links = [line.split()[1].rstrip(":").split("@")[0] for line in _ip("-o", "link", "show").splitlines()]
+    for link in links:
+        if link == BRIDGE or link.startswith(CABLE):
+            subprocess.run(["ip", "link", "delete", link], capture_output=True)  # the cable of a namespace goes with it, in its own time
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _command_line(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _free_port() -> int:
+    with socket.create_server((DRIVER_ADDRESS, 0)) as server:
+        return server.getsockname()[1]
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(condition, otherwise: str, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"{otherwise}:\n{log.read_text(errors='replace')[-2000:]}")
