@@ -1,4 +1,4 @@
-"""What a gang does on executors that can die: a session with two executor processes."""
+"""What a gang does on executors that can die: a session with executor processes of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import KMeans, TrainingError
 from tests.averaging import Averaging
+from tests.cluster.hosts import StandaloneCluster
 
 pytestmark = pytest.mark.cluster
 
@@ -99,13 +100,14 @@ def test_nothing_is_left_behind(data: DataFrame, launch: str) -> None:
     assert stopped == []
 
 
-def test_a_gang_that_cannot_assemble_says_so(data: DataFrame, spark: SparkSession) -> None:
+def test_a_gang_that_cannot_assemble_says_so(data: DataFrame, spark: SparkSession, hosts: StandaloneCluster | None) -> None:
+    slots = len(hosts.hosts) if hosts else 2
     occupied = spark.range(0, 1, 1, 1).mapInArrow(_sleep, "n long")
     _background(occupied.collect)
     time.sleep(3)
     start = time.monotonic()
-    with pytest.raises(TrainingError, match=r"only 1 of 2 workers had started 3 s after the first"):
-        KMeans(k=2, num_workers=2, launch="gang", start_timeout=3).fit(data)
+    with pytest.raises(TrainingError, match=rf"only {slots - 1} of {slots} workers had started 3 s after the first"):
+        KMeans(k=2, num_workers=slots, launch="gang", start_timeout=3).fit(data)
     assert time.monotonic() - start < 40
 
 
