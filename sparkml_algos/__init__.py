@@ -11,6 +11,10 @@ from typing import Any
 from sparkml_algos.version import __version__
 
 _EXPORTS = {
+    "FactorizationMachinesBinaryClassifier": "sparkml_algos.algorithms.factorization_machines.estimator",
+    "FactorizationMachinesBinaryClassifierModel": "sparkml_algos.algorithms.factorization_machines.estimator",
+    "FactorizationMachinesRegressor": "sparkml_algos.algorithms.factorization_machines.estimator",
+    "FactorizationMachinesRegressorModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "KMeans": "sparkml_algos.algorithms.kmeans",
     "KMeansModel": "sparkml_algos.algorithms.kmeans",
     "LinearLearnerBinaryClassifier": "sparkml_algos.algorithms.linear_learner.estimator",

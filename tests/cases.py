@@ -10,6 +10,10 @@ import numpy as np
 
 from sparkml_algos import (
     PCA,
+    FactorizationMachinesBinaryClassifier,
+    FactorizationMachinesBinaryClassifierModel,
+    FactorizationMachinesRegressor,
+    FactorizationMachinesRegressorModel,
     KMeans,
     KMeansModel,
     LinearLearnerBinaryClassifier,
@@ -81,6 +85,13 @@ def _linear(model: AlgorithmModel) -> np.ndarray:
 _LINEAR = {"num_models": 1, "epochs": 2, "optimizer": "sgd"}
 _WD = ("wd", [0.0, 1.0])
 
+
+def _machine(model: AlgorithmModel) -> np.ndarray:
+    return np.column_stack([model.linear, model.factors, np.full(len(model.linear), model.bias)])
+
+
+_MACHINE = {"num_factors": 2, "factors_lr": 0.01, "factors_init_sigma": 0.01}
+
 CASES = [
     Case(
         KMeans, KMeansModel, {"k": 4}, lambda model: in_order(model.cluster_centers), ("k", [2, 4]), lambda model: model.cluster_centers
@@ -115,6 +126,21 @@ CASES = [
         {**_LINEAR, "labelCol": "blob", "num_classes": 4},
         _linear,
         _WD,
+        is_sibling=True,
+    ),
+    Case(
+        FactorizationMachinesRegressor,
+        FactorizationMachinesRegressorModel,
+        {**_MACHINE, "labelCol": "target"},
+        _machine,
+        ("linear_lr", [0.001, 0.01]),
+    ),
+    Case(
+        FactorizationMachinesBinaryClassifier,
+        FactorizationMachinesBinaryClassifierModel,
+        {**_MACHINE, "labelCol": "half"},
+        _machine,
+        ("linear_lr", [0.001, 0.01]),
         is_sibling=True,
     ),
 ]

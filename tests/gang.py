@@ -6,7 +6,7 @@ import functools
 import multiprocessing
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -35,8 +35,10 @@ class ThreadCommunicator(Communicator):
     def broadcast(self, array: np.ndarray, root: int = 0) -> np.ndarray:
         return self._exchange("broadcast", array)[root].copy()
 
-    def allgather(self, array: np.ndarray) -> list[np.ndarray]:
-        return self._exchange("allgather", array)
+    def allgather(self, array: np.ndarray, lengths: Sequence[int] | None = None) -> list[np.ndarray]:
+        arrays = self._exchange("allgather", array)
+        assert lengths is None or [len(one) for one in arrays] == list(lengths)
+        return arrays
 
     def _exchange(self, collective: str, array: np.ndarray) -> list[np.ndarray]:
         self._shared[self.rank] = (collective, array.copy())

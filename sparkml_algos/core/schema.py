@@ -16,6 +16,8 @@ from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALIDATION, VALUE
 RECORD_BATCH_BYTES = 64 << 20
 RECORD_BATCH_ROWS = 4096
 MAX_RECORD_BATCH_ROWS = 1 << 16
+# Vectors may be sparse, and then as wide as they like: a batch has so many at least, dense ones of 32,768 values being 64 MiB.
+MIN_RECORD_BATCH_VECTORS = 512
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Input:
         """Rows of one Arrow batch, from the width of a row."""
         if self.num_features is None:
             return RECORD_BATCH_ROWS
-        return max(1, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // (4 * self.num_features)))
+        least = MIN_RECORD_BATCH_VECTORS if self.is_vector else 1
+        return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // (4 * self.num_features)))
 
 
 def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -> list[str]:

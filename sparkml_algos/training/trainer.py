@@ -1,15 +1,17 @@
 """The loop that mini-batch algorithms share: steps kept in time over workers, metrics, early stopping, checkpoints.
 
-What is trained is a `Learner`: it turns a mini-batch into one flat array of sums over its rows, and the sums of all workers into a step.
-The loop neither knows nor cares whether the parameters are NumPy arrays or live in a torch module on a GPU. Since sums are added up, not
-means averaged, k workers with a part of the mini-batch each make the step that one worker would make with all of it, up to rounding,
-however unevenly the rows are spread; and a step costs one exchange.
+What is trained is a `Learner`: it turns a mini-batch into sums over its rows, and the sums of all workers into a step. The loop neither
+knows nor cares whether the parameters are NumPy arrays or live in a torch module on a GPU. Since sums are added up, not means averaged, k
+workers with a part of the mini-batch each make the step that one worker would make with all of it, up to rounding, however unevenly the
+rows are spread. The sums are one flat array, and a step costs one exchange of it, unless a learner says otherwise: one that moves a few
+rows of large arrays exchanges these alone, see `training.sparse_sums`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -56,12 +58,19 @@ class Learner(ABC):
     """Parameters that mini-batches move."""
 
     @abstractmethod
-    def gradient(self, batch: Batch) -> np.ndarray:
+    def gradient(self, batch: Batch) -> Any:
         """Sums over the rows of this worker's part of a mini-batch, which may have none, of all that `update` needs: a flat array of
-        one length and type on every worker."""
+        one length and type on every worker, or what `combine` takes."""
+
+    def combine(self, part: Any, communicator: Communicator) -> Any:
+        """The sums over the parts of all workers, the same to the last bit on every worker.
+
+        A learner whose `gradient` is not a flat array, `SparseSums` for example, overrides this.
+        """
+        return communicator.allreduce(part)
 
     @abstractmethod
-    def update(self, sums: np.ndarray, progress: Progress) -> None:
+    def update(self, sums: Any, progress: Progress) -> None:
         """Make a step from the sums over the whole mini-batch; the same on every worker."""
 
     @abstractmethod
@@ -151,7 +160,7 @@ def fit(
             return
         total = _total_steps(job, mini_batch_size, epochs, epoch, step)
         for batch in job.minibatches(mini_batch_size, per_worker=0):
-            sums = communicator.allreduce(learner.gradient(batch))
+            sums = learner.combine(learner.gradient(batch), communicator)
             learner.update(sums, Progress(epoch, step, total))
             step += 1
         result = learner.end_epoch(Progress(epoch, step, total))

@@ -27,6 +27,10 @@ BLOB_SEED = 20_240_601
 BLOB_CHUNK = 125_000
 # One copy of the word counts is read in a tenth of a second.
 COUNT_COPIES = 10
+MOVIELENS_USERS, MOVIELENS_FILMS = 943, 1682
+CLICK_ROWS, CLICK_FEATURES, CLICK_FIELDS = 400_000, 2_000_000, 20
+CLICK_CHUNK = 50_000
+CLICK_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Data:
     def get(self, name: str) -> Dataset:
         """``mnist``: 60,000 digits of 784 pixels in [0, 1]; ``labelled mnist`` with labels, ``labelled mnist test``
         the 10,000 others. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
-        20-newsgroups documents, sparse, ten times over.
+        20-newsgroups documents, sparse, ten times over. ``ratings``: who rates which film how, of MovieLens 100k without the test rows of
+        the official first fold, ``ratings test`` these; a one for the user and one for the film. ``clicks``: see `clicks`.
 
         Raises
         ------
@@ -78,6 +83,9 @@ class Data:
                 "labelled mnist test": (10, functools.partial(labelled_mnist, "test")),
                 "large": (BLOBS, blobs),
                 "counts": (0, counts),
+                "ratings": (0, ratings),
+                "ratings test": (0, functools.partial(ratings, "test")),
+                "clicks": (0, clicks),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -108,6 +116,31 @@ def counts() -> Iterator[sp.csr_array]:
     rows = sp.csr_array((count.astype(np.float64), (document, term)))
     for _ in range(COUNT_COPIES):
         yield rows
+
+
+def ratings(part: str = "train") -> Iterator[tuple[sp.csr_array, np.ndarray]]:
+    """Users (943) and films (1,682) as ones, and the ratings."""
+    table = pcsv.read_csv(public("movielens_100k/ratings.csv.gz"))
+    table = table.filter(pc.xor(pc.equal(table["fold"], 1), part == "train"))
+    users, films = (table[name].to_numpy() - 1 for name in ("user_id", "item_id"))
+    places = np.stack([users, MOVIELENS_USERS + films], axis=1).ravel()
+    ends = np.arange(0, len(places) + 1, 2)
+    rows = sp.csr_array((np.ones(len(places)), places, ends), shape=(len(users), MOVIELENS_USERS + MOVIELENS_FILMS))
+    yield rows, table["rating"].to_numpy().astype(np.float64)
+
+
+def clicks() -> Iterator[tuple[sp.csr_array, np.ndarray]]:
+    """Rows of as many ones as there are fields, of each field's values the first more often, and 0 or 1 for each row by what its values
+    pull to."""
+    random = np.random.default_rng(CLICK_SEED)
+    pull = random.standard_normal(CLICK_FEATURES)
+    values = CLICK_FEATURES // CLICK_FIELDS
+    for _ in range(CLICK_ROWS // CLICK_CHUNK):
+        drawn = (values * random.random((CLICK_CHUNK, CLICK_FIELDS)) ** 4).astype(np.int32)
+        places = drawn + values * np.arange(CLICK_FIELDS, dtype=np.int32)
+        ends = np.arange(0, places.size + 1, CLICK_FIELDS)
+        rows = sp.csr_array((np.ones(places.size), places.ravel(), ends), shape=(CLICK_CHUNK, CLICK_FEATURES))
+        yield rows, (rows @ pull > 0).astype(np.float64)
 
 
 def blobs() -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import factorization_machines
 import formats
 import ingest
 import kmeans
@@ -27,7 +28,15 @@ import recordio
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
 
-MODULES = {"kmeans": kmeans, "pca": pca, "linear_learner": linear_learner, "ingest": ingest, "formats": formats, "recordio": recordio}
+MODULES = {
+    "kmeans": kmeans,
+    "pca": pca,
+    "linear_learner": linear_learner,
+    "factorization_machines": factorization_machines,
+    "ingest": ingest,
+    "formats": formats,
+    "recordio": recordio,
+}
 PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch")
 
 

@@ -8,10 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from sparkml_algos import PCA, KMeans, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
+from sparkml_algos import (
+    PCA,
+    FactorizationMachinesBinaryClassifier,
+    FactorizationMachinesRegressor,
+    KMeans,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerMultiClassClassifier,
+    LinearLearnerRegressor,
+)
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
-ALGORITHMS = [KMeans, PCA, LinearLearnerRegressor, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier]
+ALGORITHMS = [
+    KMeans,
+    PCA,
+    LinearLearnerRegressor,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerMultiClassClassifier,
+    FactorizationMachinesRegressor,
+    FactorizationMachinesBinaryClassifier,
+]
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim", "num_classes"}
@@ -91,6 +107,34 @@ ACCESSORS = {
         "num_classes": "NumClasses",
         "accuracy_top_k": "AccuracyTopK",
         "balance_multiclass_weights": "BalanceMultiClassWeights",
+    },
+    "factorization_machines": {
+        "feature_dim": "FeatureDim",
+        "num_factors": "NumFactors",
+        "predictor_type": "PredictorType",
+        "epochs": "Epochs",
+        "mini_batch_size": "MiniBatchSize",
+        "clip_gradient": "ClipGradient",
+        "eps": "Eps",
+        "rescale_grad": "RescaleGrad",
+        "bias_lr": "BiasLr",
+        "linear_lr": "LinearLr",
+        "factors_lr": "FactorsLr",
+        "bias_wd": "BiasWd",
+        "linear_wd": "LinearWd",
+        "factors_wd": "FactorsWd",
+        "bias_init_method": "BiasInitMethod",
+        "bias_init_scale": "BiasInitScale",
+        "bias_init_sigma": "BiasInitSigma",
+        "bias_init_value": "BiasInitValue",
+        "linear_init_method": "LinearInitMethod",
+        "linear_init_scale": "LinearInitScale",
+        "linear_init_sigma": "LinearInitSigma",
+        "linear_init_value": "LinearInitValue",
+        "factors_init_method": "FactorsInitMethod",
+        "factors_init_scale": "FactorsInitScale",
+        "factors_init_sigma": "FactorsInitSigma",
+        "factors_init_value": "FactorsInitValue",
     },
 }
 

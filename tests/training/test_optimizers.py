@@ -55,6 +55,21 @@ class TestSteps:
             np.testing.assert_allclose(together[:, column], alone[:, column], rtol=1e-12)
 
     @pytest.mark.parametrize("optimizer_class", [Sgd, Adam, RmsProp])
+    def test_of_some_rows_are_those_of_an_optimizer_of_these_alone(self, optimizer_class):
+        options = {"momentum": 0.9} if optimizer_class is Sgd else {}
+        whole, l1, chosen = START.astype(np.float32), [0.1], np.array([3, 1])
+        alone = whole[chosen]
+        optimizers = optimizer_class([whole], **options), optimizer_class([alone], **options)
+        for gradient in GRADIENTS.astype(np.float32):
+            optimizers[0].step([gradient[chosen]], [0.1], l1, rows=[chosen])
+            optimizers[1].step([gradient[chosen]], [0.1], l1)
+        np.testing.assert_array_equal(whole[chosen], alone)
+        others = [0, 2, 4]
+        np.testing.assert_array_equal(whole[others], START.astype(np.float32)[others])
+        memory = [array for name, array in optimizers[0].state().items() if name != "optimizer/steps"]
+        assert memory and all((array[others] == 0).all() and (array[chosen] != 0).any() for array in memory)
+
+    @pytest.mark.parametrize("optimizer_class", [Sgd, Adam, RmsProp])
     def test_go_on_from_a_state_as_if_never_interrupted(self, optimizer_class):
         parameter = START.copy()
         first = optimizer_class([parameter])

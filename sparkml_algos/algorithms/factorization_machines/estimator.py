@@ -1,0 +1,177 @@
+"""Factorization machines for regression and classification: Estimators and Models.
+
+    f(x) = b + Σ_i w_i·x_i + Σ_{i<j} ⟨v_i, v_j⟩·x_i·x_j,    minimise  mean loss(f(x), y)
+
+by mini-batch gradient descent: a linear model, and an interaction of every pair of features, learned through a vector of factors for each
+feature, so that also pairs no training row has are known something about.
+
+References
+----------
+S. Rendle, "Factorization machines", ICDM 2010. D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from sparkml_algos.algorithms.factorization_machines.metrics import Sums, metrics, sums
+from sparkml_algos.algorithms.factorization_machines.params import (
+    FactorizationMachinesBinaryClassifierParams,
+    FactorizationMachinesRegressorParams,
+)
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores
+from sparkml_algos.algorithms.linear_learner.scaling import row_weights
+from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Batch
+from sparkml_algos.training.job import Algorithm, Hyperparameters
+
+
+class _FactorizationMachines(AlgorithmEstimator):
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return FACTORIZATION_MACHINES
+
+
+class _FactorizationMachinesModel(AlgorithmModel):
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return FACTORIZATION_MACHINES
+
+    @property
+    def bias(self) -> float:
+        """The constant b."""
+        return float(self.artifact.arrays["bias"][0])
+
+    intercept = bias
+
+    @property
+    def linear(self) -> np.ndarray:
+        """The weights w, shape (features,), float32."""
+        return self.artifact.arrays["linear"]
+
+    @property
+    def factors(self) -> np.ndarray:
+        """The vectors v as rows, shape (features, num_factors), float32."""
+        return self.artifact.arrays["factors"]
+
+    def label_classes(self) -> int | None:
+        """Number of classes; None of a regression."""
+        return None
+
+    def evaluate(self, dataset: DataFrame) -> dict[str, float]:
+        """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+
+        Returns
+        -------
+        dict of str to float
+            ``test:rmse``, or of a classifier ``test:binary_classification_accuracy``, ``test:binary_f_beta`` (the F1 score of class 1) and
+            ``test:binary_classification_cross_entropy``.
+
+        Raises
+        ------
+        ValueError
+            If the dataset is empty or has a row that could not be trained on.
+        """
+        hyperparameters = Hyperparameters(**self.hyperparameters())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
+
+
+class FactorizationMachinesRegressor(
+    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams, ValidationParams
+):
+    """Regression with pairwise interactions of features, by the squared error, on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    Made for wide, sparse rows. A step costs O((num_factors + 1) · values that are not 0 in the mini-batch / workers), and so does its
+    exchange, however many features there are; a worker holds three numbers of 32 bits for each of the features · (num_factors + 1)
+    parameters.
+
+    Where the specification is silent: the optimizer is Adam, and a step moves only the parameters of features that are not 0 in all rows of
+    its mini-batch; those of others neither decay nor change their running means. The gradient is a sum over rows, multiplied by
+    `rescale_grad` (by default divided by the weight of the mini-batch), then clipped; then the weight decay is added to it. `eps` keeps
+    Adam's division from one by 0. Features and label are taken as they are: scale features of very unlike sizes before.
+
+    Rows that `validationIndicatorCol` marks are not trained on; the metrics on them after each epoch are in ``training_summary.history``.
+
+    Examples
+    --------
+    >>> from sparkml_algos import FactorizationMachinesRegressor
+    >>> machine = FactorizationMachinesRegressor(num_factors=16, epochs=10, linear_lr=0.02, factors_lr=0.01, labelCol="rating")
+    >>> model = machine.fit(ratings)  # doctest: +SKIP
+    >>> model.evaluate(held_out)["test:rmse"]  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def model_class() -> type[FactorizationMachinesRegressorModel]:
+        return FactorizationMachinesRegressorModel
+
+
+class FactorizationMachinesRegressorModel(
+    _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
+):
+    """A factorization machine. `transform` appends ``prediction`` (double)."""
+
+    outputs = (Output("score", "double", "predictionCol"),)
+
+
+class FactorizationMachinesBinaryClassifier(
+    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams, ValidationParams
+):
+    """Classification into 0 and 1 with pairwise interactions of features, by the logistic loss, on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    As of `FactorizationMachinesRegressor`.
+    """
+
+    def label_classes(self) -> int:
+        return 2
+
+    @staticmethod
+    def model_class() -> type[FactorizationMachinesBinaryClassifierModel]:
+        return FactorizationMachinesBinaryClassifierModel
+
+
+class FactorizationMachinesBinaryClassifierModel(
+    _FactorizationMachinesModel, FactorizationMachinesBinaryClassifierParams, ClassificationParams
+):
+    """A factorization machine for two classes.
+
+    `transform` appends ``prediction`` (double, 1 from a probability of one half on, else 0), ``rawPrediction`` (vector of −f(x) and f(x))
+    and ``probability`` (vector).
+    """
+
+    outputs = (
+        Output("predicted_label", "double", "predictionCol"),
+        Output("raw", "vector", "rawPredictionCol"),
+        Output("probability", "vector", "probabilityCol"),
+    )
+
+    def label_classes(self) -> int:
+        return 2
+
+
+class _Sums:
+    """What a batch contributes to the metrics of a model."""
+
+    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
+        self._artifact, self._hyperparameters = artifact, hyperparameters
+
+    def __call__(self, batch: Batch) -> Sums:
+        scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
+        return sums(scores, batch.label, row_weights(batch), self._hyperparameters)
