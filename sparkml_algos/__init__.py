@@ -13,6 +13,10 @@ from sparkml_algos.version import __version__
 _EXPORTS = {
     "KMeans": "sparkml_algos.algorithms.kmeans",
     "KMeansModel": "sparkml_algos.algorithms.kmeans",
+    "KNNClassifier": "sparkml_algos.algorithms.knn.estimator",
+    "KNNClassifierModel": "sparkml_algos.algorithms.knn.estimator",
+    "KNNRegressor": "sparkml_algos.algorithms.knn.estimator",
+    "KNNRegressorModel": "sparkml_algos.algorithms.knn.estimator",
     "LinearLearnerBinaryClassifier": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerBinaryClassifierModel": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerMultiClassClassifier": "sparkml_algos.algorithms.linear_learner.estimator",
