@@ -369,7 +369,7 @@ print("fine")
     ({"k": 1001}, "k=1001 neighbours need as many rows, the sample has 1000"),
     ({"k": 5, "sample_size": 4}, "k=5 neighbours need as many rows, the sample has 4"),
     ({"index_type": "faiss.IVFFlat", "faiss_index_ivf_nlists": 1001}, "faiss_index_ivf_nlists=1001 centroids need as many rows"),
-    ({"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 4, "sample_size": 255}, "needs at least 256 rows for its codebooks, the sample has 255"),
+    ({"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 4, "sample_size": 255}, "at least 256 rows for its codebooks, the sample has 255"),
     (
         {"dimension_reduction_type": "sign", "dimension_reduction_target": 12},
         "dimension_reduction_target=12 must be less than the 12 features",
@@ -406,5 +406,5 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch):
 
 
 # Of seed 7.
-SIGNS = []
-FAST = []
+SIGNS = [[1, -1, -1, -1], [1, -1, 1, 1], [-1, 1, -1, -1], [1, -1, 1, -1]]
+FAST = [1.4142134, 2.3094010, 1.5773504]

@@ -8,10 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from sparkml_algos import PCA, KMeans, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
+from sparkml_algos import (
+    PCA,
+    KMeans,
+    KNNClassifier,
+    KNNRegressor,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerMultiClassClassifier,
+    LinearLearnerRegressor,
+)
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
-ALGORITHMS = [KMeans, PCA, LinearLearnerRegressor, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier]
+ALGORITHMS = [
+    KMeans,
+    PCA,
+    LinearLearnerRegressor,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerMultiClassClassifier,
+    KNNClassifier,
+    KNNRegressor,
+]
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim", "num_classes"}
@@ -45,6 +61,19 @@ ACCESSORS = {
         "algorithm_mode": "AlgorithmMode",
         "extra_components": "ExtraComponents",
         "subtract_mean": "SubtractMean",
+    },
+    "knn": {
+        "feature_dim": "FeatureDim",
+        "k": "K",
+        "predictor_type": "PredictorType",
+        "sample_size": "SampleSize",
+        "dimension_reduction_target": "DimensionReductionTarget",
+        "dimension_reduction_type": "DimensionReductionType",
+        "faiss_index_ivf_nlists": "FaissIndexIvfNlists",
+        "faiss_index_pq_m": "FaissIndexPqM",
+        "index_metric": "IndexMetric",
+        "index_type": "IndexType",
+        "mini_batch_size": "MiniBatchSize",
     },
     "linear_learner": {
         "feature_dim": "FeatureDim",
