@@ -21,13 +21,22 @@ from typing import Any
 import formats
 import ingest
 import kmeans
+import knn
 import linear_learner
 import pca
 import recordio
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
 
-MODULES = {"kmeans": kmeans, "pca": pca, "linear_learner": linear_learner, "ingest": ingest, "formats": formats, "recordio": recordio}
+MODULES = {
+    "kmeans": kmeans,
+    "pca": pca,
+    "linear_learner": linear_learner,
+    "knn": knn,
+    "ingest": ingest,
+    "formats": formats,
+    "recordio": recordio,
+}
 PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch")
 
 
