@@ -168,7 +168,7 @@ def pieces(artifact: Artifact) -> Iterator[bytes]:
 
 def read(path: str) -> Artifact:
     """The artifact of a file that `pieces` made, its arrays mapped into memory, read-only."""
-    return _parse(np.memmap(path, np.uint8, "r"))
+    return _parse(np.memmap(path, np.uint8, "r").view(np.ndarray))
 
 
 def _parse(data: np.ndarray) -> Artifact:
