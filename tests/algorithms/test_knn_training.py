@@ -98,6 +98,14 @@ def test_rows_far_from_the_origin_lose_no_digits():
     assert np.allclose(distances, np.sort(exact, axis=1)[:, :3], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says that they overflow
+def test_squares_beyond_float32_are_no_obstacle():
+    huge = (ROWS * 1e25).astype(np.float32)
+    places, distances = search.search(search.Rows(huge, search.half_squares(huge), True), huge[:20], 3)
+    expected = search.search(search.Rows(ROWS, search.half_squares(ROWS), True), ROWS[:20], 3)
+    assert np.array_equal(places, expected[0]) and np.allclose(distances, expected[1] * 1e50, rtol=1e-4)
+
+
 def test_float32_products_alone_would_have_missed_them():
     far = (ROWS[:, :3] * 0.05 + 3000).astype(np.float32)
     rough = 0.5 * (far * far).sum(axis=1) - far[:50] @ far.T

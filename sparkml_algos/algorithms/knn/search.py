@@ -101,7 +101,8 @@ def search(rows: Rows, queries: np.ndarray, k: int) -> Found:
         for whole, part in zip(found, _nearest(rows, queries[block], candidates, k), strict=True):
             whole[block] = part
         if count < len(rows):
-            doubtful = start + np.flatnonzero(_score(rows, queries[block], found[1][block, -1]) >= bound)
+            certain = _score(rows, queries[block], found[1][block, -1]) < bound
+            doubtful = start + np.flatnonzero(~certain)  # also where numbers were too large for float32
             _search_finely(rows, queries, doubtful, found)
     return found
 
@@ -184,10 +185,10 @@ def _candidates(rows: Rows, queries: np.ndarray, count: int) -> Found:
         rows.scores(queries, part, buffer[:, :filled])
         buffer[:, filled:] = np.inf  # up to whole groups
         places, scores = smallest(buffer, min(count, filled))
-        places = places + start
+        places = np.minimum(places, filled - 1) + start
         if best is not None:
             places, scores = np.concatenate([best[0], places], axis=1), np.concatenate([best[1], scores], axis=1)
-            chosen, scores = smallest(scores, count)
+            chosen, scores = smallest(scores, min(count, scores.shape[1]))
             places = np.take_along_axis(places, chosen, axis=1)
         best = places, scores
     return best[0], best[1].max(axis=1).astype(np.float64) - _error(rows, queries, UNIT)
