@@ -16,6 +16,10 @@ from sparkml_algos import (
     FactorizationMachinesRegressorModel,
     KMeans,
     KMeansModel,
+    KNNClassifier,
+    KNNClassifierModel,
+    KNNRegressor,
+    KNNRegressorModel,
     LinearLearnerBinaryClassifier,
     LinearLearnerBinaryClassifierModel,
     LinearLearnerMultiClassClassifier,
@@ -81,6 +85,10 @@ def _linear(model: AlgorithmModel) -> np.ndarray:
     return np.column_stack([model.artifact.arrays["weights"], model.artifact.arrays["bias"]])
 
 
+def _stored(model: AlgorithmModel) -> np.ndarray:
+    return np.column_stack([model.rows, model.labels])
+
+
 # Plain gradient descent: Adam's division by the size of a gradient turns rounding errors of one near 0 into visible ones.
 _LINEAR = {"num_models": 1, "epochs": 2, "optimizer": "sgd"}
 _WD = ("wd", [0.0, 1.0])
@@ -141,6 +149,23 @@ CASES = [
         {**_MACHINE, "labelCol": "half"},
         _machine,
         ("linear_lr", [0.001, 0.01]),
+        is_sibling=True,
+    ),
+    Case(
+        KNNClassifier,
+        KNNClassifierModel,
+        {"k": 3, "sample_size": 1000, "labelCol": "blob"},
+        _stored,
+        ("k", [1, 3]),
+        lambda model: model.rows,
+    ),
+    Case(
+        KNNRegressor,
+        KNNRegressorModel,
+        {"k": 3, "sample_size": 1000, "labelCol": "target"},
+        _stored,
+        ("k", [1, 3]),
+        lambda model: model.rows,
         is_sibling=True,
     ),
 ]

@@ -365,11 +365,11 @@ def test_model_comes_back_as_it_was(case: Case, fitted: Fitted, data: DataFrame,
 
 
 def test_estimator_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
-    estimator = case.make(num_workers=2, weightCol="w")
+    estimator = case.make(num_workers=2, shardKeyCol="w")
     estimator.save(str(tmp_path / "estimator"))
     loaded = case.estimator.load(str(tmp_path / "estimator"))
     assert loaded.uid == estimator.uid and loaded.hyperparameters() == estimator.hyperparameters()
-    assert loaded.getNumWorkers() == 2 and loaded.getWeightCol() == "w"
+    assert loaded.getNumWorkers() == 2 and loaded.getShardKeyCol() == "w"
 
 
 @machinery

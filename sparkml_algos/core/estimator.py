@@ -30,6 +30,7 @@ from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.schema import Input, column, column_problems, read_input
 from sparkml_algos.core.scoring import Output, rowwise, scorer
+from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.core.summary import TrainingSummary
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import PACKED, Decoder
@@ -164,9 +165,11 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         return from_jvm(cls, java_model)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        """Append the output columns; every row is checked as in training."""
+        return self._append(dataset, self.own_outputs())
+
+    def _append(self, dataset: DataFrame, outputs: Sequence[Output]) -> DataFrame:
+        """Append output columns; every row is checked as in training."""
         problems = column_problems(dataset, self, with_scalars=False)
-        outputs = self.own_outputs()
         names = {output.field: self.value(output.param) for output in outputs}
         taken = [name for name in names.values() if name in dataset.columns]
         problems += [f"output column {name!r} exists already; drop it or rename the output" for name in taken]
@@ -181,7 +184,8 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             ensure_importable(dataset.sparkSession)
             decoder = Decoder(found.names, self.num_features)
             decoder.where = " of its task"
-            score = scorer(self.algorithm(), self.artifact, self.hyperparameters(), decoder, outputs)
+            shipment = ship(self.artifact, dataset.sparkSession)
+            score = scorer(self.algorithm(), shipment, self.hyperparameters(), decoder, outputs)
             scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
         picked = [output.column(column(_SCORED)).alias(names[output.field]) for output in outputs]
         return scored.select(*map(column, dataset.columns), *picked)
@@ -242,6 +246,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         input_mode=first.value("input_mode"),
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
         checkpoint_dir=first.value("checkpoint_dir"),
+        replicated=first.value("data_distribution") == "FullyReplicated",
     )
     key = first.value("shardKeyCol")
     bar = ProgressBar(type(first).__name__, first.value("progress"))
@@ -269,7 +274,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
 def _rows(dataset: DataFrame, found: Input, shard_key: str | None) -> tuple[DataFrame, list[Column]]:
     """What is dealt to the workers, and the columns they read of it: vectors are packed before, where the bridge can, or else converted
     after, which was measured faster than before."""
-    beside = dict.fromkeys(filter(None, [found.label, found.weight, found.validation, shard_key]))
+    beside = dict.fromkeys(filter(None, [found.label, found.weight, found.validation, found.id, shard_key]))
     packed = packed_vectors(dataset, found.names[0]) if found.is_vector else None
     if packed is None:
         return dataset.select(*map(column, dict.fromkeys([*found.names, *beside]))), [*found.features, *found.scalars]

@@ -45,6 +45,12 @@ class ValidationParams(DeclaredParams):
     )
 
 
+class IdParams(DeclaredParams):
+    """What the rows are called."""
+
+    idCol = ColumnParam("Column of whole numbers, a different one for each row, by which the model names the rows it keeps.")
+
+
 class PredictionParams(DeclaredParams):
     """Where the prediction goes."""
 

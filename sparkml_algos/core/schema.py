@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BooleanType, DataType, NumericType
+from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
 
 from sparkml_algos.core.hyperparameters import DeclaredParams
-from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder
+from sparkml_algos.training.batch import ID, INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder
 
 # One Arrow record batch holds at most this much, and this many rows where the width of a row is not known.
 RECORD_BATCH_BYTES = 64 << 20
@@ -29,7 +29,7 @@ class Input:
     features : list of Column
         ``values`` and, of a Vector column, ``indices`` and ``size``.
     scalars : list of Column
-        ``label``, ``weight`` and ``validation``, where there are such.
+        ``label``, ``weight``, ``validation`` and ``id``, where there are such.
     names : list of str
         The features column, or the numeric columns.
     num_features : int or None
@@ -46,6 +46,7 @@ class Input:
     label: str | None
     weight: str | None
     validation: str | None
+    id: str | None = None
 
     @property
     def is_vector(self) -> bool:
@@ -54,7 +55,7 @@ class Input:
 
     def decoder(self, classes: int | None = None) -> Decoder:
         """A decoder of these columns; with `classes`, labels must be integers below it."""
-        return Decoder(self.names, self.num_features, self.label, self.weight, self.validation, classes)
+        return Decoder(self.names, self.num_features, self.label, self.weight, self.validation, classes, self.id)
 
     @property
     def rows_per_record_batch(self) -> int:
@@ -83,8 +84,7 @@ def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bo
             problems.append(f"features column {name!r} is {found}; it must be a Vector or an array of numbers")
     for param in _scalar_params(params) if with_scalars else ():
         name = params.value(param)
-        check = _not_boolean if param == "validationIndicatorCol" else _not_numeric
-        if problem := check(dataset, name, param):
+        if problem := _CHECKS.get(param, _not_numeric)(dataset, name, param):
             problems.append(problem)
     key = with_scalars and "shardKeyCol" in params.declared and params.value("shardKeyCol")
     if key and _type(dataset, key) is None:
@@ -110,6 +110,7 @@ def read_input(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -
         label=scalars.get("labelCol"),
         weight=scalars.get("weightCol"),
         validation=scalars.get("validationIndicatorCol"),
+        id=scalars.get("idCol"),
     )
 
 
@@ -179,9 +180,23 @@ def _not_boolean(dataset: DataFrame, name: str, param: str) -> str | None:
     return None if isinstance(type_, BooleanType) else f"{param}: column {name!r} is {type_.simpleString()}; it must be boolean"
 
 
+def _not_integral(dataset: DataFrame, name: str, param: str) -> str | None:
+    type_ = _type(dataset, name)
+    if type_ is None:
+        return _missing(dataset, name, param)
+    return None if isinstance(type_, IntegralType) else f"{param}: column {name!r} is {type_.simpleString()}; it must be a whole number"
+
+
 def _is_number(type_: DataType) -> bool:
     return isinstance(type_, (NumericType, BooleanType))
 
 
 # Name and type under which workers read the column of a Param.
-_SCALARS = {"labelCol": (LABEL, "float"), "weightCol": (WEIGHT, "float"), "validationIndicatorCol": (VALIDATION, "boolean")}
+_SCALARS = {
+    "labelCol": (LABEL, "float"),
+    "weightCol": (WEIGHT, "float"),
+    "validationIndicatorCol": (VALIDATION, "boolean"),
+    "idCol": (ID, "long"),
+}
+# What such a column must be, other than numeric.
+_CHECKS = {"validationIndicatorCol": _not_boolean, "idCol": _not_integral}

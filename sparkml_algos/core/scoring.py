@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import UserDefinedType
 
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.core.shared_artifacts import Shipment
 from sparkml_algos.training.batch import INDICES, SIZE, VALUES, Decoder
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
@@ -44,7 +44,7 @@ class Output:
 
 def scorer(
     algorithm: Algorithm,
-    artifact: Artifact,
+    shipment: Shipment,
     hyperparameters: dict[str, Any],
     decoder: Decoder,
     outputs: Sequence[Output],
@@ -55,7 +55,7 @@ def scorer(
 
     def score(columns: Sequence[pa.Array]) -> list[np.ndarray]:
         batch = pa.RecordBatch.from_arrays(list(columns), names=[VALUES, INDICES, SIZE][: len(columns)])
-        predicted = algorithm.predict(artifact, decoder(batch).features, Hyperparameters(**hyperparameters))
+        predicted = algorithm.predict(shipment.open(), decoder(batch).features, Hyperparameters(**hyperparameters))
         return [predicted[field] for field in fields]
 
     if hasattr(F, "arrow_udf"):  # Spark 4.1 and later

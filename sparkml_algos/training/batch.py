@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sparkml_algos.training.packed import unpack
 
 # Column names of the Arrow record batches a decoder reads.
-VALUES, INDICES, SIZE, LABEL, WEIGHT, VALIDATION = "values", "indices", "size", "label", "weight", "validation"
+VALUES, INDICES, SIZE, LABEL, WEIGHT, VALIDATION, ID = "values", "indices", "size", "label", "weight", "validation", "id"
 # One column in place of the first three: vectors as `training.packed` reads them. The name may stand beside those of a user.
 PACKED = "_sparkml_algos_packed"
 
@@ -38,12 +38,15 @@ class Batch:
     weight : ndarray of float32, shape (rows,), optional
     validation : ndarray of bool, shape (rows,), optional
         Which rows are for validation; a `Shard` separates them from those to train on.
+    id : ndarray of int64, shape (rows,), optional
+        What the user calls the rows.
     """
 
     features: Features
     label: np.ndarray | None = None
     weight: np.ndarray | None = None
     validation: np.ndarray | None = None
+    id: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.features.shape[0]
@@ -52,7 +55,7 @@ class Batch:
     def nbytes(self) -> int:
         """Bytes of the features and the columns beside them."""
         parts = [self.features] if isinstance(self.features, np.ndarray) else _csr_parts(self.features)
-        return sum(part.nbytes for part in [*parts, self.label, self.weight] if part is not None)
+        return sum(part.nbytes for part in [*parts, self.label, self.weight, self.id] if part is not None)
 
     def take(self, rows: np.ndarray | slice) -> Batch:
         return Batch(*(None if column is None else column[rows] for column in _columns(self)))
@@ -84,6 +87,8 @@ class Decoder:
         Names of these columns in the user's data, for messages. Rows of weight 0 are left out.
     classes : int, optional
         Labels must be integers from 0 to one less than this.
+    id : str, optional
+        Name of the column that names the rows.
 
     Attributes
     ----------
@@ -99,18 +104,20 @@ class Decoder:
         weight: str | None = None,
         validation: str | None = None,
         classes: int | None = None,
+        id: str | None = None,
     ) -> None:
         self.names = list(names)
         self.num_features = num_features
         self.label, self.weight, self.validation = label, weight, validation
-        self.classes = classes
+        self.classes, self.id = classes, id
         self.largest_label = -np.inf
         self.where = ""
         self._rows = 0
         self._sparse: bool | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Batch:
-        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight`, `validation` when named."""
+        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight`, `validation`, `id` when
+        named."""
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if PACKED in columns:
             columns[VALUES], columns[INDICES], columns[SIZE] = unpack(columns[PACKED])
@@ -123,9 +130,10 @@ class Decoder:
         if self.classes is not None:
             self._check_classes(label)
             self.largest_label = max(self.largest_label, float(label.max(initial=-np.inf)))
-        validation = self._flags(columns[VALIDATION], self.validation) if self.validation else None
+        validation = self._exact(columns[VALIDATION], self.validation) if self.validation else None
+        id = self._exact(columns[ID], self.id) if self.id else None
         self._rows += len(batch)
-        decoded = Batch(features, label, weight, validation)
+        decoded = Batch(features, label, weight, validation, id)
         return decoded if weight is None or weight.all() else decoded.take(np.flatnonzero(weight))
 
     def _features(self, values: pa.ListArray, indices: pa.ListArray | None, size: pa.Array | None) -> Features:
@@ -188,7 +196,8 @@ class Decoder:
             raise self._invalid(f"column {name!r} is {data[row]} as a 32-bit float", row)
         return data
 
-    def _flags(self, column: pa.Array, name: str) -> np.ndarray:
+    def _exact(self, column: pa.Array, name: str) -> np.ndarray:
+        """A column in its own type."""
         if column.null_count:
             raise self._invalid(f"column {name!r} is null", _first_null(column))
         return column.to_numpy(zero_copy_only=False)

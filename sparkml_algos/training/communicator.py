@@ -52,6 +52,11 @@ class Communicator(ABC):
         """The arrays of all workers in order of rank; their first dimensions may differ. Where every worker knows them, as `lengths`, it
         takes one exchange instead of two."""
 
+    def gather(self, array: np.ndarray, root: int = 0) -> list[np.ndarray]:
+        """What `allgather` gives, on worker `root` alone; an empty list on the others."""
+        parts = self.allgather(array)
+        return parts if self.rank == root else []
+
     def allgather_json(self, value: Any) -> list[Any]:
         """The JSON values of all workers in order of rank."""
         encoded = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -159,16 +164,26 @@ class TorchCommunicator(Communicator):
         return tensor.cpu().numpy().reshape(array.shape)
 
     def allgather(self, array: np.ndarray, lengths: Sequence[int] | None = None) -> list[np.ndarray]:
-        if lengths is None:
-            lengths = [int(length[0]) for length in self._gather(np.array([len(array)], np.int64))]
-        longest = max(lengths)
-        padded = np.zeros((longest, *array.shape[1:]), array.dtype)
-        padded[: len(array)] = array
-        parts = self._gather(padded)
-        return [part[:length] for part, length in zip(parts, lengths, strict=True)]
+        padded, lengths = self._padded(array, lengths)
+        return [part[:length] for part, length in zip(self._gather(padded), lengths, strict=True)]
+
+    def gather(self, array: np.ndarray, root: int = 0) -> list[np.ndarray]:
+        padded, lengths = self._padded(array)
+        tensor = self._tensor(padded)
+        parts = [self._torch.empty_like(tensor) for _ in lengths] if self.rank == root else None
+        self._run(self._dist.gather, tensor, parts, dst=root)
+        return [part.cpu().numpy()[:length] for part, length in zip(parts, lengths, strict=True)] if parts else []
 
     def close(self) -> None:
         self._dist.destroy_process_group()
+
+    def _padded(self, array: np.ndarray, lengths: Sequence[int] | None = None) -> tuple[np.ndarray, Sequence[int]]:
+        """The array as long as the longest of all workers, and the lengths of all."""
+        if lengths is None:
+            lengths = [int(length[0]) for length in self._gather(np.array([len(array)], np.int64))]
+        padded = np.zeros((max(lengths), *array.shape[1:]), array.dtype)
+        padded[: len(array)] = array
+        return padded, lengths
 
     def _gather(self, array: np.ndarray) -> list[np.ndarray]:
         tensor = self._tensor(array)

@@ -79,6 +79,8 @@ class Job:
     seed : int
     device : str
         ``cpu`` or a CUDA device.
+    replicated : bool
+        Whether every worker has all rows, in an order of its own.
     checkpoints : CheckpointStore, optional
     report : callable, optional
         ``report(dict)`` receives the progress of worker 0.
@@ -96,11 +98,12 @@ class Job:
         *,
         seed: int = 0,
         device: str = "cpu",
+        replicated: bool = False,
         checkpoints: CheckpointStore | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.shard, self.communicator = shard, communicator
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.replicated = seed, device, replicated
         self.history: list[dict[str, Any]] = []
         self._checkpoints, self._report = checkpoints, report
         self._resumed_epochs = 0

@@ -12,7 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder, InvalidRows
+from sparkml_algos.training.batch import ID, INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder, InvalidRows
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
@@ -31,6 +31,7 @@ class TrainingPlan:
     input_mode: str = "File"
     max_shard_bytes: int | None = None
     checkpoint_dir: str | None = None
+    replicated: bool = False
 
 
 class Worker(Protocol):
@@ -105,7 +106,15 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     checkpoints: list[str] = []
     for group, leader in zip(groups, leaders, strict=True):
         store = _checkpoints(plan, group, shard, communicator)
-        job = Job(shard, communicator, seed=plan.seed, device=worker.device, checkpoints=store, report=worker.report)
+        job = Job(
+            shard,
+            communicator,
+            seed=plan.seed,
+            device=worker.device,
+            replicated=plan.replicated,
+            checkpoints=store,
+            report=worker.report,
+        )
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []
         for index in group:
@@ -132,6 +141,7 @@ def train_arrays(
     label: np.ndarray | None = None,
     weight: np.ndarray | None = None,
     validation: np.ndarray | None = None,
+    id: np.ndarray | None = None,
     classes: int | None = None,
     communicator: Communicator | None = None,
     seed: int = 0,
@@ -149,6 +159,8 @@ def train_arrays(
     label, weight : ndarray, shape (rows,), optional
     validation : ndarray of bool, shape (rows,), optional
         Which rows are for validation.
+    id : ndarray of int64, shape (rows,), optional
+        What the rows are called.
     classes : int, optional
         Labels are checked to be integers below this.
     communicator : Communicator, optional
@@ -164,10 +176,10 @@ def train_arrays(
     """
     communicator = communicator or SingleProcess()
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
-    scalars = {"label": label, "weight": weight, "validation": validation}
+    scalars = {"label": label, "weight": weight, "validation": validation, "id": id}
     decoder = Decoder(["features"], classes=classes, **{name: name for name, values in scalars.items() if values is not None})
     training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
-    results = dict(train(training, worker, record_batches(features, label, weight, validation=validation)))
+    results = dict(train(training, worker, record_batches(features, label, weight, validation=validation, id=id)))
     if worker.rank == 0:
         for name in results["report/0"].values["checkpoints"]:
             CheckpointStore(training.checkpoint_dir, name).clear()
@@ -180,6 +192,7 @@ def record_batches(
     weight: np.ndarray | None = None,
     rows: int = 10_000,
     validation: np.ndarray | None = None,
+    id: np.ndarray | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Arrays as the record batches a `Decoder` reads."""
     for start in range(0, features.shape[0], rows):
@@ -200,6 +213,8 @@ def record_batches(
                 columns[name] = pa.array(np.asarray(column[part], np.float32))
         if validation is not None:
             columns[VALIDATION] = pa.array(np.asarray(validation[part], bool))
+        if id is not None:
+            columns[ID] = pa.array(np.asarray(id[part], np.int64))
         yield pa.RecordBatch.from_pydict(columns)
 
 

@@ -22,6 +22,7 @@ import factorization_machines
 import formats
 import ingest
 import kmeans
+import knn
 import linear_learner
 import pca
 import recordio
@@ -33,6 +34,7 @@ MODULES = {
     "pca": pca,
     "linear_learner": linear_learner,
     "factorization_machines": factorization_machines,
+    "knn": knn,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

@@ -13,6 +13,8 @@ from sparkml_algos import (
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
     KMeans,
+    KNNClassifier,
+    KNNRegressor,
     LinearLearnerBinaryClassifier,
     LinearLearnerMultiClassClassifier,
     LinearLearnerRegressor,
@@ -27,6 +29,8 @@ ALGORITHMS = [
     LinearLearnerMultiClassClassifier,
     FactorizationMachinesRegressor,
     FactorizationMachinesBinaryClassifier,
+    KNNClassifier,
+    KNNRegressor,
 ]
 
 # Required by the service, taken from the data here; the docstring says so.
@@ -61,6 +65,19 @@ ACCESSORS = {
         "algorithm_mode": "AlgorithmMode",
         "extra_components": "ExtraComponents",
         "subtract_mean": "SubtractMean",
+    },
+    "knn": {
+        "feature_dim": "FeatureDim",
+        "k": "K",
+        "predictor_type": "PredictorType",
+        "sample_size": "SampleSize",
+        "dimension_reduction_target": "DimensionReductionTarget",
+        "dimension_reduction_type": "DimensionReductionType",
+        "faiss_index_ivf_nlists": "FaissIndexIvfNlists",
+        "faiss_index_pq_m": "FaissIndexPqM",
+        "index_metric": "IndexMetric",
+        "index_type": "IndexType",
+        "mini_batch_size": "MiniBatchSize",
     },
     "linear_learner": {
         "feature_dim": "FeatureDim",

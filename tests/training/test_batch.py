@@ -71,6 +71,10 @@ class TestDecoding:
         batch = Decoder(["x"], validation="v")(rows_of([[1.0], [2.0]], validation=pa.array([True, False])))
         assert batch.validation.tolist() == [True, False]
 
+    def test_ids_keep_every_digit(self):
+        batch = Decoder(["x"], id="i")(rows_of([[1.0], [2.0]], id=pa.array([2**62 + 1, -3], pa.int64())))
+        assert batch.id.tolist() == [2**62 + 1, -3]
+
     def test_labels_that_are_classes_leave_the_largest(self):
         decoder = Decoder(["x"], label="y", classes=9)
         for label in ([0.0, 7.0], [3.0, 1.0]):
@@ -178,6 +182,10 @@ class TestRefusals:
     def test_a_row_that_may_be_for_validation_or_not_is_refused(self):
         with pytest.raises(InvalidRows, match=r"^column 'v' is null in row 1$"):
             Decoder(["x"], validation="v")(rows_of([[1.0]] * 2, validation=pa.array([True, None])))
+
+    def test_a_row_without_its_id_is_refused(self):
+        with pytest.raises(InvalidRows, match="column 'i' is null in row 1"):
+            Decoder(["x"], id="i")(rows_of([[1.0]] * 2, id=pa.array([1, None], pa.int64())))
 
     def test_another_length_than_expected_is_refused(self):
         with pytest.raises(InvalidRows, match="has 2 values, expected 3 in row 0"):

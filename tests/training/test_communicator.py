@@ -103,6 +103,18 @@ def test_allgather_gives_all_arrays_in_order_of_rank(gang, dtype, counts):
             np.testing.assert_array_equal(result, numbers(rank, dtype, (counts[rank], 2)))
 
 
+def gather_rows_at(communicator, root):
+    return communicator.gather(numbers(communicator.rank, "int64", (communicator.rank + 1, 2)), root)
+
+
+@pytest.mark.parametrize("root", [0, 1])
+def test_gather_gives_all_arrays_to_the_root_alone(gang, root):
+    results = gang(gather_rows_at, root)
+    assert [len(result) for result in results] == [len(results) * (rank == root) for rank in range(len(results))]
+    for rank, result in enumerate(results[root]):
+        np.testing.assert_array_equal(result, numbers(rank, "int64", (rank + 1, 2)))
+
+
 def gather_json(communicator):
     return communicator.allgather_json({"rank": communicator.rank, "text": "ä" * communicator.rank, "none": None})
 
