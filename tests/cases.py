@@ -19,6 +19,8 @@ from sparkml_algos import (
     LinearLearnerRegressor,
     LinearLearnerRegressorModel,
     PCAModel,
+    RandomCutForest,
+    RandomCutForestModel,
 )
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from tests.averaging import Averaging, AveragingModel
@@ -46,6 +48,8 @@ class Case:
     is_sibling : bool
         Whether another case runs the same functions with other hyperparameters; what depends on shared machinery alone is then not
         checked again.
+    takes_replicas : bool
+        Whether every worker may get every row; else that must be refused.
     """
 
     estimator: type[AlgorithmEstimator]
@@ -55,6 +59,7 @@ class Case:
     grid: tuple[str, list[Any]]
     center: Callable[[AlgorithmModel], np.ndarray] | None = None
     is_sibling: bool = False
+    takes_replicas: bool = True
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
@@ -116,5 +121,14 @@ CASES = [
         _linear,
         _WD,
         is_sibling=True,
+    ),
+    Case(
+        RandomCutForest,
+        RandomCutForestModel,
+        # As many rows for each tree as make up all of them.
+        {"num_trees": 60},
+        lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
+        ("num_samples_per_tree", [2, 4]),
+        takes_replicas=False,
     ),
 ]

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sparkml_algos import PCA, KMeans, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
+from sparkml_algos import (
+    PCA,
+    KMeans,
+    LinearLearnerBinaryClassifier,
+    LinearLearnerMultiClassClassifier,
+    LinearLearnerRegressor,
+    RandomCutForest,
+)
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
-ALGORITHMS = [KMeans, PCA, LinearLearnerRegressor, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier]
+ALGORITHMS = [KMeans, PCA, LinearLearnerRegressor, LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, RandomCutForest]
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim", "num_classes"}
@@ -91,6 +98,12 @@ ACCESSORS = {
         "num_classes": "NumClasses",
         "accuracy_top_k": "AccuracyTopK",
         "balance_multiclass_weights": "BalanceMultiClassWeights",
+    },
+    "random_cut_forest": {
+        "feature_dim": "FeatureDim",
+        "eval_metrics": "EvalMetrics",
+        "num_samples_per_tree": "NumSamplesPerTree",
+        "num_trees": "NumTrees",
     },
 }
 

@@ -39,8 +39,8 @@ class Boxes:
     Attributes
     ----------
     corners : ndarray, shape (nodes, 2 · features)
-        Least values of the points of each node, and the negatives of their largest: a row followed by its negative is inside where it is not
-        below.
+        Least values of the points of each node, and the negatives of their largest. A row followed by its negative is inside where it is
+        not below these.
     range : ndarray of float64, shape (nodes,)
         Sum of the box's sides.
     alone : ndarray of float64, shape (nodes,)
