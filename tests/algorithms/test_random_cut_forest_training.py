@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
-from sparkml_algos.algorithms.random_cut_forest.scoring import scores
+from sparkml_algos.algorithms.random_cut_forest.scoring import NUMBERS, scores
 from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS, predict
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.run import train_arrays
@@ -137,9 +137,10 @@ def test_a_tree_of_one_point_has_scores() -> None:
 
 
 def test_many_rows_have_the_scores_they_have_alone() -> None:
-    forest, rows = trees_of(gaussian(30), 8), gaussian(9000, seed=1)
-    together = scores(forest, rows)[0]
-    assert np.allclose(together[8190:8195], [scores(forest, row[None])[0][0] for row in rows[8190:8195]], rtol=1e-6)
+    forest, rows = trees_of(gaussian(30), 8), gaussian(50_000, seed=1)
+    together, edge = scores(forest, rows)[0], NUMBERS // 6
+    some = slice(edge - 2, edge + 3)
+    assert np.allclose(together[some], [scores(forest, row[None])[0][0] for row in rows[some]], rtol=1e-6)
 
 
 def test_attributions_add_up_to_the_score_and_point_to_the_odd_feature() -> None:
@@ -264,5 +265,5 @@ def test_anomalies_of_public_data_are_ranked_first(name: str, least: float) -> N
         pytest.skip(f"{DATA / path} is not there")
     table = read_table(path)
     rows = table.drop(columns="anomaly").to_numpy(np.float32)
-    found = predict(fit(rows, num_trees=100), rows, None)["score"]
+    found = predict(fit(rows), rows, None)["score"]
     assert roc_auc_score(table["anomaly"], found) >= least

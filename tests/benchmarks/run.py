@@ -23,11 +23,20 @@ import ingest
 import kmeans
 import linear_learner
 import pca
+import random_cut_forest
 import recordio
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
 
-MODULES = {"kmeans": kmeans, "pca": pca, "linear_learner": linear_learner, "ingest": ingest, "formats": formats, "recordio": recordio}
+MODULES = {
+    "kmeans": kmeans,
+    "pca": pca,
+    "linear_learner": linear_learner,
+    "random_cut_forest": random_cut_forest,
+    "ingest": ingest,
+    "formats": formats,
+    "recordio": recordio,
+}
 PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch")
 
 

@@ -76,7 +76,7 @@ def test_what_cannot_work_is_refused(series: DataFrame, settings: dict, message:
 def test_a_pipeline_with_shingles_is_fitted_saved_and_loaded(spark: SparkSession, tmp_path: Path) -> None:
     times = np.arange(300)
     values = np.sin(times / 3)
-    values[200:206] = 0.3
+    values[200:206] = 3
     frame = spark.createDataFrame([(int(t), float(v)) for t, v in zip(times, values, strict=True)], "time int, value double")
     forest = RandomCutForest(num_trees=50, num_workers=1)
     fitted = Pipeline(stages=[Shingle(inputCols=["value"], timeCol="time", size=6), forest]).fit(frame)

@@ -25,8 +25,8 @@ import numpy as np
 
 from sparkml_algos.algorithms.random_cut_forest.forest import NOBODY, Forest
 
-# Pairs of row and tree that are worked on at once: their arrays stay in a core's cache.
-PAIRS = 8192
+# Numbers of the arrays that are worked on at once, a row of corners for each pair of row and tree: they stay in a core's cache.
+NUMBERS = 1 << 18
 
 # Differences of values below this fit into 32 bits.
 LARGE = 1e37
@@ -105,10 +105,11 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False) -> tuple[n
     trees = len(forest.roots)
     total = np.zeros(len(rows))
     parts = np.zeros(rows.shape) if attribute else None
-    for start in range(0, len(rows), PAIRS):
-        block = slice(start, min(start + PAIRS, len(rows)))
+    pairs = max(1, NUMBERS // boxes.corners.shape[1])
+    for start in range(0, len(rows), pairs):
+        block = slice(start, min(start + pairs, len(rows)))
         count = block.stop - start
-        at_once = max(1, PAIRS // count)
+        at_once = max(1, pairs // count)
         for first in range(0, trees, at_once):
             roots = forest.roots[first : first + at_once]
             leaf = _leaves(forest, roots, rows[block])
