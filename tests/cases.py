@@ -27,6 +27,8 @@ from sparkml_algos import (
     LinearLearnerRegressor,
     LinearLearnerRegressorModel,
     PCAModel,
+    RandomCutForest,
+    RandomCutForestModel,
 )
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from tests.averaging import Averaging, AveragingModel
@@ -54,6 +56,8 @@ class Case:
     is_sibling : bool
         Whether another case runs the same functions with other hyperparameters; what depends on shared machinery alone is then not
         checked again.
+    takes_replicas : bool
+        Whether every worker may get every row; else that must be refused.
     """
 
     estimator: type[AlgorithmEstimator]
@@ -63,6 +67,7 @@ class Case:
     grid: tuple[str, list[Any]]
     center: Callable[[AlgorithmModel], np.ndarray] | None = None
     is_sibling: bool = False
+    takes_replicas: bool = True
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
@@ -167,5 +172,14 @@ CASES = [
         ("k", [1, 3]),
         lambda model: model.rows,
         is_sibling=True,
+    ),
+    Case(
+        RandomCutForest,
+        RandomCutForestModel,
+        # As many rows for each tree as make up all of them.
+        {"num_trees": 60},
+        lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
+        ("num_samples_per_tree", [2, 4]),
+        takes_replicas=False,
     ),
 ]

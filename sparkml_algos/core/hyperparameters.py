@@ -134,9 +134,17 @@ class Hyperparameter(DeclaredParam):
 
 
 class DeclaredParams(Params):
-    """Base of everything with declared Params: keyword constructor, accessors, checks that report all problems at once."""
+    """Base of everything with declared Params: keyword constructor, accessors, checks that report all problems at once.
+
+    Attributes
+    ----------
+    declared : dict of str to DeclaredParam
+    unread_in_training : sequence of str
+        Params that name input columns for the model alone; `fit` does not look for these columns.
+    """
 
     declared: ClassVar[dict[str, DeclaredParam]] = {}
+    unread_in_training: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

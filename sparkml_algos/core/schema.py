@@ -151,7 +151,7 @@ def _declared_dimension(params: DeclaredParams) -> int | None:
 
 
 def _scalar_params(params: DeclaredParams) -> list[str]:
-    return [name for name in _SCALARS if name in params.declared and params.value(name)]
+    return [name for name in _SCALARS if name in params.declared and name not in params.unread_in_training and params.value(name)]
 
 
 def _source(params: DeclaredParams) -> str:

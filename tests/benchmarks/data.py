@@ -25,6 +25,8 @@ BLOB_ROWS, BLOB_FEATURES, BLOBS = 1_000_000, 64, 100
 BLOB_SPREAD = 0.55
 BLOB_SEED = 20_240_601
 BLOB_CHUNK = 125_000
+NORMAL_ROWS, NORMAL_FEATURES, NORMAL_SEED = 1_000_000, 10, 7
+NORMAL_CHUNK = 250_000
 # One copy of the word counts is read in a tenth of a second.
 COUNT_COPIES = 10
 MOVIELENS_USERS, MOVIELENS_FILMS = 943, 1682
@@ -70,6 +72,7 @@ class Data:
         the 10,000 others. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
         20-newsgroups documents, sparse, ten times over. ``ratings``: who rates which film how, of MovieLens 100k without the test rows of
         the official first fold, ``ratings test`` these; a one for the user and one for the film. ``clicks``: see `clicks`.
+        ``normal``: 1,000,000 rows of independent normal numbers.
 
         Raises
         ------
@@ -86,6 +89,7 @@ class Data:
                 "ratings": (0, ratings),
                 "ratings test": (0, functools.partial(ratings, "test")),
                 "clicks": (0, clicks),
+                "normal": (0, normal),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -151,6 +155,13 @@ def blobs() -> Iterator[np.ndarray]:
     for _ in range(BLOB_ROWS // BLOB_CHUNK):
         blob = random.choice(BLOBS, BLOB_CHUNK, p=weights / weights.sum())
         yield centers[blob] + random.standard_normal((BLOB_CHUNK, BLOB_FEATURES))
+
+
+def normal() -> Iterator[np.ndarray]:
+    """Independent standard normal numbers."""
+    random = np.random.default_rng(NORMAL_SEED)
+    for _ in range(NORMAL_ROWS // NORMAL_CHUNK):
+        yield random.standard_normal((NORMAL_CHUNK, NORMAL_FEATURES))
 
 
 def public(name: str) -> Path:

@@ -25,6 +25,7 @@ import kmeans
 import knn
 import linear_learner
 import pca
+import random_cut_forest
 import recordio
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
@@ -35,6 +36,7 @@ MODULES = {
     "linear_learner": linear_learner,
     "factorization_machines": factorization_machines,
     "knn": knn,
+    "random_cut_forest": random_cut_forest,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

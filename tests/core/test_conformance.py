@@ -18,6 +18,7 @@ from sparkml_algos import (
     LinearLearnerBinaryClassifier,
     LinearLearnerMultiClassClassifier,
     LinearLearnerRegressor,
+    RandomCutForest,
 )
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 
@@ -31,6 +32,7 @@ ALGORITHMS = [
     FactorizationMachinesBinaryClassifier,
     KNNClassifier,
     KNNRegressor,
+    RandomCutForest,
 ]
 
 # Required by the service, taken from the data here; the docstring says so.
@@ -152,6 +154,12 @@ ACCESSORS = {
         "factors_init_scale": "FactorsInitScale",
         "factors_init_sigma": "FactorsInitSigma",
         "factors_init_value": "FactorsInitValue",
+    },
+    "random_cut_forest": {
+        "feature_dim": "FeatureDim",
+        "eval_metrics": "EvalMetrics",
+        "num_samples_per_tree": "NumSamplesPerTree",
+        "num_trees": "NumTrees",
     },
 }
 

@@ -10,7 +10,7 @@ import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.Row
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
 import org.apache.spark.sql.types._
-import org.json4s.JsonAST.JInt
+import org.json4s.JsonAST.{JDouble, JInt}
 import org.json4s.jackson.JsonMethods.parse
 
 /** An array of a trained model: `dtype` as NumPy writes it (`<f8`), `data` in little-endian order, the last index running fastest. */
@@ -38,6 +38,13 @@ final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
 
   def apply(name: String): NamedArray =
     arrays.getOrElse(name, throw new IllegalArgumentException(s"the model has no array '$name', only ${arrays.keys.mkString(", ")}"))
+
+  /** A number among the values. */
+  def number(name: String): Double = (parse(values) \ name) match {
+    case JInt(value) => value.toDouble
+    case JDouble(value) => value
+    case _ => throw new IllegalArgumentException(s"the model has no number '$name'")
+  }
 
   /** The arithmetic of a model with this artifact, made when it is first asked for; copies of the model share it. */
   private[ml] def scorer(make: => RowScorer): RowScorer = synchronized {

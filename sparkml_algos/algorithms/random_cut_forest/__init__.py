@@ -1,0 +1,1 @@
+"""Random cut forest: anomaly scores from trees of random cuts."""

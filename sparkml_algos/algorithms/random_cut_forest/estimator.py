@@ -1,0 +1,249 @@
+"""Random cut forest: Estimator and Model.
+
+A point is anomalous if it would change random trees of the data much: random cuts soon tell it from all others.
+
+References
+----------
+S. Guha, N. Mishra, G. Roy, O. Schrijvers, "Robust random cut forest based anomaly detection on streams", ICML 2016. J. Vitter, "Random
+sampling with a reservoir", ACM Transactions on Mathematical Software 11 (1985).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sparkml_algos.algorithms.random_cut_forest.forest import Forest
+from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.hyperparameters import DeclaredParam, Hyperparameter, InvalidParams
+from sparkml_algos.core.on_jvm import OnJvm, ScorerChoice
+from sparkml_algos.core.params import ColumnParam, FeaturesParams, LabelParams
+from sparkml_algos.core.schema import column
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.job import Algorithm
+
+# Labelled rows are called anomalous so many deviations above the mean of their scores, by the service's documentation.
+EVALUATION_DEVIATIONS = 3.0
+
+# Accuracy of the quantiles of a DataFrame's scores, in ranks: one in so many.
+QUANTILE_ACCURACY = 10_000
+
+
+class RandomCutForestParams(FeaturesParams, LabelParams):
+    """Hyperparameters and columns of `RandomCutForest` and `RandomCutForestModel`."""
+
+    # Labels are for `evaluate`; training has no use for them.
+    unread_in_training = ("labelCol",)
+
+    feature_dim = Hyperparameter(
+        int, "Number of features; taken from the data and, where given, checked.", minimum=1, maximum=10_000
+    )
+    eval_metrics = Hyperparameter(
+        list,
+        "What evaluate computes: accuracy, and precision, recall and F1 of both classes.",
+        default=["accuracy", "precision_recall_fscore"],
+        choices=["accuracy", "precision_recall_fscore"],
+    )
+    num_samples_per_tree = Hyperparameter(
+        int,
+        "Rows sampled for each tree; 1 / num_samples_per_tree should be near the share of anomalies.",
+        default=256,
+        minimum=1,
+        maximum=2048,
+    )
+    num_trees = Hyperparameter(int, "Trees; more of them make scores less noisy.", default=100, minimum=50, maximum=1000)
+    scoreCol = ColumnParam("Output column: the anomaly score.", default="score")
+    predictionCol = ColumnParam("Output column, if named: 1.0 where the score is above the threshold, else 0.0.")
+    attributionCol = ColumnParam("Output column, if named: a vector of what each feature adds to the score.")
+    thresholdMethod = DeclaredParam(
+        str,
+        "standard_deviations: so many above the mean of the scores known from fit; quantile: of these scores.",
+        default="standard_deviations",
+        choices=["standard_deviations", "quantile"],
+    )
+    thresholdDeviations = DeclaredParam(float, "Deviations above the mean at which the threshold lies.", default=3.0)
+    thresholdQuantile = DeclaredParam(
+        float, "Share of the scores that are not above the threshold.", default=0.99, minimum=0, maximum=1
+    )
+
+
+class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
+    """Anomaly detection by a random cut forest, on the executors of a Spark cluster.
+
+    {parameters}
+
+    Notes
+    -----
+    One pass draws num_trees · num_samples_per_tree rows, each set of rows being equally likely; the workers then grow num_trees /
+    workers trees each. With fewer rows every tree gets rows / num_trees of them, rounded down; with fewer rows than trees, one.
+    Sample and forest are held in memory: 4 · num_trees · num_samples_per_tree · features bytes, a few times over in each worker. A score
+    costs O(num_trees · log(num_samples_per_tree) · features).
+
+    Cuts follow the ranges of the features: bring features to one scale first. Series are made into rows by `Shingle`.
+
+    The scores from which `threshold` comes are those of up to 10,000 rows of the sample. `labelCol` is read by `evaluate` only.
+
+    Each row must be on one worker: there is no ``data_distribution="FullyReplicated"``. GPUs bring nothing.
+
+    Examples
+    --------
+    >>> from sparkml_algos import RandomCutForest
+    >>> model = RandomCutForest(predictionCol="is_anomaly").fit(dataframe)  # doctest: +SKIP
+    >>> model.transform(dataframe).where("is_anomaly = 1").show()  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return RANDOM_CUT_FOREST
+
+    @staticmethod
+    def model_class() -> type[RandomCutForestModel]:
+        return RandomCutForestModel
+
+    def _problems(self, dataset: DataFrame) -> list[str]:
+        problems = super()._problems(dataset)
+        if self.value("data_distribution") == "FullyReplicated":
+            problems.append("data_distribution='FullyReplicated' would sample each row once per worker; use 'ShardedByKey'")
+        return problems
+
+
+class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
+    """A forest grown by `RandomCutForest`.
+
+    `transform` appends ``score`` (double); where `attributionCol` is set, a vector of what each feature adds to it; where `predictionCol`
+    is set, 1.0 or 0.0 by `threshold`. The attribution to feature j is the score with, at each node, the share of the chance of a
+    separation that falls to j in place of the whole chance; a leaf that equals the row gives the same to every feature.
+
+    Attributions are computed in Python only.
+    """
+
+    outputs = (Output("score", "double", "scoreCol"),)
+    on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
+
+    def algorithm(self) -> Algorithm:
+        return ATTRIBUTING if self.value("attributionCol") else RANDOM_CUT_FOREST
+
+    def own_outputs(self) -> Sequence[Output]:
+        if not self.value("attributionCol"):
+            return self.outputs
+        return (*self.outputs, Output("attribution", "vector", "attributionCol"))
+
+    def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
+        if not self.value("attributionCol"):
+            return super().scorer_for(dataset)
+        if self.value("scorer") == "jvm":
+            raise ValueError("scorer='jvm' is not possible: attributions are computed in Python")
+        return ScorerChoice("python", "attributions are computed in Python")
+
+    @property
+    def forest(self) -> Forest:
+        """The trees."""
+        return Forest.of(self.artifact)
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is called anomalous, by `thresholdMethod`."""
+        if self.value("thresholdMethod") == "quantile":
+            return float(np.interp(self.value("thresholdQuantile"), QUANTILES, self.artifact.arrays["quantiles"]))
+        return self.artifact.values["mean"] + self.value("thresholdDeviations") * self.artifact.values["deviation"]
+
+    def fit_threshold(self, dataset: DataFrame) -> RandomCutForestModel:
+        """Let `threshold` follow the scores of these rows in place of those known from `fit`.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            With the features; normal rows, or rows as they will come.
+
+        Returns
+        -------
+        RandomCutForestModel
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If the dataset is empty.
+        """
+        score = column(self.value("scoreCol"))
+        quantiles = F.percentile_approx(score, [float(share) for share in QUANTILES], QUANTILE_ACCURACY)
+        found = self._scored(dataset).agg(F.avg(score), F.stddev_pop(score), quantiles).first()
+        if found[0] is None:
+            raise ValueError("the dataset to take the threshold from is empty")
+        arrays = {**self.artifact.arrays, "quantiles": np.array(found[2], np.float64)}
+        self.artifact = Artifact(arrays, {**self.artifact.values, "mean": float(found[0]), "deviation": float(found[1])})
+        return self
+
+    def evaluate(self, dataset: DataFrame) -> dict[str, float]:
+        """The metrics named by `eval_metrics`, when rows are called anomalous whose score is more than three standard deviations above the
+        mean score of these rows; `threshold` has no part in it.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            With features and `labelCol`: 1 for an anomaly, 0 for a normal row.
+
+        Returns
+        -------
+        dict of str to float
+            ``test:accuracy``; ``test:precision``, ``test:recall`` and ``test:f1`` of the anomalies, and with ``negative_`` before the name
+            those of the normal rows.
+
+        Raises
+        ------
+        ValueError
+            If the dataset is empty, has no `labelCol`, or labels other than 0 and 1.
+        """
+        name = self.value("labelCol")
+        if name not in dataset.columns:
+            raise ValueError(f"labelCol={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}")
+        label = column(name).cast("double").alias("label")
+        rows = self._scored(dataset).select(column(self.value("scoreCol")).alias("score"), label).persist()
+        try:
+            moments = rows.agg(F.avg("score").alias("mean"), F.stddev_pop("score").alias("deviation")).first()
+            if moments["mean"] is None:
+                raise ValueError("the dataset to evaluate on is empty")
+            called = F.col("score") > moments["mean"] + EVALUATION_DEVIATIONS * moments["deviation"]
+            counts = rows.groupBy("label", called.alias("called")).count().collect()
+        finally:
+            rows.unpersist()
+        for row in counts:
+            if row["label"] not in (0.0, 1.0):
+                raise ValueError(f"label column {name!r} is {row['label']}, expected 0 or 1, in {row['count']} row(s)")
+        return _metrics({(row["label"], row["called"]): row["count"] for row in counts}, self.getEvalMetrics())
+
+    def _scored(self, dataset: DataFrame) -> DataFrame:
+        """The dataset with its scores and nothing else beside them."""
+        return self.copy({self.predictionCol: None, self.attributionCol: None}).transform(dataset)
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        name = self.value("predictionCol")
+        if name in dataset.columns:
+            raise InvalidParams(type(self).__name__, [f"output column {name!r} exists already; drop it or rename the output"])
+        scored = super()._transform(dataset)
+        return scored.withColumn(name, self._is_anomaly()) if name else scored
+
+    def _is_anomaly(self) -> Column:
+        return (column(self.value("scoreCol")) > self.threshold).cast("double")
+
+
+def _metrics(counts: dict[tuple[float, bool], int], wanted: Sequence[str]) -> dict[str, float]:
+    """From the number of rows by label and by what they are called."""
+    found: dict[str, float] = {}
+    if "accuracy" in wanted:
+        right = sum(count for (label, called), count in counts.items() if label == called)
+        found["test:accuracy"] = right / sum(counts.values())
+    if "precision_recall_fscore" in wanted:
+        for prefix, which in (("", True), ("negative_", False)):
+            hits = counts.get((float(which), which), 0)
+            called = sum(count for (_, one), count in counts.items() if one == which)
+            actual = sum(count for (label, _), count in counts.items() if label == which)
+            found[f"test:{prefix}precision"] = hits / called if called else 0.0
+            found[f"test:{prefix}recall"] = hits / actual if actual else 0.0
+            found[f"test:{prefix}f1"] = 2 * hits / (called + actual) if called + actual else 0.0
+    return found

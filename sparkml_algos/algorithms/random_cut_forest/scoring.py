@@ -1,0 +1,189 @@
+"""Anomaly scores: how far trees would be changed by a point if it were added.
+
+A point that comes to a node of depth d leaves the node's box by the distance g_j in feature j, g in sum. A cut drawn for the larger box
+would separate it with probability p = g / (g + r), r being the sum of the box's sides, and leave it alone at depth d + 1:
+
+    score(node) = p / (d + 1) + (1 − p) · score(child on the point's side)
+    score(leaf) = 1 / (d + 1), or (1 − m / 2M) / (d + log₂(m + 1)) if it stands for m points, of M in the tree, equal to this one
+
+Times log₂(M + 1), mean over the trees: about 1 for common points, several times as much for anomalies. Boxes of a path lie in each other,
+so a point outside one is outside all below: from the leaf upwards there is nothing left to do once a box contains the point.
+
+The attribution to feature j is the same sum with p_j = g_j / (g + r) in place of p; a leaf gives its share |x_j − y_j| / Σ|x − y| of
+the distance, or, equal to the point, the same to every feature. Attributions add up to the score.
+
+References
+----------
+S. Guha, N. Mishra, G. Roy, O. Schrijvers, "Robust random cut forest based anomaly detection on streams", ICML 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparkml_algos.algorithms.random_cut_forest.forest import NOBODY, Forest
+
+# Numbers of the arrays that are worked on at once, a row of corners for each pair of row and tree: they stay in a core's cache.
+NUMBERS = 1 << 18
+
+# Differences of values below this fit into 32 bits.
+LARGE = 1e37
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What scoring needs to know of a forest beside its cuts.
+
+    Attributes
+    ----------
+    corners : ndarray, shape (nodes, 2 · features)
+        Least values of the points of each node, and the negatives of their largest. A row followed by its negative is inside where it is
+        not below these.
+    range : ndarray of float64, shape (nodes,)
+        Sum of the box's sides.
+    alone : ndarray of float64, shape (nodes,)
+        1 / (d + 1).
+    parent : ndarray of int64, shape (nodes,)
+        `NOBODY` of a root.
+    leaf_parent : ndarray of int64, shape (leaves,)
+    leaf_alone, leaf_seen : ndarray of float64, shape (leaves,)
+        Scores of points that differ from the leaf, and that equal it.
+    """
+
+    corners: np.ndarray
+    range: np.ndarray
+    alone: np.ndarray
+    parent: np.ndarray
+    leaf_parent: np.ndarray
+    leaf_alone: np.ndarray
+    leaf_seen: np.ndarray
+
+    @classmethod
+    def of(cls, forest: Forest) -> Boxes:
+        nodes, leaves = len(forest.cut), len(forest.counts)
+        depth, leaf_depth = np.zeros(nodes), np.zeros(leaves)
+        parent, leaf_parent = np.full(nodes, NOBODY), np.full(leaves, NOBODY)
+        points, num_features = _mirrored(forest.points), forest.points.shape[1]
+        corners = np.empty((nodes, 2 * num_features), np.float32)
+        levels = forest.levels()
+        for d, level in enumerate(levels):
+            depth[level] = d
+            for side in forest.children[level].T:
+                inner, outer = side >= 0, side < 0
+                parent[side[inner]], leaf_parent[~side[outer]] = level[inner], level[outer]
+                leaf_depth[~side[outer]] = d + 1
+        for level in reversed(levels):
+            corners[level] = np.minimum(*(_corners(side, corners, points) for side in forest.children[level].T))
+        sides = (-corners[:, num_features:].astype(np.float64) - corners[:, :num_features]).sum(axis=1)
+        seen = (1 - forest.counts / (2 * forest.points_per_tree)) / (leaf_depth + np.log2(forest.counts + 1))
+        return cls(corners, sides, 1 / (depth + 1), parent, leaf_parent, 1 / (leaf_depth + 1), seen)
+
+    def in_64_bits(self) -> Boxes:
+        """The same for values whose differences 32 bits do not hold."""
+        return replace(self, corners=self.corners.astype(np.float64))
+
+
+def scores(forest: Forest, rows: np.ndarray, attribute: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """Scores of rows and, if wanted, what each feature adds to them.
+
+    Parameters
+    ----------
+    forest : Forest
+    rows : ndarray of float32, shape (rows, features)
+    attribute : bool
+
+    Returns
+    -------
+    (ndarray, ndarray or None)
+        Scores (rows,) and attributions (rows, features), float64.
+    """
+    boxes = Boxes.of(forest)
+    if max(np.abs(part).max(initial=0) for part in (rows, forest.points)) > LARGE:
+        rows, boxes = rows.astype(np.float64), boxes.in_64_bits()
+    trees = len(forest.roots)
+    total = np.zeros(len(rows))
+    parts = np.zeros(rows.shape) if attribute else None
+    pairs = max(1, NUMBERS // boxes.corners.shape[1])
+    for start in range(0, len(rows), pairs):
+        block = slice(start, min(start + pairs, len(rows)))
+        count = block.stop - start
+        at_once = max(1, pairs // count)
+        for first in range(0, trees, at_once):
+            roots = forest.roots[first : first + at_once]
+            leaf = _leaves(forest, roots, rows[block])
+            row = np.tile(np.arange(count), len(roots))
+            score, shares = _climb(forest, boxes, leaf, rows[block], row, attribute)
+            total[block] += score.reshape(len(roots), count).sum(axis=0)
+            if attribute:
+                parts[block] += shares.reshape(len(roots), count, -1).sum(axis=0)
+    scale = np.log2(forest.points_per_tree + 1) / trees
+    return total * scale, parts * scale if attribute else None
+
+
+def _mirrored(rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([rows, -rows], axis=1)
+
+
+def _corners(references: np.ndarray, corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Corners of the boxes of nodes, and of leaves their points."""
+    inner = references >= 0
+    found = np.empty((len(references), corners.shape[1]), np.float32)
+    found[inner], found[~inner] = corners[references[inner]], points[~references[~inner]]
+    return found
+
+
+def _leaves(forest: Forest, roots: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The leaf that each row comes to in each tree, shape (trees · rows,), tree by tree."""
+    found = np.repeat(roots.astype(np.int64), len(rows))
+    flat, children = rows.ravel(), forest.children.ravel()
+    offset = np.tile(np.arange(len(rows)) * rows.shape[1], len(roots))
+    walking = np.flatnonzero(found >= 0)
+    node, offset = found[walking], offset[walking]
+    while len(walking):
+        goes_right = flat.take(offset + forest.dimension.take(node)) > forest.cut.take(node)
+        node = children.take(2 * node + goes_right)
+        found[walking] = node
+        inner = np.flatnonzero(node >= 0)
+        walking, node, offset = walking.take(inner), node.take(inner), offset.take(inner)
+    return ~found
+
+
+def _climb(
+    forest: Forest, boxes: Boxes, leaf: np.ndarray, rows: np.ndarray, row: np.ndarray, attribute: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Score and attributions of each pair of row and tree, from the leaf up to the first box that contains the row."""
+    num_features, mirrored = rows.shape[1], _mirrored(rows)
+    ones = np.ones(2 * num_features, rows.dtype)
+    distance = np.abs(rows.take(row, axis=0) - forest.points.take(leaf, axis=0))
+    length = distance @ ones[:num_features]
+    differs = length > 0
+    value = np.where(differs, boxes.leaf_alone.take(leaf), boxes.leaf_seen.take(leaf))
+    shares = None
+    if attribute:
+        shares = np.where(differs[:, None], distance / np.where(differs, length, 1)[:, None], 1 / num_features)
+        shares *= value[:, None]
+    # A point equal to the leaf lies in every box above it.
+    node = boxes.leaf_parent.take(leaf)
+    climbing = np.flatnonzero(differs & (node != NOBODY))
+    node = node.take(climbing)
+    while len(climbing):
+        outside = boxes.corners.take(node, axis=0)
+        outside -= mirrored.take(row.take(climbing), axis=0)
+        np.maximum(outside, 0, out=outside)
+        growth = outside @ ones
+        still = np.flatnonzero(growth > 0)
+        climbing, node, growth = climbing.take(still), node.take(still), growth.take(still)
+        chance = 1 / (growth + boxes.range.take(node))
+        if attribute:
+            kept = 1 - growth * chance
+            shares[climbing] *= kept[:, None]
+            outside = outside[still, :num_features] + outside[still, num_features:]
+            shares[climbing] += outside * (chance * boxes.alone.take(node))[:, None]
+        above = value.take(climbing)
+        value[climbing] = above + growth * chance * (boxes.alone.take(node) - above)
+        node = boxes.parent.take(node)
+        inner = np.flatnonzero(node != NOBODY)
+        climbing, node = climbing.take(inner), node.take(inner)
+    return value, shares

@@ -1,0 +1,106 @@
+"""Training: a sample of the rows of all workers, cut into a part for each tree; the workers share the trees and all get the forest."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
+from sparkml_algos.algorithms.random_cut_forest.scoring import scores
+from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.training.batch import Features
+from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.sampling import draw_sample
+from sparkml_algos.training.shard import Shard
+
+# Rows of the sample that are scored for the threshold: their deviation is known to 1 %.
+REFERENCE_ROWS = 10_000
+
+# Places at which the quantiles of these scores are kept: 0, 0.001, …, 1.
+QUANTILES = np.linspace(0, 1, 1001)
+
+# What the random numbers are for, beside the seed.
+_ORDER, _CUTS = 0, 1
+
+
+def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
+    """Grow a forest.
+
+    Returns
+    -------
+    Artifact
+        The same on every worker: the arrays of a `Forest`, and of the scores of up to `REFERENCE_ROWS` rows of the sample ``quantiles``,
+        at `QUANTILES`, and the values ``mean`` and ``deviation``.
+    """
+    state = job.resume() or Artifact()
+    for _ in job.epochs(1):
+        sample = draw_sample(hyperparameters.num_trees * hyperparameters.num_samples_per_tree, job, communicator)
+        points, reference = _parts(_dense(sample.features), hyperparameters.num_trees, job.seed)
+        forest = _grown(points, job.seed, communicator)
+        mine = np.array_split(reference, communicator.size)[communicator.rank]
+        found = np.concatenate(communicator.allgather(scores(forest, mine)[0]))
+        state = forest.to_artifact()
+        state.arrays["quantiles"] = np.quantile(found, QUANTILES)
+        state.values |= {"mean": float(found.mean()), "deviation": float(found.std())}
+        job.end_epoch(state, **{"train:mean_score": state.values["mean"]})
+    return state
+
+
+def _dense(features: Features) -> np.ndarray:
+    return features.toarray() if sp.issparse(features) else features
+
+
+def _parts(sample: np.ndarray, trees: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The points of each tree (trees, points, features), and the rows whose scores are to be known.
+
+    Where there are fewer rows than trees, trees of a single row take them in turn.
+    """
+    # Rows come in an order that depends on how they were spread; of equal rows it does not matter which comes first.
+    sample = np.ascontiguousarray(sample + np.float32(0))  # no −0, whose bytes are others than those of 0
+    rows = sample.view(np.dtype((np.void, sample.itemsize * sample.shape[1]))).ravel()
+    sample = sample[np.argsort(rows)]
+    sample = sample[np.random.default_rng([seed, _ORDER]).permutation(len(sample))]
+    size = max(1, len(sample) // trees)
+    chosen = np.arange(trees * size) % len(sample)
+    return sample[chosen].reshape(trees, size, -1), sample[:REFERENCE_ROWS]
+
+
+def _grown(points: np.ndarray, seed: int, communicator: Communicator) -> Forest:
+    """The forest, each tree grown on one worker from random numbers of its own, so that it is the same on any number of workers."""
+    mine = np.array_split(np.arange(len(points)), communicator.size)[communicator.rank]
+    nodes = points.shape[1] - 1
+    uniform = [np.random.default_rng([seed, _CUTS, tree]).random((nodes, 2)) for tree in mine]
+    part = grow(points[mine], np.array(uniform).reshape(len(mine), nodes, 2))
+    gathered = {name: communicator.allgather(array) for name, array in part.to_artifact().arrays.items()}
+    return Forest.concat([
+        Forest(**{name: arrays[rank] for name, arrays in gathered.items()}, points_per_tree=points.shape[1])
+        for rank in range(communicator.size)
+    ])
+
+
+def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
+    """Anomaly scores.
+
+    Returns
+    -------
+    dict
+        ``score`` (rows,) float64.
+    """
+    return {"score": scores(Forest.of(artifact), _dense(features))[0]}
+
+
+def predict_with_attribution(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
+    """Anomaly scores and what each feature adds to them.
+
+    Returns
+    -------
+    dict
+        ``score`` (rows,) and ``attribution`` (rows, features), float64.
+    """
+    score, attribution = scores(Forest.of(artifact), _dense(features), attribute=True)
+    return {"score": score, "attribution": attribution}
+
+
+RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", train=train, predict=predict)
+ATTRIBUTING = Algorithm(name="random_cut_forest", train=train, predict=predict_with_attribution)

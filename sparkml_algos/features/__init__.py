@@ -1,0 +1,1 @@
+"""Transformers that make features."""

@@ -1,0 +1,86 @@
+"""Shingles: windows of consecutive steps of a series, a row per step."""
+
+from __future__ import annotations
+
+from pyspark.ml import Transformer
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, NumericType
+
+from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams, InvalidParams
+from sparkml_algos.core.params import ColumnParam
+from sparkml_algos.core.persistence import Persistable
+from sparkml_algos.core.schema import column
+
+
+class ShingleParams(DeclaredParams):
+    """Columns and settings of `Shingle`."""
+
+    inputCols = ColumnParam("Numeric columns of the series; several make shingles of rows.", type=list)
+    outputCol = ColumnParam("Output column: a vector of the values, oldest step first.", default="features")
+    timeCol = ColumnParam("Column that orders the steps.")
+    keyCols = ColumnParam("Columns that tell several series apart.", type=list)
+    size = DeclaredParam(int, "Steps in a shingle.", required=True, minimum=1)
+    incomplete = DeclaredParam(
+        str,
+        "Of steps without size - 1 others before them, or with a null in the shingle: drop the row, or make the shingle null.",
+        default="drop",
+        choices=["drop", "null"],
+    )
+
+
+class Shingle(Transformer, ShingleParams, Persistable):
+    """Turns a series into rows of `size` consecutive steps, so that odd shapes and broken rhythms become odd rows.
+
+    {parameters}
+
+    Notes
+    -----
+    The row of a step holds this step and those before it, of each step the values of all `inputCols` together: size · inputs numbers, named
+    ``value[-2]``, ``value[-1]``, ``value[0]`` for the features' metadata. Without `keyCols` Spark sorts the whole series in one task.
+    Steps are taken as they come: gaps in time are not filled. Spark has no such windows over streams.
+
+    Examples
+    --------
+    >>> from pyspark.ml import Pipeline
+    >>> from sparkml_algos import RandomCutForest, Shingle
+    >>> shingle = Shingle(inputCols=["load"], timeCol="timestamp", keyCols=["machine"], size=48)  # doctest: +SKIP
+    >>> model = Pipeline(stages=[shingle, RandomCutForest()]).fit(dataframe)  # doctest: +SKIP
+    """
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        problems = self.problems() or self._column_problems(dataset)
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
+        names, size = self.value("inputCols"), self.value("size")
+        steps = Window.partitionBy(*map(column, self.value("keyCols") or [])).orderBy(column(self.value("timeCol")))
+        values = [F.lag(column(name).cast("double"), back).over(steps) for back in range(size - 1, -1, -1) for name in names]
+        made = dataset.withColumn(_SHINGLE, F.array(*values))
+        is_complete = ~F.exists(column(_SHINGLE), lambda value: value.isNull())
+        if self.value("incomplete") == "drop":
+            made = made.where(is_complete)
+        attributes = [
+            {"idx": place * len(names) + i, "name": f"{name}[{place - size + 1}]"} for place in range(size) for i, name in enumerate(names)
+        ]
+        metadata = {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(attributes)}}
+        shingle = F.when(is_complete, array_to_vector(column(_SHINGLE))).alias(self.value("outputCol"), metadata=metadata)
+        return made.select(*map(column, dataset.columns), shingle)
+
+    def _column_problems(self, dataset: DataFrame) -> list[str]:
+        inputs, time = self.value("inputCols"), self.value("timeCol")
+        problems = [f"{name} is required" for name, value in (("inputCols", inputs), ("timeCol", time)) if not value]
+        if problems:
+            return problems
+        types = {field.name: field.dataType for field in dataset.schema.fields}
+        for param, names in (("inputCols", inputs), ("timeCol", [time]), ("keyCols", self.value("keyCols") or [])):
+            missing = [name for name in names if name not in types]
+            problems += [f"{param}: {name!r} is not a column of the dataset; it has {', '.join(types)}" for name in missing]
+        texts = [name for name in inputs if name in types and not isinstance(types[name], (NumericType, BooleanType))]
+        problems += [f"inputCols: column {name!r} is {types[name].simpleString()}; it must be numeric" for name in texts]
+        if self.value("outputCol") in types:
+            problems.append(f"output column {self.value('outputCol')!r} exists already; drop it or rename the output")
+        return problems
+
+
+_SHINGLE = "_sparkml_algos_shingle"
