@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ BLOB_SEED = 20_240_601
 BLOB_CHUNK = 125_000
 # One copy of the word counts is read in a tenth of a second.
 COUNT_COPIES = 10
+# The same of census records, and of districts of California.
+TABLE_COPIES = {"adult": 10, "california": 25}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        return f"{self.name} ({self.rows:,} x {self.features}, k={self.k})"
+        return f"{self.name} ({self.rows:,} x {self.features}{f', k={self.k}' if self.k else ''})"
 
 
 class Data:
@@ -64,7 +66,8 @@ class Data:
     def get(self, name: str) -> Dataset:
         """``mnist``: 60,000 digits of 784 pixels in [0, 1]; ``labelled mnist`` with labels, ``labelled mnist test``
         the 10,000 others. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
-        20-newsgroups documents, sparse, ten times over.
+        20-newsgroups documents, sparse, ten times over. ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
+        ``california``: districts and their house prices; both many times over.
 
         Raises
         ------
@@ -78,6 +81,9 @@ class Data:
                 "labelled mnist test": (10, functools.partial(labelled_mnist, "test")),
                 "large": (BLOBS, blobs),
                 "counts": (0, counts),
+                "adult": (0, adult),
+                "sparse adult": (0, functools.partial(adult, sp.csr_array)),
+                "california": (0, california),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -108,6 +114,27 @@ def counts() -> Iterator[sp.csr_array]:
     rows = sp.csr_array((count.astype(np.float64), (document, term)))
     for _ in range(COUNT_COPIES):
         yield rows
+
+
+def adult(form: Callable[[np.ndarray], np.ndarray | sp.csr_array] = np.asarray) -> Iterator[tuple[np.ndarray | sp.csr_array, np.ndarray]]:
+    """Census records (48,842) by numbers and categories (108), and whether the income is above 50,000."""
+    import pandas as pd
+
+    table = pd.concat([pd.read_csv(public(f"adult/adult_{part}.csv.gz")) for part in ("train", "test")])
+    label = (table.pop("income").str.strip() == ">50K").to_numpy(float)
+    rows = form(pd.get_dummies(table).to_numpy(float))
+    for _ in range(TABLE_COPIES["adult"]):
+        yield rows, label
+
+
+def california() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Districts of California (20,433 without those of unknown bedrooms) by numbers (8), and their house prices."""
+    import pandas as pd
+
+    table = pd.read_csv(public("california_housing/housing.csv.gz")).dropna().drop(columns=["ocean_proximity"])
+    label = table.pop("median_house_value").to_numpy(float)
+    for _ in range(TABLE_COPIES["california"]):
+        yield table.to_numpy(float), label
 
 
 def blobs() -> Iterator[np.ndarray]:

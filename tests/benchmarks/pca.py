@@ -9,7 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 from data import Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from harness import (
+    CORES,
+    Options,
+    Report,
+    Table,
+    cached,
+    local_session,
+    measure,
+    median,
+    medians,
+    ratio,
+    timed,
+    transform_report,
+    transform_seconds,
+)
 
 COMPONENTS = 50
 FITS = 3
@@ -60,4 +74,20 @@ def bare_loop(path: str) -> list[float]:
     return [timed(lambda: train_arrays(PCA_ALGORITHM, settings, rows))[0] for _ in range(FITS + 1)][1:]
 
 
-CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits}
+def compare_transforms(data: Data, options: Options) -> Report:
+    """Rows per second of transform."""
+    dataset = data.get("mnist")
+    return transform_report([(dataset, measure(transforms, path=dataset.path))])
+
+
+def transforms(path: str) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each transform, by source and engine."""
+    from pyspark.ml.feature import PCA as MLlibPCA
+
+    from sparkml_algos import PCA
+
+    peer = MLlibPCA(k=COMPONENTS, inputCol="features", outputCol="projection")
+    return transform_seconds(path, lambda sample: (peer.fit(sample), PCA(num_components=COMPONENTS).fit(sample)))
+
+
+CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits, "transform": compare_transforms}

@@ -10,8 +10,8 @@ import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.Row
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
 import org.apache.spark.sql.types._
-import org.json4s.JsonAST.JInt
-import org.json4s.jackson.JsonMethods.parse
+import org.json4s.JsonAST.{JDecimal, JDouble, JInt}
+import org.sparkmlalgos.ml.Json.parse
 
 /** An array of a trained model: `dtype` as NumPy writes it (`<f8`), `data` in little-endian order, the last index running fastest. */
 final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) {
@@ -35,6 +35,14 @@ final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) 
 final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
 
   def doubles(name: String): Array[Double] = apply(name).toDoubles
+
+  /** A number among the JSON values. */
+  def number(name: String): Double = (parse(values) \ name) match {
+    case JDouble(value) => value
+    case JInt(value) => value.toDouble
+    case JDecimal(value) => value.toDouble
+    case _ => throw new IllegalArgumentException(s"the model has no number '$name'")
+  }
 
   def apply(name: String): NamedArray =
     arrays.getOrElse(name, throw new IllegalArgumentException(s"the model has no array '$name', only ${arrays.keys.mkString(", ")}"))
