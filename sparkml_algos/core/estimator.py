@@ -197,7 +197,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
     def _restore(self, artifact: Artifact | None, facts: dict[str, Any]) -> None:
         self.artifact, self.feature_names = artifact, facts["feature_names"]
         summary = facts["training_summary"]
-        self.training_summary = TrainingSummary(**summary) if summary else None
+        self.training_summary = TrainingSummary.from_dict(summary) if summary else None
 
 
 class _Models:

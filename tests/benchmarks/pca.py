@@ -6,7 +6,7 @@ Both engines get the same DataFrame, cached and counted before the clock starts,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data import Data, read_vectors
 from harness import (
@@ -24,6 +24,12 @@ from harness import (
     transform_report,
     transform_seconds,
 )
+
+if TYPE_CHECKING:
+    from pyspark.ml.feature import PCAModel
+    from pyspark.sql import DataFrame
+
+    from sparkml_algos.core.estimator import AlgorithmModel
 
 COMPONENTS = 50
 FITS = 3
@@ -86,8 +92,11 @@ def transforms(path: str) -> dict[str, dict[str, list[float]]]:
 
     from sparkml_algos import PCA
 
-    peer = MLlibPCA(k=COMPONENTS, inputCol="features", outputCol="projection")
-    return transform_seconds(path, lambda sample: (peer.fit(sample), PCA(num_components=COMPONENTS).fit(sample)))
+    def fit(sample: DataFrame) -> tuple[PCAModel, AlgorithmModel]:
+        peer = MLlibPCA(k=COMPONENTS, inputCol="features", outputCol="projection")
+        return peer.fit(sample), PCA(num_components=COMPONENTS).fit(sample)
+
+    return transform_seconds(path, fit)
 
 
 CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits, "transform": compare_transforms}

@@ -17,10 +17,12 @@ from sparkml_algos import (
     TrainingSummary,
 )
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.schema import column
 from sparkml_algos.training.artifact import Artifact
 
+# A metric may be no number, as the area under the curve of rows of a single class.
+METRICS = {"train:objective_loss": 0.5, "validation:roc_auc_score": float("nan")}
 SUMMARY = {"num_workers": 1, "rows": 1, "rows_per_worker": [1], "launch": "barrier", "retries": 0}
-NOTHING = {"seconds": {}, "metrics": {}, "history": []}
 
 RANDOM = np.random.default_rng(1)
 CENTERS = RANDOM.normal(0, 3, (10, 7))
@@ -33,7 +35,7 @@ DECISIONS = {"closest_cluster", "predicted_label"}
 
 def made(model: AlgorithmModel, num_features: int, artifact: Artifact) -> AlgorithmModel:
     model.artifact = artifact
-    model.training_summary = TrainingSummary(num_features=num_features, **SUMMARY, **NOTHING)
+    model.training_summary = TrainingSummary(num_features=num_features, seconds={}, metrics=METRICS, **SUMMARY)
     return model
 
 
@@ -74,10 +76,19 @@ MODELS: dict[str, Callable[..., AlgorithmModel]] = {
 }
 
 
+def side_by_side(**params: Any) -> dict[str, AlgorithmModel]:
+    """All of them, each with output columns of its own, so that one can transform what another has appended to."""
+    models = {name: make(**params) for name, make in MODELS.items()}
+    for name, model in models.items():
+        for output in model.outputs:
+            model.set(model.getParam(output.param), f"the.{output.field} of `{name}`")
+    return models
+
+
 def scores(model: AlgorithmModel, scored: DataFrame) -> dict[str, np.ndarray]:
     """The values of each output, in order of ``id``: (rows,) or (rows, length)."""
     outputs = {output.field: model.value(output.param) for output in model.own_outputs()}
-    rows = scored.orderBy("id").select(*(f"`{name}`" for name in outputs.values())).collect()
+    rows = scored.orderBy("id").select(*map(column, outputs.values())).collect()
     return {
         field: np.array([value.toArray() if hasattr(value, "toArray") else value for value in values])
         for field, values in zip(outputs, zip(*rows, strict=True), strict=True)

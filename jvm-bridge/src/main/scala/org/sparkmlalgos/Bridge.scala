@@ -1,8 +1,8 @@
 package org.sparkmlalgos
 
 import org.json4s.JsonAST.{JArray, JInt}
+import org.json4s.jackson.JsonMethods.{compact, render}
 import org.sparkmlalgos.ml.{Artifact, ArtifactModel}
-import org.sparkmlalgos.ml.Json.{compact, render}
 
 /** What Python asks the bridge. */
 object Bridge {

@@ -3,7 +3,7 @@ package org.sparkmlalgos.ml
 import org.apache.spark.ml.param.Param
 import org.apache.spark.ml.util.{MLReadable, MLReader, MLWriter}
 import org.json4s._
-import org.sparkmlalgos.ml.Json.{compact, parse, render}
+import org.json4s.jackson.JsonMethods.{compact, parse, render}
 
 /** What `sparkml_algos.core.persistence` writes beside the arrays. */
 final case class SavedMetadata(json: String) {
