@@ -182,7 +182,7 @@ def timed(action: Callable[[], Result]) -> tuple[float, Result]:
 # ----------------------------------------------------------------------------------------------------------------- transform
 
 
-def transform_seconds(
+def score_times(
     path: str, fit: Callable[[DataFrame], tuple[Model, AlgorithmModel]], *, from_disk: bool = False
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds of each transform of the rows of a Parquet folder, by source and engine.
@@ -232,8 +232,8 @@ def forced(scored: DataFrame, source: DataFrame) -> DataFrame:
     ))
 
 
-def transform_report(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
-    """Rows per second from what `transform_seconds` found with each dataset."""
+def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
+    """Rows per second from what `score_times` found with each dataset."""
     columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
     table, values = Table("Transform: rows per second", columns), {}
     for dataset, sources in measured:

@@ -13,21 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from data import Data, Dataset, read_vectors
-from harness import (
-    CORES,
-    Options,
-    Report,
-    Table,
-    cached,
-    local_session,
-    measure,
-    median,
-    medians,
-    ratio,
-    timed,
-    transform_report,
-    transform_seconds,
-)
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
 
 if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeans as MLlibKMeans
@@ -188,12 +174,12 @@ def train_phase(path: str, k: int, fits: int, num_workers: int) -> list[float]:
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     datasets = [data.get(name) for name in ("mnist", "large")]
-    return transform_report([(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
+    return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
 
 
 def transforms(path: str, k: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of each transform, by source and engine."""
-    return transform_seconds(path, lambda sample: (_mllib(k).fit(sample), _ours(k).fit(sample)), from_disk=True)
+    return score_times(path, lambda sample: (_mllib(k).fit(sample), _ours(k).fit(sample)), from_disk=True)
 
 
 # -------------------------------------------------------------------------------------------------------------------- engines

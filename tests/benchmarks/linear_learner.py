@@ -14,20 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 from data import Data, read_vectors
-from harness import (
-    CORES,
-    Options,
-    Report,
-    Table,
-    cached,
-    local_session,
-    measure,
-    median,
-    ratio,
-    timed,
-    transform_report,
-    transform_seconds,
-)
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, score_rates, score_times, timed
 
 if TYPE_CHECKING:
     from sparkml_algos import LinearLearnerMultiClassClassifierModel
@@ -131,7 +118,7 @@ def quality(path: str, weights: np.ndarray, bias: np.ndarray) -> tuple[float, fl
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     datasets = {data.get(name): kind for name, kind in TRANSFORMED.items()}
-    return transform_report([(dataset, measure(transforms, path=dataset.path, kind=kind)) for dataset, kind in datasets.items()])
+    return score_rates([(dataset, measure(transforms, path=dataset.path, kind=kind)) for dataset, kind in datasets.items()])
 
 
 def transforms(path: str, kind: str) -> dict[str, dict[str, list[float]]]:
@@ -146,7 +133,7 @@ def transforms(path: str, kind: str) -> dict[str, dict[str, list[float]]]:
         "two classes": (LogisticRegression, LinearLearnerBinaryClassifier),
         "many classes": (LogisticRegression, LinearLearnerMultiClassClassifier),
     }[kind]
-    return transform_seconds(
+    return score_times(
         path, lambda sample: (peer(maxIter=TRANSFORM_ITERATIONS).fit(sample), estimator(num_models=1, epochs=1).fit(sample))
     )
 

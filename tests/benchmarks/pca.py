@@ -9,21 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from data import Data, read_vectors
-from harness import (
-    CORES,
-    Options,
-    Report,
-    Table,
-    cached,
-    local_session,
-    measure,
-    median,
-    medians,
-    ratio,
-    timed,
-    transform_report,
-    transform_seconds,
-)
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
 
 if TYPE_CHECKING:
     from pyspark.ml.feature import PCAModel
@@ -83,7 +69,7 @@ def bare_loop(path: str) -> list[float]:
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     dataset = data.get("mnist")
-    return transform_report([(dataset, measure(transforms, path=dataset.path))])
+    return score_rates([(dataset, measure(transforms, path=dataset.path))])
 
 
 def transforms(path: str) -> dict[str, dict[str, list[float]]]:
@@ -96,7 +82,7 @@ def transforms(path: str) -> dict[str, dict[str, list[float]]]:
         peer = MLlibPCA(k=COMPONENTS, inputCol="features", outputCol="projection")
         return peer.fit(sample), PCA(num_components=COMPONENTS).fit(sample)
 
-    return transform_seconds(path, fit)
+    return score_times(path, fit)
 
 
 CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits, "transform": compare_transforms}
