@@ -69,7 +69,7 @@ def test_rows_full_of_zeros_are_scored_as_in_python(bridge: SparkSession, featur
     random = np.random.default_rng(features)
     values = np.where(random.random((50, features)) < zeros, 0, random.normal(0, 1, (50, features)))
     data = bridge.createDataFrame([(i, row.tolist()) for i, row in enumerate(values)], "id long, features array<double>")
-    weights = random.normal(0, 1, (6, features))
+    weights = random.normal(0, 1, (64, features))  # so many that it is worth while to pick out what is not zero
     assert_same_scores(kmeans(weights), data)
     if zeros == 0.95:
         assert_same_scores(components(weights, weights[0]), data)

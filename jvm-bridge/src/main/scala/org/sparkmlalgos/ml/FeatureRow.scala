@@ -171,9 +171,6 @@ private object FeatureRow {
   /** Of so many values one is looked at to see whether most are zero; not a power of two, which the width of an image often is. */
   final val Stride = 13
 
-  /** `zerosPerOther` of models with many products. */
-  final val ZerosPerOther = 3.0
-
   /** A row with a smaller sum of squares has no value that 32 bits cannot hold: those begin at 3.4e38. */
   final val BeyondDoubt = 1e70
 

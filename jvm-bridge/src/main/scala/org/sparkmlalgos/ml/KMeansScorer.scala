@@ -22,6 +22,8 @@ private final class KMeansScorer(
 
   override def origin: Option[Array[Double]] = Some(middle)
 
+  override def zerosPerOther: Double = centers.zerosPerOther(Weights.DenseCost)
+
   override def score(row: FeatureRow): InternalRow = {
     val products = centers.times(row)
     val subtracted = if (row.isSparse) sparseOffsets else offsets

@@ -8,8 +8,7 @@ private abstract class LinearScorer(weights: Weights) extends RowScorer {
 
   override def numFeatures: Int = weights.numFeatures
 
-  /** With a single output a row is read once more where zeros are picked out, and nothing is left to be gained by it. */
-  override def zerosPerOther: Double = if (weights.count == 1) Double.PositiveInfinity else LinearScorer.ZerosPerOther
+  override def zerosPerOther: Double = weights.zerosPerOther(Weights.DenseCost)
 }
 
 private final class RegressionScorer(weights: Weights, bias: Double) extends LinearScorer(weights) {
@@ -58,9 +57,6 @@ private final class MultiClassScorer(weights: Weights, bias: Array[Double]) exte
 }
 
 private object LinearScorer {
-
-  /** The limit for some classes; for many of them, where it is lower, a row takes so long that it hardly matters. */
-  final val ZerosPerOther = 7.0
 
   def sigmoid(score: Double): Double = {
     val small = math.exp(-math.abs(score))

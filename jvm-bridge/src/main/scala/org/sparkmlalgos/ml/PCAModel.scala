@@ -50,7 +50,7 @@ private final class ProjectionScorer(components: Weights, mean: Array[Double]) e
 
   override def origin: Option[Array[Double]] = Some(mean)
 
-  override def zerosPerOther: Double = ProjectionScorer.ZerosPerOther
+  override def zerosPerOther: Double = components.zerosPerOther(Weights.DenseCostOfFloats)
 
   override def score(row: FeatureRow): InternalRow =
     VectorRow.only(if (row.isSparse) shifted(components.times(row)) else components.times(row.toFloats))
@@ -59,10 +59,4 @@ private final class ProjectionScorer(components: Weights, mean: Array[Double]) e
     FeatureRow.subtract(products, ofMean)
     products
   }
-}
-
-private object ProjectionScorer {
-
-  /** The limit is far off, for products with 32 bits take a third of the time. */
-  final val ZerosPerOther = 11.0
 }

@@ -5,8 +5,7 @@ import dev.ludovic.netlib.blas.JavaBLAS
 /** Several arrays of weights, one for each product that a row is to give: the components of a PCA, the classes of a linear model.
   *
   * Dense rows are multiplied by Spark's BLAS in Java, which uses the CPU's vectors where the JVM has their module. Of sparse rows each value
-  * multiplies the weights of its feature, which lie side by side in a copy made when the first such row comes; a value costs three to four
-  * times as much as one of a dense row.
+  * multiplies the weights of its feature, which lie side by side in a copy made when the first such row comes; that takes longer for a value.
   *
   * @param values the arrays one after the other
   * @param count  how many there are
@@ -21,6 +20,14 @@ private final class Weights(values: Array[Double], val count: Int) extends Seria
     val turned = new Array[Double](values.length)
     for (product <- 0 until count; feature <- 0 until numFeatures) turned(feature * count + product) = apply(product, feature)
     turned
+  }
+
+  /** From how many zeros for each other value of a dense row on it is quicker to pick the others out, where a product of a dense row costs
+    * so much of one of a sparse row.
+    */
+  def zerosPerOther(denseCost: Double): Double = {
+    val share = denseCost - Weights.PickingOut / count
+    if (share > 0) 1 / share - 1 else Double.PositiveInfinity
   }
 
   def apply(product: Int, feature: Int): Double = values(product * numFeatures + feature)
@@ -68,6 +75,14 @@ private final class Weights(values: Array[Double], val count: Int) extends Seria
 private object Weights {
 
   lazy val Blas: JavaBLAS = JavaBLAS.getInstance
+
+  // Measured with 784 features on a CPU with AVX2: 0.39 ns for a product of a sparse row, 0.11 ns for one of a dense row or 0.05 ns with
+  // 32 bits, 1.6 ns a value for picking out.
+  final val DenseCost = 0.3
+  final val DenseCostOfFloats = 0.12
+
+  /** What picking out costs for a value of a row, in products of a sparse row. */
+  final val PickingOut = 4.0
 
   /** Add to the sums four values times the weights that begin at four places. */
   def add(
