@@ -184,9 +184,12 @@ def test_a_sparse_vector_with_a_bad_value_is_named_by_its_place(bridge: SparkSes
 
 def test_auto_takes_the_jvm_while_it_is_faster_and_says_why(rows: DataFrame) -> None:
     assert kmeans(CENTERS, featuresCol="dense").scorer_for(rows) == on_jvm.ScorerChoice("jvm", "the JVM bridge is in the session")
-    many = kmeans(np.zeros((5000, 7)), featuresCol="dense")
-    assert many.scorer_for(rows) == on_jvm.ScorerChoice("python", "a model of this size is scored faster in Python")
-    assert many.setScorer("jvm").scorer_for(rows).name == "jvm"
+    weights = np.zeros((5000, 7))
+    for many in (kmeans(weights), components(weights, weights[0]), many_classes(weights, weights[:, 0])):
+        assert many.scorer_for(rows) == on_jvm.ScorerChoice("python", "a model of this size is scored faster in Python")
+        assert many.setScorer("jvm").scorer_for(rows).name == "jvm"
+    for name, make in MODELS.items():
+        assert make().scorer_for(rows).name == "jvm", name
     assert kmeans(CENTERS, scorer="python").scorer_for(rows).name == "python"
 
 

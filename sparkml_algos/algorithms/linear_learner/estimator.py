@@ -30,7 +30,7 @@ from sparkml_algos.algorithms.linear_learner.params import (
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, sigmoid
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.on_jvm import OnJvm
+from sparkml_algos.core.on_jvm import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
@@ -48,7 +48,7 @@ _CLASSIFIER_OUTPUTS = (
 
 
 def _is_faster(artifact: Artifact) -> bool:
-    return True
+    return len(artifact.arrays["bias"]) <= JVM_OUTPUTS
 
 
 class _LinearLearner(AlgorithmEstimator):
