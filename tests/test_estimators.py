@@ -282,6 +282,20 @@ def test_output_column_that_exists_is_refused(case: Case, fitted: Fitted, data: 
         model.transform(data)
 
 
+@machinery
+def test_outputs_named_nothing_are_left_out_but_not_all_of_them(case: Case, fitted: Fitted, data: DataFrame) -> None:
+    model = fitted(case)
+    params = [output.param for output in model.own_outputs()]
+    for kept in params:
+        renamed = {model.getParam(param): "kept" if param == kept else "" for param in params}
+        assert model.copy(renamed).transform(data).columns == [*data.columns, "kept"]
+    with pytest.raises(InvalidParams, match=f"no output has a column; name one of {', '.join(params)}"):
+        model.copy({model.getParam(param): "" for param in params}).transform(data)
+    if len(params) > 1:
+        with pytest.raises(InvalidParams, match="output column 'same' is named twice"):
+            model.copy({model.getParam(param): "same" for param in params}).transform(data)
+
+
 # ------------------------------------------------------------------------------------------------------------- distribution
 
 

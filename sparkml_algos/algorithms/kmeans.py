@@ -47,6 +47,9 @@ JVM_CLUSTERS = 100
 # Floats of a block of the distance matrix: 1 MiB stays in a core's cache between the product and the search for the nearest.
 DISTANCE_BLOCK = 1 << 18
 
+# Column of `evaluate`'s own.
+_DISTANCE = "_sparkml_algos_distance"
+
 
 class KMeansParams(FeaturesParams, WeightParams, PredictionParams):
     """Hyperparameters and columns of `KMeans` and `KMeansModel`."""
@@ -189,8 +192,9 @@ class KMeansModel(AlgorithmModel, KMeansParams):
             If the dataset is empty.
         """
         weight = column(self.getWeightCol()).cast("double") if self.getWeightCol() else F.lit(1.0)
-        square = column(self.getDistanceCol()) * column(self.getDistanceCol())
-        sums = self.transform(dataset).agg(F.sum(square * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
+        square = column(_DISTANCE) * column(_DISTANCE)
+        scored = self.only("distance_to_cluster", _DISTANCE).transform(dataset)
+        sums = scored.agg(F.sum(square * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
         if not sums["weight"]:
             raise ValueError("the dataset to evaluate on is empty")
         scores = {"msd": sums["ssd"] / sums["weight"], "ssd": sums["ssd"]}

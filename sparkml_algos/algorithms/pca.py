@@ -28,6 +28,7 @@ from scipy.linalg.blas import ssyrk
 
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.core.on_jvm import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
 from sparkml_algos.core.schema import read_input
 from sparkml_algos.core.scoring import Output
@@ -132,6 +133,7 @@ class PCAModel(AlgorithmModel, PCAParams):
     """
 
     outputs = (Output("projection", "vector", "outputCol"),)
+    on_jvm = OnJvm("org.sparkmlalgos.ml.PCAModel", faster=lambda artifact: len(artifact.arrays["components"]) <= JVM_OUTPUTS)
 
     @staticmethod
     def algorithm() -> Algorithm:

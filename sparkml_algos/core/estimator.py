@@ -28,7 +28,7 @@ from sparkml_algos.core.on_jvm import (
 from sparkml_algos.core.params import JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
-from sparkml_algos.core.schema import Input, column, column_problems, read_input
+from sparkml_algos.core.schema import Input, column, column_problems, output_problems, read_input
 from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.core.summary import TrainingSummary
@@ -139,6 +139,12 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         """The output columns of this model: those of its class, unless its settings leave some out."""
         return self.outputs
 
+    def only(self, field: str, name: str) -> AlgorithmModel:
+        """A copy that appends a single output, in a column of this name, whatever the output columns are called."""
+        copy = self.copy()
+        copy._set(**{output.param: name if output.field == field else "" for output in self.outputs})
+        return copy
+
     def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
         """Where `transform` scores the rows of a dataset, ``python`` or ``jvm``, and the reason.
 
@@ -168,11 +174,12 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         return self._append(dataset, self.own_outputs())
 
     def _append(self, dataset: DataFrame, outputs: Sequence[Output]) -> DataFrame:
-        """Append output columns; every row is checked as in training."""
+        """Append output columns, but for those named ""; every row is checked as in training."""
         problems = column_problems(dataset, self, with_scalars=False)
-        names = {output.field: self.value(output.param) for output in outputs}
-        taken = [name for name in names.values() if name in dataset.columns]
-        problems += [f"output column {name!r} exists already; drop it or rename the output" for name in taken]
+        named = [output for output in outputs if self.value(output.param)]
+        names = [self.value(output.param) for output in named]
+        problems += output_problems(dataset, names, [output.param for output in outputs])
+        outputs = named
         found = read_input(dataset, self, with_scalars=False) if not problems else None
         if found and found.num_features not in (None, self.num_features):
             problems.append(f"column {found.names[0]!r} has {found.num_features} features; the model takes {self.num_features}")
@@ -180,6 +187,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             raise InvalidParams(type(self).__name__, problems)
         if self.scorer_for(dataset).name == "jvm":
             scored = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
+            values = [column(_SCORED)[output.field] for output in outputs]
         else:
             ensure_importable(dataset.sparkSession)
             decoder = Decoder(found.names, self.num_features)
@@ -187,8 +195,8 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             shipment = ship(self.artifact, dataset.sparkSession)
             score = scorer(self.algorithm(), shipment, self.hyperparameters(), decoder, outputs)
             scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
-        picked = [output.column(column(_SCORED)).alias(names[output.field]) for output in outputs]
-        return scored.select(*map(column, dataset.columns), *picked)
+            values = [output.column(column(_SCORED)) for output in outputs]
+        return scored.select(*map(column, dataset.columns), *(value.alias(name) for value, name in zip(values, names, strict=True)))
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         summary = self.training_summary.to_dict() if self.training_summary else None
@@ -197,7 +205,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
     def _restore(self, artifact: Artifact | None, facts: dict[str, Any]) -> None:
         self.artifact, self.feature_names = artifact, facts["feature_names"]
         summary = facts["training_summary"]
-        self.training_summary = TrainingSummary(**summary) if summary else None
+        self.training_summary = TrainingSummary.from_dict(summary) if summary else None
 
 
 class _Models:

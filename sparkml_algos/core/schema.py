@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.ml.linalg import VectorUDT
@@ -94,6 +95,14 @@ def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bo
     if declared and known and declared != known:
         problems.append(f"feature_dim is {declared} but {_source(params)} has {known} features")
     return problems
+
+
+def output_problems(dataset: DataFrame, names: Sequence[str], params: Sequence[str]) -> list[str]:
+    """What is wrong with output columns of these names, which the `params` give."""
+    problems = [] if names else [f"no output has a column; name one of {', '.join(params)}"]
+    problems += [f"output column {name!r} exists already; drop it or rename the output" for name in names if name in dataset.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return problems + [f"output column {name!r} is named twice; rename one of the outputs" for name in twice]
 
 
 def read_input(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -> Input:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+# How metrics that are no numbers are saved: Spark's own readers of metadata take only strict JSON, which has no such numbers.
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
 @dataclass(frozen=True)
@@ -43,4 +48,26 @@ class TrainingSummary:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """All attributes as strict JSON can hold them."""
+        return _strict(asdict(self))
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> TrainingSummary:
+        """From what `to_dict` gave."""
+        return cls(**_numbers(saved))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _strict(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_strict(item) for item in value]
+    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return float(value) if value in _NOT_FINITE else value

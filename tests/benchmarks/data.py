@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ MOVIELENS_USERS, MOVIELENS_FILMS = 943, 1682
 CLICK_ROWS, CLICK_FEATURES, CLICK_FIELDS = 400_000, 2_000_000, 20
 CLICK_CHUNK = 50_000
 CLICK_SEED = 1
+# The same of census records, and of districts of California.
+TABLE_COPIES = {"adult": 10, "california": 25}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        return f"{self.name} ({self.rows:,} x {self.features}, k={self.k})"
+        return f"{self.name} ({self.rows:,} x {self.features}{f', k={self.k}' if self.k else ''})"
 
 
 class Data:
@@ -73,6 +75,8 @@ class Data:
         20-newsgroups documents, sparse, ten times over. ``ratings``: who rates which film how, of MovieLens 100k without the test rows of
         the official first fold, ``ratings test`` these; a one for the user and one for the film. ``clicks``: see `clicks`.
         ``normal``: 1,000,000 rows of independent normal numbers.
+        ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
+        ``california``: districts and their house prices; both many times over.
 
         Raises
         ------
@@ -90,6 +94,9 @@ class Data:
                 "ratings test": (0, functools.partial(ratings, "test")),
                 "clicks": (0, clicks),
                 "normal": (0, normal),
+                "adult": (0, adult),
+                "sparse adult": (0, functools.partial(adult, sp.csr_array)),
+                "california": (0, california),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -145,6 +152,27 @@ def clicks() -> Iterator[tuple[sp.csr_array, np.ndarray]]:
         ends = np.arange(0, places.size + 1, CLICK_FIELDS)
         rows = sp.csr_array((np.ones(places.size), places.ravel(), ends), shape=(CLICK_CHUNK, CLICK_FEATURES))
         yield rows, (rows @ pull > 0).astype(np.float64)
+
+
+def adult(form: Callable[[np.ndarray], np.ndarray | sp.csr_array] = np.asarray) -> Iterator[tuple[np.ndarray | sp.csr_array, np.ndarray]]:
+    """Census records (48,842) by numbers and categories (108), and whether the income is above 50,000."""
+    import pandas as pd
+
+    table = pd.concat([pd.read_csv(public(f"adult/adult_{part}.csv.gz")) for part in ("train", "test")])
+    label = (table.pop("income").str.strip() == ">50K").to_numpy(float)
+    rows = form(pd.get_dummies(table).to_numpy(float))
+    for _ in range(TABLE_COPIES["adult"]):
+        yield rows, label
+
+
+def california() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Districts of California (20,433 without those of unknown bedrooms) by numbers (8), and their house prices."""
+    import pandas as pd
+
+    table = pd.read_csv(public("california_housing/housing.csv.gz")).dropna().drop(columns=["ocean_proximity"])
+    label = table.pop("median_house_value").to_numpy(float)
+    for _ in range(TABLE_COPIES["california"]):
+        yield table.to_numpy(float), label
 
 
 def blobs() -> Iterator[np.ndarray]:

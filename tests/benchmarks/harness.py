@@ -21,7 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from data import Dataset
+    from pyspark.ml import Model
     from pyspark.sql import DataFrame, SparkSession
+
+    from sparkml_algos.core.estimator import AlgorithmModel
 
 HERE = Path(__file__).resolve().parent
 CORES = 2
@@ -29,6 +33,10 @@ DRIVER_MEMORY = "4g"
 # A measurement that takes longer is stuck; the longest takes some minutes on two quiet cores.
 MEASUREMENT_TIMEOUT = 1800.0
 LINES_OF_ERROR = 30
+# Models to transform with are fitted on so many rows: enough for models that look like finished ones, which is all that the speed of
+# transform depends on.
+ROWS_OF_TRANSFORM_MODELS = 20_000
+TRANSFORMS = 7
 
 Result = TypeVar("Result")
 Cell = str | int | float | None
@@ -169,6 +177,81 @@ def timed(action: Callable[[], Result]) -> tuple[float, Result]:
     start = time.perf_counter()
     result = action()
     return time.perf_counter() - start, result
+
+
+# ----------------------------------------------------------------------------------------------------------------- transform
+
+
+def score_times(
+    path: str, fit: Callable[[DataFrame], tuple[Model, AlgorithmModel]], *, from_disk: bool = False
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each transform of the rows of a Parquet folder, by source and engine.
+
+    Parameters
+    ----------
+    path : str
+    fit : callable
+        Makes MLlib's model and ours from a sample of the rows.
+    from_disk : bool, default False
+        Whether to measure with rows read from disk too, not only with cached ones.
+    """
+    from pyspark.sql import functions as F
+
+    from sparkml_algos import classpath_jars
+
+    session = local_session(classpath_jars())
+    frame = cached(session, path)
+    sample = frame.limit(ROWS_OF_TRANSFORM_MODELS).cache()
+    mllib, ours = fit(sample)
+    sample.unpersist(blocking=True)
+    engines: dict[str, Callable[[DataFrame], DataFrame]] = {
+        "mllib": lambda source: forced(mllib.transform(source), source),
+        "python": lambda source: forced(ours.copy().setScorer("python").transform(source), source),
+        "jvm": lambda source: forced(ours.copy().setScorer("jvm").transform(source), source),
+        "bare": lambda source: source.agg(F.sum(F.unwrap_udt("features")["values"][0])),
+    }
+
+    def seconds(source: DataFrame) -> dict[str, list[float]]:
+        rounds = [{name: timed(engine(source).first)[0] for name, engine in engines.items()} for _ in range(TRANSFORMS + 1)]
+        return {name: [found[name] for found in rounds[1:]] for name in engines}
+
+    found = {"cached": seconds(frame)}
+    # Spark would answer a new read of the same files from the cache.
+    frame.unpersist(blocking=True)
+    return {**found, "Parquet": seconds(session.read.parquet(path))} if from_disk else found
+
+
+def forced(scored: DataFrame, source: DataFrame) -> DataFrame:
+    """Sums that need every column of `scored` that `source` has not: of numbers, or of the first entries of vectors."""
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql import functions as F
+
+    added = [field for field in scored.schema.fields if field.name not in source.columns]
+    return scored.agg(*(
+        F.sum(F.unwrap_udt(field.name)["values"][0] if isinstance(field.dataType, VectorUDT) else F.col(field.name)) for field in added
+    ))
+
+
+def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
+    """Rows per second from what `score_times` found with each dataset."""
+    columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
+    table, values = Table("Transform: rows per second", columns), {}
+    for dataset, sources in measured:
+        values[dataset.name] = {}
+        for source, seconds in sources.items():
+            rates = {engine: dataset.rows / median(found) for engine, found in seconds.items()}
+            ratios = {f"{engine}/mllib": ratio(rates[engine], rates["mllib"]) for engine in ("python", "jvm")}
+            table.rows.append(
+                [dataset.title, source, rates["mllib"], rates["python"], rates["jvm"], *ratios.values(), rates["bare"]]
+            )
+            values[dataset.name][source] = {**rates, **ratios, "seconds": seconds}
+    notes = [
+        f"Median of {TRANSFORMS} after a warm-up, the engines in turn; all output columns of each are forced by a sum, of a vector by that "
+        "of its first entry.",
+        "bare: the same query with one value of each row in place of a prediction, which no scorer can outrun.",
+        "cached: DataFrame cached and counted before; Parquet: read from disk each time.",
+    ]
+    return Report([table], values, notes)
 
 
 # ------------------------------------------------------------------------------------------------------------------- numbers

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from data import Data, Dataset, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
 
 if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeans as MLlibKMeans
-    from pyspark.sql import DataFrame
 
     from sparkml_algos.algorithms.kmeans import KMeans
     from sparkml_algos.core.summary import TrainingSummary
@@ -29,10 +28,6 @@ MLLIB_ITERATIONS = 20
 # Fits per session. On the large rows one of MLlib's takes minutes.
 FITS = {"mnist": 3, "large": 2}
 SCALING_FITS = 3
-# Models to transform with are fitted on so many rows: enough for centres that look like those of a finished model, which is all that
-# the speed of transform depends on.
-ROWS_OF_TRANSFORM_MODELS = 20_000
-TRANSFORMS = 7
 COST_BLOCK = 8192
 
 FITTED_NOTES = [
@@ -177,54 +172,14 @@ def train_phase(path: str, k: int, fits: int, num_workers: int) -> list[float]:
 
 
 def compare_transforms(data: Data, options: Options) -> Report:
-    """Rows per second of transform, all output columns forced by a sum over each."""
-    columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
-    table, values = Table("Transform: rows per second", columns), {}
-    for name in ("mnist", "large"):
-        dataset = data.get(name)
-        values[name] = {}
-        for source, seconds in measure(transforms, path=dataset.path, k=dataset.k).items():
-            rates = {engine: dataset.rows / median(found) for engine, found in seconds.items()}
-            ratios = {f"{engine}/mllib": ratio(rates[engine], rates["mllib"]) for engine in ("python", "jvm")}
-            shown = [rates["mllib"], rates["python"], rates["jvm"], *ratios.values(), rates["bare"]]
-            table.rows.append([dataset.title, source, *shown])
-            values[name][source] = {**rates, **ratios, "seconds": seconds}
-    notes = [
-        f"Median of {TRANSFORMS} after a warm-up, the engines in turn; agg(sum(prediction)) for MLlib, which gives nothing else, and the "
-        "sum of the distances too for ours.",
-        "bare: the same query with one value of each row in place of a prediction, which no scorer can outrun.",
-        "cached: DataFrame cached and counted before; Parquet: read from disk each time.",
-    ]
-    return Report([table], values, notes)
+    """Rows per second of transform."""
+    datasets = [data.get(name) for name in ("mnist", "large")]
+    return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
 
 
 def transforms(path: str, k: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of each transform, by source and engine."""
-    from pyspark.sql import functions as F
-
-    from sparkml_algos import classpath_jars
-
-    session = local_session(classpath_jars())
-    frame = cached(session, path)
-    sample = frame.limit(ROWS_OF_TRANSFORM_MODELS).cache()
-    mllib, ours = _mllib(k).fit(sample), _ours(k).fit(sample)
-    sample.unpersist(blocking=True)
-    outputs = [F.sum(ours.getPredictionCol()), F.sum(ours.getDistanceCol())]
-    engines: dict[str, Callable[[DataFrame], DataFrame]] = {
-        "mllib": lambda source: mllib.transform(source).agg(F.sum("prediction")),
-        "python": lambda source: ours.copy().setScorer("python").transform(source).agg(*outputs),
-        "jvm": lambda source: ours.copy().setScorer("jvm").transform(source).agg(*outputs),
-        "bare": lambda source: source.agg(F.sum(F.unwrap_udt("features")["values"][0])),
-    }
-
-    def seconds(source: DataFrame) -> dict[str, list[float]]:
-        rounds = [{name: timed(engine(source).first)[0] for name, engine in engines.items()} for _ in range(TRANSFORMS + 1)]
-        return {name: [found[name] for found in rounds[1:]] for name in engines}
-
-    from_cache = seconds(frame)
-    # Spark would answer a new read of the same files from the cache.
-    frame.unpersist(blocking=True)
-    return {"cached": from_cache, "Parquet": seconds(session.read.parquet(path))}
+    return score_times(path, lambda sample: (_mllib(k).fit(sample), _ours(k).fit(sample)), from_disk=True)
 
 
 # -------------------------------------------------------------------------------------------------------------------- engines

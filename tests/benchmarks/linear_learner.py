@@ -1,4 +1,5 @@
-"""The linear learner against MLlib's logistic regression, many models against one, two workers against one; on MNIST.
+"""The linear learner against MLlib's: fits of many classes, many models against one, two workers against one, on MNIST; transform of
+every kind of model.
 
 Both engines get the same DataFrame in a session of the same settings, cached and counted before the clock starts. MLlib runs
 ``LogisticRegression(maxIter=50)`` without penalty, ours is at its defaults but for what a table says. Losses and accuracies are computed
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 from data import Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, timed
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, score_rates, score_times, timed
 
 if TYPE_CHECKING:
     from sparkml_algos import LinearLearnerMultiClassClassifierModel
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 SEED = 1
 MLLIB_ITERATIONS = 50
 FITS = 3
+# The model that a dataset is transformed with.
+TRANSFORMED = {"labelled mnist": "many classes", "adult": "two classes", "sparse adult": "two classes", "california": "regression"}
+# Of the models to transform with: their speed does not depend on how good they are.
+TRANSFORM_ITERATIONS = 5
 
 
 def compare_fits(data: Data, options: Options) -> Report:
@@ -110,10 +115,33 @@ def quality(path: str, weights: np.ndarray, bias: np.ndarray) -> tuple[float, fl
     return float(loss.mean()), float((scores.argmax(axis=1) == label).mean())
 
 
+def compare_transforms(data: Data, options: Options) -> Report:
+    """Rows per second of transform."""
+    datasets = {data.get(name): kind for name, kind in TRANSFORMED.items()}
+    return score_rates([(dataset, measure(transforms, path=dataset.path, kind=kind)) for dataset, kind in datasets.items()])
+
+
+def transforms(path: str, kind: str) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each transform, by source and engine."""
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.regression import LinearRegression
+
+    from sparkml_algos import LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
+
+    peer, estimator = {
+        "regression": (LinearRegression, LinearLearnerRegressor),
+        "two classes": (LogisticRegression, LinearLearnerBinaryClassifier),
+        "many classes": (LogisticRegression, LinearLearnerMultiClassClassifier),
+    }[kind]
+    return score_times(
+        path, lambda sample: (peer(maxIter=TRANSFORM_ITERATIONS).fit(sample), estimator(num_models=1, epochs=1).fit(sample))
+    )
+
+
 def _ours(frame: Any, **settings: Any) -> LinearLearnerMultiClassClassifierModel:
     from sparkml_algos import LinearLearnerMultiClassClassifier
 
     return LinearLearnerMultiClassClassifier(seed=SEED, **settings).fit(frame)
 
 
-CASES = {"mnist": compare_fits, "scaling": compare_scaling}
+CASES = {"mnist": compare_fits, "scaling": compare_scaling, "transform": compare_transforms}

@@ -6,10 +6,16 @@ Both engines get the same DataFrame, cached and counted before the clock starts,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data import Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
+
+if TYPE_CHECKING:
+    from pyspark.ml.feature import PCAModel
+    from pyspark.sql import DataFrame
+
+    from sparkml_algos.core.estimator import AlgorithmModel
 
 COMPONENTS = 50
 FITS = 3
@@ -60,4 +66,23 @@ def bare_loop(path: str) -> list[float]:
     return [timed(lambda: train_arrays(PCA_ALGORITHM, settings, rows))[0] for _ in range(FITS + 1)][1:]
 
 
-CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits}
+def compare_transforms(data: Data, options: Options) -> Report:
+    """Rows per second of transform."""
+    dataset = data.get("mnist")
+    return score_rates([(dataset, measure(transforms, path=dataset.path))])
+
+
+def transforms(path: str) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each transform, by source and engine."""
+    from pyspark.ml.feature import PCA as MLlibPCA
+
+    from sparkml_algos import PCA
+
+    def fit(sample: DataFrame) -> tuple[PCAModel, AlgorithmModel]:
+        peer = MLlibPCA(k=COMPONENTS, inputCol="features", outputCol="projection")
+        return peer.fit(sample), PCA(num_components=COMPONENTS).fit(sample)
+
+    return score_times(path, fit)
+
+
+CASES: dict[str, Callable[[Data, Options], Report]] = {"mnist": compare_fits, "transform": compare_transforms}

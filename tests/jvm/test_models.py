@@ -18,7 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos import KMeansModel, classpath_jars
 from sparkml_algos.core.persistence import read_local
-from tests.jvm.test_scoring import CENTERS, kmeans
+from tests.jvm.models import BIAS, CENTERS, MODELS, WEIGHTS, assert_same, kmeans, side_by_side
+from tests.jvm.models import scores as scores_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,8 +41,8 @@ def saved(rows: DataFrame, tmp_path: Path) -> str:
     return str(tmp_path / "saved")
 
 
-def on_jvm(path: str, spark: SparkSession) -> JavaObject:
-    return spark.sparkContext._jvm.org.sparkmlalgos.ml.KMeansModel.load(path)
+def on_jvm(path: str, spark: SparkSession, name: str = "KMeansModel") -> JavaObject:
+    return getattr(spark.sparkContext._jvm.org.sparkmlalgos.ml, name).load(path)
 
 
 def scores(scored: DataFrame) -> list[tuple]:
@@ -65,8 +66,40 @@ def test_python_loads_what_the_jvm_saved_with_all_that_only_python_knows(saved: 
     first, again = KMeansModel.load(saved), KMeansModel.load(str(tmp_path / "again"))
     expected = {param.name: value for param, value in first.extractParamMap().items()} | {"predictionCol": "cluster"}
     assert {param.name: value for param, value in again.extractParamMap().items()} == expected
-    assert (again.uid, again.feature_names, again.training_summary) == (first.uid, first.feature_names, first.training_summary)
+    assert (again.uid, again.feature_names, str(again.training_summary)) == (first.uid, first.feature_names, str(first.training_summary))
     assert np.array_equal(again.cluster_centers, CENTERS) and again.artifact.values == first.artifact.values
+
+
+# What a model on the JVM tells of itself.
+FACTS = {
+    "components": lambda model: (np.reshape(model.pc().values(), (5, 7)), WEIGHTS),
+    "one component": lambda model: (model.mean().toArray(), CENTERS[0]),
+    "regression": lambda model: ([*model.coefficients().toArray(), model.intercept()], [*WEIGHTS[0], BIAS[0]]),
+    "two classes": lambda model: (model.threshold(), 1 / (1 + np.exp(-0.25))),
+    "hinge loss": lambda model: (model.threshold(), 0.25),
+    "many classes": lambda model: (np.reshape(model.coefficientMatrix().values(), (5, 7)), WEIGHTS),
+}
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("name", FACTS)
+def test_every_model_goes_to_the_jvm_and_comes_back(name: str, rows: DataFrame, bridge: SparkSession, tmp_path: Path) -> None:
+    model = MODELS[name](scorer="python")
+    model.save(str(tmp_path / "saved"))
+    moved = on_jvm(str(tmp_path / "saved"), bridge, type(model).__name__)
+    scored, expected = DataFrame(moved.transform(rows._jdf), bridge), model.transform(rows)
+    assert scored.schema.json() == expected.schema.json()
+    found, told = FACTS[name](moved)
+    assert np.allclose(found, told, rtol=1e-15)
+    output = model.outputs[0].param
+    moved.set(moved.getParam(output), "renamed")
+    moved.save(str(tmp_path / "again"))
+    again = type(model).load(str(tmp_path / "again"))
+    changed = {param.name: value for param, value in again.extractParamMap().items()}
+    assert changed == {param.name: value for param, value in model.extractParamMap().items()} | {output: "renamed"}
+    assert (again.uid, str(again.training_summary)) == (model.uid, str(model.training_summary))
+    assert again.artifact.values == model.artifact.values
+    assert all(np.array_equal(again.artifact.arrays[array], values) for array, values in model.artifact.arrays.items())
 
 
 def test_a_model_of_many_chunks_comes_through_the_jvm(rows: DataFrame, bridge: SparkSession, tmp_path: Path) -> None:
@@ -137,6 +170,21 @@ def test_a_pipeline_for_the_jvm_is_saved_loaded_there_and_loaded_in_python(
     model = in_python.stages[-1]
     assert isinstance(model, KMeansModel) and model.getCenterFactor() == 7
     assert np.array_equal(model.cluster_centers, CENTERS) and scores(in_python.transform(raw)) == expected
+
+
+def test_every_model_is_a_stage_of_a_pipeline_on_the_jvm(rows: DataFrame, bridge: SparkSession, tmp_path: Path) -> None:
+    models = side_by_side()
+    pipeline = PipelineModel([model.to_jvm() for model in models.values()])
+    pipeline.save(str(tmp_path / "pipeline"))
+    in_scala = bridge.sparkContext._jvm.org.apache.spark.ml.PipelineModel.load(str(tmp_path / "pipeline"))
+    scored = DataFrame(in_scala.transform(rows._jdf), bridge)
+    in_python = PipelineModel.load(str(tmp_path / "pipeline"))
+    assert [type(stage) for stage in in_python.stages] == [type(model) for model in models.values()]
+    expected = in_python.transform(rows)
+    assert scored.schema.json() == expected.schema.json()
+    scored, expected = scored.cache(), expected.cache()
+    for model in models.values():
+        assert_same(scores_of(model, scored), scores_of(model, expected))
 
 
 def test_a_stream_is_scored_without_python(saved: str, rows: DataFrame, bridge: SparkSession, tmp_path: Path) -> None:

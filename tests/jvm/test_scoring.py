@@ -10,33 +10,18 @@ from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import KMeansModel, TrainingSummary
 from sparkml_algos.core import on_jvm
-from sparkml_algos.training.artifact import Artifact
-
-SUMMARY = {"num_workers": 1, "rows": 1, "rows_per_worker": [1], "launch": "barrier", "retries": 0}
-NOTHING = {"seconds": {}, "metrics": {}, "history": []}
+from sparkml_algos.core.estimator import AlgorithmModel
+from tests.jvm.models import CENTERS, MODELS, assert_same, components, kmeans, many_classes, scores, side_by_side, two_classes
 
 
-def kmeans(centers: np.ndarray, **params: object) -> KMeansModel:
-    """A model with these centres, as training leaves it."""
-    model = KMeansModel(k=len(centers), **params)
-    model.artifact = Artifact({"centers": np.asarray(centers, np.float64)})
-    model.training_summary = TrainingSummary(num_features=np.shape(centers)[1], **SUMMARY, **NOTHING)
-    return model
-
-
-def both(model: KMeansModel, data: DataFrame) -> dict[str, DataFrame]:
+def both(model: AlgorithmModel, data: DataFrame) -> dict[str, DataFrame]:
     return {scorer: model.copy().setScorer(scorer).transform(data) for scorer in ("python", "jvm")}
 
 
-def assert_same_scores(model: KMeansModel, data: DataFrame) -> None:
-    """The same cluster, and the same distance to one in 100,000, in every row."""
-    python, jvm = (
-        np.array(scored.orderBy("id").select("prediction", "distance_to_cluster").collect()) for scored in both(model, data).values()
-    )
-    assert len(python) and np.array_equal(python[:, 0], jvm[:, 0])
-    assert np.allclose(python[:, 1], jvm[:, 1], rtol=1e-5, atol=1e-6)
+def assert_same_scores(model: AlgorithmModel, data: DataFrame) -> None:
+    python, jvm = (scores(model, scored) for scored in both(model, data).values())
+    assert_same(jvm, python)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +40,6 @@ def rows(bridge: SparkSession) -> DataFrame:
     return frame.repartition(3).cache()
 
 
-CENTERS = np.random.default_rng(1).normal(0, 3, (10, 7))
-
-
 @pytest.mark.generic
 @pytest.mark.parametrize("form", ["dense", "mixed", "doubles", "floats", "integers", "columns"])
 def test_every_form_of_features_is_scored_as_in_python(rows: DataFrame, form: str) -> None:
@@ -65,18 +47,33 @@ def test_every_form_of_features_is_scored_as_in_python(rows: DataFrame, form: st
     assert_same_scores(kmeans(CENTERS, **columns), rows)
 
 
+@pytest.mark.generic
+def test_every_model_scores_dense_and_sparse_rows_as_in_python(rows: DataFrame) -> None:
+    models = side_by_side(featuresCol="mixed")
+    scored = {"python": rows, "jvm": rows}
+    for model in models.values():
+        scored = {scorer: model.copy().setScorer(scorer).transform(data) for scorer, data in scored.items()}
+    assert scored["python"].schema.json() == scored["jvm"].schema.json()
+    python, jvm = (data.cache() for data in scored.values())
+    for model in models.values():
+        assert_same(scores(model, jvm), scores(model, python))
+
+
 @pytest.mark.parametrize("k", [1, 4, 9])
 def test_any_number_of_clusters_is_scored_as_in_python(rows: DataFrame, k: int) -> None:
     assert_same_scores(kmeans(CENTERS[:k], featuresCol="mixed"), rows)
 
 
-@pytest.mark.parametrize("zeros", [0.5, 1.0])
-@pytest.mark.parametrize("features", [1, 130])
+@pytest.mark.parametrize(("features", "zeros"), [(1, 0.5), (130, 0.5), (130, 0.95), (130, 1.0)])
 def test_rows_full_of_zeros_are_scored_as_in_python(bridge: SparkSession, features: int, zeros: float) -> None:
     random = np.random.default_rng(features)
     values = np.where(random.random((50, features)) < zeros, 0, random.normal(0, 1, (50, features)))
     data = bridge.createDataFrame([(i, row.tolist()) for i, row in enumerate(values)], "id long, features array<double>")
-    assert_same_scores(kmeans(random.normal(0, 1, (6, features))), data)
+    weights = random.normal(0, 1, (64, features))  # so many that it is worth while to pick out what is not zero
+    assert_same_scores(kmeans(weights), data)
+    if zeros == 0.95:
+        assert_same_scores(components(weights, weights[0]), data)
+        assert_same_scores(many_classes(weights, weights[:, 0]), data)
 
 
 def test_rows_far_from_the_origin_are_scored_as_in_python(bridge: SparkSession) -> None:
@@ -95,12 +92,39 @@ def test_a_row_on_its_centre_is_at_distance_zero(bridge: SparkSession) -> None:
     assert [tuple(row) for row in scored.select("prediction", "distance_to_cluster").collect()] == [(1, 0.0), (1, 0.0)]
 
 
+def test_a_score_at_the_threshold_is_of_class_1_and_of_equal_scores_the_first_class_wins(bridge: SparkSession) -> None:
+    rows = [(0, Vectors.dense([0.25, 9.0])), (1, SparseVector(2, {0: 0.25})), (2, Vectors.dense([0.125, 0.0]))]
+    data = bridge.createDataFrame(rows, ["id", "features"])
+    at_threshold = two_classes([1.0, 0.0], 0.0, scorer="jvm")
+    assert scores(at_threshold, at_threshold.transform(data))["predicted_label"].tolist() == [1, 1, 0]
+    tied = many_classes(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), np.zeros(3), scorer="jvm")
+    assert scores(tied, tied.transform(data))["predicted_label"].tolist() == [1, 1, 1]
+
+
 @pytest.mark.generic
-def test_the_schema_is_the_same_to_the_last_detail(rows: DataFrame) -> None:
-    assembled = VectorAssembler(inputCols=["x 0", "x 1"], outputCol="features").transform(rows)
-    scored = both(kmeans(CENTERS[:, :2], predictionCol="the cluster", distanceCol="how.far"), assembled)
-    assert scored["python"].schema.json() == scored["jvm"].schema.json()
-    assert scored["jvm"].columns[-2:] == ["the cluster", "how.far"]
+@pytest.mark.parametrize("name", MODELS)
+def test_the_schema_is_the_same_to_the_last_detail(rows: DataFrame, name: str) -> None:
+    assembled = VectorAssembler(inputCols=[f"x {j}" for j in range(7)], outputCol="features").transform(rows)
+    model = side_by_side()[name]
+    scored = both(model, assembled)
+    assert scored["python"].schema.json() == scored["jvm"].schema.json() == model.to_jvm().transform(assembled).schema.json()
+    assert scored["jvm"].columns == [*assembled.columns, *(model.value(output.param) for output in model.own_outputs())]
+
+
+def test_an_output_named_nothing_is_left_out(rows: DataFrame) -> None:
+    model = MODELS["two classes"](featuresCol="dense", rawPredictionCol="", probabilityCol="")
+    for scored in both(model, rows).values():
+        assert scored.columns == [*rows.columns, "prediction"]
+    assert model.to_jvm().transform(rows).columns == [*rows.columns, "prediction"]
+    assert model.setProbabilityCol(None).to_jvm().transform(rows).columns == [*rows.columns, "prediction"]
+
+
+def test_outputs_that_have_no_column_or_one_together_are_refused_on_the_jvm(rows: DataFrame) -> None:
+    model = MODELS["two classes"](featuresCol="dense", predictionCol="", rawPredictionCol="", probabilityCol="").to_jvm()
+    with pytest.raises(Exception, match="no output has a column; name one of predictionCol, rawPredictionCol, probabilityCol"):
+        model.transform(rows)
+    with pytest.raises(Exception, match="output column 'prediction' is named twice; rename one of the outputs"):
+        MODELS["two classes"](featuresCol="dense", probabilityCol="prediction").to_jvm().transform(rows)
 
 
 def test_a_row_is_scored_once_for_all_its_outputs(rows: DataFrame) -> None:
@@ -160,9 +184,12 @@ def test_a_sparse_vector_with_a_bad_value_is_named_by_its_place(bridge: SparkSes
 
 def test_auto_takes_the_jvm_while_it_is_faster_and_says_why(rows: DataFrame) -> None:
     assert kmeans(CENTERS, featuresCol="dense").scorer_for(rows) == on_jvm.ScorerChoice("jvm", "the JVM bridge is in the session")
-    many = kmeans(np.zeros((5000, 7)), featuresCol="dense")
-    assert many.scorer_for(rows) == on_jvm.ScorerChoice("python", "a model of this size is scored faster in Python")
-    assert many.setScorer("jvm").scorer_for(rows).name == "jvm"
+    weights = np.zeros((5000, 7))
+    for many in (kmeans(weights), components(weights, weights[0]), many_classes(weights, weights[:, 0])):
+        assert many.scorer_for(rows) == on_jvm.ScorerChoice("python", "a model of this size is scored faster in Python")
+        assert many.setScorer("jvm").scorer_for(rows).name == "jvm"
+    for name, make in MODELS.items():
+        assert make().scorer_for(rows).name == "jvm", name
     assert kmeans(CENTERS, scorer="python").scorer_for(rows).name == "python"
 
 

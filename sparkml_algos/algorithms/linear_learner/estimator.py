@@ -30,17 +30,25 @@ from sparkml_algos.algorithms.linear_learner.params import (
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, sigmoid
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.on_jvm import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
+# Column of `evaluate`'s own.
+_RAW = "_sparkml_algos_raw"
+
 _CLASSIFIER_OUTPUTS = (
     Output("predicted_label", "double", "predictionCol"),
     Output("raw", "vector", "rawPredictionCol"),
     Output("probability", "vector", "probabilityCol"),
 )
+
+
+def _is_faster(artifact: Artifact) -> bool:
+    return len(artifact.arrays["bias"]) <= JVM_OUTPUTS
 
 
 class _LinearLearner(AlgorithmEstimator):
@@ -136,6 +144,7 @@ class LinearLearnerRegressorModel(_SingleOutputModel, LinearLearnerRegressorPara
     """A linear regression. `transform` appends ``prediction`` (double)."""
 
     outputs = (Output("score", "double", "predictionCol"),)
+    on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerRegressorModel", faster=_is_faster)
 
 
 class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
@@ -167,6 +176,7 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     """
 
     outputs = _CLASSIFIER_OUTPUTS
+    on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerBinaryClassifierModel", faster=_is_faster)
 
     def own_outputs(self) -> Sequence[Output]:
         return [output for output in self.outputs if output.field != "probability" or not self._is_hinge]
@@ -186,12 +196,10 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
 
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
-        evaluator = BinaryClassificationEvaluator(
-            rawPredictionCol=self.value("rawPredictionCol"), labelCol=self.value("labelCol"), numBins=0
-        )
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)
         if self.value("weightCol"):
             evaluator.setWeightCol(self.value("weightCol"))
-        return {**found, "test:roc_auc_score": evaluator.evaluate(self.transform(dataset))}
+        return {**found, "test:roc_auc_score": evaluator.evaluate(self.only("raw", _RAW).transform(dataset))}
 
     evaluate.__doc__ = _LinearLearnerModel.evaluate.__doc__
 
@@ -223,6 +231,7 @@ class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerM
     """
 
     outputs = _CLASSIFIER_OUTPUTS
+    on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerMultiClassClassifierModel", faster=_is_faster)
 
     @property
     def coefficientMatrix(self) -> np.ndarray:

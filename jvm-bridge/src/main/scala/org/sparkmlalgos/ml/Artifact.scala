@@ -5,13 +5,14 @@ import java.nio.charset.StandardCharsets.UTF_8
 
 import scala.collection.mutable
 
+import com.fasterxml.jackson.core.json.JsonReadFeature
 import org.apache.spark.SparkContext
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.Row
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
 import org.apache.spark.sql.types._
 import org.json4s.JsonAST.{JDouble, JInt}
-import org.json4s.jackson.JsonMethods.parse
+import org.json4s.jackson.JsonMethods
 
 /** An array of a trained model: `dtype` as NumPy writes it (`<f8`), `data` in little-endian order, the last index running fastest. */
 final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) {
@@ -36,15 +37,15 @@ final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
 
   def doubles(name: String): Array[Double] = apply(name).toDoubles
 
-  def apply(name: String): NamedArray =
-    arrays.getOrElse(name, throw new IllegalArgumentException(s"the model has no array '$name', only ${arrays.keys.mkString(", ")}"))
-
-  /** A number among the values. */
-  def number(name: String): Double = (parse(values) \ name) match {
-    case JInt(value) => value.toDouble
+  /** A number among the JSON values. */
+  def number(name: String): Double = (PythonJson.parse(values) \ name) match {
     case JDouble(value) => value
+    case JInt(value) => value.toDouble
     case _ => throw new IllegalArgumentException(s"the model has no number '$name'")
   }
+
+  def apply(name: String): NamedArray =
+    arrays.getOrElse(name, throw new IllegalArgumentException(s"the model has no array '$name', only ${arrays.keys.mkString(", ")}"))
 
   /** The arithmetic of a model with this artifact, made when it is first asked for; copies of the model share it. */
   private[ml] def scorer(make: => RowScorer): RowScorer = synchronized {
@@ -104,10 +105,15 @@ object Artifact {
 
     /** `shape` is a JSON array. */
     def add(name: String, part: Long, dtype: String, shape: String, data: Array[Byte]): Unit = {
-      val lengths = parse(shape).children.collect { case JInt(length) => length.toLong }
+      val lengths = JsonMethods.parse(shape).children.collect { case JInt(length) => length.toLong }
       rows += new GenericRowWithSchema(Array(name, part, dtype, lengths, data), schema)
     }
 
     def result(): Artifact = fromRows(rows.toSeq)
   }
+}
+
+/** JSON as Python writes it: with `NaN` and `Infinity`, which the loss of a candidate may be. */
+private object PythonJson extends JsonMethods {
+  mapper.configure(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature, true)
 }

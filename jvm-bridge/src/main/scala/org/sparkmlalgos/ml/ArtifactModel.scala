@@ -10,12 +10,14 @@ import org.apache.spark.sql.functions.{array, col}
 import org.apache.spark.sql.sparkmlalgos.Columns
 import org.apache.spark.sql.types._
 
-/** An output column of a model: its name among the values that are scored, its type, and the Param that names the column. */
+/** An output column of a model: its name among the values that are scored, its type, and the Param that names the column; a column named
+  * "" is left out.
+  */
 final case class Output(field: String, dataType: DataType, column: Param[String])
 
 /** A model trained by `sparkml_algos`, scoring without Python.
   *
-  * A subclass adds Params for its output columns, `outputs`, a `scorer` made from the artifact, and a companion
+  * A subclass adds Params for its output columns, `outputs`, a scorer made from the artifact, and a companion
   * `ArtifactModelCompanion`. Everything Python saved that has no meaning here, the hyperparameters for one, is kept and saved again.
   *
   * @param uid      identifier
@@ -38,14 +40,16 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   def setFeaturesCols(value: Array[String]): M = set(featuresCols, value)
 
-  /** The output columns, in the order in which `transform` appends them and `scorer` gives their values. */
+  /** All outputs of such models, in the order in which `transform` appends them and the scorer gives their values. */
   def outputs: Seq[Output]
+
+  /** Those of this model, unless its settings leave some out. */
+  def ownOutputs: Seq[Output] = outputs
 
   /** The arithmetic, made anew. */
   protected def makeScorer: RowScorer
 
-  /** The same model again. */
-  protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
+  protected def companion: ArtifactModelCompanion[M]
 
   /** Length of the features the model takes. */
   def numFeatures: Int = artifact.scorer(makeScorer).numFeatures
@@ -55,15 +59,19 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   override def transformSchema(schema: StructType): StructType = {
     checkFeatures(schema)
-    val taken = outputs.map(output => $(output.column)).filter(schema.fieldNames.contains)
+    val appended = named.map(output => StructField($(output.column), output.dataType))
+    require(appended.nonEmpty, s"no output has a column; name one of ${ownOutputs.map(_.column.name).mkString(", ")}")
+    val taken = appended.map(_.name).filter(schema.fieldNames.contains)
     require(taken.isEmpty, s"output column '${taken.head}' exists already; drop it or rename the output")
-    StructType(schema.fields ++ outputs.map(output => StructField($(output.column), output.dataType)))
+    val twice = appended.map(_.name).diff(appended.map(_.name).distinct)
+    require(twice.isEmpty, s"output column '${twice.head}' is named twice; rename one of the outputs")
+    StructType(schema.fields ++ appended)
   }
 
   /** Append the output columns; every row is checked as in training. */
   override def transform(dataset: Dataset[_]): DataFrame = {
     transformSchema(dataset.schema, logging = true)
-    val picked = outputs.map(output => col(ArtifactModel.Scored).getField(output.field).as($(output.column)))
+    val picked = named.map(output => col(ArtifactModel.Scored).getField(output.field).as($(output.column)))
     dataset
       .select(col("*"), scoredColumn(dataset).as(ArtifactModel.Scored))
       .select(col("*") +: picked: _*)
@@ -81,7 +89,7 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     Columns.column(ScoreRow(Columns.expression(features), scorer, fields, names))
   }
 
-  override def copy(extra: ParamMap): M = copyValues(construct(uid, artifact, saved), extra).setParent(parent)
+  override def copy(extra: ParamMap): M = copyValues(companion.construct(uid, artifact, saved), extra).setParent(parent)
 
   override def write: MLWriter = new ArtifactModelWriter(this)
 
@@ -91,6 +99,8 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     val value = param.jsonDecode(json)
     if (isDefault) setDefault(param -> value) else set(param, value)
   }
+
+  private def named: Seq[Output] = ownOutputs.filter(output => $(output.column).nonEmpty)
 
   private def hasList: Boolean = isDefined(featuresCols) && $(featuresCols).nonEmpty
 

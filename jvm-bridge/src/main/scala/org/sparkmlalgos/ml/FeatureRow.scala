@@ -9,12 +9,13 @@ import org.apache.spark.unsafe.Platform
 /** The features of one row, rounded to 32 bits as in training and checked: finite, and as many as the model takes. Made once, read into
   * for every row.
   *
-  * @param numFeatures length of the row
-  * @param origin      what is subtracted from dense rows
-  * @param names       the features column, or the columns the features were assembled from; for messages
+  * @param scorer what it is read for
+  * @param names  the features column, or the columns the features were assembled from; for messages
   */
-final class FeatureRow(val numFeatures: Int, origin: Option[Array[Double]], names: Seq[String]) {
+final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
   import FeatureRow._
+
+  val numFeatures: Int = scorer.numFeatures
 
   /** Whether `values` are only those at `indices`: so for sparse vectors, and for dense rows of which most is zero. */
   var isSparse: Boolean = false
@@ -32,7 +33,7 @@ final class FeatureRow(val numFeatures: Int, origin: Option[Array[Double]], name
   private val all = new Array[Double](numFeatures)
   private val some = new Array[Double](numFeatures)
   private val places = new Array[Int](numFeatures)
-  private val subtracted = origin.getOrElse(new Array[Double](0))
+  private val subtracted = scorer.origin.getOrElse(new Array[Double](0))
   private lazy val floats = new Array[Float](numFeatures)
 
   /** The row with its zeros; `values` itself if it is dense. */
@@ -41,6 +42,12 @@ final class FeatureRow(val numFeatures: Int, origin: Option[Array[Double]], name
     var i = 0
     while (i < count) { result(indices(i)) = values(i); i += 1 }
     result
+  }
+
+  /** The values of a dense row with 32 bits. */
+  def toFloats: Array[Float] = {
+    narrow(values, floats)
+    floats
   }
 
   /** Sum of the products of the values with those of `other` in their places. */
@@ -88,7 +95,7 @@ final class FeatureRow(val numFeatures: Int, origin: Option[Array[Double]], name
     checkLength(array.numElements())
     if (mayHaveNulls) checkNulls(array)
     if (isDouble) readDoubles(array) else readFloats(array)
-    if (mostlyZero(all)) {
+    if (mostlyZero(all, scorer.zerosPerOther)) {
       isSparse = true
       values = some
       indices = places
@@ -164,23 +171,20 @@ private object FeatureRow {
   /** Of so many values one is looked at to see whether most are zero; not a power of two, which the width of an image often is. */
   final val Stride = 13
 
-  /** Zeros for each other value from which on it is quicker to pick out the others first. */
-  final val ZerosPerOther = 3
-
   /** A row with a smaller sum of squares has no value that 32 bits cannot hold: those begin at 3.4e38. */
   final val BeyondDoubt = 1e70
 
   /** 2²⁹ + 1: T. J. Dekker's splitter (Numer. Math. 18, 1971), which leaves the 24 leading bits of a double's 53. */
   final val Splitter = 536870913.0
 
-  def mostlyZero(x: Array[Double]): Boolean = {
+  def mostlyZero(x: Array[Double], zerosPerOther: Double): Boolean = {
     var zeros, others = 0
     var i = 0
     while (i < x.length) {
       if (x(i) == 0) zeros += 1 else others += 1
       i += Stride
     }
-    zeros >= ZerosPerOther * others
+    zeros >= zerosPerOther * others
   }
 
   /** Pick out the values that are not zero and their places; how many there are. Without a branch, which would often be guessed wrongly:
@@ -212,6 +216,11 @@ private object FeatureRow {
   def widen(x: Array[Float], y: Array[Double]): Unit = {
     var i = 0
     while (i < x.length) { y(i) = x(i).toDouble; i += 1 }
+  }
+
+  def narrow(x: Array[Double], y: Array[Float]): Unit = {
+    var i = 0
+    while (i < x.length) { y(i) = x(i).toFloat; i += 1 }
   }
 
   def subtract(x: Array[Double], y: Array[Double]): Unit = {

@@ -2,6 +2,7 @@ package org.sparkmlalgos.ml
 
 import org.apache.spark.ml.linalg.{Vector, Vectors}
 import org.apache.spark.ml.param.Param
+import org.apache.spark.ml.param.shared.HasPredictionCol
 import org.apache.spark.sql.types.{DoubleType, IntegerType}
 
 /** Clusters found by `sparkml_algos.KMeans`.
@@ -9,12 +10,9 @@ import org.apache.spark.sql.types.{DoubleType, IntegerType}
   * `transform` appends the index of the nearest centre, from 0, and the Euclidean distance to it.
   */
 class KMeansModel protected[ml] (uid: String, artifact: Artifact, saved: SavedMetadata)
-    extends ArtifactModel[KMeansModel](uid, artifact, saved) {
+    extends ArtifactModel[KMeansModel](uid, artifact, saved) with HasPredictionCol {
 
-  final val predictionCol: Param[String] = new Param(this, "predictionCol", "Output column: the prediction.")
   final val distanceCol: Param[String] = new Param(this, "distanceCol", "Output column: Euclidean distance to the centre of the row's cluster.")
-
-  def getPredictionCol: String = $(predictionCol)
 
   def setPredictionCol(value: String): this.type = set(predictionCol, value)
 
@@ -30,14 +28,13 @@ class KMeansModel protected[ml] (uid: String, artifact: Artifact, saved: SavedMe
 
   override protected def makeScorer: RowScorer = KMeansScorer(artifact.doubles("centers"), artifact("centers").rows)
 
-  override protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): KMeansModel =
-    KMeansModel.construct(uid, artifact, saved)
+  override protected def companion: ArtifactModelCompanion[KMeansModel] = KMeansModel
 }
 
 object KMeansModel extends ArtifactModelCompanion[KMeansModel] {
 
   override def pythonClass: String = "sparkml_algos.algorithms.kmeans.KMeansModel"
 
-  override protected[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): KMeansModel =
+  override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): KMeansModel =
     new sparkml_algos.algorithms.kmeans.KMeansModel(uid, artifact, saved)
 }

@@ -25,10 +25,16 @@ final case class SavedMetadata(json: String) {
     case _ => None
   }
 
-  /** Set the Params of a model that are set here; `null`, which Python has for "none", leaves them unset. */
+  /** The value of a Param that only Python has, set or default. */
+  def setting(name: String): Option[JValue] =
+    Seq("paramMap", "defaultParamMap").flatMap(fields).collectFirst { case (`name`, value) if value != JNull => value }
+
+  /** Set the Params of a model that are set here; `null`, which Python has for "none", leaves them unset, or an output without a column. */
   def restore(model: ArtifactModel[_]): Unit =
-    for ((map, isDefault) <- Seq("defaultParamMap" -> true, "paramMap" -> false); (name, value) <- fields(map) if value != JNull)
-      if (model.hasParam(name)) model.restore(name, compact(render(value)), isDefault)
+    for ((map, isDefault) <- Seq("defaultParamMap" -> true, "paramMap" -> false); (name, value) <- fields(map) if model.hasParam(name)) {
+      if (value != JNull) model.restore(name, compact(render(value)), isDefault)
+      else if (model.outputs.exists(_.column.name == name)) model.restore(name, compact(render(JString(""))), isDefault)
+    }
 
   /** The same with the Params of a model as they are now; those that only Python has are kept. */
   def updated(model: ArtifactModel[_], sparkVersion: String): SavedMetadata = {
@@ -91,7 +97,7 @@ abstract class ArtifactModelCompanion[M <: ArtifactModel[M]] extends MLReadable[
   /** The class in Python. */
   def pythonClass: String
 
-  protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
+  private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
 
   override def read: MLReader[M] = new ArtifactModelReader(this)
 

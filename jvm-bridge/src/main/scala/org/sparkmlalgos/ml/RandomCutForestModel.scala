@@ -58,14 +58,13 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
 
   override protected def makeScorer: RowScorer = RandomCutForestScorer(artifact)
 
-  override protected def construct(uid: String, artifact: Artifact, saved: SavedMetadata): RandomCutForestModel =
-    RandomCutForestModel.construct(uid, artifact, saved)
+  override protected def companion: ArtifactModelCompanion[RandomCutForestModel] = RandomCutForestModel
 }
 
 object RandomCutForestModel extends ArtifactModelCompanion[RandomCutForestModel] {
 
   override def pythonClass: String = "sparkml_algos.algorithms.random_cut_forest.estimator.RandomCutForestModel"
 
-  override protected[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): RandomCutForestModel =
+  override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): RandomCutForestModel =
     new sparkml_algos.algorithms.random_cut_forest.estimator.RandomCutForestModel(uid, artifact, saved)
 }

@@ -14,6 +14,9 @@ trait RowScorer extends Serializable {
   /** What is subtracted from dense rows before they come to `score`. */
   def origin: Option[Array[Double]] = None
 
+  /** From how many zeros for each other value of a dense row on it is quicker to pick out the others first. */
+  def zerosPerOther: Double
+
   /** The values of the model's outputs, in their order. `row` may be changed; it is overwritten by the next one. */
   def score(row: FeatureRow): InternalRow
 }

@@ -63,7 +63,7 @@ case class ScoreRow(child: Expression, scorer: Broadcast[RowScorer], fields: Str
 
   // Not one per expression: operators of a plan may share an expression and run in threads of their own.
   @transient private lazy val buffer: ThreadLocal[FeatureRow] =
-    ThreadLocal.withInitial(() => new FeatureRow(arithmetic.numFeatures, arithmetic.origin, names))
+    ThreadLocal.withInitial(() => new FeatureRow(arithmetic, names))
 
   @transient private lazy val kind: Int = child.dataType match {
     case ArrayType(DoubleType, _) => ScoreRow.Doubles
