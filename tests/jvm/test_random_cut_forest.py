@@ -11,18 +11,16 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkml_algos import RandomCutForestModel, TrainingSummary
+from sparkml_algos import RandomCutForestModel
 from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST
 from sparkml_algos.training.run import train_arrays
-from tests.jvm.test_scoring import NOTHING, SUMMARY
+from tests.jvm.models import made
 
 
 def forest(rows: np.ndarray, samples: int = 64, **params: object) -> RandomCutForestModel:
     """A model as training leaves it."""
     model = RandomCutForestModel(num_trees=53, num_samples_per_tree=samples, **params)
-    model.artifact = train_arrays(RANDOM_CUT_FOREST, model.hyperparameters(), rows)
-    model.training_summary = TrainingSummary(num_features=rows.shape[1], **SUMMARY, **NOTHING)
-    return model
+    return made(model, rows.shape[1], train_arrays(RANDOM_CUT_FOREST, model.hyperparameters(), rows))
 
 
 def column(scored: DataFrame, name: str = "score") -> np.ndarray:

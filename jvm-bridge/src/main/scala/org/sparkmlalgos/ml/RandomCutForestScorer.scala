@@ -34,6 +34,9 @@ private final class RandomCutForestScorer(
     scale: Double) extends RowScorer {
   import RandomCutForestScorer._
 
+  /** A walk asks for features one by one, wherever they are. */
+  override def zerosPerOther: Double = Double.PositiveInfinity
+
   override def score(row: FeatureRow): InternalRow = {
     val x = row.dense
     val keys = new Array[Long](numFeatures)
