@@ -103,7 +103,7 @@ def _machine(model: AlgorithmModel) -> np.ndarray:
     return np.column_stack([model.linear, model.factors, np.full(len(model.linear), model.bias)])
 
 
-_MACHINE = {"num_factors": 2, "factors_lr": 0.01, "factors_init_sigma": 0.01}
+_MACHINE = {"num_factors": 2, "epochs": 2, "factors_lr": 0.01, "factors_init_sigma": 0.01}
 
 CASES = [
     Case(
