@@ -113,6 +113,13 @@ class Shard:
                 return
             yield batch
 
+    def batches(self) -> Iterator[Batch]:
+        """All rows in the order they arrived, as many at a time as arrived together; what is in memory is not copied."""
+        self._drain()
+        yield from self._blocks
+        for index in range(self._spill.num_batches if self._spill else 0):
+            yield replace(self._decode(self._spill.read(index)), validation=None)
+
     @property
     def marks_validation(self) -> bool:
         """Whether a column says which rows are for validation; of a pipe, they are known after the first pass."""
