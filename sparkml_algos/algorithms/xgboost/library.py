@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sparkml_algos.training.communicator import CommunicationError, Communicator
@@ -13,8 +13,6 @@ from sparkml_algos.training.communicator import CommunicationError, Communicator
 if TYPE_CHECKING:
     from xgboost.tracker import RabitTracker
 
-# Seconds to wait for the library to give up its connections after a failure; it may try to reach a worker that is no more.
-FAREWELL_SECONDS = 3.0
 CONNECT_ATTEMPTS = 3
 
 
@@ -52,8 +50,10 @@ def collectives(communicator: Communicator, host: str) -> Iterator[None]:
         if tracker:
             tracker.wait_for(timeout)
     except BaseException as error:
-        for farewell in (collective.finalize, *([tracker.free] if tracker else [])):
-            _left_behind(farewell)
+        with suppress(XGBoostError):
+            collective.finalize()  # of this thread only, so it is done here; it ends by itself where nobody answers
+        if tracker:
+            threading.Thread(target=_freed, args=(tracker,), daemon=True).start()
         if isinstance(error, XGBoostError):
             raise readable(error) from error
         raise
@@ -67,18 +67,12 @@ def _tracker(size: int, host: str, timeout: int) -> RabitTracker:
     return tracker
 
 
-def _left_behind(action: Callable[[], None]) -> None:
-    """Run what may block or fail, in a thread that nobody waits for longer than a moment."""
+def _freed(tracker: RabitTracker) -> None:
+    """Give a tracker up after a failure, which may take as long as its timeout: it waits for workers that come no more."""
+    from xgboost.core import XGBoostError
 
-    def quietly() -> None:
-        try:
-            action()
-        except Exception:  # something has failed already, and is on its way to the driver
-            pass
-
-    thread = threading.Thread(target=quietly, daemon=True)
-    thread.start()
-    thread.join(FAREWELL_SECONDS)
+    with suppress(XGBoostError):
+        tracker.free()
 
 
 def readable(error: Exception) -> RuntimeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -93,14 +92,13 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
 
         if not isinstance(booster, xgb.Booster):
             booster = xgb.Booster(model_file=booster)
-        learner = json.loads(booster.save_config())["learner"]
-        objective = learner["objective"]["name"]
+        artifact = booster_artifact(bytes(booster.save_raw("ubj")), {})
+        objective = artifact.values["objective"]
         known = cls.declared["objective"].choices
         if objective not in known:
             raise ValueError(f"the booster's objective is {objective!r}; {cls.__name__} takes {', '.join(known)}")
-        classes = int(learner["learner_model_param"]["num_class"])
-        model = cls(objective=objective, num_class=classes or None, **params)
-        model.artifact = booster_artifact(booster, objective, booster.num_features(), {})
+        model = cls(objective=objective, num_class=artifact.values["num_class"] or None, **params)
+        model.artifact = artifact
         model.feature_names = booster.feature_names
         return model
 

@@ -191,7 +191,8 @@ class XGBoostParams(FeaturesParams, LabelParams, WeightParams, BaseMarginParams)
         if found:
             return found
         values = self.hyperparameters()
-        changed = {name for name, value in values.items() if value != self.declared[name].convert(self.declared[name].default)}
+        optional = {name: self.declared[name] for name in values if not self.declared[name].required}
+        changed = {name for name, param in optional.items() if values[name] != param.convert(param.default)}
         found = contradictions(Hyperparameters(**{"initial_model": None, **values}), changed, self._uses_gpu())
         if values["csv_weights"] and not self.value("weightCol"):
             found.append("csv_weights=1 says that rows have weights; name their column in weightCol")

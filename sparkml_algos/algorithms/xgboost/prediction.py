@@ -43,7 +43,7 @@ class Predictions(Mapping[str, np.ndarray]):
     (rows, (features + 1) · outputs), and ``leaf`` (rows, trees)."""
 
     def __init__(self, artifact: Artifact, features: Features, missing: float, base_margin: np.ndarray | None) -> None:
-        self._objective = artifact.values["objective"]
+        self._objective, self._is_linear = artifact.values["objective"], artifact.values["booster"] == "gblinear"
         self._booster = loaded(artifact)
         self._features, self._missing, self._base_margin = features, missing, base_margin
         self._found: np.ndarray | None = None
@@ -91,13 +91,17 @@ class Predictions(Mapping[str, np.ndarray]):
         return self._explained(pred_leaf=True)
 
     def _inplace(self, kind: str) -> np.ndarray:
+        if self._is_linear:  # which has no prediction in place
+            return self._booster.predict(self._matrix(), output_margin=kind == "margin", validate_features=False)
         return self._booster.inplace_predict(
             self._features, predict_type=kind, missing=self._missing, base_margin=self._base_margin, validate_features=False
         )
 
+    def _matrix(self) -> xgb.DMatrix:
+        return xgb.DMatrix(self._features, missing=self._missing, base_margin=self._base_margin, nthread=threads(None))
+
     def _explained(self, **kind: bool) -> np.ndarray:
-        rows = xgb.DMatrix(self._features, missing=self._missing, base_margin=self._base_margin, nthread=threads(None))
-        found = self._booster.predict(rows, validate_features=False, strict_shape=True, **kind)
+        found = self._booster.predict(self._matrix(), validate_features=False, strict_shape=True, **kind)
         return found.reshape(len(found), -1)
 
 

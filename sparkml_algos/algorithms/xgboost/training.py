@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 
 import numpy as np
@@ -65,22 +66,33 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             if best.is_over:
                 break
         served = best.serving(booster)
-    return booster_artifact(served, h.objective, shard.num_features, best.metrics())
+    return booster_artifact(served, best.metrics())
 
 
-def booster_artifact(booster: xgb.Booster | bytes, objective: str, num_features: int, metrics: dict[str, float]) -> Artifact:
+def booster_artifact(raw: bytes, metrics: dict[str, float]) -> Artifact:
     """A booster as an artifact.
 
     Parameters
     ----------
-    booster : xgboost.Booster, or the bytes of one
-    objective : str
-    num_features : int
+    raw : bytes
+        The booster in UBJSON.
     metrics : dict of str to float
         Of the rows trained and validated on.
+
+    Returns
+    -------
+    Artifact
+        ``model``; and among the values ``objective``, ``booster``, ``num_class`` (0 unless there are many), ``num_features`` and ``digest``,
+        by which a process knows the booster again.
     """
-    raw = booster if isinstance(booster, bytes) else bytes(booster.save_raw("ubj"))
-    values = {"objective": objective, "num_features": num_features, "digest": hashlib.blake2b(raw, digest_size=16).hexdigest()}
+    learner = json.loads(xgb.Booster(model_file=bytearray(raw)).save_config())["learner"]
+    values = {
+        "objective": learner["objective"]["name"],
+        "booster": learner["gradient_booster"]["name"],
+        "num_class": int(learner["learner_model_param"]["num_class"]),
+        "num_features": int(learner["learner_model_param"]["num_feature"]),
+        "digest": hashlib.blake2b(raw, digest_size=16).hexdigest(),
+    }
     return Artifact({"model": np.frombuffer(raw, np.uint8)}, {**values, **metrics})
 
 
@@ -127,10 +139,13 @@ class _Best:
     def copy(self) -> bytes | None:
         return self._copy
 
-    def serving(self, booster: xgb.Booster) -> xgb.Booster | bytes:
-        if not self._patience or self._round == self._last:
-            return booster
-        return self._copy if self._keeps_copy else booster[: self._given_rounds + self._round + 1]
+    def serving(self, booster: xgb.Booster) -> bytes:
+        """What serves, in UBJSON."""
+        if self._patience and self._round < self._last:
+            if self._keeps_copy:
+                return self._copy
+            booster = booster[: self._given_rounds + self._round + 1]
+        return bytes(booster.save_raw("ubj"))
 
     def metrics(self) -> dict[str, float]:
         """Of the round that serves, and which one it is, counted from 0."""
