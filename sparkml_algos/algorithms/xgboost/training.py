@@ -82,8 +82,8 @@ def booster_artifact(raw: bytes, metrics: dict[str, float]) -> Artifact:
     Returns
     -------
     Artifact
-        ``model``; and among the values ``objective``, ``booster``, ``num_class`` (0 unless there are many), ``num_features`` and ``digest``,
-        by which a process knows the booster again.
+        ``model``; and among the values ``objective``, ``booster``, ``num_class`` (0 unless there are many), ``num_features`` and
+        ``digest``, by which a process knows the booster again.
     """
     learner = json.loads(xgb.Booster(model_file=bytearray(raw)).save_config())["learner"]
     values = {
