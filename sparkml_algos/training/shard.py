@@ -114,7 +114,7 @@ class Shard:
             yield batch
 
     def batches(self) -> Iterator[Batch]:
-        """All rows in the order they arrived, as many at a time as arrived together; what is in memory is not copied."""
+        """All rows in the order they arrived, a block at a time; what is in memory is not copied. A pipe must have more than one pass."""
         self.drain()
         yield from self._blocks
         for index in range(self._spill.num_batches if self._spill else 0):
