@@ -77,8 +77,8 @@ class Data:
         ``normal``: 1,000,000 rows of independent normal numbers.
         ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
         ``california``: districts and their house prices; both many times over.
-        ``census``, ``census test``: Adult, text as codes, missing values as NaN; ``housing``, ``housing test``: California's districts, four
-        fifths and the rest, label in 100,000 $. ``waves``: 200,000 rows whose classes depend on products and thresholds.
+        ``census``, ``census test``: Adult, text as codes, missing values as NaN; ``housing``, ``housing test``: California's districts,
+        four fifths and the rest, label in 100,000 $. ``waves``: 200,000 rows whose classes depend on products and thresholds.
 
         Raises
         ------

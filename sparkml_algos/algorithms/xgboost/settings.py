@@ -199,7 +199,7 @@ def bins(h: Hyperparameters) -> int:
 
 def threads(wanted: int | None) -> int:
     """Threads of the library: as wanted, or the CPUs of the task, which Spark writes into OMP_NUM_THREADS, or all."""
-    return wanted or int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    return wanted or int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
 
 
 def library_metrics(names: list[str], objective: str) -> list[str]:
