@@ -112,11 +112,6 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
         """
         return dict(self.get_booster().get_score(importance_type=importance_type))
 
-    def _with_only(self, output: str, dataset: DataFrame) -> DataFrame:
-        """The dataset with one output, under a name of its own."""
-        unnamed = {self.getParam(one.param): "" for one in self.outputs}
-        return self.copy({**unnamed, self.getParam(output): _SCORE}).transform(dataset)
-
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -175,7 +170,7 @@ class XGBoostClassificationModel(XGBoostClassifierParams, _XGBoostModel):
             return found
         options = {"weightCol": self.value("weightCol")} if self.value("weightCol") else {}
         evaluator = BinaryClassificationEvaluator(rawPredictionCol=_SCORE, labelCol=self.value("labelCol"), numBins=0, **options)
-        return {**found, "test:auc": evaluator.evaluate(self._with_only("rawPredictionCol", dataset))}
+        return {**found, "test:auc": evaluator.evaluate(self.only("raw", _SCORE).transform(dataset))}
 
     evaluate.__doc__ = _XGBoostModel.evaluate.__doc__
 
@@ -200,7 +195,7 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
             relevant row count as 1, as in the library.
         """
         asked = [name for name in metric_names(self.value("eval_metric")) if name.startswith(("ndcg", "map"))]
-        scored = self._with_only("predictionCol", dataset)
+        scored = self.only("prediction", _SCORE).transform(dataset)
         names = list(dict.fromkeys(["ndcg", "map", *asked]))
         found = ranking_metrics(scored, self.value("groupCol"), self.value("labelCol"), _SCORE, names)
         return {f"test:{name}": value for name, value in found.items()}
