@@ -60,7 +60,7 @@ setup(
         "scipy>=1.10",
         "torch>=2.4",
         "tqdm>=4.60",
-        "xgboost>=2.0",
+        "xgboost>=2.1",
     ],
     extras_require={
         # Clusters and Connect clients bring their own Spark. pandas 3 is not supported by Spark yet.

@@ -29,8 +29,16 @@ from sparkml_algos import (
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
+    XGBoostClassificationModel,
+    XGBoostClassifier,
+    XGBoostRanker,
+    XGBoostRankerModel,
+    XGBoostRegressionModel,
+    XGBoostRegressor,
 )
+from sparkml_algos.algorithms.xgboost.prediction import predict as predict_trees
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.training.job import Hyperparameters
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
 
@@ -46,7 +54,7 @@ class Case:
     estimator, model : type
     settings : dict
         Constructor keywords for a fit on `ROWS`, four well separated blobs of three features. Labels for it are the columns ``target``,
-        ``half`` (0 or 1) and ``blob`` (0 to 3). One model must come out however the rows are spread.
+        ``half`` (0 or 1) and ``blob`` (0 to 3); ``few`` numbers groups of four. One model must come out however the rows are spread.
     essence : callable
         The numbers that make a model, comparable between models.
     grid : tuple
@@ -96,6 +104,14 @@ def _stored(model: AlgorithmModel) -> np.ndarray:
 
 # Plain gradient descent: Adam's division by the size of a gradient turns rounding errors of one near 0 into visible ones.
 _LINEAR = {"num_models": 1, "epochs": 2, "optimizer": "sgd"}
+# Without penalties, leaves do not depend on how often each row is there; gamma keeps nodes from being split for a rounding error.
+_TREES = {"num_round": 1, "max_depth": 2, "lambda": 0, "min_child_weight": 0, "gamma": 0.01, "nthread": 1}
+
+
+def _margins(model: AlgorithmModel) -> np.ndarray:
+    return predict_trees(model.artifact, ROWS, Hyperparameters(missing="nan")).margin
+
+
 _WD = ("wd", [0.0, 1.0])
 
 
@@ -181,5 +197,28 @@ CASES = [
         lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
         ("num_samples_per_tree", [2, 4]),
         takes_replicas=False,
+    ),
+    Case(
+        XGBoostClassifier,
+        XGBoostClassificationModel,
+        {**_TREES, "labelCol": "half"},
+        _margins,
+        ("eta", [0.5, 0.1]),
+    ),
+    Case(
+        XGBoostRegressor,
+        XGBoostRegressionModel,
+        {**_TREES, "labelCol": "target"},
+        _margins,
+        ("eta", [0.5, 0.1]),
+        is_sibling=True,
+    ),
+    Case(
+        XGBoostRanker,
+        XGBoostRankerModel,
+        {**_TREES, "labelCol": "half", "groupCol": "few"},
+        _margins,
+        ("eta", [0.5, 0.1]),
+        is_sibling=True,
     ),
 ]

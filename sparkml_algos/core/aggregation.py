@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,22 +12,25 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from sparkml_algos.cluster.shipping import ensure_importable
-from sparkml_algos.core.hyperparameters import DeclaredParams, InvalidParams
+from sparkml_algos.core.hyperparameters import InvalidParams
 from sparkml_algos.core.schema import column_problems, read_input
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.training.batch import Batch, Decoder
 
+if TYPE_CHECKING:
+    from sparkml_algos.core.estimator import AlgorithmModel
+
 Sums = dict[str, np.ndarray]
 
 
-def sum_over_batches(dataset: DataFrame, params: DeclaredParams, summands: Callable[[Batch], Sums], classes: int | None = None) -> Sums:
+def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Callable[[Batch], Sums], classes: int | None = None) -> Sums:
     """Add up what `summands` says of each batch of rows.
 
     Parameters
     ----------
     dataset : DataFrame
-    params : DeclaredParams
-        Name the columns: features, label, weight.
+    params : AlgorithmModel
+        Names the columns: features, label, weight.
     summands : callable
         Of a batch; travels to the executors.
     classes : int, optional
@@ -46,7 +50,8 @@ def sum_over_batches(dataset: DataFrame, params: DeclaredParams, summands: Calla
         raise InvalidParams(type(params).__name__, problems)
     found = read_input(dataset, params, with_scalars=True)
     ensure_importable(dataset.sparkSession)
-    task = functools.partial(_sum_partition, found.decoder(classes), summands)
+    decoder = found.decoder(classes, missing_values=params.algorithm().missing_values)
+    task = functools.partial(_sum_partition, decoder, summands)
     rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}
     for part in Artifact.items(rows).values():

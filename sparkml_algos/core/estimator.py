@@ -33,12 +33,15 @@ from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.core.summary import TrainingSummary
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import PACKED, Decoder
+from sparkml_algos.training.batch import PACKED, LabelRange
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
 
 logger = logging.getLogger(__name__)
+
+# NumPy takes seeds from 0; an algorithm may take negative ones.
+SEEDS = 1 << 32
 
 
 class AlgorithmEstimator(Estimator, JobParams, Persistable):
@@ -59,6 +62,18 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
 
     def label_classes(self) -> int | None:
         """Number of classes that labels are checked against, row by row; None where labels are not classes."""
+        return None
+
+    def label_range(self) -> LabelRange | None:
+        """Numbers that labels are checked against, row by row; None where any number will do."""
+        return None
+
+    def shard_key(self) -> str | None:
+        """The column whose equal values meet on one worker."""
+        return self.value("shardKeyCol")
+
+    def only_one_worker(self) -> str | None:
+        """Why this training cannot be spread over workers; None if it can."""
         return None
 
     def fitMultiple(
@@ -93,6 +108,8 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
             problems.append("communicator='nccl' needs use_gpu=True")
         if self.value("communicator") == "gloo" and self.value("use_gpu"):
             problems.append("communicator='gloo' cannot exchange arrays between GPUs; leave it 'auto'")
+        if (reason := self.only_one_worker()) and self.value("num_workers") not in (1, "auto"):
+            problems.append(f"num_workers must be 1: {reason}")
         return problems + column_problems(dataset, self, with_scalars=True)
 
     def _job_key(self) -> str:
@@ -100,7 +117,7 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
         return repr([
             (name, self.value(name)) for name, param in self.declared.items()
             if not isinstance(param, Hyperparameter) or name == "feature_dim"
-        ] + [self.label_classes()])
+        ] + [self.label_classes(), self.label_range(), self.only_one_worker()])
 
 
 class AlgorithmModel(Model, ScorerParams, Persistable):
@@ -136,8 +153,8 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
     numFeatures = num_features
 
     def own_outputs(self) -> Sequence[Output]:
-        """The output columns of this model: those of its class, unless its settings leave some out."""
-        return self.outputs
+        """The output columns of this model: those of its class that have a name, unless its settings leave some out."""
+        return [output for output in self.outputs if self.value(output.param)]
 
     def only(self, field: str, name: str) -> AlgorithmModel:
         """A copy that appends a single output, in a column of this name, whatever the output columns are called."""
@@ -190,11 +207,11 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             values = [column(_SCORED)[output.field] for output in outputs]
         else:
             ensure_importable(dataset.sparkSession)
-            decoder = Decoder(found.names, self.num_features)
+            decoder = found.decoder(missing_values=self.algorithm().missing_values, num_features=self.num_features)
             decoder.where = " of its task"
             shipment = ship(self.artifact, dataset.sparkSession)
             score = scorer(self.algorithm(), shipment, self.hyperparameters(), decoder, outputs)
-            scored = rowwise(dataset).withColumn(_SCORED, score(*found.features))
+            scored = rowwise(dataset).withColumn(_SCORED, score(*found.features, *found.scalars))
             values = [output.column(column(_SCORED)) for output in outputs]
         return scored.select(*map(column, dataset.columns), *(value.alias(name) for value, name in zip(values, names, strict=True)))
 
@@ -249,17 +266,17 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
     plan = TrainingPlan(
         algorithm=first.algorithm(),
         settings=[estimator.hyperparameters() for estimator in estimators],
-        decoder=found.decoder(first.label_classes()),
-        seed=first.value("seed"),
+        decoder=found.decoder(first.label_classes(), first.label_range(), first.algorithm().missing_values),
+        seed=first.value("seed") % SEEDS,
         input_mode=first.value("input_mode"),
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
         checkpoint_dir=first.value("checkpoint_dir"),
         replicated=first.value("data_distribution") == "FullyReplicated",
     )
-    key = first.value("shardKeyCol")
+    key = first.shard_key()
     bar = ProgressBar(type(first).__name__, first.value("progress"))
     options = Launch(
-        num_workers=first.value("num_workers"),
+        num_workers=1 if first.only_one_worker() else first.value("num_workers"),
         launch=first.value("launch"),
         data_distribution=first.value("data_distribution"),
         shard_key=key,
@@ -282,7 +299,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
 def _rows(dataset: DataFrame, found: Input, shard_key: str | None) -> tuple[DataFrame, list[Column]]:
     """What is dealt to the workers, and the columns they read of it: vectors are packed before, where the bridge can, or else converted
     after, which was measured faster than before."""
-    beside = dict.fromkeys(filter(None, [found.label, found.weight, found.validation, found.id, shard_key]))
+    beside = dict.fromkeys([*found.scalar_names.values(), *filter(None, [shard_key])])
     packed = packed_vectors(dataset, found.names[0]) if found.is_vector else None
     if packed is None:
         return dataset.select(*map(column, dict.fromkeys([*found.names, *beside]))), [*found.features, *found.scalars]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import keyword
 import numbers
 import textwrap
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class DeclaredParam(Param):
     ----------
     type : type
         ``int``, ``float``, ``bool``, ``str`` or ``list``. Strings are parsed as the service does: ``"1e-3"``, ``"true"``,
-        ``'["msd"]'`` or ``"msd,ssd"``.
+        ``'["msd"]'``, ``"msd,ssd"`` or ``"(0, 1)"``.
     doc : str
         One line.
     default : optional
@@ -47,6 +48,8 @@ class DeclaredParam(Param):
         Allowed values; of a list, allowed items.
     special : sequence, optional
         Values allowed besides type and range, such as ``auto``.
+    aliases : sequence of str
+        Other names that keyword arguments may use.
     accessor : str, optional
         What follows ``set`` and ``get``; from the name by default.
     """
@@ -66,6 +69,7 @@ class DeclaredParam(Param):
         max_exclusive: bool = False,
         choices: Sequence[Any] | None = None,
         special: Sequence[Any] = (),
+        aliases: Sequence[str] = (),
         accessor: str | None = None,
     ) -> None:
         super().__init__(Params._dummy(), "", doc, self.convert)
@@ -73,7 +77,7 @@ class DeclaredParam(Param):
         self.minimum, self.maximum = minimum, maximum
         self.min_exclusive, self.max_exclusive = min_exclusive, max_exclusive
         self.choices = None if choices is None else list(choices)
-        self.special, self.accessor = list(special), accessor
+        self.special, self.aliases, self.accessor = list(special), list(aliases), accessor
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -133,6 +137,10 @@ class Hyperparameter(DeclaredParam):
     order = 0
 
 
+class OwnHyperparameter(Hyperparameter):
+    """A setting of the algorithm that the specification does not have."""
+
+
 class DeclaredParams(Params):
     """Base of everything with declared Params: keyword constructor, accessors, checks that report all problems at once.
 
@@ -155,7 +163,10 @@ class DeclaredParams(Params):
         keywords = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=param.default)
             for name, param in cls.declared.items()
+            if not keyword.iskeyword(name)
         ]
+        if len(keywords) < len(cls.declared):  # such as lambda, which can only be given by ``**``
+            keywords.append(inspect.Parameter("named", inspect.Parameter.VAR_KEYWORD))
         cls.__signature__ = inspect.Signature(keywords)
         if cls.__doc__ and "{parameters}" in cls.__doc__:
             cls.__doc__ = _document(cls.__doc__, cls.declared)
@@ -169,7 +180,12 @@ class DeclaredParams(Params):
     def _set(self, **values: Any) -> DeclaredParams:
         """Set Params by name, or raise one `InvalidParams` that lists every unknown name and bad value."""
         problems = []
-        for name, value in values.items():
+        aliases = {alias: name for name, param in self.declared.items() for alias in param.aliases}
+        for given, value in values.items():
+            name = aliases.get(given, given)
+            if name != given and name in values:
+                problems.append(f"{given} is another name of {name}; give one of them")
+                continue
             if name.startswith("_"):
                 continue  # names the service reserves for itself; see the specification's rules common to all algorithms
             if name not in self.declared:
@@ -236,7 +252,8 @@ def _document(doc: str, declared: dict[str, DeclaredParam]) -> str:
     for name, param in declared.items():
         state = "required" if param.required else f"default {param.default!r}"
         lines.append(f"{name} : {param.describe()}, {state}")
-        lines.extend(textwrap.wrap(param.doc, 110, initial_indent="    ", subsequent_indent="    "))
+        says = f"{param.doc} Also {', '.join(param.aliases)}." if param.aliases else param.doc
+        lines.extend(textwrap.wrap(says, 110, initial_indent="    ", subsequent_indent="    "))
     return inspect.cleandoc(doc).replace("{parameters}", "\n".join(lines))
 
 
@@ -270,6 +287,8 @@ def _to_str(value: Any) -> str:
 def _to_list(value: Any) -> list[Any]:
     if isinstance(value, str):
         text = value.strip()
+        if text.startswith("(") and text.endswith(")"):
+            text = f"[{text[1:-1].rstrip(', ')}]"
         value = json.loads(text) if text.startswith("[") else [item.strip() for item in text.split(",") if item.strip()]
     if not isinstance(value, (list, tuple, np.ndarray)):
         raise ValueError

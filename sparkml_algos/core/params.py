@@ -51,6 +51,18 @@ class IdParams(DeclaredParams):
     idCol = ColumnParam("Column of whole numbers, a different one for each row, by which the model names the rows it keeps.")
 
 
+class GroupParams(DeclaredParams):
+    """Which rows are ranked together."""
+
+    groupCol = ColumnParam("Group column: rows with the same value are ranked together; of any type.")
+
+
+class BaseMarginParams(DeclaredParams):
+    """Where the score of a row starts."""
+
+    baseMarginCol = ColumnParam("Column that the score of each row starts from, numeric; read by transform too.")
+
+
 class PredictionParams(DeclaredParams):
     """Where the prediction goes."""
 

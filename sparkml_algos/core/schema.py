@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyspark.ml.linalg import VectorUDT
@@ -11,7 +11,19 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
 
 from sparkml_algos.core.hyperparameters import DeclaredParams
-from sparkml_algos.training.batch import ID, INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder
+from sparkml_algos.training.batch import (
+    BASE_MARGIN,
+    GROUP,
+    ID,
+    INDICES,
+    LABEL,
+    SIZE,
+    VALIDATION,
+    VALUES,
+    WEIGHT,
+    Decoder,
+    LabelRange,
+)
 
 # One Arrow record batch holds at most this much, and this many rows where the width of a row is not known.
 RECORD_BATCH_BYTES = 64 << 20
@@ -30,7 +42,9 @@ class Input:
     features : list of Column
         ``values`` and, of a Vector column, ``indices`` and ``size``.
     scalars : list of Column
-        ``label``, ``weight``, ``validation`` and ``id``, where there are such.
+        ``label``, ``weight``, ``validation``, ``id``, ``group`` and ``base_margin``, where there are such.
+    scalar_names : dict of str to str
+        For each of these its column in the dataset.
     names : list of str
         The features column, or the numeric columns.
     num_features : int or None
@@ -44,19 +58,23 @@ class Input:
     names: list[str]
     num_features: int | None
     feature_names: list[str] | None
-    label: str | None
-    weight: str | None
-    validation: str | None
-    id: str | None = None
+    scalar_names: dict[str, str]
 
     @property
     def is_vector(self) -> bool:
         """Whether the features are a Vector column."""
         return len(self.features) > 1
 
-    def decoder(self, classes: int | None = None) -> Decoder:
-        """A decoder of these columns; with `classes`, labels must be integers below it."""
-        return Decoder(self.names, self.num_features, self.label, self.weight, self.validation, classes, self.id)
+    def decoder(
+        self,
+        classes: int | None = None,
+        label_range: LabelRange | None = None,
+        missing_values: bool = False,
+        num_features: int | None = None,
+    ) -> Decoder:
+        """A decoder of these columns; see `Decoder` for the arguments."""
+        checks = {"classes": classes, "label_range": label_range, "missing_values": missing_values}
+        return Decoder(self.names, num_features or self.num_features, **self.scalar_names, **checks)
 
     @property
     def rows_per_record_batch(self) -> int:
@@ -83,9 +101,8 @@ def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bo
         elif not isinstance(type_, VectorUDT) and not (isinstance(type_, ArrayType) and _is_number(type_.elementType)):
             found = type_.simpleString()
             problems.append(f"features column {name!r} is {found}; it must be a Vector or an array of numbers")
-    for param in _scalar_params(params) if with_scalars else ():
-        name = params.value(param)
-        if problem := _CHECKS.get(param, _not_numeric)(dataset, name, param):
+    for param in _scalar_params(params, with_scalars):
+        if problem := _SCALARS[param].problem(dataset, params.value(param), param):
             problems.append(problem)
     key = with_scalars and "shardKeyCol" in params.declared and params.value("shardKeyCol")
     if key and _type(dataset, key) is None:
@@ -109,17 +126,14 @@ def read_input(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -
     """Expressions for the columns that `params` name; call `column_problems` first."""
     known, feature_names = _describe_features(dataset, params)
     numeric = params.value("featuresCols")
-    scalars = {param: params.value(param) for param in _scalar_params(params)} if with_scalars else {}
+    scalars = {_SCALARS[param]: params.value(param) for param in _scalar_params(params, with_scalars)}
     return Input(
         features=_feature_columns(dataset, params),
-        scalars=[column(name).cast(_SCALARS[param][1]).alias(_SCALARS[param][0]) for param, name in scalars.items()],
+        scalars=[scalar.read(dataset, name).alias(scalar.name) for scalar, name in scalars.items()],
         names=numeric or [params.value("featuresCol")],
         num_features=_declared_dimension(params) or known,
         feature_names=feature_names,
-        label=scalars.get("labelCol"),
-        weight=scalars.get("weightCol"),
-        validation=scalars.get("validationIndicatorCol"),
-        id=scalars.get("idCol"),
+        scalar_names={scalar.name: name for scalar, name in scalars.items()},
     )
 
 
@@ -159,8 +173,15 @@ def _declared_dimension(params: DeclaredParams) -> int | None:
     return None if declared == "auto" else declared
 
 
-def _scalar_params(params: DeclaredParams) -> list[str]:
-    return [name for name in _SCALARS if name in params.declared and name not in params.unread_in_training and params.value(name)]
+def _scalar_params(params: DeclaredParams, with_scalars: bool) -> list[str]:
+    return [
+        name
+        for name, scalar in _SCALARS.items()
+        if (with_scalars or scalar.for_scoring)
+        and name in params.declared
+        and name not in params.unread_in_training
+        and params.value(name)
+    ]
 
 
 def _source(params: DeclaredParams) -> str:
@@ -200,12 +221,36 @@ def _is_number(type_: DataType) -> bool:
     return isinstance(type_, (NumericType, BooleanType))
 
 
-# Name and type under which workers read the column of a Param.
+def _no_column(dataset: DataFrame, name: str, param: str) -> str | None:
+    return _missing(dataset, name, param) if _type(dataset, name) is None else None
+
+
+def _as(type_: str) -> Callable[[DataFrame, str], Column]:
+    return lambda dataset, name: column(name).cast(type_)
+
+
+def _as_key(dataset: DataFrame, name: str) -> Column:
+    """Integers as they are, of anything else a hash of 64 bits: two of a million keys share one with a chance of 3e-8."""
+    if isinstance(_type(dataset, name), IntegralType):
+        return column(name).cast("long")
+    return F.when(column(name).isNotNull(), F.xxhash64(column(name)))
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    """How workers read the column of a Param: under which name, whether it will do, in which form, whether scoring reads it too."""
+
+    name: str
+    problem: Callable[[DataFrame, str, str], str | None]
+    read: Callable[[DataFrame, str], Column]
+    for_scoring: bool = False
+
+
 _SCALARS = {
-    "labelCol": (LABEL, "float"),
-    "weightCol": (WEIGHT, "float"),
-    "validationIndicatorCol": (VALIDATION, "boolean"),
-    "idCol": (ID, "long"),
+    "labelCol": _Scalar(LABEL, _not_numeric, _as("float")),
+    "weightCol": _Scalar(WEIGHT, _not_numeric, _as("float")),
+    "validationIndicatorCol": _Scalar(VALIDATION, _not_boolean, _as("boolean")),
+    "idCol": _Scalar(ID, _not_integral, _as("long")),
+    "groupCol": _Scalar(GROUP, _no_column, _as_key),
+    "baseMarginCol": _Scalar(BASE_MARGIN, _not_numeric, _as("float"), for_scoring=True),
 }
-# What such a column must be, other than numeric.
-_CHECKS = {"validationIndicatorCol": _not_boolean, "idCol": _not_integral}

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import UserDefinedType
 
 from sparkml_algos.core.shared_artifacts import Shipment
-from sparkml_algos.training.batch import INDICES, SIZE, VALUES, Decoder
+from sparkml_algos.training.batch import BASE_MARGIN, INDICES, SIZE, VALUES, Decoder
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
 
@@ -49,13 +49,17 @@ def scorer(
     decoder: Decoder,
     outputs: Sequence[Output],
 ) -> Callable[..., Column]:
-    """A function of the feature columns (``values`` and, for vectors, ``indices`` and ``size``) to a struct of all outputs."""
+    """A function of the feature columns (``values`` and, for vectors, ``indices`` and ``size``) and, where the decoder reads base margins,
+    of theirs, to a struct of all outputs."""
     fields = [output.field for output in outputs]
     schema = ", ".join(f"{output.field} {_arrow_type(output.type)}" for output in outputs)
 
     def score(columns: Sequence[pa.Array]) -> list[np.ndarray]:
-        batch = pa.RecordBatch.from_arrays(list(columns), names=[VALUES, INDICES, SIZE][: len(columns)])
-        predicted = algorithm.predict(shipment.open(), decoder(batch).features, Hyperparameters(**hyperparameters))
+        beside = [BASE_MARGIN] if decoder.base_margin else []
+        names = [*[VALUES, INDICES, SIZE][: len(columns) - len(beside)], *beside]
+        batch = decoder(pa.RecordBatch.from_arrays(list(columns), names=names))
+        offset = {BASE_MARGIN: batch.base_margin} if beside else {}
+        predicted = algorithm.predict(shipment.open(), batch.features, Hyperparameters(**hyperparameters), **offset)
         return [predicted[field] for field in fields]
 
     if hasattr(F, "arrow_udf"):  # Spark 4.1 and later

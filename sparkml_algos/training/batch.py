@@ -13,6 +13,7 @@ from sparkml_algos.training.packed import unpack
 
 # Column names of the Arrow record batches a decoder reads.
 VALUES, INDICES, SIZE, LABEL, WEIGHT, VALIDATION, ID = "values", "indices", "size", "label", "weight", "validation", "id"
+GROUP, BASE_MARGIN = "group", "base_margin"
 # One column in place of the first three: vectors as `training.packed` reads them. The name may stand beside those of a user.
 PACKED = "_sparkml_algos_packed"
 
@@ -40,6 +41,10 @@ class Batch:
         Which rows are for validation; a `Shard` separates them from those to train on.
     id : ndarray of int64, shape (rows,), optional
         What the user calls the rows.
+    group : ndarray of int64, shape (rows,), optional
+        Rows with the same number are ranked together.
+    base_margin : ndarray of float32, shape (rows,), optional
+        What the score of each row starts from.
     """
 
     features: Features
@@ -47,6 +52,8 @@ class Batch:
     weight: np.ndarray | None = None
     validation: np.ndarray | None = None
     id: np.ndarray | None = None
+    group: np.ndarray | None = None
+    base_margin: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.features.shape[0]
@@ -55,7 +62,7 @@ class Batch:
     def nbytes(self) -> int:
         """Bytes of the features and the columns beside them."""
         parts = [self.features] if isinstance(self.features, np.ndarray) else _csr_parts(self.features)
-        return sum(part.nbytes for part in [*parts, self.label, self.weight, self.id] if part is not None)
+        return sum(part.nbytes for part in [*parts, self.label, self.weight, self.id, self.group, self.base_margin] if part is not None)
 
     def take(self, rows: np.ndarray | slice) -> Batch:
         return Batch(*(None if column is None else column[rows] for column in _columns(self)))
@@ -74,6 +81,32 @@ class Batch:
         return Batch(np.empty((0, num_features), np.float32), np.empty(0, np.float32), np.empty(0, np.float32))
 
 
+@dataclass(frozen=True)
+class LabelRange:
+    """The numbers that a label may be.
+
+    Parameters
+    ----------
+    minimum, maximum : float
+        Ends, which belong to the range.
+    min_exclusive : bool
+        Whether the lower end does not.
+    """
+
+    minimum: float = -np.inf
+    maximum: float = np.inf
+    min_exclusive: bool = False
+
+    def outside(self, label: np.ndarray) -> np.ndarray:
+        """Which labels are not in the range."""
+        return (label <= self.minimum if self.min_exclusive else label < self.minimum) | (label > self.maximum)
+
+    def __str__(self) -> str:
+        if np.isfinite(self.maximum):
+            return f"a number from {self.minimum:g} to {self.maximum:g}"
+        return f"a number {'>' if self.min_exclusive else '>='} {self.minimum:g}"
+
+
 class Decoder:
     """Turns Arrow record batches into `Batch`es, and names what is wrong with a row that cannot be one.
 
@@ -83,12 +116,18 @@ class Decoder:
         The features column, or the list of numeric columns the features were assembled from; for messages.
     num_features : int, optional
         Expected length of a row; taken from the first row when not given.
-    label, weight, validation : str, optional
+    label, weight, validation, group, base_margin : str, optional
         Names of these columns in the user's data, for messages. Rows of weight 0 are left out.
     classes : int, optional
         Labels must be integers from 0 to one less than this.
     id : str, optional
         Name of the column that names the rows.
+    label_range : LabelRange, optional
+        Labels must be in it.
+    missing_values : bool
+        Whether a value may be missing. NaN and null elements are missing then, and so is what a sparse row does not store; where such rows
+        become dense, NaN stands for it, and where dense rows become sparse, zeros are stored. Otherwise all of these are refused, and what
+        a sparse row does not store is zero.
 
     Attributes
     ----------
@@ -105,19 +144,26 @@ class Decoder:
         validation: str | None = None,
         classes: int | None = None,
         id: str | None = None,
+        *,
+        group: str | None = None,
+        base_margin: str | None = None,
+        label_range: LabelRange | None = None,
+        missing_values: bool = False,
     ) -> None:
         self.names = list(names)
         self.num_features = num_features
         self.label, self.weight, self.validation = label, weight, validation
-        self.classes, self.id = classes, id
+        self.id, self.group, self.base_margin = id, group, base_margin
+        self.classes, self.label_range = classes, label_range
+        self.missing_values = missing_values
         self.largest_label = -np.inf
         self.where = ""
         self._rows = 0
         self._sparse: bool | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Batch:
-        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight`, `validation`, `id` when
-        named."""
+        """Decode one record batch with `values` and, for vectors, `indices` and `size`; `label`, `weight`, `validation`, `id`, `group`,
+        `base_margin` when named."""
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if PACKED in columns:
             columns[VALUES], columns[INDICES], columns[SIZE] = unpack(columns[PACKED])
@@ -130,10 +176,14 @@ class Decoder:
         if self.classes is not None:
             self._check_classes(label)
             self.largest_label = max(self.largest_label, float(label.max(initial=-np.inf)))
+        if self.label_range is not None:
+            self._check_range(label)
         validation = self._exact(columns[VALIDATION], self.validation) if self.validation else None
         id = self._exact(columns[ID], self.id) if self.id else None
+        group = self._exact(columns[GROUP], self.group) if self.group else None
+        base_margin = self._scalar(columns[BASE_MARGIN], self.base_margin) if self.base_margin else None
         self._rows += len(batch)
-        decoded = Batch(features, label, weight, validation, id)
+        decoded = Batch(features, label, weight, validation, id, group, base_margin)
         return decoded if weight is None or weight.all() else decoded.take(np.flatnonzero(weight))
 
     def _features(self, values: pa.ListArray, indices: pa.ListArray | None, size: pa.Array | None) -> Features:
@@ -141,7 +191,7 @@ class Decoder:
             raise self._invalid(f"{self._column()} is null", _first_null(values))
         offsets, flat = _offsets(values), _flat(values)
         lengths = np.diff(offsets)
-        if flat.null_count:
+        if flat.null_count and not self.missing_values:
             position = _first_null(flat)
             row = int(np.searchsorted(offsets, position, side="right")) - 1
             raise self._invalid(f"{self._column(position - offsets[row])} is null", row)
@@ -154,7 +204,7 @@ class Decoder:
         if is_sparse is None:
             dense = data.reshape(shape)
             self._sparse = self._sparse if len(dense) == 0 else bool(self._sparse)
-            return sp.csr_matrix(dense) if self._sparse else dense
+            return self._sparse_rows(dense) if self._sparse else dense
         return self._mixed(data, offsets, _sparse_indices(indices, is_sparse, lengths), shape)
 
     def _mixed(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray, shape: tuple[int, int]) -> Features:
@@ -162,7 +212,21 @@ class Decoder:
         matrix = sp.csr_matrix((data, indices, offsets), shape=shape)
         if self._sparse is None:
             self._sparse = len(data) < SPARSE_BELOW_DENSITY * shape[0] * shape[1]
-        return matrix if self._sparse else matrix.toarray()
+        return matrix if self._sparse else self._dense_rows(matrix)
+
+    def _sparse_rows(self, dense: np.ndarray) -> sp.csr_matrix:
+        if not self.missing_values:
+            return sp.csr_matrix(dense)
+        rows, columns = dense.shape
+        indices = np.tile(np.arange(columns, dtype=np.int32), rows)
+        return sp.csr_matrix((dense.ravel(), indices, np.arange(0, rows * columns + 1, columns)), shape=dense.shape)
+
+    def _dense_rows(self, matrix: sp.csr_matrix) -> np.ndarray:
+        if not self.missing_values:
+            return matrix.toarray()
+        dense = np.full(matrix.shape, np.nan, np.float32)
+        dense[np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices] = matrix.data
+        return dense
 
     def _check_dimension(self, lengths: np.ndarray) -> None:
         if not len(lengths):
@@ -180,7 +244,10 @@ class Decoder:
         # The sum of finite float32 values in float64 cannot overflow, so one cheap pass finds any NaN or infinity.
         if np.isfinite(data.sum(dtype=np.float64)):
             return
-        position = int(np.flatnonzero(~np.isfinite(data))[0])
+        wrong = np.isinf(data) if self.missing_values else ~np.isfinite(data)
+        if not wrong.any():
+            return
+        position = int(np.flatnonzero(wrong)[0])
         row = int(np.searchsorted(offsets, position, side="right")) - 1
         within = position - int(offsets[row])
         if indices is not None and indices[row].is_valid:
@@ -208,6 +275,11 @@ class Decoder:
             expected = "0 or 1" if self.classes == 2 else f"an integer from 0 to {self.classes - 1}"
             raise self._invalid(f"label column {self.label!r} is {label[wrong[0]]:g}, expected {expected},", int(wrong[0]))
 
+    def _check_range(self, label: np.ndarray) -> None:
+        wrong = np.flatnonzero(self.label_range.outside(label))
+        if len(wrong):
+            raise self._invalid(f"label column {self.label!r} is {label[wrong[0]]:g}, expected {self.label_range},", int(wrong[0]))
+
     def _column(self, element: int | None = None) -> str:
         if len(self.names) > 1:
             return "features columns" if element is None else f"features column {self.names[element]!r}"
@@ -218,7 +290,7 @@ class Decoder:
         return InvalidRows(f"{what} in row {self._rows + row}{self.where}")
 
 
-def _columns(batch: Batch) -> tuple[Features, np.ndarray | None, np.ndarray | None]:
+def _columns(batch: Batch) -> tuple[Features | np.ndarray | None, ...]:
     return tuple(getattr(batch, column.name) for column in fields(batch))
 
 

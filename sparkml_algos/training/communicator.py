@@ -34,10 +34,13 @@ class Communicator(ABC):
     ----------
     rank, size : int
         This worker, counted from 0, and how many there are.
+    timeout : float
+        Seconds a worker waits for the others in a collective.
     """
 
     rank: int
     size: int
+    timeout: float = 600.0
 
     @abstractmethod
     def allreduce(self, array: np.ndarray, operation: str = "sum") -> np.ndarray:
@@ -108,7 +111,7 @@ class TorchCommunicator(Communicator):
         import torch
         import torch.distributed as dist
 
-        self.rank, self.size, self.steps = rank, size, 0
+        self.rank, self.size, self.timeout, self.steps = rank, size, timeout, 0
         self._torch, self._dist, self._device = torch, dist, torch.device(device)
         self._operations = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX, "min": dist.ReduceOp.MIN}
         if self._device.type == "cuda":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features
+from sparkml_algos.training.batch import Batch
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.shard import Shard
@@ -40,7 +40,8 @@ class Algorithm:
         ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0;
         with `finalize`, on every worker.
     predict : callable
-        ``predict(artifact, features, hyperparameters) -> dict`` of output name to array with one entry per row.
+        ``predict(artifact, features, hyperparameters) -> mapping`` of output name to array with one entry per row. Only the outputs
+        that are wanted are looked up. Where a column of base margins is named, they come as the keyword ``base_margin``.
     finalize : callable, optional
         ``finalize(state, hyperparameters, communicator) -> Artifact``. With it, what `train` returns is a state from which models for
         many settings are cut, by all workers together; the model must be complete on worker 0.
@@ -50,15 +51,18 @@ class Algorithm:
         ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
     passes : callable
         ``passes(hyperparameters) -> int``: how often training reads the rows.
+    missing_values : bool
+        Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
     """
 
     name: str
     train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
-    predict: Callable[[Artifact, Features, Hyperparameters], dict[str, np.ndarray]]
+    predict: Callable[..., Mapping[str, np.ndarray]]
     finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
     shared: Sequence[str] = ()
     combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
+    missing_values: bool = False
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
         """Indices of settings that one state serves, a list per state."""
@@ -81,6 +85,8 @@ class Job:
         ``cpu`` or a CUDA device.
     replicated : bool
         Whether every worker has all rows, in an order of its own.
+    host : str
+        Address under which the other workers reach this one.
     checkpoints : CheckpointStore, optional
     report : callable, optional
         ``report(dict)`` receives the progress of worker 0.
@@ -99,11 +105,12 @@ class Job:
         seed: int = 0,
         device: str = "cpu",
         replicated: bool = False,
+        host: str = "127.0.0.1",
         checkpoints: CheckpointStore | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.shard, self.communicator = shard, communicator
-        self.seed, self.device, self.replicated = seed, device, replicated
+        self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
         self.history: list[dict[str, Any]] = []
         self._checkpoints, self._report = checkpoints, report
         self._resumed_epochs = 0
@@ -132,11 +139,16 @@ class Job:
             self._epoch_start = time.perf_counter()
             yield self._epoch
 
-    def end_epoch(self, state: Artifact, **metrics: float) -> None:
-        """Record metrics, write a checkpoint; `state` is what `resume` will return."""
+    @property
+    def writes_checkpoints(self) -> bool:
+        """Whether the state that this worker gives to `end_epoch` is kept."""
+        return self._checkpoints is not None and self.communicator.rank == 0
+
+    def end_epoch(self, state: Artifact | None, **metrics: float) -> None:
+        """Record metrics, write a checkpoint; `state` is what `resume` will return, None to write none after this epoch."""
         seconds = time.perf_counter() - self._epoch_start
         self.history.append({"epoch": self._epoch + 1, "seconds": round(seconds, 3), **metrics})
-        if self._checkpoints and self.communicator.rank == 0:
+        if state is not None and self.writes_checkpoints:
             self._checkpoints.save(self._epoch + 1, Artifact(state.arrays, {**state.values, "history": self.history}))
         self._tell(self._epoch + 1, **metrics)
 

@@ -12,7 +12,20 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import ID, INDICES, LABEL, SIZE, VALIDATION, VALUES, WEIGHT, Decoder, InvalidRows
+from sparkml_algos.training.batch import (
+    BASE_MARGIN,
+    GROUP,
+    ID,
+    INDICES,
+    LABEL,
+    SIZE,
+    VALIDATION,
+    VALUES,
+    WEIGHT,
+    Decoder,
+    InvalidRows,
+    LabelRange,
+)
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
@@ -40,6 +53,7 @@ class Worker(Protocol):
     rank: int
     size: int
     device: str
+    host: str
     workers_on_host: int
     spill_dir: str | None
     phase: str
@@ -58,6 +72,7 @@ class Alone:
     rank: int = 0
     size: int = 1
     device: str = "cpu"
+    host: str = "127.0.0.1"
     workers_on_host: int = 1
     spill_dir: str | None = None
     phase: str = "ingest"
@@ -111,6 +126,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
             communicator,
             seed=plan.seed,
             device=worker.device,
+            host=worker.host,
             replicated=plan.replicated,
             checkpoints=store,
             report=worker.report,
@@ -142,7 +158,10 @@ def train_arrays(
     weight: np.ndarray | None = None,
     validation: np.ndarray | None = None,
     id: np.ndarray | None = None,
+    group: np.ndarray | None = None,
+    base_margin: np.ndarray | None = None,
     classes: int | None = None,
+    label_range: LabelRange | None = None,
     communicator: Communicator | None = None,
     seed: int = 0,
     **plan: Any,
@@ -161,8 +180,14 @@ def train_arrays(
         Which rows are for validation.
     id : ndarray of int64, shape (rows,), optional
         What the rows are called.
+    group : ndarray of int, shape (rows,), optional
+        Rows that are ranked together.
+    base_margin : ndarray, shape (rows,), optional
+        What the score of each row starts from.
     classes : int, optional
         Labels are checked to be integers below this.
+    label_range : LabelRange, optional
+        Labels are checked to be in it.
     communicator : Communicator, optional
         Connects this process with others that call the same; alone by default.
     seed : int
@@ -176,10 +201,12 @@ def train_arrays(
     """
     communicator = communicator or SingleProcess()
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
-    scalars = {"label": label, "weight": weight, "validation": validation, "id": id}
-    decoder = Decoder(["features"], classes=classes, **{name: name for name, values in scalars.items() if values is not None})
+    scalars = {LABEL: label, WEIGHT: weight, VALIDATION: validation, ID: id, GROUP: group, BASE_MARGIN: base_margin}
+    names = {name: name for name, values in scalars.items() if values is not None}
+    decoder = Decoder(["features"], classes=classes, label_range=label_range, missing_values=algorithm.missing_values, **names)
     training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
-    results = dict(train(training, worker, record_batches(features, label, weight, validation=validation, id=id)))
+    batches = record_batches(features, label, weight, validation=validation, id=id, group=group, base_margin=base_margin)
+    results = dict(train(training, worker, batches))
     if worker.rank == 0:
         for name in results["report/0"].values["checkpoints"]:
             CheckpointStore(training.checkpoint_dir, name).clear()
@@ -193,6 +220,8 @@ def record_batches(
     rows: int = 10_000,
     validation: np.ndarray | None = None,
     id: np.ndarray | None = None,
+    group: np.ndarray | None = None,
+    base_margin: np.ndarray | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Arrays as the record batches a `Decoder` reads."""
     for start in range(0, features.shape[0], rows):
@@ -208,13 +237,16 @@ def record_batches(
             columns[VALUES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.data.astype(np.float32))
             columns[INDICES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.indices.astype(np.int32))
             columns[SIZE] = pa.array(np.full(block.shape[0], block.shape[1], np.int32))
-        for name, column in ((LABEL, label), (WEIGHT, weight)):
+        for name, column, dtype in (
+            (LABEL, label, np.float32),
+            (WEIGHT, weight, np.float32),
+            (VALIDATION, validation, bool),
+            (ID, id, np.int64),
+            (GROUP, group, np.int64),
+            (BASE_MARGIN, base_margin, np.float32),
+        ):
             if column is not None:
-                columns[name] = pa.array(np.asarray(column[part], np.float32))
-        if validation is not None:
-            columns[VALIDATION] = pa.array(np.asarray(validation[part], bool))
-        if id is not None:
-            columns[ID] = pa.array(np.asarray(id[part], np.int64))
+                columns[name] = pa.array(np.asarray(column[part], dtype))
         yield pa.RecordBatch.from_pydict(columns)
 
 

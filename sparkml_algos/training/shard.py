@@ -80,7 +80,7 @@ class Shard:
         self._head: list[Batch] = []
         self._rows_read = 0
         if input_mode == "File":
-            self._drain()
+            self.drain()
 
     def head(self, rows: int) -> Batch:
         """Up to `rows` rows to start from: a random sample of what is in memory and, where that is too little, of the spill; or the
@@ -103,7 +103,7 @@ class Shard:
         """The rows of one pass in random order, cut into mini-batches of the given sizes, until either runs out."""
         random = self._random(epoch, 0)
         if epoch > 0:
-            self._drain()
+            self.drain()
         windows = self._arriving_windows() if self._arriving else self._stored_windows(random)
         cursor = _Cursor(windows, random, self.num_features)
         for size in sizes:
@@ -112,6 +112,13 @@ class Shard:
             if batch is None:
                 return
             yield batch
+
+    def batches(self) -> Iterator[Batch]:
+        """All rows in the order they arrived, a block at a time; what is in memory is not copied. A pipe must have more than one pass."""
+        self.drain()
+        yield from self._blocks
+        for index in range(self._spill.num_batches if self._spill else 0):
+            yield replace(self._decode(self._spill.read(index)), validation=None)
 
     @property
     def marks_validation(self) -> bool:
@@ -171,7 +178,8 @@ class Shard:
         else:
             self._spill.append(record_batch)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Read all rows that are still to arrive."""
         self._head.clear()
         while self._next() is not None:
             pass

@@ -77,6 +77,8 @@ class Data:
         ``normal``: 1,000,000 rows of independent normal numbers.
         ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
         ``california``: districts and their house prices; both many times over.
+        ``census``, ``census test``: Adult, text as codes, missing values as NaN; ``housing``, ``housing test``: California's districts,
+        four fifths and the rest, label in 100,000 $. ``waves``: 200,000 rows whose classes depend on products and thresholds.
 
         Raises
         ------
@@ -97,6 +99,11 @@ class Data:
                 "adult": (0, adult),
                 "sparse adult": (0, functools.partial(adult, sp.csr_array)),
                 "california": (0, california),
+                "census": (0, functools.partial(census, "train")),
+                "census test": (0, functools.partial(census, "test")),
+                "housing": (0, functools.partial(housing, True)),
+                "housing test": (0, functools.partial(housing, False)),
+                "waves": (0, waves),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -190,6 +197,41 @@ def normal() -> Iterator[np.ndarray]:
     random = np.random.default_rng(NORMAL_SEED)
     for _ in range(NORMAL_ROWS // NORMAL_CHUNK):
         yield random.standard_normal((NORMAL_CHUNK, NORMAL_FEATURES))
+
+
+def census(part: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """14 features in their order; text is the place of a value in alphabetical order among those of the training part."""
+    train, table = (pcsv.read_csv(public(f"adult/adult_{name}.csv.gz")) for name in ("train", part))
+    columns = []
+    for name in table.column_names[:-1]:
+        values = table[name].to_pylist()
+        if isinstance(values[0], str):
+            codes = {value: code for code, value in enumerate(sorted(set(train[name].to_pylist()) - {"?"}))}
+            values = [codes.get(value, np.nan) for value in values]
+        columns.append(np.array(values, np.float64))
+    yield np.column_stack(columns), np.array([value == ">50K" for value in table[table.column_names[-1]].to_pylist()], np.float64)
+
+
+def housing(train: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Nine features, the last the place of `ocean_proximity` in alphabetical order; rows in random order."""
+    table = pcsv.read_csv(public("california_housing/housing.csv.gz"))
+    places = sorted(set(table["ocean_proximity"].to_pylist()))
+    names = [name for name in table.column_names if name not in ("median_house_value", "ocean_proximity")]
+    columns = [np.array([np.nan if value is None else value for value in table[name].to_pylist()], np.float64) for name in names]
+    columns.append(np.array([places.index(value) for value in table["ocean_proximity"].to_pylist()], np.float64))
+    rows, label = np.column_stack(columns), table["median_house_value"].to_numpy() / 1e5
+    order = np.random.default_rng(0).permutation(len(rows))
+    chosen = order[: len(rows) * 4 // 5] if train else order[len(rows) * 4 // 5 :]
+    yield rows[chosen], label[chosen]
+
+
+def waves() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """28 normal features; log-odds of a sine, a product and a threshold of seven of them."""
+    random = np.random.default_rng(BLOB_SEED)
+    for _ in range(2):
+        rows = random.standard_normal((100_000, 28))
+        odds = 2 * np.sin(2 * rows[:, 0]) + rows[:, 1] * rows[:, 2] + (rows[:, 3] > 0) * rows[:, 4] - rows[:, 5] + 0.5 * rows[:, 6]
+        yield rows, (random.logistic(size=len(rows)) < odds).astype(np.float64)
 
 
 def public(name: str) -> Path:

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import boosting
 import factorization_machines
 import formats
 import ingest
@@ -37,11 +38,12 @@ MODULES = {
     "factorization_machines": factorization_machines,
     "knn": knn,
     "random_cut_forest": random_cut_forest,
+    "xgboost": boosting,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
 }
-PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch")
+PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch", "xgboost")
 
 
 def main() -> int:

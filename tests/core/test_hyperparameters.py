@@ -30,6 +30,17 @@ class Dummy(Base):
     limit = Hyperparameter(int, "May stay unset.", maximum=9)
 
 
+class Odd(Base):
+    """What needs care.
+
+    {parameters}
+    """
+
+    signs = Hyperparameter(list, "Signs.", choices=[-1, 0, 1])
+    pace = Hyperparameter(float, "A pace.", default=1.0, aliases=["speed"])
+    vars()["lambda"] = Hyperparameter(float, "A penalty.", default=1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
@@ -211,3 +222,20 @@ def test_the_class_documents_its_params(line):
 def test_defaults_are_not_shared_between_objects():
     Dummy(size=1).getMetrics().append("ssd")
     assert Dummy(size=1).getMetrics() == ["msd"]
+
+
+def test_another_name_is_taken_for_a_param_but_not_beside_its_own():
+    assert Odd(speed=2).getPace() == 2
+    with pytest.raises(InvalidParams, match="speed is another name of pace; give one of them"):
+        Odd(speed=2, pace=3)
+    assert "    A pace. Also speed." in Odd.__doc__
+
+
+def test_a_keyword_of_python_can_be_the_name_of_a_param():
+    assert Odd(**{"lambda": 2}).getLambda() == 2
+    assert "lambda" not in inspect.signature(Odd).parameters
+
+
+def test_a_list_may_be_the_text_of_a_tuple():
+    assert Odd(signs="(1, 0,-1)").getSigns() == [1, 0, -1]
+    assert Odd(signs="(1,)").getSigns() == [1]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Batch, Decoder, InvalidRows
+from sparkml_algos.training.batch import Batch, Decoder, InvalidRows, LabelRange
 from sparkml_algos.training.run import record_batches
 
 
@@ -116,6 +116,37 @@ class TestDecoding:
     def test_a_slice_of_mixed_vectors_is_only_its_rows(self):
         batch = vectors([1.0, 2.0, 3.0], (3, {2: 5.0}), [0.0, 4.0, 0.0], (3, {0: 6.0})).slice(1, 2)
         assert Decoder(["x"])(batch).features.tolist() == [[0, 0, 5], [0, 4, 0]]
+
+    def test_groups_and_base_margins_come_with_the_rows_and_go_with_those_of_weight_zero(self):
+        decoder = Decoder(["x"], weight="w", group="g", base_margin="m")
+        group = pa.array([2**62, -1], pa.int64())
+        batch = decoder(rows_of([[1.0], [2.0]], weight=[1.0, 0.0], group=group, base_margin=[0.5, 1.5]))
+        assert (batch.group.tolist(), batch.base_margin.tolist()) == ([2**62], [0.5])
+        with pytest.raises(InvalidRows, match="column 'g' is null in row 3"):
+            decoder(rows_of([[1.0], [2.0]], weight=[1.0, 1.0], group=pa.array([1, None], pa.int64()), base_margin=[0.5, 1.5]))
+
+    def test_missing_values_are_kept_as_not_a_number_where_they_are_allowed(self):
+        rows = Decoder(["x"], missing_values=True)(rows_of([[1, None], [float("nan"), 4]])).features
+        np.testing.assert_array_equal(rows, [[1, np.nan], [np.nan, 4]])
+        with pytest.raises(InvalidRows, match="features column 'x', element 1, is -inf"):
+            Decoder(["x"], missing_values=True)(rows_of([[float("nan"), float("-inf")]]))
+
+    def test_what_a_sparse_vector_does_not_store_is_missing_where_values_may_be_and_a_stored_zero_is_not(self):
+        batch = vectors([1.0, 0.0, 3.0], (3, {2: 5.0, 0: 0.0}), (3, {}))
+        dense = Decoder(["x"], missing_values=True)(batch).features
+        np.testing.assert_array_equal(dense, [[1, 0, 3], [0, np.nan, 5], [np.nan] * 3])
+        decoder = Decoder(["x"], missing_values=True)
+        decoder(vectors((100, {3: 1.0})))
+        sparse = decoder(vectors([0.0] * 100)).features
+        assert sparse.format == "csr" and sparse.nnz == 100
+
+    def test_labels_must_be_in_their_range(self):
+        decoder = Decoder(["x"], label="y", label_range=LabelRange(0, 1))
+        decoder(rows_of([[1.0], [2.0]], label=[0.0, 1.0]))
+        with pytest.raises(InvalidRows, match=r"label column 'y' is 1\.5, expected a number from 0 to 1, in row 3"):
+            decoder(rows_of([[1.0], [2.0]], label=[0.5, 1.5]))
+        with pytest.raises(InvalidRows, match="label column 'y' is 0, expected a number > 0, in row 0"):
+            Decoder(["x"], label="y", label_range=LabelRange(0, min_exclusive=True))(rows_of([[1.0]], label=[0.0]))
 
     def test_dense_vectors_after_sparse_ones_become_sparse_so_that_batches_can_be_joined(self):
         decoder = Decoder(["x"])

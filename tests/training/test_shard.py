@@ -53,6 +53,12 @@ def test_every_pass_gives_every_row_once(store):
     assert [sorted(numbers(one_pass(rows, epoch))) for epoch in range(3)] == [list(range(ROWS))] * 3
 
 
+@pytest.mark.parametrize("store", [name for name in STORES if "once" not in name])
+def test_the_rows_in_the_order_they_arrived_can_be_had_time_and_again(store):
+    rows = shard(**STORES[store])
+    assert [numbers(rows.batches()) for _ in range(2)] == [list(range(ROWS))] * 2
+
+
 @stores
 def test_minibatches_have_the_sizes_asked_for_and_the_last_one_the_rest(store):
     assert [len(batch) for batch in shard(**store).minibatches(0, iter([30, 1, 60, 20, 5]))] == [30, 1, 60, 9]

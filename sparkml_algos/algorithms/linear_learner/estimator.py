@@ -179,7 +179,7 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerBinaryClassifierModel", faster=_is_faster)
 
     def own_outputs(self) -> Sequence[Output]:
-        return [output for output in self.outputs if output.field != "probability" or not self._is_hinge]
+        return [output for output in super().own_outputs() if output.field != "probability" or not self._is_hinge]
 
     @property
     def threshold(self) -> float:

@@ -1,0 +1,136 @@
+"""Gradient boosted trees for regression, classification and ranking: Estimators.
+
+    ŷ = base_score + Σ_t eta·f_t(x),    round t minimises  Σ_i [g_i f_t(x_i) + h_i f_t(x_i)²/2] + gamma·leaves + λ·Σw²/2 + α·Σ|w|
+
+with g and h the derivatives of the loss at the prediction so far. The arithmetic is the xgboost library's; here rows are fed to it and its
+workers connected.
+
+References
+----------
+T. Chen, C. Guestrin, "XGBoost: a scalable tree boosting system", KDD 2016.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+
+from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel, XGBoostRankerModel, XGBoostRegressionModel
+from sparkml_algos.algorithms.xgboost.objectives import LABEL_RANGES, RELEVANCES
+from sparkml_algos.algorithms.xgboost.params import (
+    WarmStartParams,
+    XGBoostClassifierParams,
+    XGBoostParams,
+    XGBoostRankerParams,
+    XGBoostRegressorParams,
+)
+from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
+from sparkml_algos.algorithms.xgboost.training import XGBOOST
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.params import ValidationParams
+from sparkml_algos.core.schema import read_input
+from sparkml_algos.training.batch import LabelRange
+from sparkml_algos.training.job import Algorithm, Hyperparameters
+
+
+class _XGBoost(XGBoostParams, WarmStartParams, ValidationParams, AlgorithmEstimator):
+    """Params come before the base of all Estimators, for `seed` is a hyperparameter here."""
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return XGBOOST
+
+    def label_range(self) -> LabelRange | None:
+        return LABEL_RANGES.get(self.value("objective"))
+
+    def only_one_worker(self) -> str | None:
+        return only_one_worker(self._settings())
+
+    def _problems(self, dataset: DataFrame) -> list[str]:
+        problems = super()._problems(dataset)
+        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        return problems + (dimension_problems(self._settings(), known) if known else [])
+
+    def _settings(self) -> Hyperparameters:
+        return Hyperparameters(**self.hyperparameters())
+
+
+class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
+    """Boosted trees for numbers: by squared or other losses, counts, survival times.
+
+    {parameters}
+
+    Notes
+    -----
+    Rows are split between the workers, which add up histograms of gradients: O(rows · features · depth / workers) a round, and one exchange
+    of features · max_bin sums for a level of a tree. With hist, the bins of a worker's rows (a byte or two a value) are made from the rows
+    as they are, without a second copy.
+
+    Missing values: NaN and null elements are missing, and so is what a sparse vector does not store, as is the library's rule. A zero in a
+    dense vector or in a column is a value. Where sparse and dense vectors are mixed, each keeps its meaning. A split learns which way
+    missing values go.
+
+    One worker only: ``tree_method='exact'``, ``booster='gblinear'`` and ``survival:cox``, for which the library needs all rows in one
+    place. ``num_workers='auto'`` is one there. In ``survival:cox`` a negative label is a time of censoring; times of ``survival:aft`` are
+    all observed.
+
+    ``max_delta_step=0`` leaves the cap to the objective: 0.7 for ``count:poisson``, else none. The default of `updater` suits the exact
+    method only, so it stands for what `tree_method` implies. `sketch_eps` becomes a number of bins, 1 / sketch_eps. ``mse`` and, of
+    classifiers, ``accuracy`` and ``f1`` are metrics of the service that the library does not have; here they are.
+
+    Checkpoints are written as often as they take a twentieth of the time.
+
+    Examples
+    --------
+    >>> from sparkml_algos import XGBoostRegressor
+    >>> estimator = XGBoostRegressor(num_round=200, eta=0.1, labelCol="price", validationIndicatorCol="held", early_stopping_rounds=10)
+    >>> model = estimator.fit(dataframe)  # doctest: +SKIP
+    >>> model.evaluate(held_out)["test:rmse"]  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def model_class() -> type[AlgorithmModel]:
+        return XGBoostRegressionModel
+
+
+class XGBoostClassifier(XGBoostClassifierParams, _XGBoost):
+    """Boosted trees for two classes or, with a ``multi:`` objective and `num_class`, for many.
+
+    {parameters}
+
+    Notes
+    -----
+    See `XGBoostRegressor`. Labels are integers from 0. A row is of class 1 if its probability is above one half, of many classes of the
+    most probable one; the probability of ``binary:logitraw`` is that of its loss, ``binary:hinge`` has none.
+    """
+
+    @staticmethod
+    def model_class() -> type[AlgorithmModel]:
+        return XGBoostClassificationModel
+
+
+class XGBoostRanker(XGBoostRankerParams, _XGBoost):
+    """Boosted trees that put the rows of a group in order of relevance.
+
+    {parameters}
+
+    Notes
+    -----
+    See `XGBoostRegressor`. Rows of a group come to one worker, wherever they are in the data, so `shardKeyCol` has no place here.
+    Relevances are numbers from 0; integers up to 31 for ``rank:ndcg``, 0 or 1 for ``rank:map``. All rows of a group have the same weight.
+    """
+
+    def label_classes(self) -> int | None:
+        return RELEVANCES.get(self.value("objective"))
+
+    def shard_key(self) -> str | None:
+        return None if self.value("data_distribution") == "FullyReplicated" else self.value("groupCol")
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.value("shardKeyCol") not in (None, self.value("groupCol")):
+            found.append("shardKeyCol must stay unset: rows of a group, as groupCol has them, come to one worker")
+        return found
+
+    @staticmethod
+    def model_class() -> type[AlgorithmModel]:
+        return XGBoostRankerModel
