@@ -21,6 +21,8 @@ _EXPORTS = {
     "KNNClassifierModel": "sparkml_algos.algorithms.knn.estimator",
     "KNNRegressor": "sparkml_algos.algorithms.knn.estimator",
     "KNNRegressorModel": "sparkml_algos.algorithms.knn.estimator",
+    "LDA": "sparkml_algos.algorithms.lda.estimator",
+    "LDAModel": "sparkml_algos.algorithms.lda.estimator",
     "LinearLearnerBinaryClassifier": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerBinaryClassifierModel": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerMultiClassClassifier": "sparkml_algos.algorithms.linear_learner.estimator",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos import (
+    LDA,
     PCA,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesBinaryClassifierModel,
@@ -20,6 +21,7 @@ from sparkml_algos import (
     KNNClassifierModel,
     KNNRegressor,
     KNNRegressorModel,
+    LDAModel,
     LinearLearnerBinaryClassifier,
     LinearLearnerBinaryClassifierModel,
     LinearLearnerMultiClassClassifier,
@@ -43,6 +45,8 @@ from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
 
 ROWS, BLOB = blobs(240, grid(4, features=3), seed=1)
+# The same for algorithms that learn from counts.
+COUNTS = np.abs(ROWS.round())
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Case:
     ----------
     estimator, model : type
     settings : dict
-        Constructor keywords for a fit on `ROWS`, four well separated blobs of three features. Labels for it are the columns ``target``,
+        Constructor keywords for a fit on `rows`, four well separated blobs of three features. Labels for it are the columns ``target``,
         ``half`` (0 or 1) and ``blob`` (0 to 3); ``few`` numbers groups of four. One model must come out however the rows are spread.
     essence : callable
         The numbers that make a model, comparable between models.
@@ -61,6 +65,8 @@ class Case:
         A hyperparameter and two values of it.
     center : callable, optional
         The numbers of a model of a single row that are that row, where it has such.
+    passes : int
+        How often such a fit reads the rows.
     is_sibling : bool
         Whether another case runs the same functions with other hyperparameters; what depends on shared machinery alone is then not
         checked again.
@@ -74,11 +80,17 @@ class Case:
     essence: Callable[[AlgorithmModel], np.ndarray]
     grid: tuple[str, list[Any]]
     center: Callable[[AlgorithmModel], np.ndarray] | None = None
+    passes: int = 1
     is_sibling: bool = False
     takes_replicas: bool = True
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
+
+    @property
+    def rows(self) -> np.ndarray:
+        """What the algorithm is fitted on: `ROWS`, or `COUNTS` where it takes nothing else."""
+        return COUNTS if self.estimator.algorithm().counts else ROWS
 
     @property
     def output(self) -> str:
@@ -133,6 +145,7 @@ CASES = [
         ("num_components", [3, 2]),
         lambda model: model.mean,
     ),
+    Case(LDA, LDAModel, {"num_topics": 2, "refinements": 2}, lambda model: in_order(model.topics), ("num_topics", [3, 2]), passes=4),
     Case(Averaging, AveragingModel, {}, lambda model: model.mean, ("scale", [1.0, 2.0]), lambda model: model.mean),
     Case(
         LinearLearnerBinaryClassifier,

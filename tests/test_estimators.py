@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import InvalidDataError, InvalidParams
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.persistence import read_local
-from tests.cases import BLOB, CASES, ROWS, Case
+from tests.cases import BLOB, CASES, COUNTS, ROWS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -39,37 +39,49 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def data(spark: SparkSession) -> DataFrame:
-    """`ROWS` in every form a user may have them, and columns that are none of our business."""
-    rows = [(i, *map(float, row), int(blob), f"name {i}") for i, (row, blob) in enumerate(zip(ROWS, BLOB, strict=True))]
-    frame = spark.createDataFrame(rows, "id long, a double, b float, c double, blob int, `a name` string")
-    doubles = F.array(*(F.col(name).cast("double") for name in "abc"))
-    frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
-    frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
-    frame = frame.withColumn("few", F.col("id") % 60)
-    return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
+def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
+    """The rows of a case in every form a user may have them, and columns that are none of our business."""
+
+    @cache
+    def make(counts: bool) -> DataFrame:
+        features = COUNTS if counts else ROWS
+        rows = [(i, *map(float, row), int(blob), f"name {i}") for i, (row, blob) in enumerate(zip(features, BLOB, strict=True))]
+        frame = spark.createDataFrame(rows, "id long, a double, b float, c double, blob int, `a name` string")
+        doubles = F.array(*(F.col(name).cast("double") for name in "abc"))
+        frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
+        frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
+        frame = frame.withColumn("few", F.col("id") % 60)
+        return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
+
+    return lambda case: make(case.estimator.algorithm().counts)
+
+
+@pytest.fixture
+def data(case: Case, frames: Callable[[Case], DataFrame]) -> DataFrame:
+    return frames(case)
 
 
 @pytest.fixture(scope="module")
-def fitted(data: DataFrame) -> Fitted:
+def fitted(frames: Callable[[Case], DataFrame]) -> Fitted:
     """A model of a case on all rows, fitted once for all tests that only look at it."""
 
     @cache
     def fit(name: str, **settings: object) -> AlgorithmModel:
-        return next(case for case in CASES if str(case) == name).make(**settings).fit(data)
+        case = next(case for case in CASES if str(case) == name)
+        return case.make(**settings).fit(frames(case))
 
     return lambda case, **settings: fit(str(case), **settings)
 
 
-def vectors(spark: SparkSession, kinds: str) -> DataFrame:
-    """`ROWS` as vectors, dense or sparse in turn as `kinds` has d or s."""
+def vectors(spark: SparkSession, case: Case, kinds: str) -> DataFrame:
+    """The rows of a case as vectors, dense or sparse in turn as `kinds` has d or s."""
 
     def vector(row: np.ndarray, kind: str) -> object:
         return Vectors.dense(row) if kind == "d" else SparseVector(3, {i: float(value) for i, value in enumerate(row) if value})
 
     rows = [
         (vector(row, kinds[i % len(kinds)]), int(blob), int(blob) % 2, float(row @ [1, -2, 0.5] + 7))
-        for i, (row, blob) in enumerate(zip(ROWS, BLOB, strict=True))
+        for i, (row, blob) in enumerate(zip(case.rows, BLOB, strict=True))
     ]
     return spark.createDataFrame(rows, ["features", "blob", "half", "target"])
 
@@ -154,7 +166,7 @@ def test_all_input_forms_give_the_same_model(case: Case, fitted: Fitted, spark: 
         model = case.make(num_workers=1, featuresCols=["a", "b", "c"]).fit(data)
         assert model.feature_names == ["a", "b", "c"]
     elif form in ("sparse", "mixed"):
-        model = case.make(num_workers=1).fit(vectors(spark, {"sparse": "s", "mixed": "ddsds"}[form]))
+        model = case.make(num_workers=1).fit(vectors(spark, case, {"sparse": "s", "mixed": "ddsds"}[form]))
     else:
         model = case.make(num_workers=1, featuresCol=form).fit(data)
     assert same(case, model, expected)
@@ -165,7 +177,7 @@ def test_transform_takes_all_input_forms(
 ) -> None:
     model = fitted(case).copy().setScorer(scorer)
     expected = scores(case, model, data)
-    assert np.allclose(scores(case, model, vectors(spark, "ds")), expected, atol=1e-5)
+    assert np.allclose(scores(case, model, vectors(spark, case, "ds")), expected, atol=1e-5)
     assert np.allclose(scores(case, model.copy().setFeaturesCol("doubles"), data), expected, atol=1e-5)
 
 
@@ -197,7 +209,7 @@ def test_one_row_is_enough_for_one(case: Case, data: DataFrame) -> None:
     settings = {"k": 1} if "k" in case.settings else {}
     model = case.make(**settings).fit(data.where("id = 7"))
     if case.center:
-        assert np.allclose(case.center(model).ravel(), ROWS[7], **CLOSE)
+        assert np.allclose(case.center(model).ravel(), case.rows[7], **CLOSE)
     assert np.isfinite(case.essence(model)).all()
 
 
@@ -359,7 +371,7 @@ def test_workers_default_to_the_slots_of_the_cluster(case: Case, fitted: Fitted)
 def test_summary_tells_where_the_time_went(case: Case, fitted: Fitted) -> None:
     summary = fitted(case, **case.two_epochs).training_summary
     assert {"total", "ingest", "setup", "train"} <= set(summary.seconds)
-    assert [epoch["epoch"] for epoch in summary.history] == ([1, 2] if case.two_epochs else [1])
+    assert [epoch["epoch"] for epoch in summary.history] == ([1, 2] if case.two_epochs else [*range(1, case.passes + 1)])
 
 
 def test_several_settings_are_fitted_from_one_ingest(case: Case, fitted: Fitted, data: DataFrame) -> None:

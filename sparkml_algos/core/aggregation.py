@@ -51,6 +51,7 @@ def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Calla
     found = read_input(dataset, params, with_scalars=True)
     ensure_importable(dataset.sparkSession)
     decoder = found.decoder(classes, missing_values=params.algorithm().missing_values)
+    decoder.counts = params.algorithm().counts
     task = functools.partial(_sum_partition, decoder, summands)
     rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}

@@ -131,6 +131,8 @@ class Decoder:
 
     Attributes
     ----------
+    counts : bool
+        Whether features must be counts: whole numbers from 0. False unless set.
     largest_label : float
         Of all rows so far; -inf before the first, or where labels are not classes.
     """
@@ -156,6 +158,7 @@ class Decoder:
         self.id, self.group, self.base_margin = id, group, base_margin
         self.classes, self.label_range = classes, label_range
         self.missing_values = missing_values
+        self.counts = False
         self.largest_label = -np.inf
         self.where = ""
         self._rows = 0
@@ -200,6 +203,8 @@ class Decoder:
         dimension = lengths if is_sparse is None else np.where(is_sparse, np.asarray(size.fill_null(0)), lengths)
         self._check_dimension(dimension)
         self._check_finite(data, offsets, indices)
+        if self.counts:
+            self._check_counts(data, offsets, indices)
         shape = (len(values), self.num_features or 0)
         if is_sparse is None:
             dense = data.reshape(shape)
@@ -247,12 +252,14 @@ class Decoder:
         wrong = np.isinf(data) if self.missing_values else ~np.isfinite(data)
         if not wrong.any():
             return
-        position = int(np.flatnonzero(wrong)[0])
-        row = int(np.searchsorted(offsets, position, side="right")) - 1
-        within = position - int(offsets[row])
-        if indices is not None and indices[row].is_valid:
-            within = indices[row][within].as_py()
-        raise self._invalid(f"{self._column(within)} is {data[position]} as a 32-bit float", row)
+        row, within, value = _first(wrong, data, offsets, indices)
+        raise self._invalid(f"{self._column(within)} is {value} as a 32-bit float", row)
+
+    def _check_counts(self, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> None:
+        wrong = (data < 0) | (data != np.floor(data))
+        if wrong.any():
+            row, within, value = _first(wrong, data, offsets, indices)
+            raise self._invalid(f"{self._column(within)} is {value:g}, expected a count (a whole number from 0),", row)
 
     def _scalar(self, column: pa.Array, name: str) -> np.ndarray:
         if column.null_count:
@@ -308,6 +315,16 @@ def _flat(lists: pa.ListArray) -> pa.Array:
     """The values of all lists; nothing stands between them, for null lists have been refused before."""
     offsets = lists.offsets
     return lists.values.slice(offsets[0].as_py(), offsets[-1].as_py() - offsets[0].as_py()) if len(lists) else lists.values
+
+
+def _first(marked: np.ndarray, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> tuple[int, int, float]:
+    """Row, element and value of the first value that is marked."""
+    position = int(np.flatnonzero(marked)[0])
+    row = int(np.searchsorted(offsets, position, side="right")) - 1
+    within = position - int(offsets[row])
+    if indices is not None and indices[row].is_valid:
+        within = indices[row][within].as_py()
+    return row, within, data[position]
 
 
 def _float32(values: pa.Array) -> np.ndarray:

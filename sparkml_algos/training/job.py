@@ -53,6 +53,8 @@ class Algorithm:
         ``passes(hyperparameters) -> int``: how often training reads the rows.
     missing_values : bool
         Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
+    counts : bool
+        Whether features are counts: whole numbers from 0; others are refused.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Algorithm:
     combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
     missing_values: bool = False
+    counts: bool = False
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
         """Indices of settings that one state serves, a list per state."""

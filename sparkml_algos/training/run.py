@@ -100,6 +100,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     leaders = [algorithm.combine([settings[i] for i in group]) if algorithm.combine else settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
+    plan.decoder.counts = algorithm.counts
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
         batches,

@@ -35,6 +35,9 @@ CLICK_CHUNK = 50_000
 CLICK_SEED = 1
 # The same of census records, and of districts of California.
 TABLE_COPIES = {"adult": 10, "california": 25}
+TERMS = 3072
+# One task per core reads the documents.
+DOCUMENT_FILES = 2
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Data:
         ``california``: districts and their house prices; both many times over.
         ``census``, ``census test``: Adult, text as codes, missing values as NaN; ``housing``, ``housing test``: California's districts,
         four fifths and the rest, label in 100,000 $. ``waves``: 200,000 rows whose classes depend on products and thresholds.
+        ``newsgroups``: the word counts of the training documents once, ``newsgroups half`` half of
+        the words of each test document; labels are the numbers of the documents.
 
         Raises
         ------
@@ -104,6 +109,8 @@ class Data:
                 "housing": (0, functools.partial(housing, True)),
                 "housing test": (0, functools.partial(housing, False)),
                 "waves": (0, waves),
+                "newsgroups": (0, functools.partial(numbered_documents, "tr")),
+                "newsgroups half": (0, functools.partial(numbered_documents, "ts_h1")),
             }[name]
             rows, features = write_vectors(self._folder / name, chunks())
             self._made[name] = Dataset(name, str(self._folder / name), rows, features, k)
@@ -125,13 +132,7 @@ def labelled_mnist(part: str = "train") -> Iterator[tuple[np.ndarray, np.ndarray
 
 def counts() -> Iterator[sp.csr_array]:
     """Documents (18,845) by terms (3,072): how often each term occurs."""
-    table = pcsv.read_csv(public("newsgroups20/bow_etm.csv.gz"))
-    # The parts ts_h1 and ts_h2 are the halves of the documents of ts.
-    table = table.filter(pc.is_in(table["split"], pa.array(["tr", "va", "ts"])))
-    split = table["split"].dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
-    key, term, count = split << 32 | table["doc"].to_numpy(), table["term"].to_numpy(), table["count"].to_numpy()
-    document = np.unique(key, return_inverse=True)[1]
-    rows = sp.csr_array((count.astype(np.float64), (document, term)))
+    rows = sp.vstack([documents(split) for split in ("tr", "va", "ts")], format="csr")
     for _ in range(COUNT_COPIES):
         yield rows
 
@@ -180,6 +181,22 @@ def california() -> Iterator[tuple[np.ndarray, np.ndarray]]:
     label = table.pop("median_house_value").to_numpy(float)
     for _ in range(TABLE_COPIES["california"]):
         yield table.to_numpy(float), label
+
+
+def numbered_documents(split: str) -> Iterator[tuple[sp.csr_array, np.ndarray]]:
+    """Documents of a part in chunks, and their numbers."""
+    rows = documents(split)
+    for numbers in np.array_split(np.arange(rows.shape[0]), DOCUMENT_FILES):
+        yield rows[numbers], numbers.astype(np.float64)
+
+
+def documents(split: str) -> sp.csr_array:
+    """How often each of 3,072 terms occurs in each document of a part of 20-newsgroups: ``tr``, ``va``, ``ts``, or ``ts_h1`` and ``ts_h2``,
+    the halves of the documents of ``ts``."""
+    table = pcsv.read_csv(public("newsgroups20/bow_etm.csv.gz"))
+    table = table.filter(pc.equal(table["split"], split))
+    document, term, count = (table[name].to_numpy() for name in ("doc", "term", "count"))
+    return sp.csr_array((count.astype(np.float64), (document, term)), shape=(int(document.max()) + 1, TERMS))
 
 
 def blobs() -> Iterator[np.ndarray]:

@@ -24,6 +24,7 @@ import formats
 import ingest
 import kmeans
 import knn
+import lda
 import linear_learner
 import pca
 import random_cut_forest
@@ -39,6 +40,7 @@ MODULES = {
     "knn": knn,
     "random_cut_forest": random_cut_forest,
     "xgboost": boosting,
+    "lda": lda,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparkml_algos import (
+    LDA,
     PCA,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
@@ -28,6 +29,7 @@ from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams, Ow
 ALGORITHMS = [
     KMeans,
     PCA,
+    LDA,
     LinearLearnerRegressor,
     LinearLearnerBinaryClassifier,
     LinearLearnerMultiClassClassifier,
@@ -55,7 +57,7 @@ OBJECTIVES = {
 INFERRED = {"feature_dim", "num_classes"}
 
 # Required by the service; these defaults are ours.
-DEFAULTED = {("pca", "mini_batch_size"): 5000}
+DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000}
 
 # The table does not say whether the upper end belongs to the range; the service's client libraries exclude it, and so do we.
 OPEN_UPPER_ENDS = {"beta_1", "beta_2", "momentum"}
@@ -96,6 +98,15 @@ ACCESSORS = {
         "index_metric": "IndexMetric",
         "index_type": "IndexType",
         "mini_batch_size": "MiniBatchSize",
+    },
+    "lda": {
+        "num_topics": "NumTopics",
+        "feature_dim": "FeatureDim",
+        "mini_batch_size": "MiniBatchSize",
+        "alpha0": "Alpha0",
+        "max_restarts": "MaxRestarts",
+        "max_iterations": "MaxIterations",
+        "tol": "Tol",
     },
     "linear_learner": {
         "feature_dim": "FeatureDim",

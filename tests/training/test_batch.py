@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -209,6 +211,18 @@ class TestRefusals:
     def test_a_label_that_is_none_of_the_classes_is_refused(self, label, classes, found):
         with pytest.raises(InvalidRows, match=f"^label column 'y' {found}$"):
             Decoder(["x"], label="y", classes=classes)(rows_of([[1.0]] * 3, label=pa.array(label, pa.float64())))
+
+    @pytest.mark.parametrize(("batch", "found"), [
+        (rows_of([[1, 0], [2, -3]]), "element 1, is -3, expected a count (a whole number from 0), in row 1"),
+        (rows_of([[1, 0], [0.5, 2]]), "element 0, is 0.5, expected a count (a whole number from 0), in row 1"),
+        (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: 1.5})), "element 7, is 1.5, expected a count (a whole number from 0), in row 1"),
+    ])
+    def test_what_is_not_a_count_is_refused_where_counts_are_wanted(self, batch, found):
+        decoder = Decoder(["x"])
+        decoder(batch)
+        decoder.counts = True
+        with pytest.raises(InvalidRows, match=re.escape(found.replace("row 1", "row 3"))):
+            decoder(batch)
 
     def test_a_row_that_may_be_for_validation_or_not_is_refused(self):
         with pytest.raises(InvalidRows, match=r"^column 'v' is null in row 1$"):

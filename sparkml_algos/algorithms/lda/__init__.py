@@ -1,0 +1,1 @@
+"""Latent Dirichlet allocation by moments, and a few passes of expectation maximisation."""

@@ -1,0 +1,199 @@
+"""Latent Dirichlet allocation: documents as mixtures of topics, topics as distributions over words.
+
+    θ ~ Dirichlet(α);   for each word of a document: z ~ Multinomial(θ), w ~ Multinomial(β_z)
+
+References
+----------
+D. Blei, A. Ng, M. Jordan, "Latent Dirichlet allocation", JMLR 3 (2003). A. Anandkumar et al., "A spectral algorithm for latent Dirichlet
+allocation", NIPS 2012. A. Asuncion et al., "On smoothing and inference for topic models", UAI 2009.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from pyspark.ml.linalg import DenseMatrix
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, likelihood
+from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.hyperparameters import Hyperparameter, OwnHyperparameter
+from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
+from sparkml_algos.core.scoring import Output
+from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.training.batch import Batch
+from sparkml_algos.training.job import Algorithm
+
+
+class LDAParams(FeaturesParams, WeightParams):
+    """Hyperparameters and columns of `LDA` and `LDAModel`."""
+
+    num_topics = Hyperparameter(int, "Number of topics.", required=True, minimum=1)
+    feature_dim = Hyperparameter(int, "Size of the vocabulary; taken from the data and, where given, checked.", minimum=1)
+    mini_batch_size = Hyperparameter(
+        int,
+        "Documents read at once, split among the workers (each takes at least 512, or all where it is smaller).",
+        default=5000,
+        minimum=1,
+    )
+    alpha0 = Hyperparameter(
+        float,
+        "Sum of the Dirichlet prior of the mixtures; small for few topics per document, above 1 for more even mixtures.",
+        default=1.0,
+        minimum=0,
+        min_exclusive=True,
+    )
+    max_restarts = Hyperparameter(int, "Most runs of alternating least squares, of which the best is kept.", default=10, minimum=1)
+    max_iterations = Hyperparameter(int, "Most iterations of a run of alternating least squares.", default=1000, minimum=1)
+    tol = Hyperparameter(
+        float,
+        "Unexplained share of the third moment, or its change in an iteration, below which alternating least squares stops.",
+        default=1e-8,
+        minimum=0,
+        min_exclusive=True,
+    )
+    refinements = OwnHyperparameter(
+        int, "Passes of expectation maximisation that start from the spectral topics; 0 keeps these.", default=5, minimum=0
+    )
+    topicDistributionCol = ColumnParam("Output column: a vector of the document's mixture of topics.", default="topicDistribution")
+
+
+class LDA(AlgorithmEstimator, LDAParams):
+    """Topics of documents, by moments, on the executors of a Spark cluster.
+
+    Rows are documents: how often each word of the vocabulary occurs, whole numbers from 0, as `CountVectorizer` gives them.
+
+    {parameters}
+
+    Notes
+    -----
+    A pass costs O(non-zeros · topics / workers), that of the third moment O((documents / workers + vocabulary) · topics³), a run of
+    alternating least squares O(topics⁴) per iteration; the workers share the runs. A worker holds a few arrays of vocabulary · topics
+    numbers and of topics³. There are five passes, two where the vocabulary has no more than 256 words, and one per refinement.
+
+    The model is the same on any number of workers, up to rounding. `mini_batch_size`, which the service wants to be the number of
+    documents, bounds the memory a step takes and does not change the model. The third moment is decomposed into 256 components at most;
+    topics beyond that start at random.
+
+    The service keeps the spectral topics; ``refinements=0`` does too. Refined ones predict the words of new documents much better.
+
+    Documents of less than three words have no part in the third moment. A row of weight w counts as w documents. Training stays on the CPU,
+    with `use_gpu` too.
+
+    Examples
+    --------
+    >>> from sparkml_algos import LDA
+    >>> model = LDA(num_topics=50).fit(documents)  # doctest: +SKIP
+    >>> model.describe_topics(10, vocabulary=count_vectorizer_model.vocabulary).show()  # doctest: +SKIP
+    >>> model.transform(documents).select("topicDistribution").show()  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return LDA_ALGORITHM
+
+    @staticmethod
+    def model_class() -> type[LDAModel]:
+        return LDAModel
+
+
+class LDAModel(AlgorithmModel, LDAParams):
+    """Topics found by `LDA`, those with the largest share of the documents first.
+
+    `transform` appends ``topicDistribution``, a Vector of num_topics shares of sum 1: the most likely mixture of the document's words under
+    the prior, found by gradient steps; of a document without words, the mean of the prior.
+    """
+
+    outputs = (Output("topic_mixture", "vector", "topicDistributionCol"),)
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return LDA_ALGORITHM
+
+    @property
+    def topics(self) -> np.ndarray:
+        """Probability of each word in each topic, shape (num_topics, vocabulary), float64."""
+        return self.artifact.arrays["beta"]
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """Parameters of the Dirichlet prior of the mixtures, shape (num_topics,), of sum alpha0."""
+        return self.artifact.arrays["alpha"]
+
+    def vocabSize(self) -> int:
+        """Number of words."""
+        return self.topics.shape[1]
+
+    def topicsMatrix(self) -> DenseMatrix:
+        """The topics as columns, as MLlib has them."""
+        return DenseMatrix(self.vocabSize(), len(self.topics), self.topics.ravel())
+
+    def estimatedDocConcentration(self) -> np.ndarray:
+        """The same as `alpha`, by MLlib's name."""
+        return self.alpha
+
+    def describe_topics(self, maxTermsPerTopic: int = 10, vocabulary: Sequence[str] | None = None) -> DataFrame:
+        """The most probable words of each topic.
+
+        Parameters
+        ----------
+        maxTermsPerTopic : int
+        vocabulary : sequence of str, optional
+            The word of each feature, such as ``CountVectorizerModel.vocabulary``; by default the names of the features, where the training
+            data had any.
+
+        Returns
+        -------
+        DataFrame
+            ``topic`` (int), ``termIndices`` (array of int), ``termWeights`` (array of double), most probable first, and ``terms`` (array
+            of string) if the words are known.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer or more words than features, or `maxTermsPerTopic` is less than 1.
+        """
+        if maxTermsPerTopic < 1:
+            raise ValueError(f"maxTermsPerTopic must be at least 1, got {maxTermsPerTopic}")
+        words = self.feature_names if vocabulary is None else vocabulary
+        if words is not None and len(words) != self.vocabSize():
+            raise ValueError(f"vocabulary has {len(words)} words; the model was trained on {self.vocabSize()} features")
+        rows = []
+        for topic, shares in enumerate(self.topics):
+            best = np.argsort(-shares, kind="stable")[:maxTermsPerTopic].tolist()
+            rows.append((topic, best, shares[best].tolist(), *([[str(words[term]) for term in best]] if words is not None else [])))
+        schema = "topic int, termIndices array<int>, termWeights array<double>" + (", terms array<string>" if words is not None else "")
+        return SparkSession.active().createDataFrame(rows, schema)
+
+    describeTopics = describe_topics
+
+    def evaluate(self, dataset: DataFrame) -> dict[str, float]:
+        """Per-word log-likelihood of documents under their inferred mixtures, weighted where `weightCol` is set.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+
+        Returns
+        -------
+        dict of str to float
+            ``test:pwll``: Σ c_w log Σ_k θ_k β_kw over all words of all documents, over their number; the larger the better. θ is inferred
+            from the same words, so it flatters models of many topics.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has no words.
+        """
+        summands = functools.partial(_likelihood, ship(self.artifact, dataset.sparkSession))
+        total, words = sum_over_batches(dataset, self, summands)["likelihood"]
+        if not words:
+            raise ValueError("the documents to evaluate on have no words")
+        return {"test:pwll": float(total / words)}
+
+
+def _likelihood(shipment: Shipment, batch: Batch) -> dict[str, np.ndarray]:
+    return likelihood(shipment.open(), batch)
