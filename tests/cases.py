@@ -67,6 +67,8 @@ class Case:
         The numbers of a model of a single row that are that row, where it has such.
     passes : int
         How often such a fit reads the rows.
+    checks_framework : bool
+        Whether what is the same for all algorithms is checked with this one.
     is_sibling : bool
         Whether another case runs the same functions with other hyperparameters; what depends on shared machinery alone is then not
         checked again.
@@ -81,6 +83,7 @@ class Case:
     grid: tuple[str, list[Any]]
     center: Callable[[AlgorithmModel], np.ndarray] | None = None
     passes: int = 1
+    checks_framework: bool = False
     is_sibling: bool = False
     takes_replicas: bool = True
 
@@ -135,7 +138,13 @@ _MACHINE = {"num_factors": 2, "epochs": 2, "factors_lr": 0.01, "factors_init_sig
 
 CASES = [
     Case(
-        KMeans, KMeansModel, {"k": 4}, lambda model: in_order(model.cluster_centers), ("k", [2, 4]), lambda model: model.cluster_centers
+        KMeans,
+        KMeansModel,
+        {"k": 4},
+        lambda model: in_order(model.cluster_centers),
+        ("k", [2, 4]),
+        lambda model: model.cluster_centers,
+        checks_framework=True,
     ),
     Case(
         PCA,
@@ -146,13 +155,22 @@ CASES = [
         lambda model: model.mean,
     ),
     Case(LDA, LDAModel, {"num_topics": 2, "refinements": 2}, lambda model: in_order(model.topics), ("num_topics", [3, 2]), passes=4),
-    Case(Averaging, AveragingModel, {}, lambda model: model.mean, ("scale", [1.0, 2.0]), lambda model: model.mean),
+    Case(
+        Averaging,
+        AveragingModel,
+        {},
+        lambda model: model.mean,
+        ("scale", [1.0, 2.0]),
+        lambda model: model.mean,
+        checks_framework=True,
+    ),
     Case(
         LinearLearnerBinaryClassifier,
         LinearLearnerBinaryClassifierModel,
         {**_LINEAR, "labelCol": "half"},
         _linear,
         _WD,
+        checks_framework=True,
     ),
     Case(
         LinearLearnerRegressor,
@@ -217,6 +235,7 @@ CASES = [
         {**_TREES, "labelCol": "half"},
         _margins,
         ("eta", [0.5, 0.1]),
+        checks_framework=True,
     ),
     Case(
         XGBoostRegressor,

@@ -24,9 +24,10 @@ from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
 
-# Marks what an algorithm has no part in, but for its hyperparameters: not run for siblings. These run in one session only.
-machinery = pytest.mark.machinery
-RUNS_SIBLINGS = SESSION == "local" and not pyspark.__version__.startswith("3")
+# What an algorithm has no part in, but for its hyperparameters, is not run for siblings; what is the framework's alone runs for a few cases
+# that between them have all kinds of columns. In sessions other than the main one, siblings do not run, and the others run as siblings do.
+machinery, framework = pytest.mark.machinery, pytest.mark.framework
+IS_MAIN = SESSION == "local" and not pyspark.__version__.startswith("3")
 
 Fitted = Callable[..., AlgorithmModel]
 
@@ -34,8 +35,16 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    with_siblings = RUNS_SIBLINGS and metafunc.definition.get_closest_marker("machinery") is None
-    metafunc.parametrize("case", [case for case in CASES if with_siblings or not case.is_sibling], ids=str)
+    marked = {marker.name for marker in metafunc.definition.iter_markers()}
+
+    def runs(case: Case) -> bool:
+        if "framework" in marked:
+            return case.checks_framework
+        if "machinery" in marked:
+            return case.checks_framework or (IS_MAIN and not case.is_sibling)
+        return IS_MAIN or not case.is_sibling
+
+    metafunc.parametrize("case", [case for case in CASES if runs(case)], ids=str)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +198,7 @@ def test_transform_keeps_every_column_and_row(case: Case, fitted: Fitted, scorer
     assert sorted(row["a name"] for row in scored.collect()) == sorted(f"name {i}" for i in range(len(ROWS)))
 
 
-@machinery
+@framework
 def test_transform_reads_vectors_straight_from_parquet(
     case: Case, fitted: Fitted, scorer: str, data: DataFrame, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -198,7 +207,7 @@ def test_transform_reads_vectors_straight_from_parquet(
     assert scored.where(F.col(scored.columns[2]).isNotNull()).count() == len(ROWS)
 
 
-@machinery
+@framework
 def test_feature_names_of_an_assembler_are_kept(case: Case, data: DataFrame) -> None:
     assembled = VectorAssembler(inputCols=["a", "b", "c"], outputCol="assembled").transform(data)
     model = case.make(featuresCol="assembled").fit(assembled)
@@ -229,7 +238,7 @@ BAD_ROWS = {
 }
 
 
-@machinery
+@framework
 @pytest.mark.parametrize("what", BAD_ROWS)
 def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
     role, expression, message = BAD_ROWS[what]
@@ -243,7 +252,7 @@ def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
         case.make(**{f"{role}Col": "bad"}).fit(bad)
 
 
-@machinery
+@framework
 def test_bad_rows_are_named_in_transform(case: Case, fitted: Fitted, scorer: str, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
     bad = data.withColumn("bad", F.expr("IF(id = 7, NULL, doubles)"))
@@ -263,7 +272,7 @@ BAD_COLUMNS = {
 }
 
 
-@machinery
+@framework
 @pytest.mark.parametrize("what", BAD_COLUMNS)
 def test_what_cannot_work_is_refused_before_any_job(case: Case, data: DataFrame, what: str) -> None:
     settings, message = BAD_COLUMNS[what]
@@ -271,7 +280,7 @@ def test_what_cannot_work_is_refused_before_any_job(case: Case, data: DataFrame,
         case.make(**settings).fit(data)
 
 
-@machinery
+@framework
 def test_wrong_dimension_is_refused(case: Case, fitted: Fitted, data: DataFrame) -> None:
     model = fitted(case)
     longer = VectorAssembler(inputCols=["a", "b", "c", "id"], outputCol="longer").transform(data)
@@ -284,13 +293,13 @@ def test_wrong_dimension_is_refused(case: Case, fitted: Fitted, data: DataFrame)
             case.make(feature_dim=7).fit(data)
 
 
-@machinery
+@framework
 def test_empty_dataset_is_refused(case: Case, data: DataFrame) -> None:
     with pytest.raises(ValueError, match="the dataset is empty"):
         case.make().fit(data.where("id < 0"))
 
 
-@machinery
+@framework
 def test_output_column_that_exists_is_refused(case: Case, fitted: Fitted, data: DataFrame) -> None:
     model = fitted(case).copy()
     model.set(model.getParam(case.output), "blob")
@@ -298,7 +307,7 @@ def test_output_column_that_exists_is_refused(case: Case, fitted: Fitted, data: 
         model.transform(data)
 
 
-@machinery
+@framework
 def test_outputs_named_nothing_are_left_out_but_not_all_of_them(case: Case, fitted: Fitted, data: DataFrame) -> None:
     model = fitted(case)
     params = [output.param for output in model.own_outputs()]
@@ -349,7 +358,7 @@ def test_workers_without_rows_take_part(case: Case, fitted: Fitted, data: DataFr
     assert same(case, model, fitted(case, num_workers=1))
 
 
-@machinery
+@framework
 def test_rows_of_one_key_meet_on_one_worker(case: Case, data: DataFrame) -> None:
     few = data.where("blob < 2").withColumn("key", F.expr("IF(blob = 0, 'x', 'y')"))
     settings = {"k": 2} if "k" in case.settings else {}
@@ -362,12 +371,12 @@ def test_the_same_seed_gives_the_same_model(case: Case, data: DataFrame) -> None
     assert np.allclose(case.essence(one), case.essence(other), rtol=1e-6)
 
 
-@machinery
+@framework
 def test_workers_default_to_the_slots_of_the_cluster(case: Case, fitted: Fitted) -> None:
     assert fitted(case).training_summary.num_workers == 3
 
 
-@machinery
+@framework
 def test_summary_tells_where_the_time_went(case: Case, fitted: Fitted) -> None:
     summary = fitted(case, **case.two_epochs).training_summary
     assert {"total", "ingest", "setup", "train"} <= set(summary.seconds)
@@ -408,7 +417,7 @@ def test_estimator_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
     assert all(loaded.value(name) == "w" for name in columns)
 
 
-@machinery
+@framework
 def test_saving_twice_needs_overwrite(case: Case, fitted: Fitted, tmp_path: Path) -> None:
     name, values = case.grid
     path = str(tmp_path / "model")
@@ -420,7 +429,7 @@ def test_saving_twice_needs_overwrite(case: Case, fitted: Fitted, tmp_path: Path
     assert same(case, case.model.load(path), second)
 
 
-@machinery
+@framework
 def test_loading_the_wrong_class_is_refused(case: Case, tmp_path: Path) -> None:
     case.make().save(str(tmp_path / "estimator"))
     with pytest.raises(ValueError, match="holds a"):
