@@ -170,7 +170,6 @@ CASES = [
         {**_LINEAR, "labelCol": "half"},
         _linear,
         _WD,
-        checks_framework=True,
     ),
     Case(
         LinearLearnerRegressor,

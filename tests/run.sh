@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Runs everything that must be green: lint; on the newest Spark all tests in a local session, the generic ones in Spark Connect, faults
-# on a cluster of local processes, dynamic allocation; and the generic ones on Spark 3.5.
+# on a cluster, dynamic allocation; and the generic ones on Spark 3.5. The cluster's workers are hosts of their own (network namespaces of
+# this machine) where these may be made, else processes. Of its tests the slow ones run on request only.
 #
-#   bash tests/run.sh                           everything
+#   bash tests/run.sh                           everything else
 #   bash tests/run.sh tests/core -k persist     arguments go to pytest; only the newest Spark, paths from the repository root
+#   SPARKML_ALGOS_TEST_SESSION=hosts bash tests/run.sh -m cluster tests      all faults
 #
 # Sets up its own Python environments and, on Debian or Ubuntu as root, Java.
 set -euo pipefail
@@ -58,7 +60,10 @@ else
     wait $others || failed+=("sessions beside it")
     cat "$output"
     # Faults are timed, so nothing runs beside them.
-    check "Faults on a local cluster, Spark $version" in_session local-cluster -m cluster
+    cluster=hosts
+    obstacle=$("$python" -c 'from tests.cluster.hosts import why_not; print(why_not() or "")')
+    [ -z "$obstacle" ] || { cluster=local-cluster && say "Faults without hosts that can be unplugged: $obstacle"; }
+    check "Faults on a cluster ($cluster), Spark $version" in_session "$cluster" -m "cluster and not slow"
     check "Dynamic allocation, Spark $version" in_session dynamic -m dynamic
 fi
 finish

@@ -191,12 +191,10 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
         return self._append(dataset, self.own_outputs())
 
     def _append(self, dataset: DataFrame, outputs: Sequence[Output]) -> DataFrame:
-        """Append output columns, but for those named ""; every row is checked as in training."""
+        """Append output columns; every row is checked as in training."""
         problems = column_problems(dataset, self, with_scalars=False)
-        named = [output for output in outputs if self.value(output.param)]
-        names = [self.value(output.param) for output in named]
-        problems += output_problems(dataset, names, [output.param for output in outputs])
-        outputs = named
+        names = [self.value(output.param) for output in outputs]
+        problems += output_problems(dataset, names, [output.param for output in self.outputs])
         found = read_input(dataset, self, with_scalars=False) if not problems else None
         if found and found.num_features not in (None, self.num_features):
             problems.append(f"column {found.names[0]!r} has {found.num_features} features; the model takes {self.num_features}")

@@ -70,6 +70,7 @@ def test_workers_run_on_hosts_of_their_own(data: DataFrame, cluster: StandaloneC
     assert all(host.processes("pyspark") for host in cluster.hosts)
 
 
+@pytest.mark.slow
 def test_an_unplugged_host_is_named_in_time(data: DataFrame, cluster: StandaloneCluster, launch: str, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         fit = pool.submit(waiting(tmp_path, launch).fit, data)

@@ -53,6 +53,7 @@ def test_the_first_cause_reaches_the_driver(data: DataFrame, launch: str) -> Non
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.slow
 def test_the_first_cause_may_be_worker_0(data: DataFrame, launch: str) -> None:
     with pytest.raises(TrainingError, match=r"worker 0 on [\d.]+ failed in phase train: ArithmeticError: the true cause"):
         failing("raise", launch).setFailingRank(0).fit(data)
@@ -85,12 +86,14 @@ def test_a_lost_worker_is_replaced_and_training_resumes(
     assert list(checkpoints.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_retries_a_lost_executor_is_an_error_and_the_next_fit_works(data: DataFrame, launch: str, expected: np.ndarray) -> None:
     with pytest.raises(TrainingError, match="worker 1 on"):
         failing("kill_jvm", launch).fit(data)
     assert np.allclose(Averaging(num_workers=2, launch=launch, max_retries=2).fit(data).mean, expected, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(data: DataFrame, launch: str) -> None:
     with pytest.raises(TrainingError):
         failing("stop", launch, max_shard_bytes=1000).fit(data)

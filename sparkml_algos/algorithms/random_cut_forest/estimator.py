@@ -214,7 +214,8 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
             rows.unpersist()
         for row in counts:
             if row["label"] not in (0.0, 1.0):
-                raise ValueError(f"label column {name!r} is {row['label']}, expected 0 or 1, in {row['count']} row(s)")
+                in_all = sum(other["count"] for other in counts if other["label"] == row["label"])
+                raise ValueError(f"label column {name!r} is {row['label']}, expected 0 or 1, in {in_all} row(s)")
         return _metrics({(row["label"], row["called"]): row["count"] for row in counts}, self.getEvalMetrics())
 
     def _scored(self, dataset: DataFrame) -> DataFrame:
