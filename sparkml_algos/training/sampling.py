@@ -1,4 +1,12 @@
-"""A sample of the rows of all workers."""
+"""A uniform sample without replacement of the rows of all workers, in one pass.
+
+Every row gets a random key; the rows with the smallest keys are the sample, whichever workers they are on. Each worker keeps those it has
+met that may still be among them, and the workers find the largest key of the sample by bisection, exchanging counts alone.
+
+References
+----------
+Y. Tillé, "Sampling algorithms", Springer 2006, chapter 4 (sequential sampling by random sorting).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +17,18 @@ from sparkml_algos.training.batch import Batch, Features
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Job
 
-# Rows that all workers together look at in a step.
+# Rows that all workers together look at in a step of `draw_sample`.
 STEP_ROWS = 10_000
+
+KEY_BITS = 62
+
+# Rows beyond the sample that are held before they are sorted out again.
+SLACK = 0.25
+MIN_SLACK_ROWS = 1024
 
 
 def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:
-    """Draw rows without replacement in one pass, every set of so many rows being equally likely however they are spread.
-
-    Each row gets a random number, and the rows with the smallest ones are the sample. A worker holds at most about twice as many rows as
-    are wanted. Call it within an epoch of the job.
+    """Draw rows, every set of so many being equally likely however they are spread. Call it within an epoch of the job.
 
     Parameters
     ----------
@@ -31,38 +42,77 @@ def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:
     Batch
         The same on every worker, worker after worker. Features are sparse if those of any worker are.
     """
-    keys, batch = _smallest(rows, job, np.random.default_rng([job.seed, communicator.rank]))
-    everyone = communicator.allgather(keys)
-    total = sum(map(len, everyone))
-    if total > rows:
-        last = np.partition(np.concatenate(everyone), rows - 1)[rows - 1]
-        batch = batch.take(np.flatnonzero(keys <= last))
-    return _gathered(batch, communicator)
-
-
-def _smallest(rows: int, job: Job, random: np.random.Generator) -> tuple[np.ndarray, Batch]:
-    """Of this worker's rows those with the smallest random numbers, and these numbers."""
-    keys, batches, limit = np.empty(0), [], np.inf
+    reservoir = Reservoir(rows, np.random.default_rng([job.seed, communicator.rank]))
     for batch in job.minibatches(STEP_ROWS):
-        drawn = random.random(len(batch))
-        chosen = np.flatnonzero(drawn < limit)
-        if len(chosen):
-            keys = np.append(keys, drawn[chosen])
-            batches.append(batch.take(chosen))
-        if len(keys) > 2 * rows:
-            keys, batches = _cut(keys, batches, rows)
-            limit = keys.max()
-    if len(keys) > rows:
-        keys, batches = _cut(keys, batches, rows)
-    return keys, Batch.concat(batches) if batches else Batch.empty(job.shard.num_features or 0)
+        reservoir.add(batch)
+    share = reservoir.share(communicator)
+    return _on_every_worker(Batch.empty(job.shard.num_features or 0) if share is None else share, communicator)
 
 
-def _cut(keys: np.ndarray, batches: list[Batch], rows: int) -> tuple[np.ndarray, list[Batch]]:
-    smallest = np.sort(np.argpartition(keys, rows - 1)[:rows])
-    return keys[smallest], [Batch.concat(batches).take(smallest)]
+class Reservoir:
+    """The rows of one worker that may be in the sample.
+
+    Parameters
+    ----------
+    size : int
+        Rows of the sample, of all workers together.
+    random : numpy.random.Generator
+        Another one on every worker.
+    """
+
+    def __init__(self, size: int, random: np.random.Generator) -> None:
+        self._size, self._random = size, random
+        self._capacity = size + max(MIN_SLACK_ROWS, int(SLACK * size))
+        self._bound = 1 << KEY_BITS  # keys from here on are too large
+        self._keys: list[np.ndarray] = []
+        self._batches: list[Batch] = []
+
+    def add(self, batch: Batch) -> None:
+        """Meet the rows of a batch."""
+        keys = self._random.integers(1 << KEY_BITS, size=len(batch), dtype=np.int64)
+        kept = np.flatnonzero(keys < self._bound)
+        if not len(kept):
+            return
+        self._keys.append(keys[kept])
+        self._batches.append(batch if len(kept) == len(batch) else batch.take(kept))
+        if sum(map(len, self._batches)) > self._capacity:
+            keys, _ = self._gathered()
+            self._bound = int(np.partition(keys, self._size)[self._size])
+            self._drop(self._bound)
+
+    def share(self, communicator: Communicator) -> Batch | None:
+        """This worker's rows of the sample; None without any. All workers call it, once all rows have been met."""
+        keys, _ = self._gathered()
+        keys = np.sort(keys)
+        low, high = 0, 1 << KEY_BITS  # the bound of the sample lies between, high included
+        if _total(len(keys), communicator) > self._size:
+            while low + 1 < high:
+                middle = (low + high) // 2
+                below = _total(int(np.searchsorted(keys, middle)), communicator)
+                low, high = (low, middle) if below >= self._size else (middle, high)
+        self._drop(high)
+        return self._gathered()[1]
+
+    def _drop(self, bound: int) -> None:
+        """Let go of rows with keys from `bound` on."""
+        keys, batch = self._gathered()
+        kept = np.flatnonzero(keys < bound)
+        self._keys, self._batches = ([keys[kept]], [batch.take(kept)]) if len(kept) else ([], [])
+
+    def _gathered(self) -> tuple[np.ndarray, Batch | None]:
+        """All that is held, in one piece."""
+        if not self._batches:
+            return np.empty(0, np.int64), None
+        if len(self._batches) > 1:
+            self._keys, self._batches = [np.concatenate(self._keys)], [Batch.concat(self._batches)]
+        return self._keys[0], self._batches[0]
 
 
-def _gathered(batch: Batch, communicator: Communicator) -> Batch:
+def _total(count: int, communicator: Communicator) -> int:
+    return int(communicator.allreduce(np.array([count], np.int64))[0])
+
+
+def _on_every_worker(batch: Batch, communicator: Communicator) -> Batch:
     """The rows of all workers, worker after worker, on each of them."""
     columns = (batch.features, batch.label, batch.weight)
     own = [len(batch) > 0 and column is not None for column in columns]

@@ -16,7 +16,6 @@ from sparkml_algos import KNNClassifier, KNNRegressor
 from sparkml_algos.algorithms.knn import search
 from sparkml_algos.algorithms.knn.index import neighbors, normalized, padded
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
-from sparkml_algos.algorithms.knn.sampling import Reservoir
 from sparkml_algos.algorithms.knn.training import KNN, predict
 from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.training.artifact import Artifact
@@ -24,6 +23,7 @@ from sparkml_algos.training.batch import Batch, InvalidRows
 from sparkml_algos.training.communicator import SingleProcess
 from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import train_arrays
+from sparkml_algos.training.sampling import Reservoir
 from tests.gang import in_threads, process_gang
 
 RANDOM = np.random.default_rng(0)
@@ -190,7 +190,7 @@ def test_a_sample_is_uniform_without_replacement_whatever_the_spread(workers):
 
 
 def test_a_sample_of_many_rows_is_kept_in_little_memory(monkeypatch):
-    monkeypatch.setattr("sparkml_algos.algorithms.knn.sampling.MIN_SLACK_ROWS", 5)
+    monkeypatch.setattr("sparkml_algos.training.sampling.MIN_SLACK_ROWS", 5)
     reservoir = Reservoir(20, np.random.default_rng(0))
     for _ in range(500):
         reservoir.add(Batch(np.zeros((10, 1), np.float32), np.zeros(10, np.float32)))

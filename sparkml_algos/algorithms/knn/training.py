@@ -7,11 +7,11 @@ import numpy as np
 from sparkml_algos.algorithms.knn.index import build, library, neighbors
 from sparkml_algos.algorithms.knn.params import FLAT, IVF_PQ, target_problem
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
-from sparkml_algos.algorithms.knn.sampling import Reservoir
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.sampling import Reservoir
 from sparkml_algos.training.shard import Shard
 
 # Rows of the sample are sent to worker 0 in pieces of so many bytes.
