@@ -33,7 +33,7 @@ from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
 from sparkml_algos.core.schema import read_input
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
+from sparkml_algos.training.batch import Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.shard import Shard
@@ -265,7 +265,7 @@ def _local_scatter(job: Job, mini_batch_size: int, num_features: int) -> tuple[n
         if not len(batch):
             continue
         rows += len(batch)
-        weights = _weights(batch)
+        weights = batch.weights
         weight += weights.sum()
         if sp.issparse(batch.features):
             features = batch.features.astype(np.float64)
@@ -319,7 +319,7 @@ def _sketched(hyperparameters: Hyperparameters, num_features: int, communicator:
     for batch in job.minibatches(hyperparameters.mini_batch_size):
         if not len(batch):
             continue
-        weights = _weights(batch)
+        weights = batch.weights
         signs = random.choice(np.array([-1.0, 1.0]), (len(batch), count)) * np.sqrt(weights)[:, None]
         moments += np.concatenate([batch.features.T @ weights, [weights.sum(), len(batch)]])
         if shift is None:
@@ -341,7 +341,7 @@ def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     for batch in job.minibatches(hyperparameters.mini_batch_size):
         if not len(batch):
             continue
-        weights = _weights(batch)
+        weights = batch.weights
         if sp.issparse(batch.features):
             features = batch.features.astype(np.float64)
             along = (features @ basis - center @ basis) * weights[:, None]
@@ -384,10 +384,6 @@ def _add_products(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> No
 
 
 # ----------------------------------------------------------------------------------------------------------------- parts
-
-
-def _weights(batch: Batch) -> np.ndarray:
-    return np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
 
 
 def _product(left: Features, right: np.ndarray, device: str) -> np.ndarray:

@@ -64,6 +64,11 @@ class Batch:
         parts = [self.features] if isinstance(self.features, np.ndarray) else _csr_parts(self.features)
         return sum(part.nbytes for part in [*parts, self.label, self.weight, self.id, self.group, self.base_margin] if part is not None)
 
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the rows, 1 without any, float64, shape (rows,)."""
+        return np.ones(len(self)) if self.weight is None else self.weight.astype(np.float64)
+
     def take(self, rows: np.ndarray | slice) -> Batch:
         return Batch(*(None if column is None else column[rows] for column in _columns(self)))
 

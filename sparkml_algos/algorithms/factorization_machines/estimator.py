@@ -21,7 +21,6 @@ from sparkml_algos.algorithms.factorization_machines.params import (
     FactorizationMachinesRegressorParams,
 )
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores
-from sparkml_algos.algorithms.linear_learner.scaling import row_weights
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
@@ -174,4 +173,4 @@ class _Sums:
 
     def __call__(self, batch: Batch) -> Sums:
         scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
-        return sums(scores, batch.label, row_weights(batch), self._hyperparameters)
+        return sums(scores, batch.label, batch.weights, self._hyperparameters)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.algorithms.linear_learner.losses import LogisticLoss, Loss, SquaredLoss
 from sparkml_algos.algorithms.linear_learner.selection import f_beta_score
 from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.training.losses import LogisticLoss, Loss, SquaredLoss
 
 Sums = dict[str, np.ndarray]
 

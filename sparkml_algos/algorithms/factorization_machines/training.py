@@ -10,12 +10,11 @@ import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
-from sparkml_algos.algorithms.linear_learner.scaling import row_weights
-from sparkml_algos.algorithms.linear_learner.training import sigmoid
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import EPSILON, Adam
 from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.sparse_sums import SparseSums
@@ -120,7 +119,7 @@ class Machine(Learner):
         parts = []
         for batch in [Batch.empty(len(self.table)), *self._shard.validation]:
             scores = raw_scores(self.bias, self.table[:, 0], self.table[:, 1:], batch.features)
-            parts.append(sums(scores, batch.label, row_weights(batch), self.hyperparameters))
+            parts.append(sums(scores, batch.label, batch.weights, self.hyperparameters))
         own = np.array([list(part.values()) for part in parts]).sum(axis=0)
         totals = dict(zip(parts[0], self._communicator.allreduce(own), strict=True))
         if not totals["weight"]:

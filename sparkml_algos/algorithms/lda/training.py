@@ -144,11 +144,7 @@ def _documents(job: Job, hyperparameters: Hyperparameters) -> Iterator[tuple[sp.
     """Counts of words and weights of this worker's documents, float64, a mini-batch at a time. Copies of a document share its weight."""
     copies = job.communicator.size if job.replicated else 1
     for batch in job.minibatches(hyperparameters.mini_batch_size):
-        yield sp.csr_matrix(batch.features, dtype=np.float64), _weights(batch) / copies
-
-
-def _weights(batch: Batch) -> np.ndarray:
-    return np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
+        yield sp.csr_matrix(batch.features, dtype=np.float64), batch.weights / copies
 
 
 # ------------------------------------------------------------------------------------------------------------------ topics
@@ -233,7 +229,7 @@ def likelihood(artifact: Artifact, batch: Batch) -> dict[str, np.ndarray]:
     counts = sp.csr_matrix(batch.features)
     probability = mixtures(counts, artifact.arrays["alpha"], artifact.arrays["beta"], STEPS, TOLERANCE)[1]
     with np.errstate(divide="ignore"):  # topics that were edited may have no place for a word
-        return {"likelihood": _likelihood(counts, _weights(batch), probability)}
+        return {"likelihood": _likelihood(counts, batch.weights, probability)}
 
 
 LDA_ALGORITHM = Algorithm(name="lda", train=train, predict=predict, passes=passes, counts=True)

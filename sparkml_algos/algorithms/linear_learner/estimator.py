@@ -27,7 +27,7 @@ from sparkml_algos.algorithms.linear_learner.params import (
     LinearLearnerMultiClassClassifierParams,
     LinearLearnerRegressorParams,
 )
-from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, sigmoid
+from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.on_jvm import JVM_OUTPUTS, OnJvm
@@ -36,6 +36,7 @@ from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch
 from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.losses import sigmoid
 
 # Column of `evaluate`'s own.
 _RAW = "_sparkml_algos_raw"
@@ -259,5 +260,4 @@ class _Sums:
         self._artifact, self._hyperparameters = artifact, hyperparameters
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
-        weight = np.ones(len(batch)) if batch.weight is None else batch.weight
-        return sums(self._artifact, raw_scores(self._artifact, batch.features), batch.label, weight, self._hyperparameters)
+        return sums(self._artifact, raw_scores(self._artifact, batch.features), batch.label, batch.weights, self._hyperparameters)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, metrics, raw_scores, sums
-from sparkml_algos.algorithms.linear_learner.scaling import draw_sample, row_weights
+from sparkml_algos.algorithms.linear_learner.scaling import draw_sample
 from sparkml_algos.algorithms.linear_learner.selection import LOSS_CRITERION, calibrate, default_threshold
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, InvalidRows
@@ -89,7 +89,7 @@ class Judge:
         """Of a finished model, on the rows of all workers; the area under the ROC curve on those for calibration."""
         totals: dict[str, np.ndarray] = {}
         for batch in self._rows or [Batch.empty(artifact.arrays["weights"].shape[1])]:
-            part = sums(artifact, raw_scores(artifact, batch.features), batch.label, row_weights(batch), self._hyperparameters)
+            part = sums(artifact, raw_scores(artifact, batch.features), batch.label, batch.weights, self._hyperparameters)
             totals = {name: totals.get(name, 0) + array for name, array in part.items()}
         totals = {name: self._communicator.allreduce(np.atleast_1d(array)) for name, array in totals.items()}
         found = metrics({name: np.squeeze(total) for name, total in totals.items()}, self._hyperparameters)
@@ -113,7 +113,7 @@ class Judge:
 
     def _gathered(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Scores, labels and weights of the calibration rows of all workers."""
-        parts = (scores, self._calibration.label.astype(np.float32), row_weights(self._calibration))
+        parts = (scores, self._calibration.label.astype(np.float32), self._calibration.weights)
         return tuple(np.concatenate(self._communicator.allgather(np.ascontiguousarray(part))) for part in parts)
 
 

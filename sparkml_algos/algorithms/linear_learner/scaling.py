@@ -48,7 +48,7 @@ class Scaling:
 
 def estimate(hyperparameters: Hyperparameters, sample: Batch, communicator: Communicator) -> Scaling:
     """Means and deviations of a sample of all workers; a constant keeps its scale."""
-    mean, deviation = _moments(sample.features, row_weights(sample), communicator)
+    mean, deviation = _moments(sample.features, sample.weights, communicator)
     has_bias = hyperparameters.use_bias
     shift = has_bias and _or_auto(hyperparameters.unbias_data)
     scale = _or_auto(hyperparameters.normalize_data)
@@ -56,7 +56,7 @@ def estimate(hyperparameters: Hyperparameters, sample: Batch, communicator: Comm
     if hyperparameters.predictor_type != "regressor":
         return Scaling(*scaling)
     label = sample.label.reshape(-1, 1)
-    mean, deviation = _moments(label, row_weights(sample), communicator)
+    mean, deviation = _moments(label, sample.weights, communicator)
     shift, scale = has_bias and _or_auto(hyperparameters.unbias_label), _or_auto(hyperparameters.normalize_label)
     return Scaling(*scaling, float(mean[0]) if shift else 0.0, float(deviation[0]) if scale else 1.0)
 
@@ -66,11 +66,6 @@ def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:
     total = job.total_rows()
     share = -(-rows // communicator.size) if total is None else -(-rows * job.shard.num_rows // max(total, 1))
     return job.shard.head(min(rows, share))
-
-
-def row_weights(batch: Batch) -> np.ndarray:
-    """Weights of rows, 1 without any, float64."""
-    return np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
 
 
 def _or_auto(value: bool | str) -> bool:

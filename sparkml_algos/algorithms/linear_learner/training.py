@@ -19,11 +19,12 @@ from sparkml_algos.algorithms.linear_learner.candidates import Candidate, make_c
 from sparkml_algos.algorithms.linear_learner.judge import Judge
 from sparkml_algos.algorithms.linear_learner.losses import loss_name, make_loss
 from sparkml_algos.algorithms.linear_learner.metrics import raw_scores
-from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample, estimate, row_weights
+from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample, estimate
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import Adam, Optimizer, RmsProp, Sgd, StepDecay
 from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, Progress, fit
@@ -85,7 +86,7 @@ def _num_outputs(hyperparameters: Hyperparameters, job: Job, communicator: Commu
 
 def _class_counts(sample: Batch, classes: int, communicator: Communicator) -> np.ndarray:
     """Weight of the rows of each class in the sample of all workers."""
-    return communicator.allreduce(np.bincount(sample.label.astype(np.int64), row_weights(sample), classes))
+    return communicator.allreduce(np.bincount(sample.label.astype(np.int64), sample.weights, classes))
 
 
 def _is_balanced(hyperparameters: Hyperparameters) -> bool:
@@ -227,7 +228,7 @@ class SideBySide(Learner):
 
     def judged(self, batch: Batch) -> np.ndarray:
         """Of some rows by model, sums of the losses and, of many classes, weights of the rows in the right one; then the weight of all."""
-        scores, weight = self.scores(batch.features), row_weights(batch)
+        scores, weight = self.scores(batch.features), batch.weights
         correct = (scores.argmax(axis=0) == batch.label) @ weight if self.outputs > 1 else np.zeros(self.models)
         value = self._loss(scores, self.scaling.label(batch.label))[0]
         counted = self._weights_of(batch)
@@ -382,11 +383,6 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     if loss_name(hyperparameters) != "hinge_loss":
         found["probability"] = np.stack([sigmoid(-score), sigmoid(score)], axis=1)
     return found
-
-
-def sigmoid(score: np.ndarray) -> np.ndarray:
-    small = np.exp(-np.abs(score))
-    return np.where(score >= 0, 1, small) / (1 + small)
 
 
 LINEAR_LEARNER = Algorithm(

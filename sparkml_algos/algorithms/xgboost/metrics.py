@@ -90,7 +90,7 @@ class Sums:
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
         predicted = predict(self._artifact, batch.features, self._h, batch.base_margin)
-        weight = np.ones(len(batch)) if batch.weight is None else batch.weight.astype(np.float64)
+        weight = batch.weights
         if self._classes is None:
             error = predicted["prediction"] - batch.label
             return {"weight": weight.sum(), "squares": weight @ error**2, "absolutes": weight @ np.abs(error)}
