@@ -71,7 +71,7 @@ def test_a_worker_that_stops_answering_is_named_in_time(data: DataFrame, launch:
     assert time.monotonic() - start < 20 + 25  # the timeout, and what Spark takes to run a job and to end it on a busy machine
 
 
-@pytest.mark.parametrize("failure", ["kill", "kill_jvm"])
+@pytest.mark.parametrize("failure", [pytest.param("kill", marks=pytest.mark.slow), "kill_jvm"])
 def test_a_lost_worker_is_replaced_and_training_resumes(
     data: DataFrame, launch: str, failure: str, expected: np.ndarray, tmp_path: Path
 ) -> None:
