@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting, address_towards
 from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import FOR_TRAINING, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
 
@@ -106,7 +106,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
     check_gpus(options.use_gpu, resources)
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)
-    ensure_importable(spark)
+    ensure_importable(spark, FOR_TRAINING)
     placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
     with _TURN, _setting(spark, RECORDS_PER_BATCH, str(options.rows_per_record_batch)):
         start = time.perf_counter()

@@ -1,6 +1,7 @@
 """Executors that have the libraries but not this package are sent it, once per session.
 
-A session with executors elsewhere is asked by a job of one task what its Python has; a local one is not.
+A session with executors elsewhere is asked by a job of one task what its Python has, before it scores and before it trains for the first
+time; a local one is not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -22,35 +23,37 @@ from sparkml_algos.version import __version__
 logger = logging.getLogger(__name__)
 
 PACKAGE = "sparkml_algos"
-# What training and scoring import on executors; a worker names what an algorithm takes beyond these.
-LIBRARIES = ("numpy", "scipy", "pyarrow", "torch")
+# What executors import to score and, beyond that, to train. What one algorithm alone takes, xgboost for one, its workers miss themselves.
+FOR_SCORING = ("numpy", "scipy", "pyarrow")
+FOR_TRAINING = (*FOR_SCORING, "torch")
 
-_ready: weakref.WeakSet[SparkSession] = weakref.WeakSet()
+# Of each session the libraries that its executors are known to have.
+_known: weakref.WeakKeyDictionary[SparkSession, set[str]] = weakref.WeakKeyDictionary()
 
 
-def ensure_importable(spark: SparkSession) -> None:
+def ensure_importable(spark: SparkSession, libraries: Sequence[str] = FOR_SCORING) -> None:
     """See to it that functions of this package can run on the executors of a session.
 
     Parameters
     ----------
     spark : SparkSession
         Classic or Connect.
+    libraries : sequence of str
+        What they import.
 
     Raises
     ------
     RuntimeError
         If executors lack a library, or have another version of this package.
     """
-    if spark in _ready:
+    if _known.get(spark, set()).issuperset(libraries) or _is_local(spark):
         return
-    if not _is_local(spark):
-        found = _ask_an_executor(spark)
-        problem = _problem(found)
-        if problem:
-            raise RuntimeError(problem)
-        if found["version"] is None:
-            _ship(spark)
-    _ready.add(spark)
+    found = _ask_an_executor(spark, libraries)
+    if problem := _problem(found):
+        raise RuntimeError(problem)
+    if found["version"] is None:
+        _ship(spark)
+    _known[spark] = set(libraries)
 
 
 def _is_local(spark: SparkSession) -> bool:
@@ -59,7 +62,7 @@ def _is_local(spark: SparkSession) -> bool:
     return master == "local" or master.startswith("local[")
 
 
-def _ask_an_executor(spark: SparkSession) -> dict[str, object]:
+def _ask_an_executor(spark: SparkSession, libraries: Sequence[str]) -> dict[str, object]:
     """Version of this package on an executor, None without; its Python, and which libraries it lacks."""
 
     def answer(batches):  # noqa: ANN001, ANN202 - a nested function is sent as code, not by the name of its module
@@ -78,7 +81,6 @@ def _ask_an_executor(spark: SparkSession) -> dict[str, object]:
         found = {"version": version, "missing": missing, "python": sys.executable}
         yield pa.RecordBatch.from_pydict({"answer": [json.dumps(found)]})
 
-    libraries = LIBRARIES
     return json.loads(spark.range(0, 1, 1, 1).mapInArrow(answer, "answer string").first()["answer"])
 
 

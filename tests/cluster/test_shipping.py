@@ -57,15 +57,16 @@ def test_executors_without_the_package_are_sent_it() -> None:
     ids=["libraries", "version"],
 )
 def test_executors_that_cannot_run_it_are_an_error_that_says_why(spark, monkeypatch, found, expected) -> None:
-    monkeypatch.setattr(shipping, "_ask_an_executor", lambda session: {"python": "/usr/bin/python3", **found})
+    monkeypatch.setattr(shipping, "_ask_an_executor", lambda session, libraries: {"python": "/usr/bin/python3", **found})
     monkeypatch.setattr(shipping, "_is_local", lambda session: False)
-    monkeypatch.setattr(shipping, "_ready", set())
     with pytest.raises(RuntimeError, match=expected):
         shipping.ensure_importable(spark)
 
 
 def test_an_executor_says_what_its_python_has(spark) -> None:
-    assert shipping._ask_an_executor(spark) == {"version": __version__, "missing": [], "python": os.environ["PYSPARK_PYTHON"]}
+    libraries = [*shipping.FOR_TRAINING, "a_library_nobody_has"]
+    found = {"version": __version__, "missing": ["a_library_nobody_has"], "python": os.environ["PYSPARK_PYTHON"]}
+    assert shipping._ask_an_executor(spark, libraries) == found
 
 
 def _fit_without_package(libraries: str) -> subprocess.CompletedProcess:
