@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.communicator import DOUBLING_BYTES, Communicator
 
-# Up to this size an exchange takes hardly longer than an empty one, about a millisecond between two processes here.
-SMALL_BYTES = 1 << 20
+# Up to this size a whole array takes one exchange by recursive doubling, less than the two that gathering takes.
+SMALL_BYTES = DOUBLING_BYTES
 
 
 @dataclass(frozen=True)
