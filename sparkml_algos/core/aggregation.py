@@ -50,9 +50,7 @@ def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Calla
         raise InvalidParams(type(params).__name__, problems)
     found = read_input(dataset, params, with_scalars=True)
     ensure_importable(dataset.sparkSession)
-    decoder = found.decoder(classes, missing_values=params.algorithm().missing_values)
-    decoder.counts = params.algorithm().counts
-    task = functools.partial(_sum_partition, decoder, summands)
+    task = functools.partial(_sum_partition, found.decoder(params.algorithm(), classes), summands)
     rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}
     for part in Artifact.items(rows).values():

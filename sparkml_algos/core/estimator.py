@@ -205,7 +205,7 @@ class AlgorithmModel(Model, ScorerParams, Persistable):
             values = [column(_SCORED)[output.field] for output in outputs]
         else:
             ensure_importable(dataset.sparkSession)
-            decoder = found.decoder(missing_values=self.algorithm().missing_values, num_features=self.num_features)
+            decoder = found.decoder(self.algorithm(), num_features=self.num_features)
             decoder.where = " of its task"
             shipment = ship(self.artifact, dataset.sparkSession)
             score = scorer(self.algorithm(), shipment, self.hyperparameters(), decoder, outputs)
@@ -264,7 +264,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
     plan = TrainingPlan(
         algorithm=first.algorithm(),
         settings=[estimator.hyperparameters() for estimator in estimators],
-        decoder=found.decoder(first.label_classes(), first.label_range(), first.algorithm().missing_values),
+        decoder=found.decoder(first.algorithm(), first.label_classes(), first.label_range()),
         seed=first.value("seed") % SEEDS,
         input_mode=first.value("input_mode"),
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,

@@ -24,6 +24,7 @@ from sparkml_algos.training.batch import (
     Decoder,
     LabelRange,
 )
+from sparkml_algos.training.job import Algorithm
 
 # One Arrow record batch holds at most this much, and this many rows where the width of a row is not known.
 RECORD_BATCH_BYTES = 64 << 20
@@ -67,14 +68,15 @@ class Input:
 
     def decoder(
         self,
+        algorithm: Algorithm,
         classes: int | None = None,
         label_range: LabelRange | None = None,
-        missing_values: bool = False,
         num_features: int | None = None,
     ) -> Decoder:
-        """A decoder of these columns; see `Decoder` for the arguments."""
-        checks = {"classes": classes, "label_range": label_range, "missing_values": missing_values}
-        return Decoder(self.names, num_features or self.num_features, **self.scalar_names, **checks)
+        """A decoder of these columns that accepts the features an algorithm does; see `Decoder` for the other arguments."""
+        accepted = {"missing_values": algorithm.missing_values, "counts": algorithm.counts}
+        checks = {"classes": classes, "label_range": label_range}
+        return Decoder(self.names, num_features or self.num_features, **self.scalar_names, **accepted, **checks)
 
     @property
     def rows_per_record_batch(self) -> int:

@@ -51,7 +51,6 @@ def scorer(
 ) -> Callable[..., Column]:
     """A function of the feature columns (``values`` and, for vectors, ``indices`` and ``size``) and, where the decoder reads base margins,
     of theirs, to a struct of all outputs."""
-    decoder.counts = algorithm.counts
     fields = [output.field for output in outputs]
     schema = ", ".join(f"{output.field} {_arrow_type(output.type)}" for output in outputs)
 

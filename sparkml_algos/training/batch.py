@@ -137,7 +137,7 @@ class Decoder:
     Attributes
     ----------
     counts : bool
-        Whether features must be counts: whole numbers from 0. False unless set.
+        Whether features must be counts: whole numbers from 0.
     largest_label : float
         Of all rows so far; -inf before the first, or where labels are not classes.
     """
@@ -156,14 +156,14 @@ class Decoder:
         base_margin: str | None = None,
         label_range: LabelRange | None = None,
         missing_values: bool = False,
+        counts: bool = False,
     ) -> None:
         self.names = list(names)
         self.num_features = num_features
         self.label, self.weight, self.validation = label, weight, validation
         self.id, self.group, self.base_margin = id, group, base_margin
         self.classes, self.label_range = classes, label_range
-        self.missing_values = missing_values
-        self.counts = False
+        self.missing_values, self.counts = missing_values, counts
         self.largest_label = -np.inf
         self.where = ""
         self._rows = 0

@@ -100,7 +100,6 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     leaders = [algorithm.combine([settings[i] for i in group]) if algorithm.combine else settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
-    plan.decoder.counts = algorithm.counts
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
         batches,
@@ -204,7 +203,8 @@ def train_arrays(
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
     scalars = {LABEL: label, WEIGHT: weight, VALIDATION: validation, ID: id, GROUP: group, BASE_MARGIN: base_margin}
     names = {name: name for name, values in scalars.items() if values is not None}
-    decoder = Decoder(["features"], classes=classes, label_range=label_range, missing_values=algorithm.missing_values, **names)
+    accepted = {"missing_values": algorithm.missing_values, "counts": algorithm.counts}
+    decoder = Decoder(["features"], classes=classes, label_range=label_range, **accepted, **names)
     training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
     batches = record_batches(features, label, weight, validation=validation, id=id, group=group, base_margin=base_margin)
     results = dict(train(training, worker, batches))

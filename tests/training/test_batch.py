@@ -218,10 +218,9 @@ class TestRefusals:
         (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: 1.5})), "element 7, is 1.5, expected a count (a whole number from 0), in row 1"),
     ])
     def test_what_is_not_a_count_is_refused_where_counts_are_wanted(self, batch, found):
-        decoder = Decoder(["x"])
-        decoder(batch)
-        decoder.counts = True
-        with pytest.raises(InvalidRows, match=re.escape(found.replace("row 1", "row 3"))):
+        decoder = Decoder(["x"], counts=True)
+        decoder(batch.slice(0, 1))
+        with pytest.raises(InvalidRows, match=re.escape(found.replace("row 1", "row 2"))):
             decoder(batch)
 
     def test_a_row_that_may_be_for_validation_or_not_is_refused(self):
