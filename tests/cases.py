@@ -119,8 +119,8 @@ def _stored(model: AlgorithmModel) -> np.ndarray:
 
 # Plain gradient descent: Adam's division by the size of a gradient turns rounding errors of one near 0 into visible ones.
 _LINEAR = {"num_models": 1, "epochs": 2, "optimizer": "sgd"}
-# Without penalties, leaves do not depend on how often each row is there; gamma keeps nodes from being split for a rounding error.
-_TREES = {"num_round": 1, "max_depth": 2, "lambda": 0, "min_child_weight": 0, "gamma": 0.01, "nthread": 1}
+# gamma keeps nodes from being split for a rounding error.
+_TREES = {"num_round": 1, "max_depth": 2, "gamma": 0.01, "nthread": 1}
 
 
 def _margins(model: AlgorithmModel) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,15 @@ def needs_values(h: Hyperparameters, starts_from_trees: bool) -> bool:
     return h.booster == "gblinear" or h.tree_method in ("exact", "approx") or sets_updater(h) or starts_from_trees
 
 
-def training_matrix(h: Hyperparameters, shard: Shard, values: bool) -> xgb.DMatrix:
-    """The rows to train on. Bins are made of the shard's own arrays, batch by batch, so that features are not in memory twice."""
-    if h.objective.startswith("rank:"):
-        return _matrix(h, lambda: iter([_by_group(list(shard.batches()), shard.num_features)]), values, shard.num_features)
-    return _matrix(h, shard.batches, values, shard.num_features)
+def training_matrix(h: Hyperparameters, shard: Shard, values: bool, copies: int) -> xgb.DMatrix:
+    """The rows to train on. Bins are made of the shard's own arrays, batch by batch, so that features are not in memory twice. Where so
+    many workers have a copy of every row, the copies share its weight."""
+
+    def batches() -> Iterator[Batch]:
+        arriving = iter([_by_group(shard.batches(), shard.num_features)]) if h.objective.startswith("rank:") else shard.batches()
+        return arriving if copies == 1 else (replace(batch, weight=(batch.weights / copies).astype(np.float32)) for batch in arriving)
+
+    return _matrix(h, batches, values, shard.num_features)
 
 
 def validation_matrix(h: Hyperparameters, shard: Shard, train: xgb.DMatrix) -> xgb.DMatrix:

@@ -70,8 +70,9 @@ class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
     missing values go.
 
     One worker only: ``tree_method='exact'``, ``booster='gblinear'`` and ``survival:cox``, for which the library needs all rows in one
-    place. ``num_workers='auto'`` is one there. In ``survival:cox`` a negative label is a time of censoring; times of ``survival:aft`` are
-    all observed.
+    place. ``num_workers='auto'`` is one there. With ``data_distribution='FullyReplicated'`` the copies of a row share its weight.
+
+    In ``survival:cox`` a negative label is a time of censoring; times of ``survival:aft`` are all observed.
 
     ``max_delta_step=0`` leaves the cap to the objective: 0.7 for ``count:poisson``, else none. The default of `updater` suits the exact
     method only, so it stands for what `tree_method` implies. `sketch_eps` becomes a number of bins, 1 / sketch_eps. ``mse`` and, of

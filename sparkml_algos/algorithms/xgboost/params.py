@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION
-from sparkml_algos.algorithms.xgboost.settings import contradictions
+from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
 from sparkml_algos.core.hyperparameters import DeclaredParams, Hyperparameter, OwnHyperparameter
 from sparkml_algos.core.params import (
     BaseMarginParams,
@@ -23,7 +23,6 @@ from sparkml_algos.core.params import (
 from sparkml_algos.training.job import Hyperparameters
 
 NAN = "nan"
-DEFAULT_UPDATER = ["grow_colmaker", "prune"]
 
 
 class MissingParam(OwnHyperparameter):

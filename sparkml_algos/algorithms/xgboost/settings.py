@@ -19,6 +19,8 @@ from sparkml_algos.algorithms.xgboost.objectives import (
 )
 from sparkml_algos.training.job import Hyperparameters
 
+DEFAULT_UPDATER = ["grow_colmaker", "prune"]
+
 _DART = ["sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop"]
 _TREES = [
     "max_depth",
@@ -138,7 +140,7 @@ def only_one_worker(h: Hyperparameters) -> str | None:
 
 def sets_updater(h: Hyperparameters) -> bool:
     """Whether the updaters are other than the default of the specification, which only suits the exact tree method."""
-    return h.updater != ["grow_colmaker", "prune"]
+    return h.updater != DEFAULT_UPDATER
 
 
 def dimension_problems(h: Hyperparameters, num_features: int) -> list[str]:

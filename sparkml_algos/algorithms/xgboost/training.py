@@ -50,8 +50,9 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     initial = None if h.initial_model is None else base64.b64decode(h.initial_model)
     given_rounds = _given_rounds(initial, shard.num_features) if initial else 0
     start = bytearray(resumed.arrays["model"]) if resumed else bytearray(initial) if initial else None
+    copies = communicator.size if job.replicated else 1
     with collectives(communicator, job.host):
-        data = {"train": training_matrix(h, shard, needs_values(h, start is not None))}
+        data = {"train": training_matrix(h, shard, needs_values(h, start is not None), copies)}
         if shard.marks_validation:
             data["validation"] = validation_matrix(h, shard, data["train"])
         booster = xgb.Booster(library_params(h, job.device), list(data.values()), model_file=start)
