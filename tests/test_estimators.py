@@ -308,7 +308,7 @@ def test_output_column_that_exists_is_refused(case: Case, fitted: Fitted, data: 
         model.transform(data)
 
 
-@framework
+@machinery
 def test_outputs_named_nothing_are_left_out_but_not_all_of_them(case: Case, fitted: Fitted, data: DataFrame) -> None:
     model = fitted(case)
     params = [output.param for output in model.own_outputs()]

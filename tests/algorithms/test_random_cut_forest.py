@@ -94,6 +94,13 @@ def test_evaluate_gives_the_service_s_metrics(data: DataFrame, model: RandomCutF
     assert set(model.copy().setEvalMetrics("accuracy").evaluate(data)) == {"test:accuracy"}
 
 
+def test_rows_are_called_anomalous_without_a_column_of_scores(data: DataFrame, model: RandomCutForestModel) -> None:
+    called = model.copy({model.predictionCol: "is_anomaly", model.scoreCol: ""}).transform(data)
+    assert called.columns == [*data.columns, "is_anomaly"]
+    both = model.copy({model.predictionCol: "is_anomaly"}).transform(data)
+    assert np.array_equal(column(called, "is_anomaly"), column(both, "is_anomaly"))
+
+
 def test_evaluate_refuses_what_are_not_labels(data: DataFrame, model: RandomCutForestModel) -> None:
     with pytest.raises(ValueError, match=r"label column 'label' is 2\.0, expected 0 or 1, in 479 row"):
         model.evaluate(data.withColumn("label", F.when(F.col("label") == 0, 2.0).otherwise(F.col("label"))))

@@ -28,6 +28,9 @@ from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.training.batch import Batch
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
+_VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels", "array<double>", "neighborLabelsCol"))
+_NEIGHBORS = (Output("ids", "array<long>", "neighborsCol"), _VERBOSE[0])
+
 
 class _KNN(AlgorithmEstimator, KNNParams):
     @staticmethod
@@ -77,9 +80,6 @@ class _KNNModel(AlgorithmModel, KNNParams):
     def probes(self) -> int | None:
         """Lists of the index that are scanned for a row; None of an index without."""
         return self.artifact.values.get("probes")
-
-    def own_outputs(self) -> Sequence[Output]:
-        return [*self.outputs, *(output for output in _VERBOSE if self.value(output.param))]
 
     def kneighbors(self, dataset: DataFrame, k: int | None = None) -> DataFrame:
         """The ids of the neighbours of each row, for joins with the training data.
@@ -171,6 +171,7 @@ class KNNClassifierModel(_KNNModel, KNNClassifierParams, ClassificationParams):
         Output("predicted_label", "double", "predictionCol"),
         Output("votes", "vector", "rawPredictionCol"),
         Output("probability", "vector", "probabilityCol"),
+        *_VERBOSE,
     )
 
     @property
@@ -217,7 +218,7 @@ class KNNRegressorModel(_KNNModel, KNNRegressorParams, PredictionParams):
     arrays of double, nearest first. `k` may be changed.
     """
 
-    outputs = (Output("predicted_label", "double", "predictionCol"),)
+    outputs = (Output("predicted_label", "double", "predictionCol"), *_VERBOSE)
 
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """``test:mse`` on the rows of a DataFrame with features and label.
@@ -242,6 +243,3 @@ class _Errors:
         is_classifier = self._hyperparameters.predictor_type == "classifier"
         return {"error": np.sum(difference != 0 if is_classifier else difference**2, dtype=np.float64), "rows": np.float64(len(batch))}
 
-
-_VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels", "array<double>", "neighborLabelsCol"))
-_NEIGHBORS = (Output("ids", "array<long>", "neighborsCol"), _VERBOSE[0])

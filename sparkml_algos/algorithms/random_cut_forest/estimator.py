@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest
@@ -32,6 +32,10 @@ EVALUATION_DEVIATIONS = 3.0
 
 # Accuracy of the quantiles of a DataFrame's scores, in ranks: one in so many.
 QUANTILE_ACCURACY = 10_000
+
+
+# The score where it has no column of its own.
+_SCORE = "_sparkml_algos_score"
 
 
 class RandomCutForestParams(FeaturesParams, LabelParams):
@@ -122,16 +126,11 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
     Attributions are computed in Python only.
     """
 
-    outputs = (Output("score", "double", "scoreCol"),)
+    outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol"))
     on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
 
     def algorithm(self) -> Algorithm:
         return ATTRIBUTING if self.value("attributionCol") else RANDOM_CUT_FOREST
-
-    def own_outputs(self) -> Sequence[Output]:
-        if not self.value("attributionCol"):
-            return self.outputs
-        return (*self.outputs, Output("attribution", "vector", "attributionCol"))
 
     def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
         if not self.value("attributionCol"):
@@ -170,7 +169,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         ValueError
             If the dataset is empty.
         """
-        score = column(self.value("scoreCol"))
+        score = column(_SCORE)
         quantiles = F.percentile_approx(score, [float(share) for share in QUANTILES], QUANTILE_ACCURACY)
         found = self._scored(dataset).agg(F.avg(score), F.stddev_pop(score), quantiles).first()
         if found[0] is None:
@@ -203,7 +202,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         if name not in dataset.columns:
             raise ValueError(f"labelCol={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}")
         label = column(name).cast("double").alias("label")
-        rows = self._scored(dataset).select(column(self.value("scoreCol")).alias("score"), label).persist()
+        rows = self._scored(dataset).select(column(_SCORE).alias("score"), label).persist()
         try:
             moments = rows.agg(F.avg("score").alias("mean"), F.stddev_pop("score").alias("deviation")).first()
             if moments["mean"] is None:
@@ -220,17 +219,16 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
 
     def _scored(self, dataset: DataFrame) -> DataFrame:
         """The dataset with its scores and nothing else beside them."""
-        return self.copy({self.predictionCol: None, self.attributionCol: None}).transform(dataset)
+        return self.copy({self.predictionCol: None}).only("score", _SCORE).transform(dataset)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        name = self.value("predictionCol")
+        name, score = self.value("predictionCol"), self.value("scoreCol") or _SCORE
+        if not name:
+            return super()._transform(dataset)
         if name in dataset.columns:
             raise InvalidParams(type(self).__name__, [f"output column {name!r} exists already; drop it or rename the output"])
-        scored = super()._transform(dataset)
-        return scored.withColumn(name, self._is_anomaly()) if name else scored
-
-    def _is_anomaly(self) -> Column:
-        return (column(self.value("scoreCol")) > self.threshold).cast("double")
+        scored = self.copy({self.predictionCol: None, self.scoreCol: score}).transform(dataset)
+        return scored.withColumn(name, (column(score) > self.threshold).cast("double")).drop(_SCORE)
 
 
 def _metrics(counts: dict[tuple[float, bool], int], wanted: Sequence[str]) -> dict[str, float]:

@@ -42,9 +42,9 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
   override def outputs: Seq[Output] = Seq(Output("score", DoubleType, scoreCol))
 
   override def transformSchema(schema: StructType): StructType = {
-    require(!isDefined(attributionCol), s"attributionCol is '${$(attributionCol)}', but attributions are computed in Python only; clear it")
+    require(!isNamed(attributionCol), s"attributionCol is '${$(attributionCol)}', but attributions are computed in Python only; clear it")
     val scored = super.transformSchema(schema)
-    if (!isDefined(predictionCol)) scored
+    if (!isNamed(predictionCol)) scored
     else {
       require(!scored.fieldNames.contains($(predictionCol)), s"output column '${$(predictionCol)}' exists already; drop it or rename the output")
       scored.add(StructField($(predictionCol), DoubleType))
@@ -53,8 +53,10 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
 
   override def transform(dataset: Dataset[_]): DataFrame = {
     val scored = super.transform(dataset)
-    if (isDefined(predictionCol)) scored.withColumn($(predictionCol), (scored(s"`${$(scoreCol)}`") > threshold).cast(DoubleType)) else scored
+    if (isNamed(predictionCol)) scored.withColumn($(predictionCol), (scored(s"`${$(scoreCol)}`") > threshold).cast(DoubleType)) else scored
   }
+
+  private def isNamed(column: Param[String]): Boolean = isDefined(column) && $(column).nonEmpty
 
   override protected def makeScorer: RowScorer = RandomCutForestScorer(artifact)
 
