@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import tempfile
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator, TorchCommunicator
+from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.handshake import new_secret
+from sparkml_algos.training.mesh import Mesh
+from sparkml_algos.training.network import listen
+from sparkml_algos.training.tcp_communicator import TcpCommunicator
 
 # Seconds after which a test gives up on workers that wait for each other.
 PATIENCE = 60.0
@@ -69,30 +71,29 @@ def in_threads(size: int, work: Callable[[Communicator], Any]) -> list[Any]:
 
 
 class ProcessGang:
-    """Worker processes connected by `TorchCommunicator`, ready to run functions of a module.
+    """Connected worker processes, ready to run functions of a module.
 
     Parameters
     ----------
     size : int
-    meet_at : {"file", "tcp"}
-        The store they find each other through.
+    kind : {"tcp", "gloo"}
     timeout : float
         Of a collective, in seconds.
     """
 
-    def __init__(self, size: int, meet_at: str = "file", timeout: float = PATIENCE) -> None:
+    def __init__(self, size: int, kind: str = "tcp", timeout: float = PATIENCE) -> None:
         context = multiprocessing.get_context("spawn")
-        self._directory = tempfile.TemporaryDirectory()
-        self._server = _tcp_server() if meet_at == "tcp" else None
-        address = self._server.port if self._server else str(Path(self._directory.name) / "store")
-        self._pipes, self._processes = [], []
+        self._pipes, self._processes, secret = [], [], new_secret()
         for rank in range(size):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, size, address, timeout, theirs), daemon=True)
+            process = context.Process(target=_serve, args=(rank, kind, secret, timeout, theirs), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)
             self._processes.append(process)
+        addresses = [pipe.recv() for pipe in self._pipes]
+        for pipe in self._pipes:
+            pipe.send(addresses)
 
     def outcomes(self, work: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
         """What ``work(communicator, *arguments)`` returned or raised, EOFError for a worker that died; waits for one worker at a time."""
@@ -112,30 +113,33 @@ class ProcessGang:
         for process in self._processes:
             process.kill()
             process.join()
-        self._directory.cleanup()
 
 
 @functools.cache
-def process_gang(size: int) -> ProcessGang:
-    """A gang that all tests of this run share, for a process takes seconds to start."""
-    return ProcessGang(size, meet_at="tcp" if size == 2 else "file")
+def process_gang(size: int, kind: str = "tcp") -> ProcessGang:
+    """A gang that all tests of this run share, for processes take time to start."""
+    return ProcessGang(size, kind)
 
 
-def _tcp_server() -> Any:
-    from torch.distributed import TCPStore
-
-    return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-
-
-def _serve(rank: int, size: int, address: str | int, timeout: float, pipe: Any) -> None:
+def connect(
+    kind: str, rank: int, addresses: Sequence[tuple[str, int]], listener: socket.socket, secret: str, timeout: float
+) -> Communicator:
+    """A worker's end of collectives of some kind."""
+    communicator = TcpCommunicator(Mesh(rank, addresses, listener, secret, timeout))
+    if kind == "tcp":
+        return communicator
     import torch
-    from torch.distributed import FileStore, TCPStore
+
+    from sparkml_algos.training.torch_communicator import TorchCommunicator
 
     torch.set_num_threads(1)
-    store = FileStore(address, size) if isinstance(address, str) else TCPStore("127.0.0.1", address, is_master=False)
-    store.set(f"started/{rank}", "")
-    store.wait([f"started/{peer}" for peer in range(size)], timedelta(seconds=PATIENCE))
-    communicator = TorchCommunicator(store, rank, size, timeout)
+    return TorchCommunicator(communicator, "127.0.0.1")
+
+
+def _serve(rank: int, kind: str, secret: str, timeout: float, pipe: Any) -> None:
+    listener = listen("127.0.0.1")
+    pipe.send(listener.getsockname())
+    communicator = connect(kind, rank, pipe.recv(), listener, secret, timeout)
     while True:
         try:
             work, arguments = pipe.recv()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 # Brackets a failure in an exception's text on its way through the JVM.
@@ -39,6 +39,8 @@ class Failure:
         The worker said nothing: its connection ended.
     trace : str
         The Python traceback.
+    waited_for : int, optional
+        With `peer`: the worker that did not answer, where that is known.
     """
 
     rank: int
@@ -49,11 +51,15 @@ class Failure:
     peer: bool = False
     silent: bool = False
     trace: str = ""
+    waited_for: int | None = None
 
     def encode(self) -> str:
         return f"{_OPEN}{json.dumps(asdict(self))}{_CLOSE}"
 
     def describe(self) -> str:
+        if self.waited_for is not None:
+            what = f"worker {self.waited_for} stopped answering; noticed by worker {self.rank} on {self.host} in phase {self.phase}"
+            return f"{what}: {self.message}"
         return f"worker {self.rank} on {self.host} failed in phase {self.phase}: {self.message}"
 
 
@@ -103,9 +109,13 @@ def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int
     """
     text = str(error)
     death = _death(text, seen)
-    first = first_cause([*heard, *decode_failures(text), *([death] if death else [])])
+    failures = [*heard, *decode_failures(text), *([death] if death else [])]
+    first = first_cause(failures)
     if first is None:
         return TrainingError(f"the Spark job failed: {_first_line(text)}")
+    silent = set(seen) - {failure.rank for failure in failures}
+    if first.peer and first.waited_for is None and silent:
+        first = replace(first, waited_for=min(silent))
     message = first.describe()
     if death and first is not death and (first.silent or first.peer):
         message += f"; Spark says of worker {death.rank}: {death.message}"
@@ -117,11 +127,13 @@ def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int
 def first_cause(failures: Sequence[Failure]) -> Failure | None:
     """Of failures in the order they were heard: the first that a worker calls its own, else the first of all.
 
-    A worker that died silently is heard of at once, those it leaves behind speak up seconds later; one that hangs is
-    named by those who waited for it, before it is killed.
+    A worker that died silently is heard of at once, those it leaves behind speak up later. Of those who waited for each other, one
+    that waited for a worker that says nothing itself is closest to the cause.
     """
+    spoken = {failure.rank for failure in failures if not failure.silent}
     own = [failure for failure in failures if not failure.peer and not failure.silent]
-    return next(iter([*own, *failures]), None)
+    close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]
+    return next(iter([*own, *close, *failures]), None)
 
 
 def decode_failures(text: str) -> list[Failure]:

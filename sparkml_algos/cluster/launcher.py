@@ -14,11 +14,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
-from sparkml_algos.cluster.rendezvous import Meeting, address_towards
+from sparkml_algos.cluster.rendezvous import Meeting
 from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
-from sparkml_algos.cluster.shipping import FOR_TRAINING, ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
+from sparkml_algos.training.network import address_towards
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Launch:
     rows_per_record_batch : int
     max_retries : int
     start_timeout, collective_timeout : float
+    communicator : {"auto", "tcp", "gloo", "nccl"}
     use_gpu : bool
     on_progress : callable, optional
     """
@@ -55,6 +57,7 @@ class Launch:
     max_retries: int = 0
     start_timeout: float = 300.0
     collective_timeout: float = 600.0
+    communicator: str = "auto"
     use_gpu: bool = False
     on_progress: Callable[[dict[str, Any]], None] | None = None
 
@@ -106,13 +109,14 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
     check_gpus(options.use_gpu, resources)
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)
-    ensure_importable(spark, FOR_TRAINING)
+    communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
+    ensure_importable(spark, ALWAYS if communicator == "tcp" else WITH_TORCH)
     placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
     with _TURN, _setting(spark, RECORDS_PER_BATCH, str(options.rows_per_record_batch)):
         start = time.perf_counter()
         for attempt in range(options.max_retries + 1):
             try:
-                rows = _attempt(placed, body, size, mode, resources.driver_host, options)
+                rows = _attempt(placed, body, size, mode, resources.driver_host, communicator, options)
             except TrainingError as error:
                 if isinstance(error, InvalidDataError) or attempt == options.max_retries:
                     raise
@@ -152,9 +156,11 @@ def _salts(spark: SparkSession, size: int) -> list[int]:
     return [found[partition] for partition in range(size)]
 
 
-def _attempt(data: DataFrame, body: Body, size: int, mode: str, driver_host: str, options: Launch) -> list[Any]:
+def _attempt(
+    data: DataFrame, body: Body, size: int, mode: str, driver_host: str, communicator: str, options: Launch
+) -> list[Any]:
     with Meeting(size, address_towards(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
-        gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, options.use_gpu)
+        gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
             return run_worker(gang, body, batches)

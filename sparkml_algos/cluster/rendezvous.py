@@ -7,11 +7,9 @@ serves where the driver cannot be reached from the executors.
 from __future__ import annotations
 
 import contextlib
-import hmac
 import json
 import logging
 import os
-import secrets
 import select
 import socket
 import socketserver
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkml_algos.cluster.errors import Failure, first_cause
+from sparkml_algos.training.handshake import admit, introduce, new_secret
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +35,11 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class MeetingPlace:
-    """Address of the driver's `Meeting`, and the secret that admits to it."""
+    """Address of the driver's `Meeting`, and the secret by which the workers of one gang and their driver know each other."""
 
     host: str
     port: int
-    token: str
+    secret: str
 
 
 class Rendezvous:
@@ -100,10 +99,11 @@ class Line:
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
         self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
+        introduce(self._socket, place.secret)
         self._socket.settimeout(None)
         self._file = self._socket.makefile("rb")
         self._lock = threading.Lock()
-        self.send({"token": place.token, "rank": rank})
+        self.send({"rank": rank})
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one line; a driver that is gone is no longer interested."""
@@ -148,7 +148,7 @@ class Meeting:
     size : int
         Workers to wait for.
     host : str
-        Address of this driver as executors know it.
+        The driver's own address towards the executors; strangers who call it are turned away.
     launch : {"barrier", "gang"}
     timeout : float
         Seconds from the first worker's arrival until the last must have come.
@@ -168,7 +168,6 @@ class Meeting:
     ) -> None:
         self._size, self._barrier, self._on_progress = size, launch == "barrier", on_progress
         self._timeout = min(timeout, BARRIER_PATIENCE) if self._barrier else timeout
-        self._token = secrets.token_hex(16)
         self._changed = threading.Condition()
         self._messages: dict[int, str] = {}
         self._first_arrival: float | None = None
@@ -176,8 +175,9 @@ class Meeting:
         self._streams: dict[int, socketserver.StreamRequestHandler] = {}
         self.failures: list[Failure] = []
         self.seen: dict[int, tuple[str, str]] = {}
-        self._server = _Server(("", 0), self._serve)
-        self.place = MeetingPlace(host, self._server.server_address[1], self._token)
+        secret = new_secret()
+        self._server = _Server((host, 0), secret, self._serve)
+        self.place = MeetingPlace(host, self._server.server_address[1], secret)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": POLL_SECONDS / 4}, daemon=True).start()
 
     def __enter__(self) -> Meeting:
@@ -198,9 +198,7 @@ class Meeting:
 
     def _serve(self, stream: socketserver.StreamRequestHandler) -> None:
         """One worker's connection, from its first line to its last."""
-        hello = json.loads(stream.rfile.readline(MAX_LINE_BYTES) or "{}")
-        if not hmac.compare_digest(str(hello.get("token", "")), self._token):
-            return
+        hello = json.loads(stream.rfile.readline(MAX_LINE_BYTES))
         rank, host, joined, over = int(hello["rank"]), stream.client_address[0], False, False
         self.seen[rank] = host, "start"
         while line := _readline(stream):
@@ -273,36 +271,13 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 1024
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], serve: Callable[[Any], None]) -> None:
+    def __init__(self, address: tuple[str, int], secret: str, serve: Callable[[Any], None]) -> None:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 try:
+                    admit(self.connection, secret)
                     serve(self)
                 except (OSError, ValueError, KeyError, AttributeError, TypeError):
                     logger.debug("a stranger called, or a worker that is gone, which Spark notices too")
 
         super().__init__(address, Handler)
-
-
-def address_towards(host: str) -> str:
-    """This machine's own address on the way to `host`: never 127.0.1.1, and right where a machine has several."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((host, 9))
-        return probe.getsockname()[0]
-
-
-def interface_of(address: str) -> str | None:
-    """Name of the network interface with this address; None where the system cannot tell."""
-    import fcntl
-    import struct
-
-    siocgifaddr = 0x8915
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
-            try:
-                reply = fcntl.ioctl(probe.fileno(), siocgifaddr, struct.pack("256s", name.encode()[:15]))
-            except OSError:
-                continue
-            if socket.inet_ntoa(reply[20:24]) == address:
-                return name
-    return None

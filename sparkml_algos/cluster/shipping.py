@@ -23,15 +23,16 @@ from sparkml_algos.version import __version__
 logger = logging.getLogger(__name__)
 
 PACKAGE = "sparkml_algos"
-# What executors import to score and, beyond that, to train. What one algorithm alone takes, xgboost for one, its workers miss themselves.
-FOR_SCORING = ("numpy", "scipy", "pyarrow")
-FOR_TRAINING = (*FOR_SCORING, "torch")
+# What executors import to train and to score, and beyond that to train on GPUs or with torch's collectives. What one algorithm alone takes,
+# xgboost for one, its workers miss themselves.
+ALWAYS = ("numpy", "scipy", "pyarrow")
+WITH_TORCH = (*ALWAYS, "torch")
 
 # Of each session the libraries that its executors are known to have.
 _known: weakref.WeakKeyDictionary[SparkSession, set[str]] = weakref.WeakKeyDictionary()
 
 
-def ensure_importable(spark: SparkSession, libraries: Sequence[str] = FOR_SCORING) -> None:
+def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) -> None:
     """See to it that functions of this package can run on the executors of a session.
 
     Parameters
@@ -53,7 +54,7 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = FOR_SCORIN
         raise RuntimeError(problem)
     if found["version"] is None:
         _ship(spark)
-    _known[spark] = set(libraries)
+    _known[spark] = {*_known.get(spark, ()), *libraries}
 
 
 def _is_local(spark: SparkSession) -> bool:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import os
-import queue
-import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from sparkml_algos.cluster.errors import Failure, WorkerFailed, decode_failures
-from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, address_towards, interface_of
+from sparkml_algos.cluster.errors import Failure, WorkerFailed
+from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import InvalidRows
-from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess, TorchCommunicator
-
-if TYPE_CHECKING:
-    from torch.distributed import Store
+from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess
+from sparkml_algos.training.mesh import Mesh
+from sparkml_algos.training.network import address_towards, listen
+from sparkml_algos.training.tcp_communicator import TcpCommunicator
 
 #: What a worker runs: ``body(worker, batches)`` yields named artifacts.
 Body = Callable[["SparkWorker", Iterator[pa.RecordBatch]], Iterator[tuple[str, Artifact]]]
 
-# A worker that lost touch with another waits so long for the true cause to reach the driver before it reports its own trouble. Spark
-# notices a dead process within a second or two; a slow one says itself what is wrong.
+# A worker that lost touch with another says so at once, then waits so long for the true cause to reach the driver before it ends. Spark
+# notices a dead process within a second or two; after a timeout every worker that lives has timed out too.
 GRACE_SECONDS = 8.0
+GRACE_SECONDS_AFTER_TIMEOUT = 2.0
 # Share of the collective timeout given to the collective; the rest is for finding out who did not answer.
 COLLECTIVE_SHARE = 0.8
-STORE_TIMEOUT = 3600.0 * 24
 SECONDS_BETWEEN_REPORTS = 0.2
 
 
@@ -48,6 +45,7 @@ class Gang:
         As executors know it.
     meeting : MeetingPlace
     collective_timeout : float
+    communicator : {"tcp", "gloo", "nccl"}
     use_gpu : bool
     """
 
@@ -56,6 +54,7 @@ class Gang:
     driver_host: str
     meeting: MeetingPlace
     collective_timeout: float
+    communicator: str = "tcp"
     use_gpu: bool = False
 
 
@@ -79,10 +78,8 @@ class SparkWorker:
         self.rank, self.size, self.workers_on_host, self.device = 0, gang.size, 1, "cpu"
         self.host = address_towards(gang.driver_host)
         self._line: Line | None = None
-        self._store: Store | None = None
-        self._communicator: Communicator | None = None
+        self._communicator: Communicator = SingleProcess()
         self._reported = 0.0
-        self._import = _Background(_import_torch) if gang.size > 1 else None
 
     @property
     def phase(self) -> str:
@@ -101,15 +98,16 @@ class SparkWorker:
         return next((path for path in os.environ.get("SPARK_LOCAL_DIRS", "").split(",") if os.path.isdir(path)), None)
 
     def meet(self) -> None:
-        """The one rendezvous: worker 0 tells where its store will listen. Its socket is open before anyone hears of it."""
+        """The one rendezvous: workers tell each other where they listen. The sockets are open before anyone hears of them."""
         rendezvous = Rendezvous(self._gang.meeting, self.size, self._gang.launch)
         self.rank, self._line = rendezvous.rank, rendezvous.line
-        self._listener = socket.create_server(("", 0), backlog=4096) if self.rank == 0 and self.size > 1 else None
-        port = self._listener.getsockname()[1] if self._listener else 0
-        peers = [message.rsplit(":", 1) for message in rendezvous.all_gather(f"{self.host}:{port}")]
-        self._store_host, self._store_port = peers[0][0], int(peers[0][1])
-        self.workers_on_host = sum(host == self.host for host, _ in peers)
+        self._listener = listen(self.host)
+        messages = rendezvous.all_gather(f"{self.host}:{self._listener.getsockname()[1]}")
+        self._addresses = [(host, int(port)) for host, _, port in (message.rpartition(":") for message in messages)]
+        self.workers_on_host = sum(host == self.host for host, _ in self._addresses)
         self.device = f"cuda:{_assigned_gpu()}" if self._gang.use_gpu else "cpu"
+        if self._gang.communicator in ("gloo", "nccl") and self.size > 1:
+            threading.Thread(target=_import_torch, daemon=True).start()
 
     def connect(self) -> Communicator:
         """Wait until every worker has its rows, however long that takes, then open the collectives.
@@ -117,17 +115,15 @@ class SparkWorker:
         No time limit holds for the wait: Spark ends it when a task dies, and rows may take hours to compute.
         """
         if self.size == 1:
-            self._communicator = SingleProcess()
+            self._listener.close()
             return self._communicator
-        self._import.result()
-        self._store = self._open_store()
-        self._store.set(f"ready/{self.rank}", "")
-        for rank in range(self.size):
-            self._store.wait([f"ready/{rank}"])
-        if interface := interface_of(self.host):
-            os.environ["GLOO_SOCKET_IFNAME"] = interface
         timeout = COLLECTIVE_SHARE * self._gang.collective_timeout
-        self._communicator = TorchCommunicator(self._store, self.rank, self.size, timeout, self.device)
+        mesh = Mesh(self.rank, self._addresses, self._listener, self._gang.meeting.secret, timeout)
+        self._communicator = TcpCommunicator(mesh)
+        if self._gang.communicator in ("gloo", "nccl"):
+            from sparkml_algos.training.torch_communicator import TorchCommunicator
+
+            self._communicator = TorchCommunicator(self._communicator, self.host, self.device)
         return self._communicator
 
     def report(self, progress: dict[str, Any]) -> None:
@@ -138,19 +134,13 @@ class SparkWorker:
             self._line.send({"progress": progress})
 
     def leave(self) -> None:
-        """All is done. Worker 0 keeps the store open until the others have left too."""
-        if self._store is not None:
-            self._communicator.close()
-            self._store.set(f"left/{self.rank}", "")
-            if self.rank == 0:
-                for rank in range(self.size):
-                    self._store.wait([f"left/{rank}"])
-            self._store = None
+        """All is done."""
+        self._communicator.close()
         if self._line:
             self._line.close()
 
     def fail(self, error: Exception) -> Failure:
-        """What to tell the driver about an exception. The first cause counts: a worker that only noticed another's trouble looks for it."""
+        """Tell the driver about an exception. The first cause counts: a worker that only noticed another's trouble gives it time."""
         peer = isinstance(error, CommunicationError)
         failure = Failure(
             rank=self.rank,
@@ -160,99 +150,13 @@ class SparkWorker:
             invalid_data=isinstance(error, InvalidRows),
             peer=peer,
             trace="".join(traceback.format_exception(error)),
+            waited_for=error.peer if peer else None,
         )
-        if self._store is not None:
-            failure = _Autopsy(self._store, self.rank, self.size).first_cause(failure)
         if self._line:
             self._line.send({"failed": asdict(failure)})
+        if peer:
+            time.sleep(GRACE_SECONDS_AFTER_TIMEOUT if "imed out" in str(error) else GRACE_SECONDS)
         return failure
-
-    def _open_store(self) -> Store:
-        import torch.distributed as dist
-
-        options: dict[str, Any] = {"master_listen_fd": self._listener.detach()} if self._listener else {}
-        return dist.TCPStore(
-            self._store_host,
-            self._store_port,
-            is_master=self.rank == 0,
-            wait_for_workers=False,
-            timeout=timedelta(seconds=STORE_TIMEOUT),
-            **options,
-        )
-
-
-class _Autopsy:
-    """Finds, through the store, which worker failed first."""
-
-    def __init__(self, store: Store, rank: int, size: int) -> None:
-        self._store, self._rank, self._size = store, rank, size
-
-    def first_cause(self, own: Failure) -> Failure:
-        """Tell the others of the own failure; if that is only a lost peer, wait for theirs and return the cause found."""
-        answers: queue.Queue[Failure] = queue.Queue()
-        # The store may be the very thing that does not answer, so it is asked from a thread that may be left behind.
-        threading.Thread(target=lambda: answers.put(self._ask(own)), daemon=True).start()
-        try:
-            return answers.get(timeout=GRACE_SECONDS + 2)
-        except queue.Empty:
-            return _blame(own, [0])
-
-    def _ask(self, own: Failure) -> Failure:
-        try:
-            self._store.set(self._key(self._rank), own.encode())
-            if not own.peer:
-                return own
-            return self._wait_for_cause(own)
-        except RuntimeError:
-            time.sleep(GRACE_SECONDS)  # worker 0, which holds the store, is gone: let Spark say how
-            return _blame(own, [0])
-
-    def _wait_for_cause(self, own: Failure) -> Failure:
-        silent = set(range(self._size))
-        # After a timeout every live worker has timed out too and says so at once: whoever stays silent is the cause.
-        timed_out = "imed out" in own.message or "imeout" in own.message
-        deadline = time.monotonic() + (2.0 if timed_out else GRACE_SECONDS)
-        while silent and time.monotonic() < deadline:
-            for rank in sorted(silent):
-                if self._store.check([self._key(rank)]):
-                    silent.discard(rank)
-                    found = decode_failures(self._store.get(self._key(rank)).decode())[0]
-                    if not found.peer:
-                        return found
-            time.sleep(0.1)
-        return _blame(own, sorted(silent))
-
-    @staticmethod
-    def _key(rank: int) -> str:
-        return f"failed/{rank}"
-
-
-def _blame(own: Failure, silent: list[int]) -> Failure:
-    if not silent:
-        return own
-    who = ", ".join(f"worker {rank}" for rank in silent)
-    what = f"{who} stopped answering; noticed by worker {own.rank} ({own.message})"
-    return Failure(own.rank, own.host, own.phase, what, peer=True, trace=own.trace)
-
-
-class _Background:
-    """A call in a thread of its own; `result` waits for it and raises what it raised."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._answer: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
-        threading.Thread(target=self._run, args=(function,), daemon=True).start()
-
-    def _run(self, function: Callable[[], Any]) -> None:
-        try:
-            self._answer.put((function(), None))
-        except Exception as error:
-            self._answer.put((None, error))
-
-    def result(self) -> Any:
-        value, error = self._answer.get()
-        if error is not None:
-            raise error
-        return value
 
 
 def _import_torch() -> None:

@@ -106,8 +106,8 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
             problems.append("shardKeyCol has no meaning with data_distribution='FullyReplicated'; unset one of them")
         if self.value("communicator") == "nccl" and not self.value("use_gpu"):
             problems.append("communicator='nccl' needs use_gpu=True")
-        if self.value("communicator") == "gloo" and self.value("use_gpu"):
-            problems.append("communicator='gloo' cannot exchange arrays between GPUs; leave it 'auto'")
+        if self.value("communicator") in ("tcp", "gloo") and self.value("use_gpu"):
+            problems.append(f"communicator={self.value('communicator')!r} cannot exchange arrays between GPUs; leave it 'auto'")
         if (reason := self.only_one_worker()) and self.value("num_workers") not in (1, "auto"):
             problems.append(f"num_workers must be 1: {reason}")
         return problems + column_problems(dataset, self, with_scalars=True)
@@ -282,6 +282,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         max_retries=first.value("max_retries"),
         start_timeout=first.value("start_timeout"),
         collective_timeout=first.value("collective_timeout"),
+        communicator=first.value("communicator"),
         use_gpu=first.value("use_gpu"),
         on_progress=bar.update if bar.enabled else None,
     )

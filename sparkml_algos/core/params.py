@@ -103,7 +103,11 @@ class JobParams(DeclaredParams):
         choices=["auto", "barrier", "gang"],
     )
     communicator = JobParam(
-        str, "Collectives between workers; auto is nccl with use_gpu, else gloo.", default="auto", choices=["auto", "gloo", "nccl"]
+        str,
+        "Collectives between workers: tcp, connections that only workers of the job are admitted to; gloo or nccl of torch, which admit "
+        "whoever comes; auto is nccl with use_gpu, else tcp.",
+        default="auto",
+        choices=["auto", "tcp", "gloo", "nccl"],
     )
     checkpoint_dir = JobParam(
         str,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparkml_algos.training.communicator import DOUBLING_BYTES, Communicator
+from sparkml_algos.training.communicator import Communicator
 
-# Up to this size a whole array takes one exchange by recursive doubling, less than the two that gathering takes.
-SMALL_BYTES = DOUBLING_BYTES
+# Up to this size a whole array is added up in less time than gathering takes, which is two exchanges.
+SMALL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)

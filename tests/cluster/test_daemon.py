@@ -1,4 +1,4 @@
-"""The daemon that loads torch before it forks Python workers."""
+"""The daemon that loads what training needs before it forks Python workers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.conftest import DAEMON
 
 
 def _loaded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    # Of the process that workers are forked from: a worker itself may have imported torch for an earlier task.
-    loaded = "libtorch" in Path(f"/proc/{os.getppid()}/maps").read_text()
+    # Of the process that workers are forked from: a worker itself may have imported SciPy for an earlier task.
+    loaded = "scipy/sparse" in Path(f"/proc/{os.getppid()}/maps").read_text()
     yield from (pa.RecordBatch.from_pydict({"loaded": [loaded] * len(batch)}) for batch in batches)
 
 
-def test_workers_are_forked_from_a_process_that_has_torch(spark: SparkSession) -> None:
+def test_workers_are_forked_from_a_process_that_has_scipy(spark: SparkSession) -> None:
     if spark.conf.get("spark.python.daemon.module", "") != DAEMON:
         pytest.skip("this session has Spark's own daemon")
     found = spark.range(4, numPartitions=2).mapInArrow(_loaded, "loaded boolean").collect()

@@ -49,3 +49,18 @@ def test_bad_rows_are_a_value_error() -> None:
 
 def test_a_job_that_fails_without_us_is_told_in_one_line() -> None:
     assert str(training_error(RuntimeError("out of disk\n\tat java.lang"), [], {})) == "the Spark job failed: out of disk"
+
+
+def waited(rank: int, waited_for: int) -> Failure:
+    return failure(rank, f"timed out of waiting for worker {waited_for}", peer=True, waited_for=waited_for)
+
+
+def test_of_workers_that_wait_for_each_other_the_one_that_nobody_hears_is_to_blame() -> None:
+    error = training_error(RuntimeError("spark"), [waited(0, 1), waited(1, 2), waited(3, 0)], {})
+    assert str(error).startswith("worker 2 stopped answering; noticed by worker 1 on host in phase train")
+
+
+def test_who_is_silent_is_to_blame_where_the_library_does_not_say_who_was_waited_for() -> None:
+    seen = dict.fromkeys(range(3), ("host", "train"))
+    error = training_error(RuntimeError("spark"), [failure(0, "timed out", peer=True), failure(2, "timed out", peer=True)], seen)
+    assert str(error).startswith("worker 1 stopped answering; noticed by worker 0")

@@ -8,19 +8,21 @@ import time
 import numpy as np
 import pytest
 
-from sparkml_algos.training.communicator import DOUBLING_BYTES, CommunicationError, SingleProcess
+from sparkml_algos.training.communicator import CommunicationError, SingleProcess
+from sparkml_algos.training.tcp_communicator import SMALL_BYTES
 from tests.gang import ProcessGang, process_gang
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
-GANGS = [2, 3]
+GANGS = [(2, "tcp"), (3, "tcp"), (2, "gloo")]
+KINDS = ["tcp", "gloo"]
 
 # Seconds within which a test of a lost peer expects the error, and the grace it allows a busy machine.
 TIMEOUT, GRACE = 3.0, 5.0
 
 
-@pytest.fixture(params=GANGS, ids=["two over tcp", "three over a file"])
+@pytest.fixture(params=GANGS, ids=["two", "three", "two of gloo"])
 def gang(request):
-    return process_gang(request.param)
+    return process_gang(*request.param)
 
 
 def numbers(rank, dtype, shape=(2, 3)):
@@ -47,7 +49,7 @@ def reduce_fractions(communicator, count):
     return communicator.allreduce(np.random.default_rng(communicator.rank).normal(size=count).astype(np.float32))
 
 
-@pytest.mark.parametrize("nbytes", [4, DOUBLING_BYTES, DOUBLING_BYTES + 4])
+@pytest.mark.parametrize("nbytes", [4, SMALL_BYTES, SMALL_BYTES + 4])
 def test_sums_are_equal_to_the_bit_on_all_workers(gang, nbytes):
     first, *others = gang(reduce_fractions, nbytes // 4)
     expected = sum(np.random.default_rng(rank).normal(size=nbytes // 4) for rank in range(len(others) + 1))
@@ -56,13 +58,29 @@ def test_sums_are_equal_to_the_bit_on_all_workers(gang, nbytes):
         np.testing.assert_array_equal(other, first)
 
 
-def test_sums_of_five_workers_pass_over_every_pair():
-    gang = ProcessGang(5)
-    first, *others = gang(reduce_fractions, 1000)
-    gang.stop()
-    np.testing.assert_allclose(first, sum(np.random.default_rng(rank).normal(size=1000) for rank in range(5)), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("count", [3, SMALL_BYTES // 4 + 7], ids=["small", "large"])
+def test_collectives_of_five_workers_reach_everyone(five, count):
+    first, *others = five(reduce_fractions, count)
+    expected = sum(np.random.default_rng(rank).normal(size=count) for rank in range(5))
+    np.testing.assert_allclose(first, expected, rtol=1e-5, atol=1e-6)
     for other in others:
         np.testing.assert_array_equal(other, first)
+    for root in (0, 3):
+        contributed = np.random.default_rng(root).normal(size=count)
+        for result in five(broadcast_fractions, count, root):
+            np.testing.assert_array_equal(result, contributed)
+
+
+@pytest.fixture(scope="module")
+def five():
+    gang = ProcessGang(5)
+    yield gang
+    gang.stop()
+
+
+def broadcast_fractions(communicator, count, root):
+    mine = np.random.default_rng(communicator.rank).normal(size=count)
+    return communicator.broadcast(mine if communicator.rank == root else np.zeros(count), root)
 
 
 def reduce_strided(communicator):
@@ -158,8 +176,9 @@ def lose_last_worker(communicator):
     return time.perf_counter() - start
 
 
-def test_a_peer_that_dies_is_an_error_long_before_the_timeout():
-    gang = ProcessGang(2, timeout=60)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_peer_that_dies_is_an_error_long_before_the_timeout(kind):
+    gang = ProcessGang(2, kind, timeout=60)
     seconds, lost = gang.outcomes(lose_last_worker)
     gang.stop()
     assert isinstance(lost, EOFError)
@@ -178,8 +197,9 @@ def wait_for_sleeper(communicator):
     return time.perf_counter() - start
 
 
-def test_a_peer_that_does_not_answer_is_an_error_once_the_timeout_is_over():
-    gang = ProcessGang(2, timeout=TIMEOUT)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_peer_that_does_not_answer_is_an_error_once_the_timeout_is_over(kind):
+    gang = ProcessGang(2, kind, timeout=TIMEOUT)
     seconds = next(gang.outcomes(wait_for_sleeper))
     gang.stop()
     assert isinstance(seconds, float) and TIMEOUT - 1 <= seconds <= TIMEOUT + GRACE, seconds
