@@ -64,7 +64,7 @@ def test_executors_that_cannot_run_it_are_an_error_that_says_why(spark, monkeypa
 
 
 def test_an_executor_says_what_its_python_has(spark) -> None:
-    libraries = [*shipping.FOR_TRAINING, "a_library_nobody_has"]
+    libraries = [*shipping.WITH_TORCH, "a_library_nobody_has"]
     found = {"version": __version__, "missing": ["a_library_nobody_has"], "python": os.environ["PYSPARK_PYTHON"]}
     assert shipping._ask_an_executor(spark, libraries) == found
 
