@@ -464,5 +464,6 @@ KMEANS = Algorithm(
     shared=("feature_dim", "epochs", "init_method", "mini_batch_size", "half_life_time_size"),
     combine=lambda settings: max(settings, key=num_centers),
     passes=lambda hyperparameters: hyperparameters.epochs,
+    model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.k * num_features,
 )
 

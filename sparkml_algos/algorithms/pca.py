@@ -470,5 +470,6 @@ PCA_ALGORITHM = Algorithm(
     shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
     combine=_combine,
     passes=passes,
+    model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
 )
 RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, predict=reconstruct)

@@ -24,6 +24,10 @@ from sparkml_algos.training.network import address_towards
 logger = logging.getLogger(__name__)
 
 RECORDS_PER_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+# Since Spark 4.1.
+BYTES_PER_BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
+# A record batch holds at most this much, so that rows of whatever width neither fill a worker's memory nor meet Arrow's limits.
+RECORD_BATCH_BYTES = 64 << 20
 SECONDS_BETWEEN_RETRIES = 2.0
 
 # Gangs wait for their turn: two that each hold half of the slots would wait for the other half forever.
@@ -112,7 +116,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
     communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
     ensure_importable(spark, ALWAYS if communicator == "tcp" else WITH_TORCH)
     placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
-    with _TURN, _setting(spark, RECORDS_PER_BATCH, str(options.rows_per_record_batch)):
+    with _TURN, _settings(spark, {RECORDS_PER_BATCH: options.rows_per_record_batch, BYTES_PER_BATCH: RECORD_BATCH_BYTES}):
         start = time.perf_counter()
         for attempt in range(options.max_retries + 1):
             try:
@@ -174,11 +178,14 @@ def _attempt(
 
 
 @contextmanager
-def _setting(spark: SparkSession, key: str, value: str):  # noqa: ANN202
-    """A session setting for the time of one job."""
-    before = spark.conf.get(key)
-    spark.conf.set(key, value)
+def _settings(spark: SparkSession, wanted: dict[str, int]):  # noqa: ANN202
+    """Session settings for the time of one job, those that this Spark has."""
+    wanted = {key: value for key, value in wanted.items() if spark.conf.isModifiable(key)}
+    before = {key: spark.conf.get(key) for key in wanted}
+    for key, value in wanted.items():
+        spark.conf.set(key, str(value))
     try:
         yield
     finally:
-        spark.conf.set(key, before)
+        for key, value in before.items():
+            spark.conf.set(key, value)

@@ -121,6 +121,13 @@ def check_gpus(use_gpu: bool, resources: Resources) -> None:
         )
 
 
+def max_result_bytes(spark: SparkSession) -> int | None:
+    """Bytes that the driver takes as the result of one job; None without limit."""
+    size = _Conf(spark).get("spark.driver.maxResultSize", "1g")
+    number, unit = re.fullmatch(r"(\d+)\s*([kmgtp]?)b?", size.strip().lower()).groups()
+    return int(number) * 1024 ** " kmgtp".index(unit or " ") or None
+
+
 class _Conf:
     """Spark's configuration; in a Connect session the server's, which the session's SQL configuration contains."""
 

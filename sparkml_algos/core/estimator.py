@@ -12,6 +12,7 @@ from pyspark.ml import Estimator, Model
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
+from sparkml_algos.cluster.resources import max_result_bytes
 from sparkml_algos.cluster.shipping import ensure_importable
 from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.core.on_jvm import (
@@ -270,6 +271,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
         checkpoint_dir=first.value("checkpoint_dir"),
         replicated=first.value("data_distribution") == "FullyReplicated",
+        max_model_bytes=max_result_bytes(dataset.sparkSession),
     )
     key = first.shard_key()
     bar = ProgressBar(type(first).__name__, first.value("progress"))

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
 
+from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
 from sparkml_algos.core.hyperparameters import DeclaredParams
 from sparkml_algos.training.batch import (
     BASE_MARGIN,
@@ -26,8 +27,7 @@ from sparkml_algos.training.batch import (
 )
 from sparkml_algos.training.job import Algorithm
 
-# One Arrow record batch holds at most this much, and this many rows where the width of a row is not known.
-RECORD_BATCH_BYTES = 64 << 20
+# An Arrow record batch has this many rows where the width of a row is not known.
 RECORD_BATCH_ROWS = 4096
 MAX_RECORD_BATCH_ROWS = 1 << 16
 # Vectors may be sparse, and then as wide as they like: a batch has so many at least, dense ones of 32,768 values being 64 MiB.

@@ -55,6 +55,8 @@ class Algorithm:
         Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
     counts : bool
         Whether features are counts: whole numbers from 0; others are refused.
+    model_bytes : callable, optional
+        ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Algorithm:
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
     missing_values: bool = False
     counts: bool = False
+    model_bytes: Callable[[Hyperparameters, int], int] | None = None
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
         """Indices of settings that one state serves, a list per state."""

@@ -41,6 +41,11 @@ class Mesh:
     timeout : float
         Seconds for which a transfer may rest.
 
+    Attributes
+    ----------
+    bytes_sent : int
+        In messages, since the beginning.
+
     Raises
     ------
     CommunicationError
@@ -48,7 +53,7 @@ class Mesh:
     """
 
     def __init__(self, rank: int, addresses: Sequence[tuple[str, int]], listener: socket.socket, secret: str, timeout: float) -> None:
-        self.rank, self.size, self.timeout = rank, len(addresses), timeout
+        self.rank, self.size, self.timeout, self.bytes_sent = rank, len(addresses), timeout, 0
         callers: queue.Queue[tuple[int, socket.socket]] = queue.Queue()
         threading.Thread(target=_answer_calls, args=(listener, secret, callers), daemon=True).start()
         # A worker calls those before it and is called by those after it.
@@ -97,6 +102,7 @@ class Mesh:
         received: list[memoryview] = []
         pending: dict[Iterator[None], tuple[int, int]] = {}
         if to is not None:
+            self.bytes_sent += len(message)
             pending[self._sending(to, step, message)] = to, select.POLLOUT
         if source is not None:
             pending[self._receiving(source, step, into, received)] = source, select.POLLIN

@@ -35,7 +35,24 @@ from sparkml_algos.training.shard import Shard
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Everything a worker must know about a training besides the rows."""
+    """Everything a worker must know about a training besides the rows.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    settings : sequence of dict
+        A value for every hyperparameter of the algorithm, for each model that is wanted.
+    decoder : Decoder
+    seed : int
+    input_mode : {"File", "Pipe"}
+    max_shard_bytes : int, optional
+        Of rows that a worker holds before it spills; by default from the memory it may use.
+    checkpoint_dir : str, optional
+    replicated : bool
+        Whether every worker gets all rows.
+    max_model_bytes : int, optional
+        The most that all models together may take.
+    """
 
     algorithm: Algorithm
     settings: Sequence[dict[str, Any]]
@@ -45,6 +62,7 @@ class TrainingPlan:
     max_shard_bytes: int | None = None
     checkpoint_dir: str | None = None
     replicated: bool = False
+    max_model_bytes: int | None = None
 
 
 class Worker(Protocol):
@@ -116,6 +134,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     clock.enter("setup")
     communicator = worker.connect()
     _agree_on_rows(shard, communicator)
+    _check_size(plan, settings, shard.num_features)
 
     clock.enter("train")
     checkpoints: list[str] = []
@@ -261,6 +280,20 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
     if not any(rows is None or rows for _, rows in found) or not dimensions:
         raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
     shard.num_features = dimensions.pop()
+
+
+def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int) -> None:
+    """Refuse to train models that could not be sent to whoever asked for them."""
+    if plan.algorithm.model_bytes is None or plan.max_model_bytes is None:
+        return
+    needed = sum(plan.algorithm.model_bytes(setting, num_features) for setting in settings)
+    if needed > plan.max_model_bytes:
+        models = "the model" if len(settings) == 1 else f"{len(settings)} models"
+        size, limit = (f"{number / 2**20:,.1f} MiB" for number in (needed, plan.max_model_bytes))
+        raise InvalidRows(
+            f"{models} of {num_features} features would take {size}, more than the {limit} that the driver receives: raise "
+            "spark.driver.maxResultSize, and spark.driver.memory with it, or make the model smaller"
+        )
 
 
 def _checkpoints(plan: TrainingPlan, group: Sequence[int], shard: Shard, communicator: Communicator) -> CheckpointStore | None:

@@ -36,6 +36,11 @@ class TcpCommunicator(Communicator):
         self._mesh = mesh
         self._next, self._previous = (self.rank + 1) % self.size, (self.rank - 1) % self.size
 
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes that this worker has sent to others."""
+        return self._mesh.bytes_sent
+
     def allreduce(self, array: np.ndarray, operation: str = "sum") -> np.ndarray:
         self.steps += 1
         total = np.array(array, order="C")

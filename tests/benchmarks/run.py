@@ -29,6 +29,7 @@ import linear_learner
 import pca
 import random_cut_forest
 import recordio
+import workers
 from data import REPOSITORY, Data
 from harness import CORES, MeasurementFailed, Options, Report, Skipped
 
@@ -44,6 +45,7 @@ MODULES = {
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
+    "workers": workers,
 }
 PACKAGES = ("sparkml-algos", "pyspark", "numpy", "scipy", "pyarrow", "torch", "xgboost")
 

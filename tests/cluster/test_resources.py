@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from sparkml_algos.cluster.resources import Resources, check_gpus, choose_launch, choose_num_workers
+from sparkml_algos.cluster.resources import Resources, check_gpus, choose_launch, choose_num_workers, max_result_bytes
 
 
 def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False, gpus: float = 0) -> Resources:
@@ -48,3 +50,9 @@ def test_gpus_must_be_assigned_by_spark() -> None:
     check_gpus(True, cluster(gpus=1))
     with pytest.raises(ValueError, match=r"spark\.task\.resource\.gpu\.amount"):
         check_gpus(True, cluster())
+
+
+@pytest.mark.parametrize(("size", "expected"), [("1g", 1 << 30), ("512m", 512 << 20), ("2048", 2048), ("100KB", 100 << 10), ("0", None)])
+def test_the_result_that_the_driver_takes_is_read_from_spark_s_setting(size: str, expected: int | None) -> None:
+    session = SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: size))
+    assert max_result_bytes(session) == expected

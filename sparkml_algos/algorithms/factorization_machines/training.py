@@ -190,4 +190,5 @@ FACTORIZATION_MACHINES = Algorithm(
     train=train,
     predict=predict,
     passes=lambda hyperparameters: hyperparameters.epochs,
+    model_bytes=lambda hyperparameters, num_features: 4 * (1 + hyperparameters.num_factors) * num_features,
 )

@@ -232,4 +232,11 @@ def likelihood(artifact: Artifact, batch: Batch) -> dict[str, np.ndarray]:
         return {"likelihood": _likelihood(counts, batch.weights, probability)}
 
 
-LDA_ALGORITHM = Algorithm(name="lda", train=train, predict=predict, passes=passes, counts=True)
+LDA_ALGORITHM = Algorithm(
+    name="lda",
+    train=train,
+    predict=predict,
+    passes=passes,
+    counts=True,
+    model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.num_topics * num_features,
+)

@@ -390,4 +390,5 @@ LINEAR_LEARNER = Algorithm(
     train=train,
     predict=predict,
     passes=lambda hyperparameters: hyperparameters.epochs,
+    model_bytes=lambda hyperparameters, num_features: 8 * (getattr(hyperparameters, "num_classes", None) or 1) * num_features,
 )
