@@ -46,6 +46,7 @@ _EXPORTS = {
     "TrainingSummary": "sparkml_algos.core.summary",
     "classpath_jars": "sparkml_algos.jvm.jars",
     "register_recordio": "sparkml_algos.sources.recordio",
+    "warm_up": "sparkml_algos.cluster.warmup",
 }
 
 __all__ = ["__version__", *_EXPORTS]
