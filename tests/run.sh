@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs everything that must be green: lint; on the newest Spark all tests in a local session, the generic ones in Spark Connect, faults
 # on a cluster, dynamic allocation; and the generic ones on Spark 3.5. The cluster's workers are hosts of their own (network namespaces of
-# this machine) where these may be made, else processes. Of its tests the slow ones run on request only.
+# this machine) where these may be made, else processes. Tests marked slow run on request only.
 #
 #   bash tests/run.sh                           everything else
 #   bash tests/run.sh tests/core -k persist     arguments go to pytest; only the newest Spark, paths from the repository root
+#   bash tests/run.sh -m slow tests             what is left out otherwise
 #   SPARKML_ALGOS_TEST_SESSION=hosts bash tests/run.sh -m cluster tests      all faults
 #
 # Sets up its own Python environments and, on Debian or Ubuntu as root, Java.
@@ -55,7 +56,7 @@ else
     trap 'rm -f "$output"' EXIT
     other_sessions >"$output" 2>&1 &
     others=$!
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic" --durations=15
+    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not slow" --durations=15
     say "Waiting for the sessions beside it"
     wait $others || failed+=("sessions beside it")
     cat "$output"

@@ -101,7 +101,7 @@ def test_hinge_loss_has_no_probability_as_spark_s_support_vector_machine_has_non
     model = LinearLearnerBinaryClassifier(labelCol="half", loss="hinge_loss", **ONE).fit(data)
     scored = model.transform(data)
     assert [name for name in scored.columns if name not in data.columns] == ["prediction", "rawPrediction"]
-    peer = LinearSVC(labelCol="half").fit(data).transform(data)
+    peer = LinearSVC(labelCol="half", maxIter=20).fit(data).transform(data)
     measure = BinaryClassificationEvaluator(labelCol="half")
     assert measure.evaluate(scored) == pytest.approx(measure.evaluate(peer), abs=0.01)
 

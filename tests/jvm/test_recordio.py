@@ -489,7 +489,6 @@ def test_word_counts_are_written_and_read_exactly(bridge: SparkSession, tmp_path
     assert [tuple(row) for row in read(bridge, tmp_path / "own").collect()] == rows
 
 
-@pytest.mark.slow
 def test_damaged_files_are_refused_within_bounds_of_memory_and_time(bridge: SparkSession, tmp_path: Path) -> None:
     home = find_spark()
     classpath = ":".join([str(home.jars / "*"), *classpath_jars(), str(tmp_path)])

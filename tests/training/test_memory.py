@@ -41,7 +41,6 @@ print(json.dumps({{"peak": peak, "rows": results["report/0"].values["rows"], "er
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("input_mode", ["Pipe", "File"])
 def test_rows_beyond_the_budget_do_not_stay_in_memory(input_mode: str, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}

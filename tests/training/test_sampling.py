@@ -29,7 +29,7 @@ def sample(
 def test_rows_of_large_and_small_shards_are_equally_likely() -> None:
     numbers = np.arange(60, dtype=np.float32).reshape(-1, 1)
     shards = [numbers[:3], numbers[3:3], numbers[3:15], numbers[15:]]
-    draws = 500
+    draws = 200
 
     def drawn(communicator: Communicator) -> list[np.ndarray]:
         return [sample(12, shards[communicator.rank], communicator, seed).features.ravel() for seed in range(draws)]
