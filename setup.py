@@ -68,6 +68,7 @@ setup(
         "connect": ["grpcio>=1.59", "grpcio-status>=1.59", "googleapis-common-protos>=1.59", "zstandard>=0.22"],
         # Where the neighbours are not to be found by exact search.
         "knn": KNN,
+        # Has to be built for the installed torch, which spark-conf/install-horovod.sh does.
         "horovod": ["horovod>=0.28"],
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],

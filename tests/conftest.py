@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, sessions in (("cluster", ("hosts", "local-cluster")), ("dynamic", ("dynamic",))):
             if item.get_closest_marker(marker) and SESSION not in sessions:
                 item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={sessions[0]}; tests/run.sh runs it so"))
+        if item.get_closest_marker("horovod") and find_spec("horovod") is None:
+            item.add_marker(pytest.mark.skip(reason=f"needs Horovod: bash spark-conf/install-horovod.sh {sys.executable}"))
 
 
 def bridge_jars() -> list[str]:

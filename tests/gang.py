@@ -76,7 +76,7 @@ class ProcessGang:
     Parameters
     ----------
     size : int
-    kind : {"tcp", "gloo"}
+    kind : {"tcp", "gloo", "horovod"}
     timeout : float
         Of a collective, in seconds.
     """
@@ -130,10 +130,11 @@ def connect(
         return communicator
     import torch
 
+    from sparkml_algos.training.horovod_communicator import HorovodCommunicator
     from sparkml_algos.training.torch_communicator import TorchCommunicator
 
     torch.set_num_threads(1)
-    return TorchCommunicator(communicator, "127.0.0.1")
+    return {"gloo": TorchCommunicator, "horovod": HorovodCommunicator}[kind](communicator, "127.0.0.1")
 
 
 def _serve(rank: int, kind: str, secret: str, timeout: float, pipe: Any) -> None:

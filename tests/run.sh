@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs everything that must be green: lint; on the newest Spark all tests in a local session, the generic ones in Spark Connect, faults
-# on a cluster, dynamic allocation; and the generic ones on Spark 3.5. The cluster's workers are hosts of their own (network namespaces of
-# this machine) where these may be made, else processes. Tests marked slow run on request only.
+    # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
+    MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
+    horovod=$!
+    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod and not slow" --durations=15
 #
 #   bash tests/run.sh                           everything else
 #   bash tests/run.sh tests/core -k persist     arguments go to pytest; only the newest Spark, paths from the repository root
@@ -52,20 +54,37 @@ version=$(spark_version)
 if [ $# -gt 0 ]; then
     check "Tests on Spark $version" "$python" -m pytest "$@"
 else
-    output=$(mktemp)
-    trap 'rm -f "$output"' EXIT
+    output=$(mktemp) horovod_output=$(mktemp)
+    trap 'rm -f "$output" "$horovod_output"' EXIT
     other_sessions >"$output" 2>&1 &
     others=$!
+<<<<<<< HEAD
     check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not slow" --durations=15
+=======
+    # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
+    MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
+    horovod=$!
+    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod" --durations=15
+>>>>>>> horovod
     say "Waiting for the sessions beside it"
     wait $others || failed+=("sessions beside it")
     cat "$output"
+    wait $horovod && horovod_status=0 || horovod_status=$?
+    cat "$horovod_output"
     # Faults are timed, so nothing runs beside them.
     cluster=hosts
     obstacle=$("$python" -c 'from tests.cluster.hosts import why_not; print(why_not() or "")')
     [ -z "$obstacle" ] || { cluster=local-cluster && say "Faults without hosts that can be unplugged: $obstacle"; }
     check "Faults on a cluster ($cluster), Spark $version" in_session "$cluster" -m "cluster and not slow"
     check "Dynamic allocation, Spark $version" in_session dynamic -m dynamic
+    if [ $horovod_status = 2 ]; then
+        say "No tests of Horovod, which cannot be built on this machine: $(tail -n 1 "$horovod_output")"
+    elif [ $horovod_status != 0 ]; then
+        failed+=("Building Horovod")
+    else
+        check "Installing Horovod" env PIP_CONSTRAINT=constraints.txt bash spark-conf/install-horovod.sh "$python"
+        check "Training over Horovod, Spark $version" "$python" -m pytest -q -m horovod tests/test_horovod.py tests/training
+    fi
 fi
 finish
 say "All green"

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting
 from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
-from sparkml_algos.cluster.shipping import ALWAYS, WITH_TORCH, ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.training.network import address_towards
@@ -48,7 +48,7 @@ class Launch:
     rows_per_record_batch : int
     max_retries : int
     start_timeout, collective_timeout : float
-    communicator : {"auto", "tcp", "gloo", "nccl"}
+    communicator : {"auto", "tcp", "gloo", "nccl", "horovod"}
     use_gpu : bool
     on_progress : callable, optional
     """
@@ -114,7 +114,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)
     communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
-    ensure_importable(spark, ALWAYS if communicator == "tcp" else WITH_TORCH)
+    ensure_importable(spark, {"tcp": ALWAYS, "horovod": WITH_HOROVOD}.get(communicator, WITH_TORCH))
     placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
     with _TURN, _settings(spark, {RECORDS_PER_BATCH: options.rows_per_record_batch, BYTES_PER_BATCH: RECORD_BATCH_BYTES}):
         start = time.perf_counter()

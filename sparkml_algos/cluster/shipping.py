@@ -18,15 +18,17 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.training.horovod_communicator import INSTALL as INSTALL_HOROVOD
 from sparkml_algos.version import __version__
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = "sparkml_algos"
-# What executors import to train and to score, and beyond that to train on GPUs or with torch's collectives. What one algorithm alone takes,
-# xgboost for one, its workers miss themselves.
+# What executors import to train and to score, and beyond that to train on GPUs or with torch's collectives, or with those of Horovod. What
+# one algorithm alone takes, xgboost for one, its workers miss themselves.
 ALWAYS = ("numpy", "scipy", "pyarrow")
 WITH_TORCH = (*ALWAYS, "torch")
+WITH_HOROVOD = (*WITH_TORCH, "horovod")
 
 # Of each session the libraries that its executors are known to have.
 _known: weakref.WeakKeyDictionary[SparkSession, set[str]] = weakref.WeakKeyDictionary()
@@ -87,9 +89,10 @@ def _ask_an_executor(spark: SparkSession, libraries: Sequence[str]) -> dict[str,
 
 def _problem(found: dict[str, object]) -> str | None:
     if found["missing"]:
+        horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found["missing"] else ""
         return (
             f"the Python of the executors, {found['python']}, has no {', '.join(found['missing'])}: install the requirements of {PACKAGE} "
-            "there, or send an environment with spark.archives and PYSPARK_PYTHON"
+            f"there{horovod}, or send an environment with spark.archives and PYSPARK_PYTHON"
         )
     if found["version"] not in (None, __version__):
         return f"the executors have {PACKAGE} {found['version']}, the driver has {__version__}: install the same version on both"

@@ -45,7 +45,7 @@ class Gang:
         As executors know it.
     meeting : MeetingPlace
     collective_timeout : float
-    communicator : {"tcp", "gloo", "nccl"}
+    communicator : {"tcp", "gloo", "nccl", "horovod"}
     use_gpu : bool
     """
 
@@ -106,7 +106,7 @@ class SparkWorker:
         self._addresses = [(host, int(port)) for host, _, port in (message.rpartition(":") for message in messages)]
         self.workers_on_host = sum(host == self.host for host, _ in self._addresses)
         self.device = f"cuda:{_assigned_gpu()}" if self._gang.use_gpu else "cpu"
-        if self._gang.communicator in ("gloo", "nccl") and self.size > 1:
+        if self._gang.communicator != "tcp" and self.size > 1:
             threading.Thread(target=_import_torch, daemon=True).start()
 
     def connect(self) -> Communicator:
@@ -120,7 +120,11 @@ class SparkWorker:
         timeout = COLLECTIVE_SHARE * self._gang.collective_timeout
         mesh = Mesh(self.rank, self._addresses, self._listener, self._gang.meeting.secret, timeout)
         self._communicator = TcpCommunicator(mesh)
-        if self._gang.communicator in ("gloo", "nccl"):
+        if self._gang.communicator == "horovod":
+            from sparkml_algos.training.horovod_communicator import HorovodCommunicator
+
+            self._communicator = HorovodCommunicator(self._communicator, self.host)
+        elif self._gang.communicator in ("gloo", "nccl"):
             from sparkml_algos.training.torch_communicator import TorchCommunicator
 
             self._communicator = TorchCommunicator(self._communicator, self.host, self.device)

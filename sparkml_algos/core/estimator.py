@@ -107,7 +107,7 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
             problems.append("shardKeyCol has no meaning with data_distribution='FullyReplicated'; unset one of them")
         if self.value("communicator") == "nccl" and not self.value("use_gpu"):
             problems.append("communicator='nccl' needs use_gpu=True")
-        if self.value("communicator") in ("tcp", "gloo") and self.value("use_gpu"):
+        if self.value("communicator") in ("tcp", "gloo", "horovod") and self.value("use_gpu"):
             problems.append(f"communicator={self.value('communicator')!r} cannot exchange arrays between GPUs; leave it 'auto'")
         if (reason := self.only_one_worker()) and self.value("num_workers") not in (1, "auto"):
             problems.append(f"num_workers must be 1: {reason}")

@@ -105,9 +105,9 @@ class JobParams(DeclaredParams):
     communicator = JobParam(
         str,
         "Collectives between workers: tcp, connections that only workers of the job are admitted to; gloo or nccl of torch, which admit "
-        "whoever comes; auto is nccl with use_gpu, else tcp.",
+        "whoever comes, as does horovod, which has to be built for the installed torch; auto is nccl with use_gpu, else tcp.",
         default="auto",
-        choices=["auto", "tcp", "gloo", "nccl"],
+        choices=["auto", "tcp", "gloo", "nccl", "horovod"],
     )
     checkpoint_dir = JobParam(
         str,

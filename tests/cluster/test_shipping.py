@@ -52,9 +52,10 @@ def test_executors_without_the_package_are_sent_it() -> None:
     ("found", "expected"),
     [
         ({"missing": ["scipy", "torch"], "version": None}, r"the Python of the executors, /usr/bin/python3, has no scipy, torch: install"),
+        ({"missing": ["horovod"], "version": None}, r"has no horovod: .* there \(bash spark-conf/install-horovod\.sh builds"),
         ({"missing": [], "version": "0.0.1"}, rf"the executors have sparkml_algos 0\.0\.1, the driver has {__version__}: install the same"),
     ],
-    ids=["libraries", "version"],
+    ids=["libraries", "horovod", "version"],
 )
 def test_executors_that_cannot_run_it_are_an_error_that_says_why(spark, monkeypatch, found, expected) -> None:
     monkeypatch.setattr(shipping, "_ask_an_executor", lambda session, libraries: {"python": "/usr/bin/python3", **found})
