@@ -57,7 +57,9 @@ private final class Booster(bytes: Array[Byte]) {
     val model = objectOf(objectOf(booster.getOrElse("gbtree", booster))("model"))
     val groupOfTree = ints(model("tree_info"))
     val weights = booster.get("weight_drop").map(floats)
-    sequence(model("trees")).zipWithIndex.map { case (tree, number) => treeOf(objectOf(tree), groupOfTree(number), weights.fold(1f)(_(number))) }
+    sequence(model("trees")).zipWithIndex.map { case (tree, number) =>
+      treeOf(objectOf(tree), groupOfTree(number), weights.fold(1f)(_(number)))
+    }
   }
 }
 

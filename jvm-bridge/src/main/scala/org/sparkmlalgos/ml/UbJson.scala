@@ -7,8 +7,8 @@ import scala.collection.mutable
 
 /** Universal Binary JSON (draft 12), the form in which the xgboost library keeps a booster.
   *
-  * Objects become `Map[String, Any]`, strings `String`, whole numbers `Long` and others `Double`. Arrays of numbers of one type become arrays
-  * of it: `Array[Float]`, `Array[Double]`, `Array[Int]`, or `Array[Long]` for whole numbers of 64 bits; all other arrays a `Vector[Any]`.
+  * Objects become `Map[String, Any]`, strings `String`, whole numbers `Long` and others `Double`. Arrays of numbers of one type become
+  * `Array[Float]`, `Array[Double]`, `Array[Int]`, or `Array[Long]` of whole numbers of 64 bits; all other arrays a `Vector[Any]`.
   */
 private object UbJson {
 

@@ -71,7 +71,7 @@ class XGBoostClassificationModel protected[ml] (uid: String, artifact: Artifact,
   override def ownOutputs: Seq[Output] = outputs.filterNot(_.column == probabilityCol && objective == "binary:hinge")
 
   override def transformSchema(schema: StructType): StructType = {
-    require(baseMargin.isEmpty || !objective.startsWith("multi:"), "baseMarginCol has one number a row, many classes need as many; clear it")
+    require(baseMargin.isEmpty || !objective.startsWith("multi:"), "baseMarginCol has one number a row, many classes need more; clear it")
     super.transformSchema(schema)
   }
 
