@@ -15,6 +15,7 @@ from sparkml_algos import XGBoostClassificationModel, XGBoostRankerModel, XGBoos
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.prediction import predict
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.on_jvm import scored_on_jvm
 from sparkml_algos.training.job import Hyperparameters
 from tests.jvm.models import booster, scores
 
@@ -60,16 +61,13 @@ def data(bridge: SparkSession) -> DataFrame:
 
 def assert_same_scores(models: dict[str, AlgorithmModel], data: DataFrame, rows: np.ndarray, **base_margin: np.ndarray) -> None:
     """All models in one pass on the JVM, each beside Python's function of the same rows."""
-    scored = data
-    for name, model in models.items():
-        for output in model.own_outputs():
-            model.set(model.getParam(output.param), f"{output.field} of {name}")
-        scored = model.copy().setScorer("jvm").transform(scored)
-    scored = scored.cache()
+    scored = data.select("id", *(scored_on_jvm(model, data).alias(name) for name, model in models.items())).orderBy("id").collect()
     for name, model in models.items():
         settings = Hyperparameters(**model.hyperparameters())
         expected = predict(model.artifact, rows, settings, **(base_margin if model.value("baseMarginCol") else {}))
-        for field, found in scores(model, scored).items():
+        for field in (output.field for output in model.own_outputs()):
+            values = [row[name][field] for row in scored]
+            found = np.array(values if field == "prediction" else [value.toArray() for value in values])
             np.testing.assert_allclose(found, expected[field], rtol=2e-6, atol=1e-6, err_msg=f"{field} of {name}")
 
 
@@ -113,7 +111,7 @@ def test_base_margins_and_a_number_for_missing_values_count_as_in_python(data: D
     assert_same_scores(models, data, QUERIES, base_margin=MARGIN)
     zeros = np.where(QUERIES == 0, np.nan, QUERIES)
     library = models["zero is missing"].get_booster().inplace_predict(zeros)
-    found = models["zero is missing"].setScorer("jvm").setPredictionCol("prediction").transform(data)
+    found = models["zero is missing"].setScorer("jvm").transform(data)
     np.testing.assert_allclose(scores(models["zero is missing"], found)["prediction"], library, rtol=2e-6)
 
 
