@@ -95,15 +95,14 @@ def choose_scorer(model: AlgorithmModel, spark: SparkSession) -> ScorerChoice:
     if wanted == "python":
         return ScorerChoice("python", "scorer='python'")
     missing = _missing(model, spark)
+    if wanted == "auto" and not missing and not model.on_jvm.faster(model.artifact):
+        return ScorerChoice("python", "a model of this size is scored faster in Python")
+    missing = missing or _refusal(model, spark)
     if wanted == "jvm":
         if missing:
             raise ValueError(f"scorer='jvm' is not possible: {missing}")
         return ScorerChoice("jvm", "scorer='jvm'")
-    if missing:
-        return ScorerChoice("python", missing)
-    if not model.on_jvm.faster(model.artifact):
-        return ScorerChoice("python", "a model of this size is scored faster in Python")
-    return ScorerChoice("jvm", "the JVM bridge is in the session")
+    return ScorerChoice("python", missing) if missing else ScorerChoice("jvm", "the JVM bridge is in the session")
 
 
 def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
@@ -123,9 +122,10 @@ def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
     Raises
     ------
     ValueError
-        If the session is a Spark Connect client, or has no bridge of this version, or the bridge has no such model.
+        If the session is a Spark Connect client, or has no bridge of this version, or the bridge has no such model, or not with all that
+        this one computes.
     """
-    missing = _missing(model, spark)
+    missing = _missing(model, spark) or _refusal(model, spark)
     if missing:
         raise ValueError(f"to_jvm is not possible: {missing}")
     moved = JvmModel(_jvm_model(model, spark))
@@ -148,7 +148,14 @@ def _missing(model: AlgorithmModel, spark: SparkSession) -> str | None:
     """Why a model cannot be one of the JVM bridge in a session; None if it can."""
     if model.on_jvm is None:
         return f"the JVM bridge has no model for {type(model).__name__}"
-    return _no_bridge(spark)
+    only_here = [output.param for output in model.own_outputs() if not output.on_jvm]
+    return f"{only_here[0]} is computed in Python only" if only_here else _no_bridge(spark)
+
+
+def _refusal(model: AlgorithmModel, spark: SparkSession) -> str | None:
+    """Why the model of the JVM bridge cannot score with what this one has learned; None if it can."""
+    jvm = spark.sparkContext._jvm
+    return _companion(model, jvm).refusal(_jvm_artifact(model.artifact, jvm))
 
 
 def _no_bridge(spark: SparkSession) -> str | None:
@@ -166,10 +173,15 @@ def _no_bridge(spark: SparkSession) -> str | None:
 def _jvm_model(model: AlgorithmModel, spark: SparkSession) -> JavaObject:
     jvm = spark.sparkContext._jvm
     metadata = json.dumps(metadata_of(model, spark))
+    return _companion(model, jvm).restored(jvm.org.sparkmlalgos.ml.SavedMetadata(metadata), _jvm_artifact(model.artifact, jvm))
+
+
+def _companion(model: AlgorithmModel, jvm: JVMView) -> Any:
+    """The companion object of the model's class in the JVM bridge."""
     companion: Any = jvm
     for part in model.on_jvm.name.split("."):
         companion = getattr(companion, part)
-    return companion.restored(jvm.org.sparkmlalgos.ml.SavedMetadata(metadata), _jvm_artifact(model.artifact, jvm))
+    return companion
 
 
 def _jvm_artifact(artifact: Artifact, jvm: JVMView) -> JavaObject:

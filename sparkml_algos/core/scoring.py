@@ -30,11 +30,14 @@ class Output:
         Spark type of the column, or ``vector`` for Spark ML's vectors, of which `predict` returns an array (rows, length).
     param : str
         Param that names the column.
+    on_jvm : bool
+        Whether a model of the JVM bridge has it too, if there is one.
     """
 
     field: str
     type: str
     param: str
+    on_jvm: bool = True
 
     def column(self, scored: Column) -> Column:
         """The output as users see it, out of the struct that `scorer` gives."""

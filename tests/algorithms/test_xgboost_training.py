@@ -143,6 +143,13 @@ def test_weights_and_base_margins_reach_the_library():
     assert not np.allclose(outputs(artifact)["prediction"], expected)
 
 
+def test_base_margins_of_a_booster_with_dropout_are_added_once():
+    artifact = fit("regressor", TARGET, booster="dart", rate_drop=0.5, base_margin=SCORE)
+    margins = SCORE.astype(np.float32)
+    leaves = outputs(artifact)["prediction"] - 0.5
+    np.testing.assert_allclose(outputs(artifact, base_margin=margins)["prediction"], margins + leaves, rtol=1e-5, atol=1e-5)
+
+
 def test_rows_of_weight_zero_do_not_count():
     weight = np.where(HELD, 0, 1)
     same_trees(fit("regressor", TARGET, weight=weight), alone({}, TARGET[~HELD], ROWS[~HELD]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def compare_peers(data: Data, options: Options) -> Report:
         ["engine", "first fit s", "later s", "MiB of a worker", "all outputs rows/s", "prediction rows/s", "AUC"],
     )
     values: dict[str, Any] = {}
-    for name, function in (("xgboost.spark", peer_session), ("ours", our_session)):
+    for name, function in (("xgboost.spark", peer_session), ("ours", our_session), ("ours, JVM bridge", bridge_session)):
         sessions = [measure(function, path=dataset.path) for _ in range(options.sessions)]
         first = median([session["fits"][0] for session in sessions])
         later = median([seconds for session in sessions for seconds in session["fits"][1:]])
@@ -44,11 +44,15 @@ def compare_peers(data: Data, options: Options) -> Report:
         memory, area = sessions[0]["mebibytes"], sessions[0]["auc"]
         table.rows.append([name, first, later, memory, *speeds, f"{area:.5f}"])
         values[name] = {"first": first, "later": later, "mebibytes": memory, "rows_per_second": speeds, "sessions": sessions}
-    ours, peer = values["ours"], values["xgboost.spark"]
+    peer = values["xgboost.spark"]
     values["ratios"] = {
-        "later fit": ratio(peer["later"], ours["later"]),
-        "all outputs": ratio(ours["rows_per_second"][0], peer["rows_per_second"][0]),
-        "prediction": ratio(ours["rows_per_second"][1], peer["rows_per_second"][1]),
+        name: {
+            "later fit": ratio(peer["later"], ours["later"]),
+            "all outputs": ratio(ours["rows_per_second"][0], peer["rows_per_second"][0]),
+            "prediction": ratio(ours["rows_per_second"][1], peer["rows_per_second"][1]),
+        }
+        for name, ours in values.items()
+        if ours is not peer
     }
     notes = [
         "Each engine in a session of its own. 'MiB of a worker': the most that a Python worker had resident in the fits.",
@@ -66,18 +70,25 @@ def peer_session(path: str) -> dict[str, Any]:
     return _session(path, estimator, lambda model: model)
 
 
-def our_session(path: str) -> dict[str, Any]:
+def bridge_session(path: str) -> dict[str, Any]:
+    """Of ours where the JVM bridge is in the session."""
+    from sparkml_algos import classpath_jars
+
+    return our_session(path, classpath_jars())
+
+
+def our_session(path: str, jars: Sequence[str] = ()) -> dict[str, Any]:
     """Of ours."""
     from sparkml_algos import XGBoostClassifier
 
     estimator = XGBoostClassifier(num_workers=CORES, num_round=ROUNDS, max_depth=6, tree_method="hist", seed=SEED)
-    return _session(path, estimator, lambda model: model.copy({model.rawPredictionCol: "", model.probabilityCol: ""}))
+    return _session(path, estimator, lambda model: model.copy({model.rawPredictionCol: "", model.probabilityCol: ""}), jars)
 
 
-def _session(path: str, estimator: Any, slim: Callable[[Any], Any]) -> dict[str, Any]:
+def _session(path: str, estimator: Any, slim: Callable[[Any], Any], jars: Sequence[str] = ()) -> dict[str, Any]:
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 
-    frame = cached(local_session(), path)
+    frame = cached(local_session(jars), path)
     rows = frame.count()
     with _Watch() as watch:
         fits = [timed(lambda: estimator.fit(frame)) for _ in range(FITS)]

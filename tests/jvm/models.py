@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import xgboost as xgb
 from pyspark.sql import DataFrame
 
 from sparkml_algos import (
@@ -15,6 +16,9 @@ from sparkml_algos import (
     LinearLearnerRegressorModel,
     PCAModel,
     TrainingSummary,
+    XGBoostClassificationModel,
+    XGBoostRankerModel,
+    XGBoostRegressionModel,
 )
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.schema import column
@@ -65,6 +69,23 @@ def components(weights: np.ndarray, mean: np.ndarray, **params: Any) -> PCAModel
     return made(PCAModel(num_components=len(weights), **params), weights.shape[1], Artifact(arrays))
 
 
+def booster(rows: np.ndarray, label: np.ndarray, rounds: int = 6, **params: Any) -> xgb.Booster:
+    """A booster of the library; rows that are ranked come in groups of ten."""
+    is_ranked = params.get("objective", "").startswith("rank:")
+    data = xgb.DMatrix(rows, label, qid=np.arange(len(rows)) // 10 if is_ranked else None)
+    if params.get("objective") == "survival:aft":
+        data.set_info(label_lower_bound=label, label_upper_bound=label)
+    return xgb.train({"max_depth": 4, "nthread": 1, **params}, data, rounds)
+
+
+def trees(cls: type[AlgorithmModel], rows: np.ndarray, label: np.ndarray, learning: dict[str, Any], **params: Any) -> AlgorithmModel:
+    model = cls.from_booster(booster(rows, label, **learning), **params)
+    return made(model, rows.shape[1], model.artifact)
+
+
+GROWN = RANDOM.normal(0, 3, (200, 7))
+CLASS = (GROWN[:, 0] > 0) + (GROWN[:, 1] > GROWN[:, 2])
+
 MODELS: dict[str, Callable[..., AlgorithmModel]] = {
     "k-means": lambda **params: kmeans(CENTERS, **params),
     "components": lambda **params: components(WEIGHTS, CENTERS[0], **params),
@@ -73,6 +94,14 @@ MODELS: dict[str, Callable[..., AlgorithmModel]] = {
     "two classes": lambda **params: two_classes(WEIGHTS[0], BIAS[0], **params),
     "hinge loss": lambda **params: two_classes(WEIGHTS[0], BIAS[0], loss="hinge_loss", **params),
     "many classes": lambda **params: many_classes(WEIGHTS, BIAS, **params),
+    "trees for numbers": lambda **params: trees(XGBoostRegressionModel, GROWN, GROWN[:, 0], {}, **params),
+    "trees for two classes": lambda **params: trees(
+        XGBoostClassificationModel, GROWN, CLASS > 0, {"objective": "binary:logistic"}, **params
+    ),
+    "trees for many classes": lambda **params: trees(
+        XGBoostClassificationModel, GROWN, CLASS, {"objective": "multi:softprob", "num_class": 3}, **params
+    ),
+    "trees that rank": lambda **params: trees(XGBoostRankerModel, GROWN, CLASS, {"objective": "rank:ndcg"}, **params),
 }
 
 
@@ -80,7 +109,7 @@ def side_by_side(**params: Any) -> dict[str, AlgorithmModel]:
     """All of them, each with output columns of its own, so that one can transform what another has appended to."""
     models = {name: make(**params) for name, make in MODELS.items()}
     for name, model in models.items():
-        for output in model.outputs:
+        for output in model.own_outputs():
             model.set(model.getParam(output.param), f"the.{output.field} of `{name}`")
     return models
 

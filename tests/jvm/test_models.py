@@ -78,6 +78,10 @@ FACTS = {
     "two classes": lambda model: (model.threshold(), 1 / (1 + np.exp(-0.25))),
     "hinge loss": lambda model: (model.threshold(), 0.25),
     "many classes": lambda model: (np.reshape(model.coefficientMatrix().values(), (5, 7)), WEIGHTS),
+    "trees for numbers": lambda model: (model.numFeatures(), 7),
+    "trees for two classes": lambda model: (model.numClasses(), 2),
+    "trees for many classes": lambda model: (model.numClasses(), 3),
+    "trees that rank": lambda model: (model.numFeatures(), 7),
 }
 
 

@@ -103,8 +103,12 @@ def test_attributions_are_left_to_python(bridge: SparkSession, tmp_path: Path) -
     rows = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     frame = frame_of(bridge, rows[:20].astype(np.float64))
     model = forest(rows, attributionCol="why")
-    assert model.scorer_for(frame).reason == "attributions are computed in Python" and model.transform(frame).count() == 20
-    with pytest.raises(ValueError, match="scorer='jvm' is not possible: attributions are computed in Python"):
+    assert model.scorer_for(frame).reason == "attributionCol is computed in Python only" and model.transform(frame).count() == 20
+    with pytest.raises(ValueError, match="scorer='jvm' is not possible: attributionCol is computed in Python only"):
         model.copy().setScorer("jvm").transform(frame)
-    with pytest.raises(Exception, match="attributionCol is 'why', but attributions are computed in Python only"):
-        model.to_jvm().transform(frame)
+    with pytest.raises(ValueError, match="to_jvm is not possible: attributionCol is computed in Python only"):
+        model.to_jvm()
+    model.save(str(tmp_path / "saved"))
+    on_jvm = bridge.sparkContext._jvm.org.sparkmlalgos.ml.RandomCutForestModel.load(str(tmp_path / "saved"))
+    with pytest.raises(Exception, match="attributionCol is 'why', which is computed in Python only; clear it"):
+        on_jvm.transform(frame._jdf)

@@ -20,7 +20,7 @@ from sparkml_algos.algorithms.random_cut_forest.forest import Forest
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import DeclaredParam, Hyperparameter, InvalidParams
-from sparkml_algos.core.on_jvm import OnJvm, ScorerChoice
+from sparkml_algos.core.on_jvm import OnJvm
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, LabelParams
 from sparkml_algos.core.schema import column
 from sparkml_algos.core.scoring import Output
@@ -126,18 +126,11 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
     Attributions are computed in Python only.
     """
 
-    outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol"))
+    outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol", on_jvm=False))
     on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
 
     def algorithm(self) -> Algorithm:
         return ATTRIBUTING if self.value("attributionCol") else RANDOM_CUT_FOREST
-
-    def scorer_for(self, dataset: DataFrame) -> ScorerChoice:
-        if not self.value("attributionCol"):
-            return super().scorer_for(dataset)
-        if self.value("scorer") == "jvm":
-            raise ValueError("scorer='jvm' is not possible: attributions are computed in Python")
-        return ScorerChoice("python", "attributions are computed in Python")
 
     @property
     def forest(self) -> Forest:

@@ -78,6 +78,9 @@ class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
     method only, so it stands for what `tree_method` implies. `sketch_eps` becomes a number of bins, 1 / sketch_eps. ``mse`` and, of
     classifiers, ``accuracy`` and ``f1`` are metrics of the service that the library does not have; here they are.
 
+    Where the JVM bridge is in the session, models of trees score on the JVM, without the library; contributions, leaves and linear boosters
+    are computed in Python.
+
     Checkpoints are written as often as they take a twentieth of the time.
 
     Examples

@@ -43,7 +43,9 @@ class Predictions(Mapping[str, np.ndarray]):
     (rows, (features + 1) · outputs), and ``leaf`` (rows, trees)."""
 
     def __init__(self, artifact: Artifact, features: Features, missing: float, base_margin: np.ndarray | None) -> None:
-        self._objective, self._is_linear = artifact.values["objective"], artifact.values["booster"] == "gblinear"
+        self._objective, booster = artifact.values["objective"], artifact.values["booster"]
+        # The library has no prediction in place of a linear booster, and of one with dropout a wrong one if there are base margins.
+        self._in_place = booster == "gbtree" or booster == "dart" and base_margin is None
         self._booster = loaded(artifact)
         self._features, self._missing, self._base_margin = features, missing, base_margin
         self._found: np.ndarray | None = None
@@ -91,7 +93,7 @@ class Predictions(Mapping[str, np.ndarray]):
         return self._explained(pred_leaf=True)
 
     def _inplace(self, kind: str) -> np.ndarray:
-        if self._is_linear:  # which has no prediction in place
+        if not self._in_place:
             return self._booster.predict(self._matrix(), output_margin=kind == "margin", validate_features=False)
         return self._booster.inplace_predict(
             self._features, predict_type=kind, missing=self._missing, base_margin=self._base_margin, validate_features=False

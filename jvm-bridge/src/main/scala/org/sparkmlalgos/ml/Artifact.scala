@@ -11,7 +11,7 @@ import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.Row
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema
 import org.apache.spark.sql.types._
-import org.json4s.JsonAST.{JDouble, JInt}
+import org.json4s.JsonAST.{JDouble, JInt, JString}
 import org.json4s.jackson.JsonMethods
 
 /** An array of a trained model: `dtype` as NumPy writes it (`<f8`), `data` in little-endian order, the last index running fastest. */
@@ -42,6 +42,12 @@ final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
     case JDouble(value) => value
     case JInt(value) => value.toDouble
     case _ => throw new IllegalArgumentException(s"the model has no number '$name'")
+  }
+
+  /** A text among the JSON values. */
+  def text(name: String): String = (PythonJson.parse(values) \ name) match {
+    case JString(value) => value
+    case _ => throw new IllegalArgumentException(s"the model has no text '$name'")
   }
 
   def apply(name: String): NamedArray =

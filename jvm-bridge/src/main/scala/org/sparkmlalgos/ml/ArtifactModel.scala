@@ -46,6 +46,15 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
   /** Those of this model, unless its settings leave some out. */
   def ownOutputs: Seq[Output] = outputs
 
+  /** Params of output columns that only the model in Python has. */
+  protected def onlyInPython: Seq[Param[String]] = Nil
+
+  /** Where values may be missing, what stands for a missing one beside NaN. */
+  protected def missing: Option[Float] = None
+
+  /** The column with what the scores start from, where there is one. */
+  protected def baseMargin: Option[String] = None
+
   /** The arithmetic, made anew. */
   protected def makeScorer: RowScorer
 
@@ -59,6 +68,10 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   override def transformSchema(schema: StructType): StructType = {
     checkFeatures(schema)
+    baseMargin.foreach(checkNumber(schema, _, "baseMarginCol"))
+    onlyInPython.filter(isNamed).foreach { column =>
+      throw new IllegalArgumentException(s"${column.name} is '${$(column)}', which is computed in Python only; clear it")
+    }
     val appended = named.map(output => StructField($(output.column), output.dataType))
     require(appended.nonEmpty, s"no output has a column; name one of ${ownOutputs.map(_.column.name).mkString(", ")}")
     val taken = appended.map(_.name).filter(schema.fieldNames.contains)
@@ -86,7 +99,8 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     }
     val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
     val scorer = artifact.broadcast(dataset.sparkSession.sparkContext, makeScorer)
-    Columns.column(ScoreRow(Columns.expression(features), scorer, fields, names))
+    val start = baseMargin.map(name => Columns.expression(quoted(name).cast(FloatType)))
+    Columns.column(ScoreRow(Columns.expression(features), start, scorer, fields, InputColumns(names, missing, baseMargin)))
   }
 
   override def copy(extra: ParamMap): M = copyValues(companion.construct(uid, artifact, saved), extra).setParent(parent)
@@ -100,6 +114,8 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     if (isDefault) setDefault(param -> value) else set(param, value)
   }
 
+  protected def isNamed(column: Param[String]): Boolean = isDefined(column) && $(column).nonEmpty
+
   private def named: Seq[Output] = ownOutputs.filter(output => $(output.column).nonEmpty)
 
   private def hasList: Boolean = isDefined(featuresCols) && $(featuresCols).nonEmpty
@@ -109,16 +125,10 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
   private def quoted(name: String): Column = col("`" + name.replace("`", "``") + "`")
 
   private def checkFeatures(schema: StructType): Unit = {
-    val param = if (hasList) "featuresCols" else "featuresCol"
-    names.filterNot(schema.fieldNames.contains).foreach { name =>
-      throw new IllegalArgumentException(s"$param='$name' is not a column of the dataset; it has ${schema.fieldNames.mkString(", ")}")
-    }
     val found = if (hasList) {
-      names.foreach { name =>
-        require(isNumber(schema(name).dataType), s"featuresCols: column '$name' is ${schema(name).dataType.simpleString}; it must be numeric")
-      }
+      names.foreach(checkNumber(schema, _, "featuresCols"))
       names.size
-    } else schema(names.head).dataType match {
+    } else column(schema, names.head, "featuresCol").dataType match {
       case VectorType => AttributeGroup.fromStructField(schema(names.head)).size
       case ArrayType(element, _) if isNumber(element) => -1
       case other =>
@@ -127,6 +137,14 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
     }
     require(found == -1 || found == numFeatures, s"column '${names.head}' has $found features; the model takes $numFeatures")
   }
+
+  private def checkNumber(schema: StructType, name: String, param: String): Unit = {
+    val found = column(schema, name, param).dataType
+    require(isNumber(found), s"$param: column '$name' is ${found.simpleString}; it must be numeric")
+  }
+
+  private def column(schema: StructType, name: String, param: String): StructField = schema.find(_.name == name).getOrElse(
+    throw new IllegalArgumentException(s"$param='$name' is not a column of the dataset; it has ${schema.fieldNames.mkString(", ")}"))
 
   private def isNumber(dataType: DataType): Boolean = dataType.isInstanceOf[NumericType] || dataType == BooleanType
 }

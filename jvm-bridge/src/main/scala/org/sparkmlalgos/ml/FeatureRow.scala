@@ -6,13 +6,20 @@ import org.apache.spark.sql.catalyst.expressions.UnsafeArrayData
 import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.unsafe.Platform
 
-/** The features of one row, rounded to 32 bits as in training and checked: finite, and as many as the model takes. Made once, read into
-  * for every row.
+/** Where the features of a row come from.
+  *
+  * @param names      the features column, or the columns the features were assembled from; for messages
+  * @param missing    where values may be missing, what stands for a missing one beside NaN, null and what a sparse row does not store
+  * @param baseMargin the column with what the scores start from, where there is one
+  */
+final case class InputColumns(names: Seq[String], missing: Option[Float] = None, baseMargin: Option[String] = None)
+
+/** The features of one row, rounded to 32 bits as in training and checked: finite, unless they may be missing, and as many as the model
+  * takes. Made once, read into for every row.
   *
   * @param scorer what it is read for
-  * @param names  the features column, or the columns the features were assembled from; for messages
   */
-final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
+final class FeatureRow(scorer: RowScorer, columns: InputColumns) {
   import FeatureRow._
 
   val numFeatures: Int = scorer.numFeatures
@@ -23,18 +30,30 @@ final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
   /** How many values there are. */
   var count: Int = 0
 
-  /** All values, less the origin; of a sparse row the first `count` are those at `indices`, as they are. */
+  /** All values, less the origin; of a sparse row the first `count` are those at `indices`, as they are. Where values may be missing, NaN
+    * stands for them.
+    */
   var values: Array[Double] = _
   var indices: Array[Int] = _
 
-  /** Sum of the squares of the values. */
+  /** Sum of the squares of the values; 0 where values may be missing. */
   var square: Double = 0.0
+
+  /** Whether a column has what the score starts from, and what that is. */
+  val hasBaseMargin: Boolean = columns.baseMargin.isDefined
+  var baseMargin: Float = 0f
+
+  /** What the scorer keeps from row to row, null at first. */
+  var scratch: Array[Int] = _
 
   private val all = new Array[Double](numFeatures)
   private val some = new Array[Double](numFeatures)
   private val places = new Array[Int](numFeatures)
   private val subtracted = scorer.origin.getOrElse(new Array[Double](0))
   private lazy val floats = new Array[Float](numFeatures)
+  private val names = columns.names
+  private val mayMiss = columns.missing.isDefined
+  private val missing = columns.missing.getOrElse(Float.NaN)
 
   /** The row with its zeros; `values` itself if it is dense. */
   def dense: Array[Double] = if (!isSparse) values else {
@@ -83,9 +102,12 @@ final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
       count = stored.numElements()
       indices = vector.getArray(VectorIndices).toIntArray()
       values = stored.toDoubleArray()
-      round(values, count)
-      square = sumOfSquares(values, count)
-      checkFinite(stored, isDouble = true)
+      if (mayMiss) readMissing()
+      else {
+        round(values, count)
+        square = sumOfSquares(values, count)
+        checkFinite(stored, isDouble = true)
+      }
     }
   }
 
@@ -93,8 +115,25 @@ final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
   def readArray(array: ArrayData, isDouble: Boolean, mayHaveNulls: Boolean): Unit = {
     if (array == null) refuse(s"${column()} is null")
     checkLength(array.numElements())
-    if (mayHaveNulls) checkNulls(array)
+    if (mayHaveNulls && !mayMiss) checkNulls(array)
     if (isDouble) readDoubles(array) else readFloats(array)
+    if (mayMiss) {
+      isSparse = false
+      values = all
+      count = numFeatures
+      if (mayHaveNulls) nullsToMissing(array)
+      readMissing()
+    } else readAll(array, isDouble)
+  }
+
+  /** Read what the scores start from. */
+  def readBaseMargin(isNull: Boolean, value: Float): Unit = {
+    if (isNull) refuse(s"column '${columns.baseMargin.get}' is null")
+    if (value.isNaN || value.isInfinite) refuse(s"column '${columns.baseMargin.get}' is ${shown(value)} as a 32-bit float")
+    baseMargin = value
+  }
+
+  private def readAll(array: ArrayData, isDouble: Boolean): Unit = {
     if (mostlyZero(all, scorer.zerosPerOther)) {
       isSparse = true
       values = some
@@ -109,6 +148,25 @@ final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
     if (!isSparse) subtract(values, subtracted)
     square = sumOfSquares(values, count)
     checkFinite(array, isDouble)
+  }
+
+  /** Round values of which some may be missing. Unlike `FeatureRow.round`, which makes NaN of what is too large. */
+  private def readMissing(): Unit = {
+    var i = 0
+    while (i < count) {
+      val value = values(i).toFloat
+      if (value.isInfinite) refuse(s"${column(if (isSparse) indices(i) else i)} is ${shown(value)} as a 32-bit float")
+      values(i) = if (value == missing) Double.NaN else value.toDouble
+      i += 1
+    }
+  }
+
+  private def nullsToMissing(array: ArrayData): Unit = {
+    var i = 0
+    while (i < numFeatures) {
+      if (array.isNullAt(i)) values(i) = Double.NaN
+      i += 1
+    }
   }
 
   private def readDoubles(array: ArrayData): Unit = array match {
@@ -133,11 +191,12 @@ final class FeatureRow(scorer: RowScorer, names: Seq[String]) {
     val found = if (isDouble) source.toDoubleArray().map(_.toFloat) else source.toFloatArray()
     val position = found.indexWhere(value => value.isNaN || value.isInfinite)
     if (position >= 0) {
-      val value = if (found(position).isNaN) "nan" else if (found(position) > 0) "inf" else "-inf"
       val element = if (found.length < numFeatures) indices(position) else position
-      refuse(s"${column(element)} is $value as a 32-bit float")
+      refuse(s"${column(element)} is ${shown(found(position))} as a 32-bit float")
     }
   }
+
+  private def shown(value: Float): String = if (value.isNaN) "nan" else if (value > 0) "inf" else "-inf"
 
   private def checkLength(found: Int): Unit =
     if (found != numFeatures) refuse(s"${column()} has $found values, expected $numFeatures")
@@ -176,6 +235,12 @@ private object FeatureRow {
 
   /** 2²⁹ + 1: T. J. Dekker's splitter (Numer. Math. 18, 1971), which leaves the 24 leading bits of a double's 53. */
   final val Splitter = 536870913.0
+
+  /** A 32-bit number as an integer of the same order; 0 and −0 are the same. */
+  def ordered(value: Float): Int = {
+    val bits = java.lang.Float.floatToRawIntBits(value + 0.0f)
+    bits ^ ((bits >> 31) & Int.MaxValue)
+  }
 
   def mostlyZero(x: Array[Double], zerosPerOther: Double): Boolean = {
     var zeros, others = 0

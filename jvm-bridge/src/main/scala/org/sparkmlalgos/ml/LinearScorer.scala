@@ -38,10 +38,14 @@ private final class MultiClassScorer(weights: Weights, bias: Array[Double]) exte
       if (scores(i) > scores(highest)) highest = i
       i += 1
     }
-    new GenericInternalRow(Array[Any](highest.toDouble, VectorRow.dense(scores), VectorRow.dense(softmax(scores, scores(highest)))))
+    new GenericInternalRow(Array[Any](highest.toDouble, VectorRow.dense(scores), VectorRow.dense(LinearScorer.softmax(scores, scores(highest)))))
   }
+}
 
-  private def softmax(scores: Array[Double], highest: Double): Array[Double] = {
+private object LinearScorer {
+
+  /** Probabilities of classes with these scores, of which one is the highest. */
+  def softmax(scores: Array[Double], highest: Double): Array[Double] = {
     val shares = new Array[Double](scores.length)
     var total = 0.0
     var i = 0
@@ -54,9 +58,6 @@ private final class MultiClassScorer(weights: Weights, bias: Array[Double]) exte
     while (i < scores.length) { shares(i) /= total; i += 1 }
     shares
   }
-}
-
-private object LinearScorer {
 
   def sigmoid(score: Double): Double = {
     val small = math.exp(-math.abs(score))

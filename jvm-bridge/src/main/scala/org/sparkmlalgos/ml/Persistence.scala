@@ -99,6 +99,9 @@ abstract class ArtifactModelCompanion[M <: ArtifactModel[M]] extends MLReadable[
 
   private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
 
+  /** Why a model with these arrays is scored in Python only; null if it can be here. */
+  def refusal(artifact: Artifact): String = null
+
   override def read: MLReader[M] = new ArtifactModelReader(this)
 
   override def load(path: String): M = super.load(path)

@@ -41,8 +41,9 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
 
   override def outputs: Seq[Output] = Seq(Output("score", DoubleType, scoreCol))
 
+  override protected def onlyInPython: Seq[Param[String]] = Seq(attributionCol)
+
   override def transformSchema(schema: StructType): StructType = {
-    require(!isNamed(attributionCol), s"attributionCol is '${$(attributionCol)}', but attributions are computed in Python only; clear it")
     val scored = super.transformSchema(schema)
     if (!isNamed(predictionCol)) scored
     else {
@@ -55,8 +56,6 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
     val scored = super.transform(dataset)
     if (isNamed(predictionCol)) scored.withColumn($(predictionCol), (scored(s"`${$(scoreCol)}`") > threshold).cast(DoubleType)) else scored
   }
-
-  private def isNamed(column: Param[String]): Boolean = isDefined(column) && $(column).nonEmpty
 
   override protected def makeScorer: RowScorer = RandomCutForestScorer(artifact)
 

@@ -41,7 +41,7 @@ private final class RandomCutForestScorer(
     val x = row.dense
     val keys = new Array[Long](numFeatures)
     var j = 0
-    while (j < numFeatures) { keys(j) = key(x(j).toFloat); j += 1 }
+    while (j < numFeatures) { keys(j) = FeatureRow.ordered(x(j).toFloat); j += 1 }
     val places = new Array[Int](Lanes)
     var sum = 0.0
     var tree = 0
@@ -139,12 +139,6 @@ private object RandomCutForestScorer {
   /** Growth that is less than this share of a box is rounding, or matters as little: boxes further up are larger and outgrown by less. */
   final val Rounding = 1e-12
 
-  /** A 32-bit number as an integer of the same order; 0 and −0 are the same. */
-  def key(value: Float): Long = {
-    val bits = java.lang.Float.floatToRawIntBits(value + 0.0f)
-    bits ^ ((bits >> 31) & Int.MaxValue)
-  }
-
   /** A scorer of the forest in an artifact. */
   def apply(artifact: Artifact): RandomCutForestScorer = {
     val forest = new Source(artifact)
@@ -212,7 +206,7 @@ private object RandomCutForestScorer {
 
     def steps: Array[Long] = Array.tabulate(size) { number =>
       val reference = references(number)
-      val (cut, dimension) = if (reference < 0) (Int.MaxValue.toLong, 0) else (key(forest.cut(reference)), forest.dimension(reference))
+      val (cut, dimension) = if (reference < 0) (Int.MaxValue.toLong, 0) else (FeatureRow.ordered(forest.cut(reference)).toLong, forest.dimension(reference))
       (cut << 32) | (dimension.toLong << 16) | left(number)
     }
 
