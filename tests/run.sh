@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Runs everything that must be green: lint; on the newest Spark all tests in a local session, the generic ones in Spark Connect, faults
-    # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
-    MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
-    horovod=$!
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod and not slow" --durations=15
+# on a cluster, dynamic allocation, training over Horovod where it can be built; and the generic ones on Spark 3.5. The cluster's workers
+# are hosts of their own (network namespaces of this machine) where these may be made, else processes. Tests marked slow run on request
+# only.
 #
 #   bash tests/run.sh                           everything else
 #   bash tests/run.sh tests/core -k persist     arguments go to pytest; only the newest Spark, paths from the repository root
@@ -58,14 +57,10 @@ else
     trap 'rm -f "$output" "$horovod_output"' EXIT
     other_sessions >"$output" 2>&1 &
     others=$!
-<<<<<<< HEAD
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not slow" --durations=15
-=======
     # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
     MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
     horovod=$!
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod" --durations=15
->>>>>>> horovod
+    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod and not slow" --durations=15
     say "Waiting for the sessions beside it"
     wait $others || failed+=("sessions beside it")
     cat "$output"

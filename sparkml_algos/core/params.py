@@ -104,8 +104,8 @@ class JobParams(DeclaredParams):
     )
     communicator = JobParam(
         str,
-        "Collectives between workers: tcp, connections that only workers of the job are admitted to; gloo or nccl of torch, which admit "
-        "whoever comes, as does horovod, which has to be built for the installed torch; auto is nccl with use_gpu, else tcp.",
+        "Collectives between workers: tcp, which admits only the job's workers; gloo, nccl (torch's) or horovod, which admit whoever "
+        "connects; auto is nccl with use_gpu, else tcp.",
         default="auto",
         choices=["auto", "tcp", "gloo", "nccl", "horovod"],
     )
