@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 SPARK = ["pyspark>=3.5,<5"]
 PLOT = ["matplotlib>=3.7"]
 KNN = ["faiss-cpu>=1.11"]
+TORCH = ["torch>=2.4"]
 
 # Folders of several Sparks, like PATH, whose jars of the JVM bridge go into the wheel; by default the one that is found, if any.
 SPARK_HOMES_VARIABLE = "SPARKML_ALGOS_SPARK_HOMES"
@@ -58,7 +59,6 @@ setup(
         "protobuf>=3.20,<8",
         "pyarrow>=12",
         "scipy>=1.10",
-        "torch>=2.4",
         "tqdm>=4.60",
         "xgboost>=2.1",
     ],
@@ -66,10 +66,12 @@ setup(
         # Clusters and Connect clients bring their own Spark. pandas 3 is not supported by Spark yet.
         "spark": [*SPARK, "pandas>=2.0,<3"],
         "connect": ["grpcio>=1.59", "grpcio-status>=1.59", "googleapis-common-protos>=1.59", "zstandard>=0.22"],
+        # Training on CPUs takes none of it: for GPUs, and where torch's collectives or Horovod are chosen.
+        "torch": TORCH,
         # Where the neighbours are not to be found by exact search.
         "knn": KNN,
         # Has to be built for the installed torch, which spark-conf/install-horovod.sh does.
-        "horovod": ["horovod>=0.28"],
+        "horovod": [*TORCH, "horovod>=0.28"],
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
         "test": [*PLOT, *KNN, "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"],

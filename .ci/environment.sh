@@ -16,12 +16,12 @@ die() {
 }
 
 prepare_main_environment() {
-    _prepare "$repository/.venv" 99 spark,connect,plot,examples,test constraints.txt
+    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test constraints.txt
 }
 
 prepare_spark35_environment() {
     # NumPy 1.26, which Spark 3.5 was tested with, has no build for Python 3.13.
-    _prepare "$repository/.venv-spark3.5" 12 spark,connect,test constraints-spark3.5.txt
+    _prepare "$repository/.venv-spark3.5" 12 spark,connect,torch,test constraints-spark3.5.txt
 }
 
 # _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS

@@ -111,11 +111,13 @@ class StandaloneCluster:
     ----------
     num_hosts : int
     executor_memory : str
+    hidden : sequence of Path
+        Directories of this machine that are empty on the hosts, but for Spark.
     """
 
-    def __init__(self, num_hosts: int = 3, executor_memory: str = "1g") -> None:
+    def __init__(self, num_hosts: int = 3, executor_memory: str = "1g", hidden: Sequence[Path] = ()) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="sparkml-cluster-"))
-        self._memory = executor_memory
+        self._memory, self._hidden = executor_memory, hidden
         _remove_leftovers()
         _ip("link", "add", BRIDGE, "type", "bridge")
         _ip("addr", "add", f"{DRIVER_ADDRESS}/{NETWORK.prefixlen}", "dev", BRIDGE)
@@ -135,7 +137,8 @@ class StandaloneCluster:
         """Start Spark's worker on a host."""
         options = ["--host", host.address, "--cores", "1", "--memory", self._memory, "--webui-port", "0"]
         options += ["--work-dir", str(self._directory / host.name), self.url]
-        host.start([*_java("worker.Worker"), *options], self._directory / f"{host.name}.log", **_environment())
+        hiding = _hiding(self._hidden, self._directory / "spark") if self._hidden else []
+        host.start([*hiding, *_java("worker.Worker"), *options], self._directory / f"{host.name}.log", **_environment())
 
     def wait_for_workers(self, number: int) -> None:
         """Return once the master has so many workers alive."""
@@ -172,6 +175,16 @@ def _java(main: str) -> list[str]:
     opens = ["--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "-XX:+UseSerialGC"]
     setting = f"-Dspark.worker.timeout={WORKER_TIMEOUT}"
     return [java, "-Xmx256m", *opens, setting, "-cp", f"{spark_home}/jars/*", f"org.apache.spark.deploy.{main}"]
+
+
+def _hiding(directories: Sequence[Path], aside: Path) -> list[str]:
+    """The command to start another through, so that it sees directories empty, but for Spark. What a process on a host mounts is for it and
+    its children alone, and gone with them."""
+    spark = _environment()["SPARK_HOME"]
+    aside.mkdir(exist_ok=True)
+    mounts = [f"mount --bind {spark} {aside}", *(f"mount -t tmpfs nothing {directory}" for directory in directories)]
+    script = "\n".join([*mounts, f"mkdir -p {spark}", f"mount --bind {aside} {spark}", 'exec "$@"'])
+    return ["env", "--unset", "PYTHONPATH", "bash", "-euc", script, "bash"]
 
 
 def _environment() -> dict[str, str]:
