@@ -268,7 +268,7 @@ BAD_COLUMNS = {
     "twice": ({"featuresCols": ["a", "a"]}, r"featuresCols names 'a' more than once"),
     "missing key": ({"shardKeyCol": "nowhere"}, r"shardKeyCol='nowhere' is not a column"),
     "key of replicas": ({"shardKeyCol": "a", "data_distribution": "FullyReplicated"}, r"shardKeyCol has no meaning"),
-    "GPU": ({"use_gpu": True}, r"use_gpu=True needs a GPU per task"),
+    "GPU": ({"use_gpu": True}, r"use_gpu=True (needs a GPU per task|is of no use: \w+ trains on CPUs)"),
     "too many workers": ({"num_workers": 99}, r"num_workers=99 but the cluster runs \d+ task\(s\) at a time"),
 }
 

@@ -32,6 +32,7 @@ from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.device import to_device
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.shard import Shard
 
@@ -287,11 +288,10 @@ def _assigned_sums(batch: Batch, centers: np.ndarray, shift: np.ndarray, device:
 def _assigned_sums_on_gpu(batch: Batch, centers: np.ndarray, shift: np.ndarray, device: str) -> np.ndarray:
     import torch
 
-    dense = batch.features.toarray() if sp.issparse(batch.features) else batch.features
-    rows = torch.from_numpy(dense).to(device) - torch.from_numpy(shift).to(device)
-    where = torch.from_numpy(centers).to(device)
+    rows = to_device(batch.features.toarray() if sp.issparse(batch.features) else batch.features, device) - to_device(shift, device)
+    where = to_device(centers, device)
     nearest = torch.addmm((where * where).sum(1).mul_(-0.5), rows, where.T).argmax(1)
-    weight = torch.ones(len(rows), device=device) if batch.weight is None else torch.from_numpy(batch.weight).to(device)
+    weight = torch.ones(len(rows), device=device) if batch.weight is None else to_device(batch.weight, device)
     squares = (rows * rows).sum(1, keepdim=True)
     parts = torch.cat([rows, torch.ones_like(squares), squares], 1) * weight[:, None]
     parts = torch.cat([parts, torch.ones_like(squares)], 1)
@@ -464,6 +464,7 @@ KMEANS = Algorithm(
     shared=("feature_dim", "epochs", "init_method", "mini_batch_size", "half_life_time_size"),
     combine=lambda settings: max(settings, key=num_centers),
     passes=lambda hyperparameters: hyperparameters.epochs,
+    on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.k * num_features,
 )
 

@@ -35,6 +35,7 @@ from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.device import to_device
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.shard import Shard
 
@@ -389,10 +390,7 @@ def _add_products(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> No
 def _product(left: Features, right: np.ndarray, device: str) -> np.ndarray:
     if device == "cpu" or sp.issparse(left):
         return left @ right
-    import torch
-
-    parts = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (left, right)]
-    return (parts[0] @ parts[1]).cpu().numpy()
+    return (to_device(left, device) @ to_device(right, device)).cpu().numpy()
 
 
 def _state(
@@ -470,6 +468,7 @@ PCA_ALGORITHM = Algorithm(
     shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
     combine=_combine,
     passes=passes,
+    on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
 )
 RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, predict=reconstruct)

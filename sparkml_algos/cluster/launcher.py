@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting
-from sparkml_algos.cluster.resources import check_gpus, choose_launch, choose_num_workers, inspect_cluster
+from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, inspect_cluster
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
@@ -109,8 +109,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
         If a worker failed, and did so again in every retry.
     """
     spark = data.sparkSession
-    resources = inspect_cluster(spark)
-    check_gpus(options.use_gpu, resources)
+    resources = inspect_cluster(spark, options.use_gpu)
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)
     communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
@@ -120,7 +119,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
         start = time.perf_counter()
         for attempt in range(options.max_retries + 1):
             try:
-                rows = _attempt(placed, body, size, mode, resources.driver_host, communicator, options)
+                rows = _attempt(placed, body, size, mode, resources, communicator, options)
             except TrainingError as error:
                 if isinstance(error, InvalidDataError) or attempt == options.max_retries:
                     raise
@@ -161,15 +160,17 @@ def _salts(spark: SparkSession, size: int) -> list[int]:
 
 
 def _attempt(
-    data: DataFrame, body: Body, size: int, mode: str, driver_host: str, communicator: str, options: Launch
+    data: DataFrame, body: Body, size: int, mode: str, resources: Resources, communicator: str, options: Launch
 ) -> list[Any]:
+    driver_host = resources.driver_host
     with Meeting(size, address_towards(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
         gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
             return run_worker(gang, body, batches)
 
-        trained = data.mapInArrow(task, ITEM_SPARK_SCHEMA, barrier=mode == "barrier")
+        asked = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
+        trained = data.mapInArrow(task, ITEM_SPARK_SCHEMA, barrier=mode == "barrier", **asked)
         try:
             return trained.collect()
         except Exception as error:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
+
+from sparkml_algos.cluster.gpus import PER_EXECUTOR, PER_TASK, check_gpus, gpu_profile
+
+if TYPE_CHECKING:
+    from pyspark.resource import ResourceProfile
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +29,13 @@ class Resources:
     Attributes
     ----------
     slots : int or None
-        Tasks that can run at the same time; None if the cluster grows without a known bound.
+        Tasks that can run at the same time, with a GPU each where they need one; None if the cluster grows without a known bound.
     running_slots : int
         Slots of the executors that are up now.
     dynamic_allocation, speculation : bool
     driver_host : str
-    gpus_per_task : float
+    profile : ResourceProfile or None
+        What the stage that trains asks Spark for, where the session's settings do not give every task a GPU.
     """
 
     slots: int | None
@@ -35,32 +43,47 @@ class Resources:
     dynamic_allocation: bool
     speculation: bool
     driver_host: str
-    gpus_per_task: float
+    profile: ResourceProfile | None = None
 
 
-def inspect_cluster(spark: SparkSession) -> Resources:
-    """Ask a classic or Connect session."""
+def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
+    """Ask a classic or Connect session.
+
+    Raises
+    ------
+    ValueError
+        If tasks need a GPU each and Spark cannot assign it.
+    """
     conf = _Conf(spark)
     local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", conf.get("spark.master", ""))
     cluster = re.fullmatch(r"local-cluster\[(\d+),(\d+),\d+\]", conf.get("spark.master", "").replace(" ", ""))
     dynamic = conf.flag("spark.dynamicAllocation.enabled") and not local
     cpus = int(conf.get("spark.task.cpus", "1"))
+    gpus, profile = None, None
+    if use_gpu:
+        gpus, per_task = (float(conf.get(key, "0")) for key in (PER_EXECUTOR, PER_TASK))
+        check_gpus(bool(local), gpus, per_task, has_profiles=int(spark.version.partition(".")[0]) >= 4)
+        profile = gpu_profile(spark, cpus) if per_task < 1 else None
+
+    def per_executor(cores: int) -> int:
+        return cores // cpus if gpus is None else min(cores // cpus, int(gpus))
+
     slots: int | None
     if local:
         threads = os.cpu_count() if local[1] == "*" else int(local[1] or 1)
         slots = running = max(1, threads // cpus)
     elif cluster:
-        slots = running = int(cluster[1]) * (int(cluster[2]) // cpus)
+        slots = running = int(cluster[1]) * per_executor(int(cluster[2]))
     else:
-        running = _running_slots(spark, cpus)
-        slots = _most_slots(conf, cpus) if dynamic else running or None  # none yet: executors are still to register
+        running = _running_slots(spark, cpus, gpus, profile)
+        slots = _most_slots(conf, per_executor) if dynamic else running or None  # none yet: executors are still to register
     return Resources(
         slots=slots,
         running_slots=running,
         dynamic_allocation=dynamic,
         speculation=conf.flag("spark.speculation"),
         driver_host=conf.get("spark.driver.host", "127.0.0.1"),
-        gpus_per_task=float(conf.get("spark.task.resource.gpu.amount", "0")),
+        profile=profile,
     )
 
 
@@ -108,19 +131,6 @@ def choose_num_workers(num_workers: int | str, resources: Resources) -> int:
     return int(num_workers)
 
 
-def check_gpus(use_gpu: bool, resources: Resources) -> None:
-    """Raises
-    ------
-    ValueError
-        If GPUs are asked for and Spark assigns none to a task.
-    """
-    if use_gpu and resources.gpus_per_task < 1:
-        raise ValueError(
-            "use_gpu=True needs a GPU per task: set spark.task.resource.gpu.amount=1, spark.executor.resource.gpu.amount and "
-            f"a discovery script; spark.task.resource.gpu.amount is {resources.gpus_per_task:g}"
-        )
-
-
 def max_result_bytes(spark: SparkSession) -> int | None:
     """Bytes that the driver takes as the result of one job; None without limit."""
     size = _Conf(spark).get("spark.driver.maxResultSize", "1g")
@@ -141,16 +151,38 @@ class _Conf:
         return self.get(key, "false").lower() == "true"
 
 
-def _running_slots(spark: SparkSession, cpus: int) -> int:
+def _running_slots(spark: SparkSession, cpus: int, gpus: float | None, profile: ResourceProfile | None) -> int:
     """Task slots of the registered executors."""
     if is_connect(spark):
         # A range has as many partitions as the scheduler has cores, unless spark.default.parallelism says otherwise.
         from pyspark.sql import functions as F
 
         cores = spark.range(1 << 16).select(F.spark_partition_id()).distinct().count()
-        return max(1, cores // cpus)
+        slots = max(1, cores // cpus)
+        return slots if gpus is None else min(slots, int(gpus) * _running_executors(spark, slots))
     scheduler = spark.sparkContext._jsc.sc()
-    return int(scheduler.maxNumConcurrentTasks(scheduler.resourceProfileManager().defaultResourceProfile()))
+    manager = scheduler.resourceProfileManager()
+    if profile is None:
+        return int(scheduler.maxNumConcurrentTasks(manager.defaultResourceProfile()))
+    manager.addResourceProfile(profile._java_resource_profile)
+    return int(scheduler.maxNumConcurrentTasks(profile._java_resource_profile))
+
+
+def _running_executors(spark: SparkSession, slots: int) -> int:
+    """Executors, by the daemons that their Python workers are children of."""
+
+    def answer(batches):  # noqa: ANN001, ANN202 - a nested function is sent as code, not by the name of its module
+        import os
+        import socket
+        import time
+
+        import pyarrow as pa
+
+        for _ in batches:
+            time.sleep(0.5)  # so that one slot does not take the tasks of several
+        yield pa.RecordBatch.from_pydict({"executor": [f"{socket.gethostname()} {os.getppid()}"]})
+
+    return spark.range(0, slots, 1, slots).mapInArrow(answer, "executor string").distinct().count()
 
 
 def is_connect(spark: SparkSession) -> bool:
@@ -158,8 +190,8 @@ def is_connect(spark: SparkSession) -> bool:
     return "connect" in type(spark).__module__
 
 
-def _most_slots(conf: _Conf, cpus: int) -> int | None:
+def _most_slots(conf: _Conf, per_executor: Callable[[int], int]) -> int | None:
     """Slots when dynamic allocation has started all it may."""
     most = int(conf.get("spark.dynamicAllocation.maxExecutors", str(2**31 - 1)))
     cores = int(conf.get("spark.executor.cores", "1"))
-    return None if most == 2**31 - 1 else most * (cores // cpus)
+    return None if most == 2**31 - 1 else most * per_executor(cores)

@@ -1,7 +1,7 @@
 """Executors that have the libraries but not this package are sent it, once per session.
 
 A session with executors elsewhere is asked by a job of one task what its Python has, before it scores and before it trains for the first
-time; a local one is not.
+time; a local one only where more is needed than this package requires.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) ->
     RuntimeError
         If executors lack a library, or have another version of this package.
     """
-    if _known.get(spark, set()).issuperset(libraries) or _is_local(spark):
+    if _known.get(spark, set()).issuperset(libraries) or (_is_local(spark) and set(libraries) <= set(ALWAYS)):
         return
     found = _ask_an_executor(spark, libraries)
     if problem := _problem(found):
@@ -89,10 +89,11 @@ def _ask_an_executor(spark: SparkSession, libraries: Sequence[str]) -> dict[str,
 
 def _problem(found: dict[str, object]) -> str | None:
     if found["missing"]:
+        extra = "'sparkml-algos[torch]'" if "torch" in found["missing"] else f"the requirements of {PACKAGE}"
         horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found["missing"] else ""
         return (
-            f"the Python of the executors, {found['python']}, has no {', '.join(found['missing'])}: install the requirements of {PACKAGE} "
-            f"there{horovod}, or send an environment with spark.archives and PYSPARK_PYTHON"
+            f"the Python of the executors, {found['python']}, has no {', '.join(found['missing'])}: install {extra} there{horovod}, or "
+            "send an environment that has it (spark-conf/pack-environment.sh)"
         )
     if found["version"] not in (None, __version__):
         return f"the executors have {PACKAGE} {found['version']}, the driver has {__version__}: install the same version on both"

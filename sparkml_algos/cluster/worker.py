@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparkml_algos.cluster.errors import Failure, WorkerFailed
+from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import InvalidRows
@@ -98,16 +100,31 @@ class SparkWorker:
         return next((path for path in os.environ.get("SPARK_LOCAL_DIRS", "").split(",") if os.path.isdir(path)), None)
 
     def meet(self) -> None:
-        """The one rendezvous: workers tell each other where they listen. The sockets are open before anyone hears of them."""
+        """The one rendezvous: workers tell each other where they listen, and whether they have what they need. The sockets are open before
+        anyone hears of them."""
         rendezvous = Rendezvous(self._gang.meeting, self.size, self._gang.launch)
         self.rank, self._line = rendezvous.rank, rendezvous.line
         self._listener = listen(self.host)
-        messages = rendezvous.all_gather(f"{self.host}:{self._listener.getsockname()[1]}")
-        self._addresses = [(host, int(port)) for host, _, port in (message.rpartition(":") for message in messages)]
-        self.workers_on_host = sum(host == self.host for host, _ in self._addresses)
-        self.device = f"cuda:{_assigned_gpu()}" if self._gang.use_gpu else "cpu"
+        lacks = self._claim_gpu() if self._gang.use_gpu else None
+        messages = rendezvous.all_gather(json.dumps([self.host, self._listener.getsockname()[1], lacks]))
+        hosts, ports, lacking = zip(*map(json.loads, messages), strict=True)
+        if lacks:
+            raise NoUsableGpu(lacks)
+        if any(lacking):
+            rank, reason = next((rank, reason) for rank, reason in enumerate(lacking) if reason)
+            raise CommunicationError(f"worker {rank} on {hosts[rank]} has {reason}", peer=rank)
+        self._addresses = list(zip(hosts, ports, strict=True))
+        self.workers_on_host = hosts.count(self.host)
         if self._gang.communicator != "tcp" and self.size > 1:
             threading.Thread(target=_import_torch, daemon=True).start()
+
+    def _claim_gpu(self) -> str | None:
+        """Train on the GPU that Spark has assigned; what keeps the worker from it, None if nothing does."""
+        try:
+            self.device = claim_gpu()
+        except NoUsableGpu as error:
+            return f"no usable GPU: {error}"
+        return None
 
     def connect(self) -> Communicator:
         """Wait until every worker has its rows, however long that takes, then open the collectives.
@@ -166,9 +183,3 @@ class SparkWorker:
 def _import_torch() -> None:
     """Takes over a second in a fresh process; done while rows arrive."""
     import torch.distributed  # noqa: F401
-
-
-def _assigned_gpu() -> str:
-    from pyspark import TaskContext
-
-    return TaskContext.get().resources()["gpu"].addresses[0]

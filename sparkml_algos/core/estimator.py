@@ -105,6 +105,8 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
             return problems
         if self.value("shardKeyCol") and self.value("data_distribution") == "FullyReplicated":
             problems.append("shardKeyCol has no meaning with data_distribution='FullyReplicated'; unset one of them")
+        if self.value("use_gpu") and not self.algorithm().on_gpu:
+            problems.append(f"use_gpu=True is of no use: {type(self).__name__} trains on CPUs; leave it out")
         if self.value("communicator") == "nccl" and not self.value("use_gpu"):
             problems.append("communicator='nccl' needs use_gpu=True")
         if self.value("communicator") in ("tcp", "gloo", "horovod") and self.value("use_gpu"):

@@ -82,7 +82,7 @@ class JobParams(DeclaredParams):
     num_workers = JobParam(
         int, "Workers, each a Spark task; auto is one per task slot of the cluster.", default="auto", minimum=1, special=["auto"]
     )
-    use_gpu = JobParam(bool, "Train on the GPUs Spark assigns to the tasks.", default=False)
+    use_gpu = JobParam(bool, "Train on a GPU of its own for each worker, assigned by Spark.", default=False)
     data_distribution = JobParam(
         str,
         "ShardedByKey: each row on one worker; FullyReplicated: every row on every worker.",

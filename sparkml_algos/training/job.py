@@ -55,6 +55,8 @@ class Algorithm:
         Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
     counts : bool
         Whether features are counts: whole numbers from 0; others are refused.
+    on_gpu : bool
+        Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
     model_bytes : callable, optional
         ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
     """
@@ -68,6 +70,7 @@ class Algorithm:
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
     missing_values: bool = False
     counts: bool = False
+    on_gpu: bool = False
     model_bytes: Callable[[Hyperparameters, int], int] | None = None
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.training.communicator import CommunicationError, Communicator
+from sparkml_algos.training.device import to_device
 from sparkml_algos.training.network import interface_of, listen
 
 
@@ -108,9 +109,7 @@ class TorchCommunicator(Communicator):
         return [part.cpu().numpy().reshape(array.shape) for part in parts]
 
     def _tensor(self, array: np.ndarray) -> Any:
-        if not array.flags.writeable:
-            array = array.copy()
-        return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return to_device(array if array.flags.writeable else array.copy(), str(self._device))
 
     def _run(self, collective: Any, *args: Any, **options: Any) -> None:
         self.steps += 1

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparkml_algos.cluster.resources import Resources, check_gpus, choose_launch, choose_num_workers, max_result_bytes
+from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, max_result_bytes
 
 
-def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False, gpus: float = 0) -> Resources:
-    return Resources(slots, running, dynamic, speculation, "127.0.0.1", gpus)
+def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False) -> Resources:
+    return Resources(slots, running, dynamic, speculation, "127.0.0.1")
 
 
 def test_auto_is_barrier_on_fixed_executors_and_gang_under_dynamic_allocation() -> None:
@@ -44,12 +44,6 @@ def test_a_local_master_with_one_core_takes_one_worker_only() -> None:
     assert choose_num_workers("auto", cluster(slots=1)) == 1
     with pytest.raises(ValueError, match=r"num_workers=2 but the cluster runs 1 task\(s\) at a time"):
         choose_num_workers(2, cluster(slots=1))
-
-
-def test_gpus_must_be_assigned_by_spark() -> None:
-    check_gpus(True, cluster(gpus=1))
-    with pytest.raises(ValueError, match=r"spark\.task\.resource\.gpu\.amount"):
-        check_gpus(True, cluster())
 
 
 @pytest.mark.parametrize(("size", "expected"), [("1g", 1 << 30), ("512m", 512 << 20), ("2048", 2048), ("100KB", 100 << 10), ("0", None)])

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.training.batch import Features
+from sparkml_algos.training.device import to_device
 
 
 class Rows:
@@ -60,11 +61,7 @@ class Rows:
         return _numpy(found)
 
     def _moved(self, array: Features) -> Any:
-        if self._device is None:
-            return array
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return array if self._device is None else to_device(array, self._device)
 
 
 def _numpy(array: Any) -> np.ndarray:

@@ -190,5 +190,6 @@ FACTORIZATION_MACHINES = Algorithm(
     train=train,
     predict=predict,
     passes=lambda hyperparameters: hyperparameters.epochs,
+    on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 4 * (1 + hyperparameters.num_factors) * num_features,
 )

@@ -137,7 +137,7 @@ class KNNClassifier(_KNN, KNNClassifierParams, ClassificationParams):
     among those scanned, at least 5 (`probes` of the model). ``faiss.IVFPQ`` scans 5 and has a few bytes for each row, so its
     distances are approximate. Both need the package faiss-cpu.
 
-    With `use_gpu` the sample is exchanged between GPUs; the arithmetic stays on the CPU.
+    It works on CPUs; `use_gpu` is refused.
 
     Where the specification is silent: of labels with equally many votes the smallest wins, as in scikit-learn, so that the prediction is
     the first largest entry of ``probability``. Of rows equally far the first in the model wins, where they are in the order of their ids.

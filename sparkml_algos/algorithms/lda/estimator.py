@@ -80,8 +80,8 @@ class LDA(AlgorithmEstimator, LDAParams):
 
     The service keeps the spectral topics; ``refinements=0`` does too. Refined ones predict the words of new documents much better.
 
-    Documents of less than three words have no part in the third moment. A row of weight w counts as w documents. Training stays on the CPU,
-    with `use_gpu` too.
+    Documents of less than three words have no part in the third moment. A row of weight w counts as w documents. It trains on
+    CPUs; `use_gpu` is refused.
 
     Examples
     --------

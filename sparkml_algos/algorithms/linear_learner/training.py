@@ -23,6 +23,7 @@ from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.training.device import to_device
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import Adam, Optimizer, RmsProp, Sgd, StepDecay
@@ -313,16 +314,14 @@ class Product:
             out -= np.outer(self._shift, slope.sum(axis=1))
             out *= self._inverse[:, None]
         elif self._device != "cpu":
-            import torch
-
-            out[...] = (rows.T @ torch.from_numpy(slope).to(self._device).T).cpu().numpy()
+            out[...] = (rows.T @ to_device(slope, self._device).T).cpu().numpy()
         else:
             np.matmul(rows.T, slope.T, out=out)
 
     def _on_gpu(self, rows: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> tuple[Features, np.ndarray]:
         import torch
 
-        rows, weights, bias = (torch.from_numpy(array).to(self._device) for array in (rows, weights, bias))
+        rows, weights, bias = (to_device(array, self._device) for array in (rows, weights, bias))
         return rows, torch.addmm(bias[:, None], weights.T, rows.T).cpu().numpy()
 
 
@@ -390,5 +389,6 @@ LINEAR_LEARNER = Algorithm(
     train=train,
     predict=predict,
     passes=lambda hyperparameters: hyperparameters.epochs,
+    on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (getattr(hyperparameters, "num_classes", None) or 1) * num_features,
 )

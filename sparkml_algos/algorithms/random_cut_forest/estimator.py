@@ -92,7 +92,8 @@ class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
 
     The scores from which `threshold` comes are those of up to 10,000 rows of the sample. `labelCol` is read by `evaluate` only.
 
-    Each row must be on one worker: there is no ``data_distribution="FullyReplicated"``. GPUs bring nothing.
+    Each row must be on one worker: there is no ``data_distribution="FullyReplicated"``. GPUs would bring nothing: `use_gpu` is
+    refused.
 
     Examples
     --------

@@ -44,6 +44,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         ``model``, the booster in UBJSON as uint8, with the rounds that serve; see `booster_artifact` for the values. On every worker.
     """
     h = hyperparameters
+    if job.device != "cpu" and not xgb.build_info()["USE_CUDA"]:  # the library would train on the CPU with a warning
+        raise RuntimeError(f"use_gpu=True, but the xgboost {xgb.__version__} of this worker is built without CUDA (xgboost-cpu?)")
     shard.drain()
     _check(h, shard, communicator)
     resumed = job.resume()
@@ -189,4 +191,4 @@ class _Pace:
             self._cost, self._start = self._end - self._start, None
 
 
-XGBOOST = Algorithm(name="xgboost", train=train, predict=predict, passes=lambda hyperparameters: 2, missing_values=True)
+XGBOOST = Algorithm(name="xgboost", train=train, predict=predict, passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True)

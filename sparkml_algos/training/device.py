@@ -1,0 +1,31 @@
+"""Arrays on their way to the device that computes on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def to_device(array: np.ndarray, device: str) -> Tensor:
+    """An array as a tensor on a device.
+
+    To a GPU it goes by way of pinned memory, from which it is copied while this process goes on; what is then computed there waits for it.
+    On the CPU the tensor shares the array's memory.
+
+    Parameters
+    ----------
+    array : ndarray
+    device : str
+        As torch calls it.
+    """
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if torch.device(device).type == "cpu":
+        return tensor
+    # Torch gives the pinned memory to another array only once the copy is done.
+    return tensor.pin_memory().to(device, non_blocking=True)
