@@ -10,13 +10,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from tests.cluster.hosts import DRIVER_ADDRESS, StandaloneCluster, why_not
 from tests.conftest import ROOT
+
+PACKED = "./environment/bin/python"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -27,7 +31,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession, functions as F
 from sparkml_algos import KMeans, XGBoostRegressor
 
-master, address, archive, kind, repository = sys.argv[1:]
+master, address, archive, kind, repository, packed = sys.argv[1:]
 python = sys.executable
 builder = SparkSession.builder.master(master).config("spark.driver.host", address).config("spark.driver.bindAddress", address)
 builder = builder.config("spark.executor.memory", "1g").config("spark.executor.cores", "1").config("spark.ui.enabled", "false")
@@ -38,7 +42,7 @@ elif kind == "connect":
 spark = builder.getOrCreate()
 if kind == "connect":
     spark.addArtifacts(archive, archive=True)
-    spark.conf.set("spark.sql.execution.pyspark.python", "./environment/bin/python")
+    spark.conf.set("spark.sql.execution.pyspark.python", packed)
 
 def look(batches):
     import importlib.util, json, os, sys
@@ -102,11 +106,12 @@ def centers() -> list[list[float]]:
     return _drive("local[2]", "127.0.0.1", "", "here")["centers"]
 
 
-@pytest.mark.parametrize("kind", ["classic", "connect"])
+@pytest.mark.parametrize("kind", ["classic", "submitted", "connect"])
 def test_executors_train_and_score_with_what_the_archive_holds(
     cluster: StandaloneCluster, archive: Path, kind: str, centers: list[list[float]]
 ) -> None:
     found = _drive(cluster.url, DRIVER_ADDRESS, f"{archive}#environment", kind)
+    print(f"{archive.name}, {kind}: {found['seconds']}")
     with_python = "--with-python" in archive.name
     for seen in found["seen"]:
         environment = Path(seen["package"]).parents[4]
@@ -119,10 +124,18 @@ def test_executors_train_and_score_with_what_the_archive_holds(
 
 
 def _drive(master: str, address: str, archive: str, kind: str) -> dict:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYSPARK_DRIVER_PYTHON": sys.executable}
-    if kind != "connect":
-        environment["PYSPARK_PYTHON"] = sys.executable if kind == "here" else "./environment/bin/python"
-    command = [sys.executable, "-c", DRIVER, master, address, archive, kind, str(ROOT)]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    """Run the driver as the head of pack-environment.sh says; `kind` ``here`` is without the archive."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYSPARK_")} | {"PYTHONPATH": str(ROOT)}
+    if kind in ("classic", "here"):
+        environment["PYSPARK_PYTHON"] = PACKED if kind == "classic" else sys.executable
+    start = [sys.executable]
+    if kind == "submitted":
+        start = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", master, "--archives", archive]
+        start += ["--conf", f"spark.pyspark.python={PACKED}", "--conf", f"spark.pyspark.driver.python={sys.executable}"]
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as job:
+        job.write(DRIVER)
+        job.flush()
+        command = [*start, job.name, master, address, archive, kind, str(ROOT), PACKED]
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert "FOUND" in answer.stdout, answer.stderr[-5000:]
     return json.loads(answer.stdout.partition("FOUND")[2])

@@ -57,7 +57,7 @@ def test_every_algorithm_that_takes_a_gpu_sends_its_rows_there(estimator: Algori
 
 def test_an_xgboost_without_cuda_does_not_train_on_the_cpu_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xgboost.build_info", lambda: {"USE_CUDA": False})
-    with pytest.raises(RuntimeError, match="use_gpu=True, but the xgboost .* is built without CUDA"):
+    with pytest.raises(RuntimeError, match=r"use_gpu=True, but the xgboost .* is built without CUDA"):
         _trained(XGBoostRegressor(num_round=1), "cuda:0")
 
 
