@@ -131,7 +131,7 @@ PYTHON
     sed -n 's/^xgboost==/xgboost-cpu==/p; p' "$constraints" >"$directory/constraints.txt"
     "${pip[@]}" install --no-warn-conflicts -c "$directory/constraints.txt" "${requirements[@]}" 'pandas>=2.0,<3'
     [ -z "$gpu" ] || "$environment/bin/python" -c 'import torch, sys; sys.exit(torch.version.cuda is None)' ||
-        die "--gpu: the package index has given a torch without CUDA; name one that has it, PIP_INDEX_URL=https://download.pytorch.org/whl/cu126"
+        die "--gpu: the package index has given a torch without CUDA; name one that has it, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cu126"
 }
 
 # Puts the interpreter and the standard library into the archive, so that it is an installation of Python instead of an environment of one.

@@ -1,14 +1,15 @@
 """A GPU for each worker: Spark assigns it to the worker's task, and the worker uses that one.
 
-The stage that trains asks for it by a resource profile, so that the session's other stages take none. Spark 3.5 cannot carry a profile to
-the functions we run, there every task of the session must ask (``spark.task.resource.gpu.amount=1``). GPUs come with the executors: Spark
-runs a discovery script on each (``spark-conf/find-gpus.sh``), whose addresses are what `claim_gpu` finds.
+The stage that trains asks for it by a resource profile, so that other stages take none. On Spark 3.5, where functions over DataFrames cannot
+have one, every task of the session must ask (``spark.task.resource.gpu.amount=1``). GPUs come with the executors: Spark runs a discovery
+script on each (``spark-conf/find-gpus.sh``), whose addresses are what `claim_gpu` finds.
 """
 
 from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 #: Spark's name for GPUs.
 GPU = "gpu"
 PER_EXECUTOR, PER_TASK = f"spark.executor.resource.{GPU}.amount", f"spark.task.resource.{GPU}.amount"
+DISCOVERY_SCRIPT, VENDOR = f"spark.executor.resource.{GPU}.discoveryScript", f"spark.executor.resource.{GPU}.vendor"
 # The GPUs CUDA shows to a process, in the order in which it counts them; all where it is not set.
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -53,8 +55,8 @@ def check_gpus(is_local: bool, per_executor: float, per_task: float, has_profile
         )
     if per_executor < 1:
         raise ValueError(
-            f"use_gpu=True needs a GPU per task, and executors with GPUs: set {PER_EXECUTOR} and spark.executor.resource.{GPU}."
-            f"discoveryScript (spark-conf/find-gpus.sh); {PER_EXECUTOR} is {per_executor:g}"
+            f"use_gpu=True needs a GPU per task, and executors with GPUs: set {PER_EXECUTOR} and {DISCOVERY_SCRIPT} "
+            f"(spark-conf/find-gpus.sh); {PER_EXECUTOR} is {per_executor:g}"
         )
     if per_task < 1 and not has_profiles:
         raise ValueError(
@@ -63,25 +65,33 @@ def check_gpus(is_local: bool, per_executor: float, per_task: float, has_profile
         )
 
 
-def gpu_profile(spark: SparkSession, cpus: int) -> ResourceProfile:
-    """What a stage asks of Spark whose tasks need a GPU each, besides their CPUs; of executors it takes those that there are.
+def gpu_profile(spark: SparkSession, get: Callable[[str, str], str], own_executors: bool) -> ResourceProfile:
+    """What a stage asks of Spark whose tasks need a GPU each, besides their CPUs.
 
     Parameters
     ----------
     spark : SparkSession
         Classic or Connect.
-    cpus : int
-        Per task.
+    get : callable
+        ``get(key, default)`` is a setting of the session.
+    own_executors : bool
+        Whether Spark starts executors for the stage, as under dynamic allocation, where none runs a stage of another profile; they are like
+        the session's. Else it takes those that there are.
     """
-    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+    from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
 
-    if spark not in _profiles:  # each new one is kept by Spark for good
-        _profiles[spark] = ResourceProfileBuilder().require(TaskResourceRequests().cpus(cpus).resource(GPU, 1)).build
+    if spark in _profiles:  # each new one is kept by Spark for good
+        return _profiles[spark]
+    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(int(get("spark.task.cpus", "1"))).resource(GPU, 1))
+    if own_executors:
+        executor = ExecutorResourceRequests().cores(int(get("spark.executor.cores", "1")))
+        profile.require(executor.resource(GPU, int(get(PER_EXECUTOR, "1")), get(DISCOVERY_SCRIPT, ""), get(VENDOR, "")))
+    _profiles[spark] = profile.build
     return _profiles[spark]
 
 
 def claim_gpu() -> str:
-    """The CUDA device, as torch and xgboost call it, of the GPU that Spark has assigned to this task; from now on this process's default.
+    """The CUDA device, as torch and xgboost call it, of the GPU that Spark has assigned to this task.
 
     Raises
     ------

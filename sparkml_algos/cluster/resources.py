@@ -63,7 +63,7 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
     if use_gpu:
         gpus, per_task = (float(conf.get(key, "0")) for key in (PER_EXECUTOR, PER_TASK))
         check_gpus(bool(local), gpus, per_task, has_profiles=int(spark.version.partition(".")[0]) >= 4)
-        profile = gpu_profile(spark, cpus) if per_task < 1 else None
+        profile = gpu_profile(spark, conf.get, own_executors=dynamic) if per_task < 1 else None
 
     def per_executor(cores: int) -> int:
         return cores // cpus if gpus is None else min(cores // cpus, int(gpus))

@@ -27,5 +27,7 @@ def to_device(array: np.ndarray, device: str) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if torch.device(device).type == "cpu":
         return tensor
-    # Torch gives the pinned memory to another array only once the copy is done.
-    return tensor.pin_memory().to(device, non_blocking=True)
+    # Memory is pinned by way of the current GPU, which must not be another worker's. Torch gives it to another array only once the copy is
+    # done.
+    with torch.cuda.device(device):
+        return tensor.pin_memory().to(device, non_blocking=True)
