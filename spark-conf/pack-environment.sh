@@ -29,6 +29,8 @@
 #   Spark Connect, for this session alone
 #     spark.addArtifacts("environment.tar.gz#environment", archive=True)
 #     spark.conf.set("spark.sql.execution.pyspark.python", "./environment/bin/python")
+#
+# tests/cluster/test_packed_environment.py tries the last three on a standalone cluster; YARN and Kubernetes it has not.
 set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

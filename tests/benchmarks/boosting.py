@@ -6,8 +6,6 @@ Named so, and not after the algorithm, because this folder is on the path of the
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from data import REPOSITORY, Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, timed
+from harness import CORES, Options, PeakMemory, Report, Table, cached, local_session, measure, median, ratio, timed
 
 SEED = 1
 FITS = 3
 ROUNDS = 50
 GANG = 3
-SECONDS_BETWEEN_LOOKS = 0.02
 
 # Chosen on held-out rows of the training part.
 ADULT = {"num_round": 150, "eta": 0.1, "max_depth": 5, "subsample": 0.8, "colsample_bytree": 0.5, "min_child_weight": 3}
@@ -90,7 +87,7 @@ def _session(path: str, estimator: Any, slim: Callable[[Any], Any], jars: Sequen
 
     frame = cached(local_session(jars), path)
     rows = frame.count()
-    with _Watch() as watch:
+    with PeakMemory() as watch:
         fits = [timed(lambda: estimator.fit(frame)) for _ in range(FITS)]
     model = fits[-1][1]
     scored = model.transform(frame)
@@ -106,31 +103,6 @@ def _session(path: str, estimator: Any, slim: Callable[[Any], Any], jars: Sequen
 def _seconds(frame: Any) -> float:
     """The better of two computations of every row."""
     return min(timed(lambda: frame.write.format("noop").mode("overwrite").save())[0] for _ in range(2))
-
-
-class _Watch:
-    """The most memory that a Python worker had, looked up in /proc while the context is open."""
-
-    def __enter__(self) -> _Watch:
-        self.mebibytes, self._open = 0.0, True
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open = False
-        self._thread.join()
-
-    def _look(self) -> None:
-        while self._open:
-            for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    if b"pyspark.daemon" in (process / "cmdline").read_bytes():
-                        status = (process / "status").read_text().split("VmHWM:")[1]
-                        self.mebibytes = max(self.mebibytes, int(status.split()[0]) / 1024)
-                except (OSError, IndexError):  # it has just ended
-                    continue
-            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def quality(data: Data, options: Options) -> Report:

@@ -31,6 +31,7 @@ NORMAL_CHUNK = 250_000
 COUNT_COPIES = 10
 MOVIELENS_USERS, MOVIELENS_FILMS = 943, 1682
 CLICK_ROWS, CLICK_FEATURES, CLICK_FIELDS = 400_000, 2_000_000, 20
+WIDE_CLICK_ROWS, WIDE_CLICK_FEATURES = 1_000_000, 10_000_000
 CLICK_CHUNK = 50_000
 CLICK_SEED = 1
 # The same of census records, and of districts of California.
@@ -76,7 +77,8 @@ class Data:
         """``mnist``: 60,000 digits of 784 pixels in [0, 1]; ``labelled mnist`` with labels, ``labelled mnist test``
         the 10,000 others. ``large``: 1,000,000 rows of `blobs`. ``counts``: word counts of the
         20-newsgroups documents, sparse, ten times over. ``ratings``: who rates which film how, of MovieLens 100k without the test rows of
-        the official first fold, ``ratings test`` these; a one for the user and one for the film. ``clicks``: see `clicks`.
+        the official first fold, ``ratings test`` these; a one for the user and one for the film. ``clicks`` and
+        ``wide clicks``: see `clicks`.
         ``normal``: 1,000,000 rows of independent normal numbers.
         ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
         ``california``: districts and their house prices; both many times over.
@@ -100,6 +102,7 @@ class Data:
                 "ratings": (0, ratings),
                 "ratings test": (0, functools.partial(ratings, "test")),
                 "clicks": (0, clicks),
+                "wide clicks": (0, functools.partial(clicks, WIDE_CLICK_ROWS, WIDE_CLICK_FEATURES)),
                 "normal": (0, normal),
                 "adult": (0, adult),
                 "sparse adult": (0, functools.partial(adult, sp.csr_array)),
@@ -148,18 +151,18 @@ def ratings(part: str = "train") -> Iterator[tuple[sp.csr_array, np.ndarray]]:
     yield rows, table["rating"].to_numpy().astype(np.float64)
 
 
-def clicks() -> Iterator[tuple[sp.csr_array, np.ndarray]]:
+def clicks(rows: int = CLICK_ROWS, features: int = CLICK_FEATURES) -> Iterator[tuple[sp.csr_array, np.ndarray]]:
     """Rows of as many ones as there are fields, of each field's values the first more often, and 0 or 1 for each row by what its values
     pull to."""
     random = np.random.default_rng(CLICK_SEED)
-    pull = random.standard_normal(CLICK_FEATURES)
-    values = CLICK_FEATURES // CLICK_FIELDS
-    for _ in range(CLICK_ROWS // CLICK_CHUNK):
+    pull = random.standard_normal(features)
+    values = features // CLICK_FIELDS
+    for _ in range(rows // CLICK_CHUNK):
         drawn = (values * random.random((CLICK_CHUNK, CLICK_FIELDS)) ** 4).astype(np.int32)
         places = drawn + values * np.arange(CLICK_FIELDS, dtype=np.int32)
         ends = np.arange(0, places.size + 1, CLICK_FIELDS)
-        rows = sp.csr_array((np.ones(places.size), places.ravel(), ends), shape=(CLICK_CHUNK, CLICK_FEATURES))
-        yield rows, (rows @ pull > 0).astype(np.float64)
+        chunk = sp.csr_array((np.ones(places.size), places.ravel(), ends), shape=(CLICK_CHUNK, features))
+        yield chunk, (chunk @ pull > 0).astype(np.float64)
 
 
 def adult(form: Callable[[np.ndarray], np.ndarray | sp.csr_array] = np.asarray) -> Iterator[tuple[np.ndarray | sp.csr_array, np.ndarray]]:

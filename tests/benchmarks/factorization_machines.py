@@ -1,4 +1,5 @@
-"""Factorization machines against MLlib's and against the bare arithmetic, on ratings of films; two workers against one, on wide rows.
+"""Factorization machines against MLlib's and against the bare arithmetic, on ratings of films; two workers against one, and
+memory, on wide rows.
 
 Both engines get the same DataFrame, cached and counted before the clock starts, in one session, and fit in turn. MLlib runs
 ``FMRegressor(factorSize=20, maxIter=100)`` with the step size that serves it best on the test rows; ours the settings below, chosen on
@@ -14,8 +15,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-from data import Data
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from data import CLICK_FIELDS, Data
+from harness import CORES, Options, PeakMemory, Report, Table, cached, local_session, measure, median, medians, ratio, timed
 
 FACTORS = 20
 MLLIB_ITERATIONS = 100
@@ -98,6 +99,27 @@ def train_phases(path: str, rounds: int) -> dict[str, list[float]]:
     return {workers: seconds[1:] for workers, seconds in found.items()}
 
 
+def measure_width(data: Data, options: Options) -> Report:
+    """Seconds and memory of one epoch on very wide rows, through Spark."""
+    dataset = data.get("wide clicks")
+    found = [measure(fit_of_wide_rows, path=dataset.path, workers=workers) for workers in (1, CORES)]
+    title = f"Fit, {dataset.rows:,} x {dataset.features:,}, {WIDE['num_factors']} factors, one epoch"
+    table = Table(title, ["workers", "seconds", *PHASES, "MiB of a worker"])
+    table.rows = [[one["workers"], one["wall"], *(one[phase] for phase in PHASES), one["mebibytes"]] for one in found]
+    notes = [f"First fit of a session; {dataset.rows:,} rows of {CLICK_FIELDS} ones. Memory: the most a Python worker had resident."]
+    return Report([table], {"fits": found}, notes)
+
+
+def fit_of_wide_rows(path: str, workers: int) -> dict[str, Any]:
+    """Seconds by phase, and the memory of the larger worker."""
+    from sparkml_algos import FactorizationMachinesBinaryClassifier
+
+    frame = local_session().read.parquet(path)
+    with PeakMemory() as peak:
+        wall, model = timed(lambda: FactorizationMachinesBinaryClassifier(num_workers=workers, **WIDE).fit(frame))
+    return {"workers": workers, "wall": wall, **model.training_summary.seconds, "mebibytes": peak.mebibytes}
+
+
 def bare_loop(path: str, classifier: bool = False) -> list[float]:
     """Seconds of the epochs on the rows as a CSR matrix, without Spark, after a warm-up."""
     from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMachinesRegressor
@@ -127,4 +149,4 @@ def read_sparse(path: str) -> tuple[sp.csr_matrix, np.ndarray]:
     return sp.vstack(parts, format="csr"), np.concatenate(labels)
 
 
-CASES = {"movielens": compare_fits, "scaling": compare_scaling}
+CASES = {"movielens": compare_fits, "scaling": compare_scaling, "wide": measure_width}

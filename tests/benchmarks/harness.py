@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ LINES_OF_ERROR = 30
 # transform depends on.
 ROWS_OF_TRANSFORM_MODELS = 20_000
 TRANSFORMS = 7
+SECONDS_BETWEEN_LOOKS = 0.02
 
 Result = TypeVar("Result")
 Cell = str | int | float | None
@@ -170,6 +172,31 @@ def cached(session: SparkSession, path: str) -> DataFrame:
     frame = session.read.parquet(path).cache()
     frame.count()
     return frame
+
+
+class PeakMemory:
+    """The most memory that a Python worker had, looked up in /proc while the context is open."""
+
+    def __enter__(self) -> PeakMemory:
+        self.mebibytes, self._open = 0.0, True
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        self._thread.join()
+
+    def _look(self) -> None:
+        while self._open:
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    if b"pyspark.daemon" in (process / "cmdline").read_bytes():
+                        status = (process / "status").read_text().split("VmHWM:")[1]
+                        self.mebibytes = max(self.mebibytes, int(status.split()[0]) / 1024)
+                except (OSError, IndexError):  # it has just ended
+                    continue
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def timed(action: Callable[[], Result]) -> tuple[float, Result]:
