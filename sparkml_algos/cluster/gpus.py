@@ -1,7 +1,7 @@
 """A GPU for each worker: Spark assigns it to the worker's task, and the worker uses that one.
 
-The stage that trains asks for it by a resource profile, so that other stages take none. On Spark 3.5, where functions over DataFrames cannot
-have one, every task of the session must ask (``spark.task.resource.gpu.amount=1``). GPUs come with the executors: Spark runs a discovery
+The stage that trains asks for it by a resource profile, so that other stages take none. On Spark 3.5, where functions over DataFrames have
+no profiles, every task of the session must ask (``spark.task.resource.gpu.amount=1``). GPUs come with the executors: Spark runs a discovery
 script on each (``spark-conf/find-gpus.sh``), whose addresses are what `claim_gpu` finds.
 """
 

@@ -125,8 +125,7 @@ def test_executors_are_counted_where_only_python_can(spark: SparkSession, hosts:
     assert _running_executors(spark, slots=number) == number
 
 
-# A session of its own, for GPUs are settings that a session starts with: one executor of three cores and two GPUs. What CUDA shows to the
-# workers is imagined too, but for the last fit.
+# A session of its own, for GPUs are settings that a session starts with. What CUDA shows to the workers is imagined too, but for the fit.
 DRIVER = """
 import json, sys
 import pyarrow as pa
@@ -136,14 +135,8 @@ from sparkml_algos.cluster import launcher
 from sparkml_algos.cluster.resources import inspect_cluster
 from sparkml_algos.training.artifact import Artifact
 
-api, script, per_task, launch = sys.argv[1:]
-builder = SparkSession.builder.master("local-cluster[1,3,1024]").config("spark.driver.host", "127.0.0.1")
-builder = builder.config("spark.executor.memory", "1g").config("spark.executor.resource.gpu.amount", "2")
-builder = builder.config("spark.worker.resource.gpu.amount", "2").config("spark.worker.resource.gpu.discoveryScript", script)
-builder = builder.config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "2")
-builder = builder.config("spark.ui.showConsoleProgress", "false")
-if per_task != "0":
-    builder = builder.config("spark.task.resource.gpu.amount", per_task)
+api, launch, settings = sys.argv[1:]
+builder = SparkSession.builder.config(map=json.loads(settings))
 if api == "connect":
     builder = builder.config("spark.api.mode", "connect")
 spark = builder.getOrCreate()
@@ -189,44 +182,79 @@ launcher.run_worker = imagined(1)
 found["mixed"] = error(lambda: launcher.run_gang(data, [F.col("features")], body, options))
 launcher.run_worker = real
 found["fit"] = error(lambda: KMeans(k=2, use_gpu=True, launch=launch).fit(data))
-found["then"] = KMeans(k=2, num_workers=3).fit(data).training_summary.num_workers if per_task == "0" else 3
 print("FOUND", json.dumps(found))
 spark.stop()
 """
 
 
+SETTINGS = {
+    "spark.master": "local-cluster[1,3,1024]",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.executor.memory": "1g",
+    "spark.executor.resource.gpu.amount": "2",
+    "spark.worker.resource.gpu.amount": "2",
+    "spark.worker.resource.gpu.discoveryScript": FIND_GPUS,
+}
+# Executors of one GPU each, two of them for the stage that trains, on machines that have no other.
+DYNAMIC = {
+    "spark.master": "local-cluster[3,2,1024]",
+    "spark.executor.cores": "2",
+    "spark.executor.resource.gpu.amount": "1",
+    "spark.worker.resource.gpu.amount": "1",
+    "spark.dynamicAllocation.enabled": "true",
+    "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+    "spark.dynamicAllocation.minExecutors": "0",
+    "spark.dynamicAllocation.maxExecutors": "2",
+}
+with_profiles = pytest.mark.skipif(pyspark.__version__ < "4", reason="Spark 3.5 has no resource profiles for functions over DataFrames")
+
+
+@with_profiles
 @pytest.mark.cluster
-@pytest.mark.skipif(pyspark.__version__ < "4", reason="Spark 3.5 has no resource profiles for Python functions of DataFrames")
 @pytest.mark.parametrize(
     ("api", "launch"), [("classic", "barrier"), pytest.param("classic", "gang", marks=pytest.mark.slow), ("connect", "gang")]
 )
 def test_the_stage_that_trains_asks_for_a_gpu_for_each_worker(tmp_path: Path, api: str, launch: str) -> None:
-    found = _drive(tmp_path, api, "0", launch)
+    found = _drive(tmp_path, api, launch)
     assert found["ordinary tasks"] == [0, 0]
     _assert_a_gpu_for_each(found)
-    assert found["then"] == 3
+    assert sorted(each["address"] for each in found["devices"]) == ["0", "1"]
+
+
+@with_profiles
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_under_dynamic_allocation_it_has_executors_of_its_own(tmp_path: Path) -> None:
+    found = _drive(tmp_path, "classic", "auto", **DYNAMIC)
+    assert found["ordinary tasks"] == [0, 0]
+    _assert_a_gpu_for_each(found)
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_the_session_s_settings_may_ask_for_it_instead(tmp_path: Path) -> None:
-    found = _drive(tmp_path, "classic", "1", "barrier")
+    found = _drive(tmp_path, "classic", "barrier", **{"spark.task.resource.gpu.amount": "1"})
     assert found["ordinary tasks"] == [1, 1]
     _assert_a_gpu_for_each(found)
+    assert sorted(each["address"] for each in found["devices"]) == ["0", "1"]
 
 
 def _assert_a_gpu_for_each(found: dict) -> None:
-    assert found["workers"] == 2  # of three cores
-    assert sorted(each["address"] for each in found["devices"]) == ["0", "1"]
+    assert found["workers"] == len(found["devices"]) == 2  # there are more cores
     assert all(each["device"] == f"cuda:{each['address']}" for each in found["devices"])
+    # Of the GPUs 0 and 1 CUDA finds the first only: one worker has none, and with it the gang.
     refused = r"worker \d on [\d.]+ failed in phase start: NoUsableGpu: no usable GPU: Spark assigned it GPU "
-    assert re.fullmatch(refused + "1, but an imagined CUDA finds 1 GPU there", found["mixed"])
+    if len({each["address"] for each in found["devices"]}) == 2:
+        assert re.fullmatch(refused + "1, but an imagined CUDA finds 1 GPU there", found["mixed"])
     assert _has_cuda() or re.fullmatch(refused + r"\d, but torch \S+ finds no GPU there", found["fit"])
 
 
-def _drive(directory: Path, api: str, per_task: str, launch: str) -> dict:
+def _drive(directory: Path, api: str, launch: str, **settings: str) -> dict:
     environment = machine(directory, TWO_GPUS, PYTHONPATH=str(ROOT))
-    command = [sys.executable, "-c", DRIVER, api, FIND_GPUS, per_task, launch]
+    command = [sys.executable, "-c", DRIVER, api, launch, json.dumps({**SETTINGS, **settings})]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert "FOUND" in answer.stdout, answer.stderr[-5000:]
     return json.loads(answer.stdout.partition("FOUND")[2])
