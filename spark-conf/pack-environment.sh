@@ -115,7 +115,7 @@ install() {
     tar -C "$repository" --exclude __pycache__ --exclude jvm-bridge/target -cf - \
         LICENSE MANIFEST.in README.md pyproject.toml setup.py sparkml_algos jvm-bridge | tar -C "$directory/source" -xf -
     "${pip[@]}" install --no-deps "$directory/source"
-    # xgboost with CUDA takes half a gigabyte; its build without exists for one architecture.
+    # xgboost with CUDA and what it requires take 700 MB; its build without exists for one architecture.
     mapfile -t requirements < <("$environment/bin/python" - "$([ -n "$gpu" ] || [ "$(uname -m)" != x86_64 ] || echo xgboost-cpu)" "$@" <<'PYTHON'
 import re
 import sys

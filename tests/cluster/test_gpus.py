@@ -132,7 +132,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession, functions as F
 from sparkml_algos import KMeans, TrainingError
 from sparkml_algos.cluster import launcher
-from sparkml_algos.cluster.resources import inspect_cluster
+from sparkml_algos.cluster.resources import _running_slots, inspect_cluster
 from sparkml_algos.training.artifact import Artifact
 
 api, launch, settings = sys.argv[1:]
@@ -173,7 +173,8 @@ def error(action):
         return str(error)
 
 found = {"ordinary tasks": [row.gpus for row in spark.range(0, 2, 1, 2).mapInArrow(resources, "gpus long").collect()]}
-found["workers"] = inspect_cluster(spark, use_gpu=True).slots
+cluster = inspect_cluster(spark, use_gpu=True)
+found["workers"], found["running"] = cluster.slots, _running_slots(spark, 1, 2, cluster.profile)
 options = launcher.Launch(use_gpu=True, launch=launch)
 real, launcher.run_worker = launcher.run_worker, imagined(2)
 outcome = launcher.run_gang(data, [F.col("features")], body, options)
@@ -222,6 +223,7 @@ def test_the_stage_that_trains_asks_for_a_gpu_for_each_worker(tmp_path: Path, ap
     assert found["ordinary tasks"] == [0, 0]
     _assert_a_gpu_for_each(found)
     assert sorted(each["address"] for each in found["devices"]) == ["0", "1"]
+    assert found["running"] == 2  # of three cores, as Spark counts where the master's name does not say
 
 
 @with_profiles
@@ -240,6 +242,7 @@ def test_the_session_s_settings_may_ask_for_it_instead(tmp_path: Path) -> None:
     assert found["ordinary tasks"] == [1, 1]
     _assert_a_gpu_for_each(found)
     assert sorted(each["address"] for each in found["devices"]) == ["0", "1"]
+    assert found["running"] == 2
 
 
 def _assert_a_gpu_for_each(found: dict) -> None:
