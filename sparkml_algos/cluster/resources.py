@@ -151,7 +151,7 @@ class _Conf:
         return self.get(key, "false").lower() == "true"
 
 
-def _running_slots(spark: SparkSession, cpus: int, gpus: float | None, profile: ResourceProfile | None) -> int:
+def _running_slots(spark: SparkSession, cpus: int, gpus: float | None = None, profile: ResourceProfile | None = None) -> int:
     """Task slots of the registered executors."""
     if is_connect(spark):
         # A range has as many partitions as the scheduler has cores, unless spark.default.parallelism says otherwise.
