@@ -74,6 +74,8 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         slots = running = max(1, threads // cpus)
     elif cluster:
         slots = running = int(cluster[1]) * per_executor(int(cluster[2]))
+        if dynamic:
+            slots = min(slots, _most_slots(conf, per_executor) or slots)
     else:
         running = _running_slots(spark, cpus, gpus, profile)
         slots = _most_slots(conf, per_executor) if dynamic else running or None  # none yet: executors are still to register
