@@ -14,6 +14,7 @@ _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"
 # What Spark says when a process, not code, has died.
 _DEATHS = (
     r"ExecutorLostFailure[^\n]*",
+    r"TaskKilled \([^\n]*\)",
     r"Python worker exited unexpectedly[^\n]*",
     r"[^\n]*OutOfMemoryError[^\n]*",
 )
@@ -41,6 +42,8 @@ class Failure:
         The Python traceback.
     waited_for : int, optional
         With `peer`: the worker that did not answer, where that is known.
+    late : bool
+        Spark started the worker once more after its gang had come together: it only says what it was told.
     """
 
     rank: int
@@ -52,6 +55,7 @@ class Failure:
     silent: bool = False
     trace: str = ""
     waited_for: int | None = None
+    late: bool = False
 
     def encode(self) -> str:
         return f"{_OPEN}{json.dumps(asdict(self))}{_CLOSE}"
@@ -110,6 +114,7 @@ def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int
     text = str(error)
     death = _death(text, seen)
     failures = [*heard, *decode_failures(text), *([death] if death else [])]
+    failures = [failure for failure in failures if not failure.late] or failures
     first = first_cause(failures)
     if first is None:
         return TrainingError(f"the Spark job failed: {_first_line(text)}")

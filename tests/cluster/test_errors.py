@@ -37,6 +37,17 @@ def test_a_death_that_only_spark_has_noticed_is_placed() -> None:
     assert str(error) == "worker 1 on 10.0.0.5 failed in phase train: its process died: ExecutorLostFailure (executor 1 exited)"
 
 
+def test_a_task_that_spark_took_away_comes_with_the_reason() -> None:
+    text = "Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully.\nTaskKilled (preempted by another queue)"
+    assert "its process died: TaskKilled (preempted by another queue)" in str(training_error(RuntimeError(text), [LOST, DEAD], {}))
+
+
+def test_what_a_second_attempt_was_told_is_not_the_cause() -> None:
+    late = failure(1, "TurnedAway: worker 1 was started twice", late=True)
+    assert training_error(RuntimeError(f"Lost … {WorkerFailed(late)}"), [DEAD, LOST], {}).failure == DEAD
+    assert training_error(RuntimeError(f"Lost … {WorkerFailed(late)}"), [], {}).failure == late
+
+
 def test_a_worker_that_hangs_is_blamed_by_those_who_waited_before_it_is_killed() -> None:
     blame = failure(0, "worker 1 stopped answering; noticed by worker 0", peer=True)
     assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD], {}))

@@ -56,7 +56,27 @@ def test_a_worker_that_comes_again_is_told_the_first_cause() -> None:
         line.send({"failed": vars(failure(0))})
         until(lambda: held.failures)
         _, answer = call(held.place, 0)
-    assert answer == {"refused": "worker 0 on host failed in phase train: boom"}
+    assert answer == {"turned away": "worker 0 on host failed in phase train: boom"}
+
+
+def test_what_a_second_attempt_ends_with_is_no_failure_of_the_gang() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"phase": "train"})
+        until(lambda: held.seen[0][1] == "train")
+        second, answer = call(held.place, 0)
+        assert answer == {"turned away": "worker 0 was started twice"}
+        second.send({"failed": vars(failure(0, late=True))})
+        second._socket.shutdown(socket.SHUT_RDWR)
+        time.sleep(0.3)
+        assert (held.failures, held.failed.is_set(), held.seen[0][1]) == ([], False, "train")
+
+
+def test_warnings_reach_the_driver_s_log(caplog: pytest.LogCaptureFixture) -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"warning": "no checkpoint"})
+        until(lambda: "worker 0 on 127.0.0.1: no checkpoint" in caplog.text)
 
 
 def test_a_worker_lost_before_the_gang_is_complete_may_come_again() -> None:
