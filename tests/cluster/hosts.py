@@ -17,17 +17,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from tests.cluster.hardware import Disk, slow
+
 # RFC 2544 keeps this network for tests of equipment; it meets no other. Each cluster has a part of its own.
-NETWORK = ipaddress.ip_network("198.18.77.0/24")
+NETWORK = ipaddress.ip_network("198.18.78.0/24")
 CLUSTERS = list(NETWORK.subnets(new_prefix=27))
 BRIDGE = "sparkml-hosts"
-CABLE = "sparkml-cable-"
+CABLE = "sparkml-wire"  # and two digits, and a letter at times: the kernel takes 15 characters
 DRIVER_ADDRESS = str(CLUSTERS[0][1])
 FIRST_HOST = 11
-
-DISK_BYTES = 512 << 20
 
 # Seconds for Spark's daemons to come up on a busy machine.
 PATIENCE = 60.0
@@ -99,6 +100,10 @@ class Host:
     def plug_in(self) -> None:
         _ip("link", "set", self.cable, "up")
 
+    def slow(self, delay: float, loss: float) -> AbstractContextManager[None]:
+        """Hold packets from and to the host for `delay` seconds and lose the share `loss` of them, inside a with statement."""
+        return slow(self.cable, self.bridge, delay, loss)
+
     def throttle(self, rate: str) -> None:
         """Let no more than `rate`, such as ``10mbit``, of data reach the host."""
         subprocess.run(
@@ -114,39 +119,6 @@ class Host:
         _ip("link", "delete", self.cable)
         _ip("netns", "delete", self.name)
         self.disk.remove()
-
-
-class Disk:
-    """A file system in memory, of a size that can be changed.
-
-    Parameters
-    ----------
-    path : Path
-        Is made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "sparkml-disk", str(path)], check=True)
-
-    def leave_free(self, nbytes: int) -> None:
-        """Shrink the disk until so much is free."""
-        usage = shutil.disk_usage(self.path)
-        self._resize(usage.used + nbytes)
-
-    def restore(self) -> None:
-        self._resize(DISK_BYTES)
-
-    def remove(self) -> None:
-        self.unmount(self.path)
-
-    @staticmethod
-    def unmount(path: Path) -> None:
-        subprocess.run(["umount", "--lazy", str(path)], capture_output=True)
-
-    def _resize(self, nbytes: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={nbytes}", str(self.path)], check=True)
 
 
 class StandaloneCluster:
