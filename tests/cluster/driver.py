@@ -26,17 +26,17 @@ from sparkml_algos import KMeans, LinearLearnerRegressor, XGBoostRegressor
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
-ROWS, FEATURES = 20_000, 16
+ROWS, FEATURES = 100_000, 16
 
 #: Few rows and many epochs, so that there is much between the first checkpoint and the last.
 LEARNERS = {
-    "k-means": lambda **job: KMeans(k=10, epochs=60, mini_batch_size=4000, **job),
+    "k-means": lambda **job: KMeans(k=10, epochs=80, mini_batch_size=2000, **job),
     "linear learner": lambda **job: LinearLearnerRegressor(
-        labelCol="label", epochs=60, num_models=4, mini_batch_size=2000, early_stopping_patience=1000, **job
+        labelCol="label", epochs=80, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
     ),
-    "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=400, max_depth=4, **job),
+    "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=600, max_depth=6, **job),
 }
-EPOCHS = {"k-means": 60, "linear learner": 60, "XGBoost": 400}
+EPOCHS = {"k-means": 80, "linear learner": 80, "XGBoost": 600}
 
 
 def rows(spark: SparkSession) -> DataFrame:

@@ -13,6 +13,31 @@ from pathlib import Path
 PATH = os.environ.get("SPARKML_ALGOS_FAULT_REPORT")
 
 
+INTRODUCTION = """# Faults
+
+`test_faults.py` trains k-means, the linear learner and XGBoost on a Spark standalone cluster of three hosts (network namespaces of one
+machine), lets something go wrong in the middle, and measures what the user is told, how long it takes, and what work is lost. In every case
+the model equals the undisturbed one to the last bit, and no process, connection or file is left behind; the tests check both.
+
+```bash
+export SPARKML_ALGOS_TEST_SESSION=hosts
+bash tests/run.sh tests/cluster/test_faults.py                                                             # all faults
+SPARKML_ALGOS_FAULT_REPORT=$PWD/tests/cluster/README.md bash tests/run.sh tests/cluster/test_faults.py    # writes this page, too
+```
+
+Two workers, `max_retries=2`, `collective_timeout=12`, a checkpoint per epoch (XGBoost writes fewer, so that they take 5 % of its time).
+Hosts that fall silent are given up by Spark after 15 s here (`spark.network.timeout`; its default is 120 s).
+
+* *until error*: from the fault until the driver logs the failed attempt; with `max_retries=0`, `fit` raises then. Of a store: the warning.
+* *until next checkpoint*: from the fault until training has gone on by an epoch; of a store, from its return.
+* *work lost*: from the last checkpoint to the fault. A disk that is full before the first checkpoint costs all that was done, the ingest.
+* *times slower*: what an epoch takes under the fault, relative to an undisturbed one.
+* `dynamic` is launch `gang` under dynamic allocation. Lost packets are lost as the sender hands them to its card, up to 64 KiB each.
+
+Measured on two shared cores: seconds are this machine's.
+"""
+
+
 @dataclass(frozen=True)
 class Row:
     """What one fault did to one training.
@@ -93,22 +118,4 @@ def _range(values: list[float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-INTRODUCTION = """# Faults
-
-`test_faults.py` trains k-means, the linear learner and XGBoost on a Spark standalone cluster of three hosts (network namespaces of one machine),
-lets something go wrong in the middle, and measures what the user is told, how long it takes, and what work is lost. In every case the model
-equals the undisturbed one to the last bit, and no process, connection or file is left behind; the tests check both.
-
-```bash
-SPARKML_ALGOS_TEST_SESSION=hosts bash tests/run.sh -m cluster tests/cluster/test_faults.py
-SPARKML_ALGOS_FAULT_REPORT=$PWD/tests/cluster/README.md …    # writes this page
-```
-
-Two workers, `max_retries=2`, `collective_timeout=12`, a checkpoint per epoch (XGBoost writes fewer, so that they take 5 % of its time).
-Hosts that fall silent are given up by Spark after 15 s here (`spark.network.timeout`; 120 s by default). *until error*: from the fault until
-the driver logs the failed attempt (with `max_retries=0`, until `fit` raises). *until next checkpoint*: until training has gone on by an epoch.
-*work lost*: from the last checkpoint to the fault. `dynamic` is launch `gang` under dynamic allocation. Two shared cores; seconds are this machine's.
-"""
+    return "" if value is None else f"{value:.1f}" if value >= 1 else f"{value:.2f}"

@@ -4,6 +4,7 @@ repaired when it is left."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -123,7 +124,9 @@ def store_gone(scene: Scene) -> Iterator[None]:
     """A file is where the directory was, so that it cannot be made again either."""
     away = scene.checkpoints.with_name("away")
     scene.checkpoints.rename(away)
-    scene.checkpoints.touch()
+    while scene.checkpoints.is_dir() or not scene.checkpoints.exists():
+        shutil.rmtree(scene.checkpoints, ignore_errors=True)  # a training that saves just now has made it anew
+        scene.checkpoints.touch()
     try:
         yield
     finally:

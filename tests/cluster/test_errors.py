@@ -53,6 +53,10 @@ def test_a_worker_that_hangs_is_blamed_by_those_who_waited_before_it_is_killed()
     assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD], {}))
 
 
+def test_a_death_comes_before_a_connection_that_it_cut_also_where_that_is_heard_first() -> None:
+    assert training_error(RuntimeError("spark"), [failure(0, "lost the connection", peer=True, waited_for=1), DEAD], {}).failure == DEAD
+
+
 def test_bad_rows_are_a_value_error() -> None:
     error = training_error(RuntimeError("spark"), [failure(0, "column is null", invalid_data=True)], {})
     assert isinstance(error, InvalidDataError) and isinstance(error, ValueError)
@@ -60,6 +64,11 @@ def test_bad_rows_are_a_value_error() -> None:
 
 def test_a_job_that_fails_without_us_is_told_in_one_line() -> None:
     assert str(training_error(RuntimeError("out of disk\n\tat java.lang"), [], {})) == "the Spark job failed: out of disk"
+
+
+def test_what_the_bridge_to_the_jvm_says_first_is_left_out() -> None:
+    text = "An error occurred while calling o7.collectToPython.\n: org.apache.spark.SparkException: out of disk\n\tat java.lang"
+    assert str(training_error(RuntimeError(text), [], {})) == "the Spark job failed: org.apache.spark.SparkException: out of disk"
 
 
 def waited(rank: int, waited_for: int) -> Failure:
