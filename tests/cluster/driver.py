@@ -34,9 +34,9 @@ LEARNERS = {
     "linear learner": lambda **job: LinearLearnerRegressor(
         labelCol="label", epochs=80, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
     ),
-    "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=600, max_depth=6, **job),
+    "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job),
 }
-EPOCHS = {"k-means": 80, "linear learner": 80, "XGBoost": 600}
+EPOCHS = {"k-means": 80, "linear learner": 80, "XGBoost": 300}
 
 
 def rows(spark: SparkSession) -> DataFrame:

@@ -29,7 +29,7 @@ TIMEOUT = 240.0
 # Bytes that workers hold in memory before they spill, and bytes left on a full disk; a worker's rows take more than 3 MB.
 SPILLING, DISK_LEFT = 1 << 20, 1 << 18
 # Seconds for which a lasting fault lasts.
-WINDOW = 12.0
+WINDOW = 8.0
 DYNAMIC = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.shuffleTracking.enabled": "true",
@@ -255,7 +255,7 @@ def test_a_disk_that_is_full_is_named_and_a_retry_starts_anew(
 ) -> None:
     expected, checkpoints = undisturbed(algorithm, max_shard_bytes=SPILLING), tmp_path / "checkpoints"
     before = Before(cluster, checkpoints)
-    shuffled = shuffle_files(cluster)
+    shuffled, start = shuffle_files(cluster), time.time()
     try:
         with Watch(checkpoints) as watch:
             training = InSession(spark, algorithm, job(launch, checkpoints, max_shard_bytes=SPILLING))
@@ -275,7 +275,7 @@ def test_a_disk_that_is_full_is_named_and_a_retry_starts_anew(
     assert re.search(r"worker \d on 198\.18\.78\.\d+ failed in phase ingest: .*cannot be spilled to \S+: No space left", message), message
     goes_on, _ = watch.first(after=told)
     assert before.leftovers() == []
-    report(Row("disk full on a spill", algorithm, launch, said(message), told - moment, goes_on - moment))
+    report(Row("disk full on a spill", algorithm, launch, said(message), told - moment, goes_on - moment, told - start))
 
 
 @pytest.mark.slow
