@@ -31,7 +31,7 @@ Hosts that fall silent are given up by Spark after 15 s here (`spark.network.tim
 * *until error*: from the fault until the driver logs the failed attempt; with `max_retries=0`, `fit` raises then. Of a store: the warning.
 * *until next checkpoint*: from the fault until training has gone on by an epoch; of a store, from its return.
 * *work lost*: from the last checkpoint to the fault. A disk that is full before the first checkpoint costs all since `fit` was called.
-* *times slower*: what an epoch takes under the fault, relative to an undisturbed one.
+* *times slower*: what an epoch takes under the fault, relative to an undisturbed one. The delay holds each way, and epochs are short here.
 * `dynamic` is launch `gang` under dynamic allocation. Lost packets are lost as the sender hands them to its card, up to 64 KiB each.
 
 Measured on two shared cores: seconds are this machine's.
@@ -45,8 +45,8 @@ class Row:
     Parameters
     ----------
     fault, algorithm, launch : str
-    seen : str
-        What the user is told.
+    happens, seen : str
+        In a few words; and what the user is told.
     error : float, optional
         Seconds from the fault until the user is told.
     checkpoint : float, optional
@@ -60,6 +60,7 @@ class Row:
     fault: str
     algorithm: str
     launch: str
+    happens: str
     seen: str
     error: float | None = None
     checkpoint: float | None = None
@@ -98,14 +99,12 @@ def page(rows: list[Row]) -> str:
 
 def summary(rows: list[Row], order: list[str]) -> list[str]:
     """The short table: a row per fault, the range over algorithms and launches."""
-    lines = [
-        "| fault | measured | until error s | until next checkpoint s | work lost s | times slower |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = ["| fault | what happens | until error s | until next checkpoint s | work lost s | times slower | measured |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for fault in order:
         of_it = [row for row in rows if row.fault == fault]
         ranges = [_range([getattr(row, name) for row in of_it]) for name in ("error", "checkpoint", "lost", "slower")]
-        lines.append(f"| {fault} | {len(of_it)} times | " + " | ".join(ranges) + " |")
+        lines.append("| " + " | ".join([fault, of_it[0].happens, *ranges, f"{len(of_it)} times"]) + " |")
     return lines
 
 

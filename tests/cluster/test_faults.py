@@ -26,6 +26,7 @@ pytestmark = pytest.mark.cluster
 ALGORITHMS = ("k-means", "linear learner", "XGBoost")
 COLLECTIVE_TIMEOUT = 12
 TIMEOUT = 240.0
+STORE, DISK, DRIVER = "checkpoint store gone for a while", "disk full on a spill", "driver killed"
 # Bytes that workers hold in memory before they spill, and bytes left on a full disk; a worker's rows take more than 3 MB.
 SPILLING, DISK_LEFT = 1 << 20, 1 << 18
 # Seconds for which a lasting fault lasts.
@@ -127,6 +128,8 @@ def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
         checkpoints = tmp_path_factory.mktemp("undisturbed") / "checkpoints"
         with Watch(checkpoints) as watch:
             model = InSession(spark, algorithm, job("barrier", checkpoints, **more)).result(TIMEOUT)
+        if not more:
+            report(Row("none", algorithm, "barrier", "", f"an epoch takes {watch.pace():.3f} s"))
         return Undisturbed(model, watch.pace())
 
     return train
@@ -204,7 +207,18 @@ def cut_off(
     assert before.leftovers() == []
     # A worker that may finish what it is at has written one more checkpoint; what it has begun after that takes an epoch at most.
     lost = moment - written if written <= moment else expected.pace
-    report(Row(fault.name, algorithm, launch, said(message), told - moment, goes_on - moment, lost))
+    report(
+        Row(
+            fault.name,
+            algorithm,
+            launch,
+            "error; a retry goes on from the last checkpoint",
+            said(message),
+            told - moment,
+            goes_on - moment,
+            lost,
+        )
+    )
 
 
 @pytest.mark.parametrize(("fault", "algorithm", "launch"), cells(*everywhere(*LASTING)))
@@ -223,7 +237,7 @@ def test_what_is_slow_costs_time_and_nothing_else(
     assert_equal(model, expected.model)
     assert training.heard == []
     assert before.leftovers() == []
-    report(Row(fault, algorithm, launch, "nothing", slower=watch.pace(moment, end) / expected.pace))
+    report(Row(fault, algorithm, launch, "training takes longer", "nothing", slower=watch.pace(moment, end) / expected.pace))
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*everywhere(), quick=(("k-means", "gang"),)))
@@ -246,7 +260,7 @@ def test_a_store_that_is_gone_for_a_while_costs_no_training(
     goes_on, epochs = watch.first(after=back)
     assert epochs > watch.last(until=moment)[1]
     assert before.leftovers() == []
-    report(Row("checkpoint store gone for a while", algorithm, launch, said(warning), told - moment, goes_on - back, 0.0))
+    report(Row(STORE, algorithm, launch, "a warning; training goes on", said(warning), told - moment, goes_on - back, 0.0))
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*everywhere(), quick=(("k-means", "barrier"),)))
@@ -275,7 +289,7 @@ def test_a_disk_that_is_full_is_named_and_a_retry_starts_anew(
     assert re.search(r"worker \d on 198\.18\.78\.\d+ failed in phase ingest: .*cannot be spilled to \S+: No space left", message), message
     goes_on, _ = watch.first(after=told)
     assert before.leftovers() == []
-    report(Row("disk full on a spill", algorithm, launch, said(message), told - moment, goes_on - moment, told - start))
+    report(Row(DISK, algorithm, launch, "error; a retry starts anew", said(message), told - moment, goes_on - moment, told - start))
 
 
 @pytest.mark.slow
@@ -296,7 +310,18 @@ def test_a_new_driver_goes_on_where_the_killed_one_was(
     goes_on, epochs = watch.first(after=moment + 2)
     assert epochs > done
     assert before.leftovers() == []
-    report(Row("driver killed", algorithm, launch, "its process is gone", None, goes_on - moment, moment - written))
+    report(
+        Row(
+            DRIVER,
+            algorithm,
+            launch,
+            "a new session goes on from the last checkpoint",
+            "its process is gone",
+            None,
+            goes_on - moment,
+            moment - written,
+        )
+    )
 
 
 def shuffle_files(cluster: StandaloneCluster) -> set[Path]:
