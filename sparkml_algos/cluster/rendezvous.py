@@ -31,6 +31,7 @@ CONNECT_TIMEOUT = 5.0
 # Spark's all-gather.
 BARRIER_PATIENCE = 15.0
 POLL_SECONDS = 0.2
+TASK_TAKEN_AWAY = "Spark ended its task and started it again, as it does after preemption or the loss of an executor"
 
 
 @dataclass(frozen=True)
@@ -262,9 +263,14 @@ class Meeting:
             return self._verdict
 
     def _turned_away(self, rank: int) -> dict[str, Any]:
-        """The answer to a worker that comes too late or a second time: with ordinary tasks, why it must."""
+        """The answer to a worker that comes too late or a second time: with ordinary tasks, why it must.
+
+        Spark starts a task again only when it has given the first attempt up, which may not know that yet.
+        """
         if self._verdict and "refused" in self._verdict:
             return self._verdict
+        if self._verdict and not self._barrier and not self.failures:
+            self._hear(Failure(rank, *self.seen[rank], TASK_TAKEN_AWAY, silent=True))
         cause = first_cause(self.failures)
         return {"turned away": cause.describe() if cause else f"worker {rank} was started twice"}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.rendezvous import TASK_TAKEN_AWAY
 from tests.cluster.hosts import Host, StandaloneCluster
 from tests.cluster.leftovers import training_processes
 
@@ -152,6 +153,7 @@ class Fault:
 
 
 DIED = r"worker \d on 198\.18\.78\.\d+ failed in phase train: its process died"
+TAKEN = DIED.replace("its process died", f"(its process died|{TASK_TAKEN_AWAY})")
 SILENT = r"worker \d stopped answering; noticed by worker \d on 198\.18\.78\.\d+ in phase train"
 
 #: They end an attempt; training is started again and goes on from its last checkpoint.
@@ -162,7 +164,7 @@ FATAL = {
         Fault("Python worker killed", worker_killed, DIED),
         Fault("worker stopped (SIGSTOP)", worker_stopped, SILENT),
         Fault("host unplugged", host_unplugged, SILENT),
-        Fault("task preempted", task_preempted, DIED),
+        Fault("task preempted", task_preempted, TAKEN),
     )
 }
 #: They cost time.

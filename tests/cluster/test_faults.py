@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from tests.cluster.driver import EPOCHS, Driver, InSession
 from tests.cluster.fault_report import Row, report
-from tests.cluster.faults import FATAL, LASTING, Fault, Scene, store_gone
+from tests.cluster.faults import FATAL, LASTING, PREEMPTED, Fault, Scene, store_gone
 from tests.cluster.hosts import StandaloneCluster
 from tests.cluster.leftovers import Before
 
@@ -122,20 +122,19 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Undisturbed]:
+def undisturbed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
     @functools.cache
-    def train(algorithm: str, **more: object) -> Undisturbed:
+    def train(algorithm: str) -> Undisturbed:
         checkpoints = tmp_path_factory.mktemp("undisturbed") / "checkpoints"
         with Watch(checkpoints) as watch:
-            model = InSession(spark, algorithm, job("barrier", checkpoints, **more)).result(TIMEOUT)
-        if not more:
-            report(Row("none", algorithm, "barrier", "", f"an epoch takes {watch.pace():.3f} s"))
+            model = InSession(spark, algorithm, job("barrier", checkpoints)).result(TIMEOUT)
+        report(Row("none", algorithm, "barrier", "", f"an epoch takes {watch.pace():.3f} s"))
         return Undisturbed(model, watch.pace())
 
     return train
 
 
-def job(launch: str, checkpoints: Path, **more: object) -> dict[str, object]:
+def job(launch: str, checkpoints: Path) -> dict[str, object]:
     launch = "gang" if launch == "dynamic" else launch
     return {
         "launch": launch,
@@ -143,7 +142,7 @@ def job(launch: str, checkpoints: Path, **more: object) -> dict[str, object]:
         "max_retries": 2,
         "collective_timeout": COLLECTIVE_TIMEOUT,
         "start_timeout": 60,
-        **more,
+        "max_shard_bytes": SPILLING,
     }
 
 
@@ -164,7 +163,7 @@ def settings(cluster: StandaloneCluster, launch: str) -> dict[str, str]:
     return {**cluster.settings(), "spark.ui.enabled": "false", **(DYNAMIC if launch == "dynamic" else {})}
 
 
-QUICK = (("Python worker killed", "k-means", "gang"), ("task preempted", "k-means", "barrier"))
+QUICK = (("Python worker killed", "k-means", "gang"),)
 
 
 @pytest.mark.parametrize(("fault", "algorithm", "launch"), cells(*everywhere(*FATAL), quick=QUICK))
@@ -201,6 +200,8 @@ def cut_off(
     assert_equal(model, expected.model)
     told, message = next((when, text) for when, text in training.heard if "trying again" in text)
     assert re.search(fault.says, message), message
+    # Of ordinary tasks Spark tells nobody why it ended one.
+    assert PREEMPTED in message or fault.name != "task preempted" or launch != "barrier", message
     written, done = watch.last(until=told)
     goes_on, epochs = watch.first(after=told)
     assert epochs > done, f"went back to before epoch {done}"
@@ -267,12 +268,12 @@ def test_a_store_that_is_gone_for_a_while_costs_no_training(
 def test_a_disk_that_is_full_is_named_and_a_retry_starts_anew(
     algorithm: str, launch: str, cluster: StandaloneCluster, spark: SparkSession, undisturbed, tmp_path: Path
 ) -> None:
-    expected, checkpoints = undisturbed(algorithm, max_shard_bytes=SPILLING), tmp_path / "checkpoints"
+    expected, checkpoints = undisturbed(algorithm), tmp_path / "checkpoints"
     before = Before(cluster, checkpoints)
     shuffled, start = shuffle_files(cluster), time.time()
     try:
         with Watch(checkpoints) as watch:
-            training = InSession(spark, algorithm, job(launch, checkpoints, max_shard_bytes=SPILLING))
+            training = InSession(spark, algorithm, job(launch, checkpoints))
             wait_until(lambda: shuffle_files(cluster) - shuffled)
             for host in cluster.hosts:
                 host.disk.leave_free(DISK_LEFT)
