@@ -85,10 +85,8 @@ def spark(hosts: StandaloneCluster | None) -> Iterator[SparkSession]:
     if SESSION == "local":
         builder = builder.config("spark.python.daemon.module", DAEMON)
     if SESSION == "hosts":
-        # A host that falls silent is given up within seconds, not minutes.
-        builder = builder.config("spark.network.timeout", "15s").config("spark.network.timeoutInterval", "5s")
-        builder = builder.config("spark.executor.heartbeatInterval", "3s")
-        builder = builder.config("spark.driver.bindAddress", DRIVER_ADDRESS).config("spark.executor.cores", "1")
+        for key, value in hosts.settings().items():
+            builder = builder.config(key, value)
     if SESSION == "dynamic":
         builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
         builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")

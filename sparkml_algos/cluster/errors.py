@@ -14,9 +14,12 @@ _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"
 # What Spark says when a process, not code, has died.
 _DEATHS = (
     r"ExecutorLostFailure[^\n]*",
+    r"TaskKilled \([^\n]*\)",
     r"Python worker exited unexpectedly[^\n]*",
     r"[^\n]*OutOfMemoryError[^\n]*",
 )
+# How a collective says that a connection ended, not that it rested for too long.
+_CUT = r"lost the connection|reset by peer|[Bb]roken pipe"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Failure:
         The Python traceback.
     waited_for : int, optional
         With `peer`: the worker that did not answer, where that is known.
+    late : bool
+        Spark started the worker once more after its gang had come together: it only says what it was told.
     """
 
     rank: int
@@ -52,6 +57,7 @@ class Failure:
     silent: bool = False
     trace: str = ""
     waited_for: int | None = None
+    late: bool = False
 
     def encode(self) -> str:
         return f"{_OPEN}{json.dumps(asdict(self))}{_CLOSE}"
@@ -110,6 +116,7 @@ def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int
     text = str(error)
     death = _death(text, seen)
     failures = [*heard, *decode_failures(text), *([death] if death else [])]
+    failures = [failure for failure in failures if not failure.late] or failures
     first = first_cause(failures)
     if first is None:
         return TrainingError(f"the Spark job failed: {_first_line(text)}")
@@ -127,13 +134,18 @@ def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int
 def first_cause(failures: Sequence[Failure]) -> Failure | None:
     """Of failures in the order they were heard: the first that a worker calls its own, else the first of all.
 
-    A worker that died silently is heard of at once, those it leaves behind speak up later. Of those who waited for each other, one
-    that waited for a worker that says nothing itself is closest to the cause.
+    A worker that died silently is heard of at once, and so are those it leaves behind, in any order. Of those who waited for each other,
+    one that waited for a worker that says nothing itself is closest to the cause.
     """
     spoken = {failure.rank for failure in failures if not failure.silent}
     own = [failure for failure in failures if not failure.peer and not failure.silent]
     close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]
-    return next(iter([*own, *close, *failures]), None)
+    first = next(iter([*own, *close, *failures]), None)
+    if first and first.peer and re.search(_CUT, first.message):
+        # Whoever was at the other end had died before; one that is killed after a timeout had hung.
+        died = (failure for failure in failures if failure.silent and first.waited_for in (None, failure.rank))
+        return next(died, first)
+    return first
 
 
 def decode_failures(text: str) -> list[Failure]:
@@ -158,4 +170,5 @@ def _death(text: str, seen: Mapping[int, tuple[str, str]]) -> Failure | None:
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+    lines = (line.strip().removeprefix(": ") for line in text.splitlines())
+    return next((line for line in lines if line and not line.startswith("An error occurred while calling")), "no message")

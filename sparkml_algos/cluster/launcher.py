@@ -13,9 +13,10 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkml_algos.cluster.ending import ended_if_failed
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting
-from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, inspect_cluster
+from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, inspect_cluster, wait_for_slots
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
@@ -29,6 +30,8 @@ BYTES_PER_BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
 # A record batch holds at most this much, so that rows of whatever width neither fill a worker's memory nor meet Arrow's limits.
 RECORD_BATCH_BYTES = 64 << 20
 SECONDS_BETWEEN_RETRIES = 2.0
+# For which a retry waits until executors that were lost are replaced.
+SECONDS_FOR_EXECUTORS = 30.0
 
 # Gangs wait for their turn: two that each hold half of the slots would wait for the other half forever.
 _TURN = threading.Lock()
@@ -125,6 +128,7 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
                     raise
                 logger.warning("attempt %d of %d failed, trying again: %s", attempt + 1, options.max_retries + 1, error)
                 time.sleep(SECONDS_BETWEEN_RETRIES)
+                wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS)
             else:
                 if not rows:
                     # Spark leaves out the stage altogether where it can tell that there is no input.
@@ -172,7 +176,8 @@ def _attempt(
         asked = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
         trained = data.mapInArrow(task, ITEM_SPARK_SCHEMA, barrier=mode == "barrier", **asked)
         try:
-            return trained.collect()
+            with ended_if_failed(data.sparkSession, meeting, mode):
+                return trained.collect()
         except Exception as error:
             failed = training_error(error, meeting.failures, meeting.seen)
             raise failed from failed.__cause__

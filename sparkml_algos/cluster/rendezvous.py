@@ -31,6 +31,7 @@ CONNECT_TIMEOUT = 5.0
 # Spark's all-gather.
 BARRIER_PATIENCE = 15.0
 POLL_SECONDS = 0.2
+TASK_TAKEN_AWAY = "Spark ended its task and started it again, as it does after preemption or the loss of an executor"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class MeetingPlace:
     host: str
     port: int
     secret: str
+
+
+class TurnedAway(ConnectionError):
+    """This is a second attempt of a worker whose gang has come together without it: Spark retries ordinary tasks."""
 
 
 class Rendezvous:
@@ -78,7 +83,9 @@ class Rendezvous:
         Raises
         ------
         ConnectionError
-            With the driver's reason, if the gang did not come together or has failed before.
+            With the driver's reason, if the gang did not come together.
+        TurnedAway
+            With what the first attempt ended with.
         """
         answer = self._ask_driver(message) if self.line else {}
         if "messages" in answer:
@@ -86,6 +93,8 @@ class Rendezvous:
             return answer["messages"]
         if self._barrier:
             return list(self._context.allGather(message))
+        if "turned away" in answer:
+            raise TurnedAway(answer["turned away"])
         raise ConnectionError(answer.get("refused", "the driver closed the connection"))
 
     def _ask_driver(self, message: str) -> dict[str, Any]:
@@ -94,8 +103,8 @@ class Rendezvous:
 
 
 class Line:
-    """A worker's connection to the driver: what it says is progress, phases, failure; what it hears is the answer to its joining, and
-    perhaps that the gang is given up."""
+    """A worker's connection to the driver: what it says is progress, phases, warnings, failure; what it hears is the answer to its
+    joining, and perhaps that the gang is given up."""
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
         self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
@@ -159,6 +168,8 @@ class Meeting:
     ----------
     failures : list of Failure
         In the order they were heard.
+    failed : threading.Event
+        Set with the first of them: the gang cannot succeed any more.
     seen : dict of int to (str, str)
         Host and phase of each worker that called.
     """
@@ -174,6 +185,7 @@ class Meeting:
         self._verdict: dict[str, Any] | None = None
         self._streams: dict[int, socketserver.StreamRequestHandler] = {}
         self.failures: list[Failure] = []
+        self.failed = threading.Event()
         self.seen: dict[int, tuple[str, str]] = {}
         secret = new_secret()
         self._server = _Server((host, 0), secret, self._serve)
@@ -200,23 +212,32 @@ class Meeting:
         """One worker's connection, from its first line to its last."""
         hello = json.loads(stream.rfile.readline(MAX_LINE_BYTES))
         rank, host, joined, over = int(hello["rank"]), stream.client_address[0], False, False
-        self.seen[rank] = host, "start"
+        if rank not in self._messages:
+            self.seen[rank] = host, "start"
         while line := _readline(stream):
             message = json.loads(line)
             if "join" in message:
                 answer = self._join(rank, message["join"], stream.connection)
-                joined = "messages" in answer
+                joined, over = "messages" in answer, "turned away" in answer
                 stream.wfile.write(json.dumps(answer).encode() + b"\n")
-                self._streams[rank] = stream
+                if joined:
+                    self._streams[rank] = stream
             elif "phase" in message:
                 self.seen[rank] = host, message["phase"]
             elif "progress" in message and self._on_progress:
                 self._on_progress(message["progress"])
+            elif "warning" in message:
+                logger.warning("worker %d on %s: %s", rank, host, message["warning"])
             elif "failed" in message:
-                self.failures.append(Failure(**message["failed"]))
+                self._hear(Failure(**message["failed"]))
             over = over or "done" in message or "failed" in message
         if joined and not over:
-            self.failures.append(Failure(rank, *self.seen[rank], "its process died without a word", silent=True))
+            self._hear(Failure(rank, *self.seen[rank], "its process died without a word", silent=True))
+
+    def _hear(self, failure: Failure) -> None:
+        if not failure.late:
+            self.failures.append(failure)
+            self.failed.set()
 
     def _join(self, rank: int, message: str, connection: socket.socket) -> dict[str, Any]:
         """Wait for the whole gang, for as long as the worker itself does; what is decided holds for all who come later."""
@@ -242,11 +263,16 @@ class Meeting:
             return self._verdict
 
     def _turned_away(self, rank: int) -> dict[str, Any]:
-        """The answer to a worker that comes too late or a second time: with ordinary tasks, why it must."""
+        """The answer to a worker that comes too late or a second time: with ordinary tasks, why it must.
+
+        Spark starts a task again only when it has given the first attempt up, which may not know that yet.
+        """
         if self._verdict and "refused" in self._verdict:
             return self._verdict
+        if self._verdict and not self._barrier and not self.failures:
+            self._hear(Failure(rank, *self.seen[rank], TASK_TAKEN_AWAY, silent=True))
         cause = first_cause(self.failures)
-        return {"refused": cause.describe() if cause else f"worker {rank} was started twice"}
+        return {"turned away": cause.describe() if cause else f"worker {rank} was started twice"}
 
 
 def _readline(stream: socketserver.StreamRequestHandler) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Workers of a gang under dynamic allocation without an upper bound, when no executor is up to count slots on.
 UNBOUNDED_DEFAULT_WORKERS = 2
+SECONDS_BETWEEN_COUNTS = 0.5
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,20 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         driver_host=conf.get("spark.driver.host", "127.0.0.1"),
         profile=profile,
     )
+
+
+def wait_for_slots(spark: SparkSession, size: int, seconds: float) -> None:
+    """Return once so many tasks can run at the same time, or the time is up.
+
+    A fixed number of executors is brought back by the cluster itself, within seconds of a loss. Under dynamic allocation they come when
+    tasks ask for them.
+    """
+    conf = _Conf(spark)
+    if re.match(r"local(\[|$)", conf.get("spark.master", "")) or conf.flag("spark.dynamicAllocation.enabled"):
+        return
+    deadline = time.monotonic() + seconds
+    while _running_slots(spark, int(conf.get("spark.task.cpus", "1"))) < size and time.monotonic() < deadline:
+        time.sleep(SECONDS_BETWEEN_COUNTS)
 
 
 def choose_launch(launch: str, resources: Resources) -> str:

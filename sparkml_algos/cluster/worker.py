@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -15,13 +16,15 @@ import pyarrow as pa
 
 from sparkml_algos.cluster.errors import Failure, WorkerFailed
 from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
-from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous
+from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, TurnedAway
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import InvalidRows
 from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess
 from sparkml_algos.training.mesh import Mesh
 from sparkml_algos.training.network import address_towards, listen
 from sparkml_algos.training.tcp_communicator import TcpCommunicator
+
+logger = logging.getLogger(__name__)
 
 #: What a worker runs: ``body(worker, batches)`` yields named artifacts.
 Body = Callable[["SparkWorker", Iterator[pa.RecordBatch]], Iterator[tuple[str, Artifact]]]
@@ -154,6 +157,13 @@ class SparkWorker:
             self._reported = now
             self._line.send({"progress": progress})
 
+    def warn(self, message: str) -> None:
+        """Let the user read it, where the driver logs."""
+        if self._line:
+            self._line.send({"warning": message})
+        else:
+            logger.warning("worker %d on %s: %s", self.rank, self.host, message)
+
     def leave(self) -> None:
         """All is done."""
         self._communicator.close()
@@ -172,6 +182,7 @@ class SparkWorker:
             peer=peer,
             trace="".join(traceback.format_exception(error)),
             waited_for=error.peer if peer else None,
+            late=isinstance(error, TurnedAway),
         )
         if self._line:
             self._line.send({"failed": asdict(failure)})

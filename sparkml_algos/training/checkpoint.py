@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from typing import Any
@@ -26,13 +27,31 @@ class CheckpointStore:
     def __init__(self, directory: str, name: str) -> None:
         filesystem, path = fs.FileSystem.from_uri(directory) if "://" in directory else (fs.LocalFileSystem(), directory)
         self.name = name
-        self._fs, self._path = filesystem, f"{path.rstrip('/')}/{name}"
+        self._given, self._directory = directory, path.rstrip("/")
+        self._fs, self._path = filesystem, f"{self._directory}/{name}"
 
     @classmethod
     def of(cls, directory: str, identity: dict[str, Any]) -> CheckpointStore:
         """The checkpoints of the fit that is what it is by algorithm, hyperparameters, seed and dimensions; fits that differ in any do not
         see each other's."""
         return cls(directory, hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16])
+
+    def check(self) -> None:
+        """Find out before training whether the directory can be written.
+
+        Raises
+        ------
+        OSError
+            If not.
+        """
+        trial = f"{self._directory}/.{self.name}.trial"
+        try:
+            self._fs.create_dir(self._directory, recursive=True)
+            with self._fs.open_output_stream(trial) as stream:
+                stream.write(b"trial")
+            self._fs.delete_file(trial)
+        except OSError as error:
+            raise OSError(f"checkpoint_dir {self._given} cannot be written: {error}") from error
 
     def load(self) -> tuple[int, Artifact] | None:
         """Epochs done and the state after them, from the newest checkpoint; None where there is none."""
@@ -47,9 +66,14 @@ class CheckpointStore:
         self._fs.create_dir(self._path, recursive=True)
         name = f"epoch-{epochs_done:06d}.parquet"
         temporary = f"{self._path}/.{name}.tmp"
-        with self._fs.open_output_stream(temporary) as stream:
-            pq.write_table(state.to_table(), stream)
-        self._fs.move(temporary, f"{self._path}/{name}")
+        try:
+            with self._fs.open_output_stream(temporary) as stream:
+                pq.write_table(state.to_table(), stream)
+            self._fs.move(temporary, f"{self._path}/{name}")
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._fs.delete_file(temporary)
+            raise
         for older in self._files()[:-1]:
             self._fs.delete_file(f"{self._path}/{older}")
 

@@ -99,6 +99,8 @@ class Job:
     checkpoints : CheckpointStore, optional
     report : callable, optional
         ``report(dict)`` receives the progress of worker 0.
+    warn : callable
+        ``warn(message)`` tells the user of trouble that the training survives.
 
     Attributes
     ----------
@@ -117,11 +119,13 @@ class Job:
         host: str = "127.0.0.1",
         checkpoints: CheckpointStore | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
+        warn: Callable[[str], None] = logger.warning,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
         self.history: list[dict[str, Any]] = []
-        self._checkpoints, self._report = checkpoints, report
+        self._checkpoints, self._report, self._warn = checkpoints, report, warn
+        self._store_fails = False
         self._resumed_epochs = 0
         self._steps_per_epoch: int | None = None
 
@@ -158,8 +162,21 @@ class Job:
         seconds = time.perf_counter() - self._epoch_start
         self.history.append({"epoch": self._epoch + 1, "seconds": round(seconds, 3), **metrics})
         if state is not None and self.writes_checkpoints:
-            self._checkpoints.save(self._epoch + 1, Artifact(state.arrays, {**state.values, "history": self.history}))
+            self._save(Artifact(state.arrays, {**state.values, "history": self.history}))
         self._tell(self._epoch + 1, **metrics)
+
+    def _save(self, state: Artifact) -> None:
+        """Write a checkpoint. A store that fails costs what it would have saved if a worker is lost too, so training goes on."""
+        try:
+            self._checkpoints.save(self._epoch + 1, state)
+        except OSError as error:
+            if not self._store_fails:
+                self._warn(f"no checkpoint after epoch {self._epoch + 1}, training goes on and later epochs are tried again: {error}")
+            self._store_fails = True
+        else:
+            if self._store_fails:
+                self._warn(f"checkpoints are written again, since epoch {self._epoch + 1}")
+            self._store_fails = False
 
     def minibatches(self, rows: int, per_worker: int = MIN_ROWS_PER_WORKER) -> Iterator[Batch]:
         """This worker's part of each mini-batch of `rows` rows; every worker gets the same number of them, some perhaps without rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.memory import default_shard_bytes
 from sparkml_algos.training.shard import Shard
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ class Worker(Protocol):
     def report(self, progress: dict[str, Any]) -> None:
         """Show progress to whoever watches."""
 
+    def warn(self, message: str) -> None:
+        """Tell the user of trouble that the training survives."""
+
 
 @dataclass
 class Alone:
@@ -101,6 +107,9 @@ class Alone:
 
     def report(self, progress: dict[str, Any]) -> None:
         """Nobody watches."""
+
+    def warn(self, message: str) -> None:
+        logger.warning("%s", message)
 
 
 def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, Artifact]]:
@@ -149,6 +158,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
             replicated=plan.replicated,
             checkpoints=store,
             report=worker.report,
+            warn=worker.warn,
         )
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []
@@ -306,7 +316,10 @@ def _checkpoints(plan: TrainingPlan, group: Sequence[int], shard: Shard, communi
         "num_features": shard.num_features,
         "rows": _total_rows(shard, communicator) if plan.input_mode == "File" else None,
     }
-    return CheckpointStore.of(plan.checkpoint_dir, identity)
+    store = CheckpointStore.of(plan.checkpoint_dir, identity)
+    if communicator.rank == 0:
+        store.check()
+    return store
 
 
 def _total_rows(shard: Shard, communicator: Communicator) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -241,18 +242,30 @@ class _Spill:
     """Record batches in an unlinked temporary Arrow file, read back one at a time."""
 
     def __init__(self, schema: pa.Schema, directory: str | None) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)
-        self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), schema)
+        self._directory = directory or tempfile.gettempdir()
+        with self._naming_the_directory():
+            self._file = tempfile.TemporaryFile(dir=directory)
+            self._writer = pa.ipc.new_file(pa.PythonFile(self._file, "w"), schema)
         self._reader: pa.RecordBatchFileReader | None = None
 
     def append(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
+        with self._naming_the_directory():
+            self._writer.write_batch(batch)
 
     def finish(self) -> None:
-        self._writer.close()
-        self._file.flush()
+        with self._naming_the_directory():
+            self._writer.close()
+            self._file.flush()
         self._file.seek(0)
         self._reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
+
+    @contextmanager
+    def _naming_the_directory(self) -> Iterator[None]:
+        """A full disk is said to be full, but not which one."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, f"rows cannot be spilled to {self._directory}: {error.strerror or error}") from error
 
     @property
     def num_batches(self) -> int:

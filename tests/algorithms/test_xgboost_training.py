@@ -562,5 +562,8 @@ def test_spilled_rows_and_pipes_give_the_same_trees():
             def report(self, progress):
                 pass
 
+            def warn(self, message):
+                raise AssertionError(message)
+
         found = dict(run_plan(plan, Surroundings(), record_batches(ROWS, TARGET, rows=300)))
         same_trees(found["model/0"], loaded(whole))

@@ -17,13 +17,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-# RFC 2544 keeps this network for tests of equipment; it meets no other.
-NETWORK = ipaddress.ip_network("198.18.77.0/24")
+from tests.cluster.hardware import Disk, slow
+
+# RFC 2544 keeps this network for tests of equipment; it meets no other. Each cluster has a part of its own.
+NETWORK = ipaddress.ip_network("198.18.78.0/24")
+CLUSTERS = list(NETWORK.subnets(new_prefix=27))
 BRIDGE = "sparkml-hosts"
-CABLE = "sparkml-cable-"
-DRIVER_ADDRESS = str(NETWORK[1])
+CABLE = "sparkml-wire"  # and two digits, and a letter at times: the kernel takes 15 characters
+DRIVER_ADDRESS = str(CLUSTERS[0][1])
 FIRST_HOST = 11
 
 # Seconds for Spark's daemons to come up on a busy machine.
@@ -47,25 +51,33 @@ def why_not() -> str | None:
 
 
 class Host:
-    """A network namespace with one address.
+    """A network namespace with one address, and a small disk of its own for what Spark and its workers put aside.
 
     Parameters
     ----------
     number : int
         Counted from 0.
+    cluster : int
+        Likewise.
+    disk : Path
+        Where the disk is mounted.
 
     Attributes
     ----------
-    name, address : str
+    name, address, bridge, cable : str
+    disk : Disk
     """
 
-    def __init__(self, number: int) -> None:
-        self.name, self.address = f"{BRIDGE}-{number}", str(NETWORK[FIRST_HOST + number])
-        self._cable = f"{CABLE}{number}"
+    def __init__(self, number: int, cluster: int, disk: Path) -> None:
+        network = CLUSTERS[cluster]
+        self.bridge = f"{BRIDGE}{cluster}"
+        self.name, self.address = f"{self.bridge}-{number}", str(network[FIRST_HOST + number])
+        self.cable = f"{CABLE}{cluster}{number}"
+        self.disk = Disk(disk)  # before any process of the host, which would not see it come
         _ip("netns", "add", self.name)
-        _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        _ip("link", "set", self._cable, "master", BRIDGE, "up")
-        for settings in (["addr", "add", f"{self.address}/{NETWORK.prefixlen}", "dev", "eth0"], ["link", "set", "eth0", "up"]):
+        _ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        _ip("link", "set", self.cable, "master", self.bridge, "up")
+        for settings in (["addr", "add", f"{self.address}/{network.prefixlen}", "dev", "eth0"], ["link", "set", "eth0", "up"]):
             _ip("-netns", self.name, *settings)
         _ip("-netns", self.name, "link", "set", "lo", "up")
 
@@ -83,25 +95,30 @@ class Host:
 
     def unplug(self) -> None:
         """Packets in both directions vanish; nobody is told."""
-        _ip("link", "set", self._cable, "down")
+        _ip("link", "set", self.cable, "down")
 
     def plug_in(self) -> None:
-        _ip("link", "set", self._cable, "up")
+        _ip("link", "set", self.cable, "up")
+
+    def slow(self, delay: float, loss: float) -> AbstractContextManager[None]:
+        """Hold packets from and to the host for `delay` seconds and lose the share `loss` of them, inside a with statement."""
+        return slow(self.cable, self.bridge, delay, loss)
 
     def throttle(self, rate: str) -> None:
         """Let no more than `rate`, such as ``10mbit``, of data reach the host."""
         subprocess.run(
-            ["tc", "qdisc", "replace", "dev", self._cable, "root", "tbf", "rate", rate, "burst", "32kbit", "latency", "50ms"], check=True
+            ["tc", "qdisc", "replace", "dev", self.cable, "root", "tbf", "rate", rate, "burst", "32kbit", "latency", "50ms"], check=True
         )
 
     def unthrottle(self) -> None:
-        subprocess.run(["tc", "qdisc", "delete", "dev", self._cable, "root"], check=True)
+        subprocess.run(["tc", "qdisc", "delete", "dev", self.cable, "root"], check=True)
 
     def remove(self) -> None:
         for pid in self.processes():
             _kill(pid)
-        _ip("link", "delete", self._cable)
+        _ip("link", "delete", self.cable)
         _ip("netns", "delete", self.name)
+        self.disk.remove()
 
 
 class StandaloneCluster:
@@ -111,24 +128,33 @@ class StandaloneCluster:
     ----------
     num_hosts : int
     executor_memory : str
+    number : int
+        Clusters with different numbers can be there at the same time, in networks that do not meet.
     hidden : sequence of Path
         Directories of this machine that are empty on the hosts, but for Spark.
+
+    Attributes
+    ----------
+    hosts : list of Host
+    url, driver_address : str
     """
 
-    def __init__(self, num_hosts: int = 3, executor_memory: str = "1g", hidden: Sequence[Path] = ()) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="sparkml-cluster-"))
-        self._memory, self._hidden = executor_memory, hidden
-        _remove_leftovers()
-        _ip("link", "add", BRIDGE, "type", "bridge")
-        _ip("addr", "add", f"{DRIVER_ADDRESS}/{NETWORK.prefixlen}", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
-        self.hosts = [Host(number) for number in range(num_hosts)]
-        port, self._ui_port = _free_port(), _free_port()
-        self.url = f"spark://{DRIVER_ADDRESS}:{port}"
-        options = ["--host", DRIVER_ADDRESS, "--port", str(port), "--webui-port", str(self._ui_port)]
+    def __init__(self, num_hosts: int = 3, executor_memory: str = "1g", number: int = 0, hidden: Sequence[Path] = ()) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix=_directory_prefix(number)))
+        self._memory, self._hidden, self._bridge = executor_memory, hidden, f"{BRIDGE}{number}"
+        self.driver_address = str(CLUSTERS[number][1])
+        _remove_leftovers(number, self._directory)
+        # An address of its own: a bridge without one takes that of a cable, and another when the cable goes.
+        _ip("link", "add", self._bridge, "address", f"02:00:00:00:77:{number:02x}", "type", "bridge")
+        _ip("addr", "add", f"{self.driver_address}/{CLUSTERS[number].prefixlen}", "dev", self._bridge)
+        _ip("link", "set", self._bridge, "up")
+        self.hosts = [Host(index, number, self._directory / f"disk-{index}") for index in range(num_hosts)]
+        port, self._ui_port = _free_port(self.driver_address), _free_port(self.driver_address)
+        self.url = f"spark://{self.driver_address}:{port}"
+        options = ["--host", self.driver_address, "--port", str(port), "--webui-port", str(self._ui_port)]
         with (self._directory / "master.log").open("wb") as log:
             self._master = subprocess.Popen([*_java("master.Master"), *options], stdout=log, stderr=log, env=_environment())
-        _wait_for(lambda: _answers(DRIVER_ADDRESS, port), "Spark's master does not come up", self._directory / "master.log")
+        _wait_for(lambda: _answers(self.driver_address, port), "Spark's master does not come up", self._directory / "master.log")
         for host in self.hosts:
             self.start_worker(host)
         self.wait_for_workers(num_hosts)
@@ -137,8 +163,23 @@ class StandaloneCluster:
         """Start Spark's worker on a host."""
         options = ["--host", host.address, "--cores", "1", "--memory", self._memory, "--webui-port", "0"]
         options += ["--work-dir", str(self._directory / host.name), self.url]
+        environment = {**_environment(), "SPARK_LOCAL_DIRS": str(host.disk.path)}
         hiding = _hiding(self._hidden, self._directory / "spark") if self._hidden else []
-        host.start([*hiding, *_java("worker.Worker"), *options], self._directory / f"{host.name}.log", **_environment())
+        host.start([*hiding, *_java("worker.Worker"), *options], self._directory / f"{host.name}.log", **environment)
+
+    def settings(self) -> dict[str, str]:
+        """What a Spark session on this cluster must be told."""
+        return {
+            "spark.master": self.url,
+            "spark.driver.host": self.driver_address,
+            "spark.driver.bindAddress": self.driver_address,
+            "spark.executor.cores": "1",
+            "spark.executor.memory": self._memory,
+            # A host that falls silent is given up within seconds, not minutes.
+            "spark.network.timeout": "15s",
+            "spark.network.timeoutInterval": "5s",
+            "spark.executor.heartbeatInterval": "3s",
+        }
 
     def wait_for_workers(self, number: int) -> None:
         """Return once the master has so many workers alive."""
@@ -152,11 +193,11 @@ class StandaloneCluster:
             host.remove()
         self._master.kill()
         self._master.wait()
-        _ip("link", "delete", BRIDGE)
+        _ip("link", "delete", self._bridge)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _alive(self) -> int:
-        connection = http.client.HTTPConnection(DRIVER_ADDRESS, self._ui_port, timeout=5)
+        connection = http.client.HTTPConnection(self.driver_address, self._ui_port, timeout=5)
         try:
             connection.request("GET", "/json/")
             return json.load(connection.getresponse())["aliveworkers"]
@@ -200,16 +241,26 @@ def _ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def _remove_leftovers() -> None:
-    """What a run that was killed has left behind."""
-    for name in [line.split()[0] for line in _ip("netns", "list").splitlines() if line.startswith(f"{BRIDGE}-")]:
+def _directory_prefix(number: int) -> str:
+    return f"sparkml-cluster-{number}-"
+
+
+def _remove_leftovers(number: int, but: Path) -> None:
+    """What a run that was killed has left behind of this cluster."""
+    bridge = f"{BRIDGE}{number}"
+    for name in [line.split()[0] for line in _ip("netns", "list").splitlines() if line.startswith(f"{bridge}-")]:
         for pid in _ip("netns", "pids", name).split():
             _kill(int(pid))
         _ip("netns", "delete", name)
     links = [line.split()[1].rstrip(":").split("@")[0] for line in _ip("-o", "link", "show").splitlines()]
     for link in links:
-        if link == BRIDGE or link.startswith(CABLE):
+        if link == bridge or link.startswith(f"{CABLE}{number}"):
             subprocess.run(["ip", "link", "delete", link], capture_output=True)  # the cable of a namespace goes with it, in its own time
+    for directory in Path(tempfile.gettempdir()).glob(f"{_directory_prefix(number)}*"):
+        if directory != but:
+            for disk in directory.glob("disk-*"):
+                Disk.unmount(disk)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _kill(pid: int) -> None:
@@ -226,8 +277,8 @@ def _command_line(pid: str) -> str:
         return ""
 
 
-def _free_port() -> int:
-    with socket.create_server((DRIVER_ADDRESS, 0)) as server:
+def _free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as server:
         return server.getsockname()[1]
 
 

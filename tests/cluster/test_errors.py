@@ -37,9 +37,24 @@ def test_a_death_that_only_spark_has_noticed_is_placed() -> None:
     assert str(error) == "worker 1 on 10.0.0.5 failed in phase train: its process died: ExecutorLostFailure (executor 1 exited)"
 
 
+def test_a_task_that_spark_took_away_comes_with_the_reason() -> None:
+    text = "Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully.\nTaskKilled (preempted by another queue)"
+    assert "its process died: TaskKilled (preempted by another queue)" in str(training_error(RuntimeError(text), [LOST, DEAD], {}))
+
+
+def test_what_a_second_attempt_was_told_is_not_the_cause() -> None:
+    late = failure(1, "TurnedAway: worker 1 was started twice", late=True)
+    assert training_error(RuntimeError(f"Lost … {WorkerFailed(late)}"), [DEAD, LOST], {}).failure == DEAD
+    assert training_error(RuntimeError(f"Lost … {WorkerFailed(late)}"), [], {}).failure == late
+
+
 def test_a_worker_that_hangs_is_blamed_by_those_who_waited_before_it_is_killed() -> None:
     blame = failure(0, "worker 1 stopped answering; noticed by worker 0", peer=True)
     assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD], {}))
+
+
+def test_a_death_comes_before_a_connection_that_it_cut_also_where_that_is_heard_first() -> None:
+    assert training_error(RuntimeError("spark"), [failure(0, "lost the connection", peer=True, waited_for=1), DEAD], {}).failure == DEAD
 
 
 def test_bad_rows_are_a_value_error() -> None:
@@ -49,6 +64,11 @@ def test_bad_rows_are_a_value_error() -> None:
 
 def test_a_job_that_fails_without_us_is_told_in_one_line() -> None:
     assert str(training_error(RuntimeError("out of disk\n\tat java.lang"), [], {})) == "the Spark job failed: out of disk"
+
+
+def test_what_the_bridge_to_the_jvm_says_first_is_left_out() -> None:
+    text = "An error occurred while calling o7.collectToPython.\n: org.apache.spark.SparkException: out of disk\n\tat java.lang"
+    assert str(training_error(RuntimeError(text), [], {})) == "the Spark job failed: org.apache.spark.SparkException: out of disk"
 
 
 def waited(rank: int, waited_for: int) -> Failure:

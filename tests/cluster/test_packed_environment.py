@@ -17,7 +17,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from tests.cluster.hosts import DRIVER_ADDRESS, StandaloneCluster, why_not
+from tests.cluster.hosts import StandaloneCluster, why_not
 from tests.conftest import ROOT
 
 PACKED = "./environment/bin/python"
@@ -86,16 +86,14 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def cluster(archive: Path, hosts: StandaloneCluster | None) -> Iterator[StandaloneCluster]:
-    if hosts is not None:
-        pytest.skip("makes a cluster of its own, and a machine has one at a time: SPARKML_ALGOS_TEST_SESSION=local-cluster")
+def cluster(archive: Path) -> Iterator[StandaloneCluster]:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     hidden = [ROOT, *(path for path in [Path(sys.prefix)] if not path.is_relative_to(ROOT))]
     # The system's own Python shares its directory with the system.
     if "--with-python" in archive.name and Path(sys.base_prefix) != Path("/usr"):
         hidden.append(Path(sys.base_prefix))
-    cluster = StandaloneCluster(2, hidden=hidden)
+    cluster = StandaloneCluster(2, number=1, hidden=hidden)
     yield cluster
     cluster.stop()
 
@@ -110,7 +108,7 @@ def centers() -> list[list[float]]:
 def test_executors_train_and_score_with_what_the_archive_holds(
     cluster: StandaloneCluster, archive: Path, kind: str, centers: list[list[float]]
 ) -> None:
-    found = _drive(cluster.url, DRIVER_ADDRESS, f"{archive}#environment", kind)
+    found = _drive(cluster.url, cluster.driver_address, f"{archive}#environment", kind)
     print(f"{archive.name}, {kind}: {found['seconds']}")
     with_python = "--with-python" in archive.name
     for seen in found["seen"]:

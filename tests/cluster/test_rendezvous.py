@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import socket
@@ -56,7 +57,28 @@ def test_a_worker_that_comes_again_is_told_the_first_cause() -> None:
         line.send({"failed": vars(failure(0))})
         until(lambda: held.failures)
         _, answer = call(held.place, 0)
-    assert answer == {"refused": "worker 0 on host failed in phase train: boom"}
+    assert answer == {"turned away": "worker 0 on host failed in phase train: boom"}
+
+
+def test_a_second_attempt_says_that_the_first_is_lost_and_nothing_else() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"phase": "train"})
+        until(lambda: held.seen[0][1] == "train")
+        second, answer = call(held.place, 0)
+        assert "failed in phase train: Spark ended its task and started it again" in answer["turned away"]
+        second.send({"failed": vars(failure(0, late=True))})
+        second._socket.shutdown(socket.SHUT_RDWR)
+        time.sleep(0.3)
+        assert [(one.rank, one.phase, one.silent) for one in held.failures] == [(0, "train", True)]
+        assert held.failed.is_set()
+
+
+def test_warnings_reach_the_driver_s_log(caplog: pytest.LogCaptureFixture) -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.send({"warning": "no checkpoint"})
+        until(lambda: "worker 0 on 127.0.0.1: no checkpoint" in caplog.text)
 
 
 def test_a_worker_lost_before_the_gang_is_complete_may_come_again() -> None:
@@ -146,7 +168,8 @@ def test_strangers_are_not_heard(words: bytes) -> None:
     with meeting(1) as held:
         with socket.create_connection(("127.0.0.1", held.place.port)) as stranger:
             stranger.sendall(words)
-            stranger.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # it may have been turned away already
+                stranger.shutdown(socket.SHUT_WR)
             stranger.settimeout(5)
             assert until_closed(stranger)
         _, answer = call(held.place, 0)

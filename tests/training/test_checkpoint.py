@@ -82,3 +82,14 @@ def test_a_save_that_was_cut_off_leaves_the_one_before(tmp_path):
 def test_a_directory_may_be_given_as_uri(tmp_path):
     CheckpointStore.of(tmp_path.as_uri(), IDENTITY).save(1, state(1))
     assert CheckpointStore.of(str(tmp_path), IDENTITY).load()[0] == 1
+
+
+def test_a_directory_that_can_be_written_is_left_as_it_was(tmp_path):
+    CheckpointStore.of(str(tmp_path), IDENTITY).check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"checkpoint_dir {tmp_path}/file cannot be written"):
+        CheckpointStore.of(str(tmp_path / "file"), IDENTITY).check()

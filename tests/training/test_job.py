@@ -206,3 +206,18 @@ class TestGroups:
     def test_with_finalize_settings_that_agree_in_what_is_shared_go_together(self):
         algorithm = Algorithm("a", train=None, predict=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
         assert algorithm.groups(self.settings) == [[0, 2, 3], [1]]
+
+
+def test_a_store_that_fails_costs_no_training_and_is_tried_again(tmp_path):
+    store, warnings = tmp_path / "store", []
+    job = Job(shard(4), SingleProcess(), checkpoints=CheckpointStore(str(store), "training"), warn=warnings.append)
+    for epoch in job.epochs(6):
+        if epoch == 2:
+            store.rename(tmp_path / "gone")
+            store.touch()
+        if epoch == 4:
+            store.unlink()
+        job.end_epoch(Artifact({"x": np.ones(1)}))
+    assert [warning.split(",")[0] for warning in warnings] == ["no checkpoint after epoch 3", "checkpoints are written again"]
+    assert CheckpointStore(str(store), "training").load()[0] == 6
+    assert [path.name for path in store.rglob("*") if path.is_file()] == ["epoch-000006.parquet"]

@@ -269,3 +269,8 @@ def test_the_largest_class_is_that_of_all_rows_also_of_those_for_validation():
     label = np.arange(ROWS, dtype=np.float32)
     batches = record_batches(NUMBERED, label, rows=RECORD_BATCH, validation=label == 99)
     assert Shard(batches, Decoder(["x"], label="y", validation="v", classes=200)).largest_label == 99
+
+
+def test_a_spill_that_fails_names_its_directory(tmp_path):
+    with pytest.raises(OSError, match=f"rows cannot be spilled to {tmp_path}/gone"):
+        shard(max_bytes=1, spill_dir=str(tmp_path / "gone"))

@@ -50,8 +50,9 @@ def collectives(communicator: Communicator, host: str) -> Iterator[None]:
         if tracker:
             tracker.wait_for(timeout)
     except BaseException as error:
-        with suppress(XGBoostError):
-            collective.finalize()  # of this thread only, so it is done here; it ends by itself where nobody answers
+        if "imed out" not in str(error):  # else it would wait as long again, twice, for who does not answer
+            with suppress(XGBoostError):
+                collective.finalize()  # of this thread only, so it is done here
         if tracker:
             threading.Thread(target=_freed, args=(tracker,), daemon=True).start()
         if isinstance(error, XGBoostError):
