@@ -18,9 +18,6 @@ _DEATHS = (
     r"Python worker exited unexpectedly[^\n]*",
     r"[^\n]*OutOfMemoryError[^\n]*",
 )
-# How a collective says that a connection ended, not that it rested for too long.
-_CUT = r"lost the connection|reset by peer|[Bb]roken pipe"
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -141,7 +138,7 @@ def first_cause(failures: Sequence[Failure]) -> Failure | None:
     own = [failure for failure in failures if not failure.peer and not failure.silent]
     close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]
     first = next(iter([*own, *close, *failures]), None)
-    if first and first.peer and re.search(_CUT, first.message):
+    if first and first.peer and "imed out" not in first.message:
         # Whoever was at the other end had died before; one that is killed after a timeout had hung.
         died = (failure for failure in failures if failure.silent and first.waited_for in (None, failure.rank))
         return next(died, first)

@@ -23,6 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import KMeans, LinearLearnerRegressor, XGBoostRegressor
+from sparkml_algos.cluster.resources import wait_for_slots
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
@@ -30,13 +31,13 @@ ROWS, FEATURES = 100_000, 16
 
 #: Few rows and many epochs, so that there is much between the first checkpoint and the last.
 LEARNERS = {
-    "k-means": lambda **job: KMeans(k=10, epochs=80, mini_batch_size=2000, **job),
+    "k-means": lambda **job: KMeans(k=10, epochs=120, mini_batch_size=2000, **job),
     "linear learner": lambda **job: LinearLearnerRegressor(
-        labelCol="label", epochs=80, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
+        labelCol="label", epochs=140, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
     ),
     "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job),
 }
-EPOCHS = {"k-means": 80, "linear learner": 80, "XGBoost": 300}
+EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300}
 
 
 def rows(spark: SparkSession) -> DataFrame:
@@ -160,6 +161,7 @@ def main(task: dict[str, Any]) -> None:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
+    wait_for_slots(spark, 2, 60)  # executors have only just been asked for
     with _Printed():
         model = estimator(task["algorithm"], **task["job"]).fit(rows(spark))
     np.savez(task["model"], **model.artifact.arrays)

@@ -30,7 +30,9 @@ Hosts that fall silent are given up by Spark after 15 s here (`spark.network.tim
 
 * *until error*: from the fault until the driver logs the failed attempt; with `max_retries=0`, `fit` raises then. Of a store: the warning.
 * *until next checkpoint*: from the fault until training has gone on by an epoch; of a store, from its return.
-* *work lost*: from the last checkpoint to the fault. A disk that is full before the first checkpoint costs all since `fit` was called.
+* *work lost*: from the last checkpoint to the fault, which strikes about half an epoch after one. Where a checkpoint followed the fault,
+  for Spark lets a preempted task go on for a while, it is the time of an epoch, a bound. A disk that is full before the first checkpoint
+  costs all since `fit` was called.
 * *times slower*: what an epoch takes under the fault, relative to an undisturbed one. The delay holds each way, and epochs are short here.
 * `dynamic` is launch `gang` under dynamic allocation. Lost packets are lost as the sender hands them to its card, up to 64 KiB each.
 

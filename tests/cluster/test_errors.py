@@ -49,12 +49,17 @@ def test_what_a_second_attempt_was_told_is_not_the_cause() -> None:
 
 
 def test_a_worker_that_hangs_is_blamed_by_those_who_waited_before_it_is_killed() -> None:
-    blame = failure(0, "worker 1 stopped answering; noticed by worker 0", peer=True)
+    blame = failure(0, "timed out after 9 s of waiting for worker 1", peer=True, waited_for=1)
     assert "stopped answering" in str(training_error(RuntimeError("spark"), [blame, DEAD], {}))
 
 
 def test_a_death_comes_before_a_connection_that_it_cut_also_where_that_is_heard_first() -> None:
     assert training_error(RuntimeError("spark"), [failure(0, "lost the connection", peer=True, waited_for=1), DEAD], {}).failure == DEAD
+
+
+def test_a_death_comes_first_also_where_the_library_does_not_say_whose_connection_it_was() -> None:
+    lost = failure(0, "xgboost: Poll error condition:Success code:0", peer=True)
+    assert training_error(RuntimeError("spark"), [lost, DEAD], {}).failure == DEAD
 
 
 def test_bad_rows_are_a_value_error() -> None:

@@ -148,7 +148,7 @@ def job(launch: str, checkpoints: Path) -> dict[str, object]:
 
 def strike(watch: Watch, algorithm: str, pace: float) -> float:
     """Wait until a training has come some way and is between two checkpoints; the time."""
-    watch.wait_for(EPOCHS[algorithm] // 4)
+    watch.wait_for(EPOCHS[algorithm] // 8)
     time.sleep(pace / 2)
     return time.time()
 
