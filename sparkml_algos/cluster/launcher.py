@@ -16,7 +16,15 @@ from pyspark.sql import functions as F
 from sparkml_algos.cluster.ending import ended_if_failed
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting
-from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, inspect_cluster, wait_for_slots
+from sparkml_algos.cluster.resources import (
+    SECONDS_FOR_EXECUTORS,
+    Resources,
+    choose_launch,
+    choose_num_workers,
+    inspect_cluster,
+    wait_for_new_executors,
+    wait_for_slots,
+)
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
 from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
@@ -30,8 +38,6 @@ BYTES_PER_BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
 # A record batch holds at most this much, so that rows of whatever width neither fill a worker's memory nor meet Arrow's limits.
 RECORD_BATCH_BYTES = 64 << 20
 SECONDS_BETWEEN_RETRIES = 2.0
-# For which a retry waits until executors that were lost are replaced.
-SECONDS_FOR_EXECUTORS = 30.0
 
 # Gangs wait for their turn: two that each hold half of the slots would wait for the other half forever.
 _TURN = threading.Lock()
@@ -112,6 +118,8 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
         If a worker failed, and did so again in every retry.
     """
     spark = data.sparkSession
+    if options.num_workers != "auto":
+        wait_for_new_executors(spark, options.num_workers)
     resources = inspect_cluster(spark, options.use_gpu)
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Workers of a gang under dynamic allocation without an upper bound, when no executor is up to count slots on.
 UNBOUNDED_DEFAULT_WORKERS = 2
+# In which a cluster brings up executors, at the start of a session or where some were lost.
+SECONDS_FOR_EXECUTORS = 30.0
 SECONDS_BETWEEN_COUNTS = 0.5
 
 
@@ -89,6 +91,14 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         driver_host=conf.get("spark.driver.host", "127.0.0.1"),
         profile=profile,
     )
+
+
+def wait_for_new_executors(spark: SparkSession, size: int) -> None:
+    """Return once so many tasks can run at the same time, at the latest half a minute after the session has started: until then executors
+    register one by one."""
+    if is_connect(spark) or spark.sparkContext.master.startswith("local"):
+        return
+    wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS - (time.time() - spark.sparkContext.startTime / 1000))
 
 
 def wait_for_slots(spark: SparkSession, size: int, seconds: float) -> None:

@@ -23,7 +23,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import KMeans, LinearLearnerRegressor, XGBoostRegressor
-from sparkml_algos.cluster.resources import wait_for_slots
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +160,6 @@ def main(task: dict[str, Any]) -> None:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
-    wait_for_slots(spark, 2, 60)  # executors have only just been asked for
     with _Printed():
         model = estimator(task["algorithm"], **task["job"]).fit(rows(spark))
     np.savez(task["model"], **model.artifact.arrays)

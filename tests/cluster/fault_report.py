@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def page(rows: list[Row]) -> str:
     lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for row in sorted(rows, key=lambda row: (order.index(row.fault), row.algorithm, row.launch)):
         numbers = (row.error, row.checkpoint, row.lost, row.slower)
-        cells = [row.fault, row.algorithm, row.launch, *map(_number, numbers), row.seen.replace("|", "\\|")]
+        cells = [row.fault, row.algorithm, row.launch, *map(_number, numbers), _without_paths(row.seen).replace("|", "\\|")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -108,6 +110,11 @@ def summary(rows: list[Row], order: list[str]) -> list[str]:
         ranges = [_range([getattr(row, name) for row in of_it]) for name in ("error", "checkpoint", "lost", "slower")]
         lines.append("| " + " | ".join([fault, of_it[0].happens, *ranges, f"{len(of_it)} times"]) + " |")
     return lines
+
+
+def _without_paths(text: str) -> str:
+    """Temporary directories are called otherwise each time."""
+    return re.sub(re.escape(tempfile.gettempdir()) + r"/[^\s:']*", "…", text)
 
 
 def _range(values: list[float | None]) -> str:
