@@ -52,6 +52,13 @@ class Communicator(ABC):
         """The arrays of all workers in order of rank; their first dimensions may differ. Where every worker knows them, as `lengths`, it
         takes one exchange instead of two."""
 
+    def alltoall(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What each worker has for this one, in order of rank; `arrays` is what this one has for each of them. Flat arrays of one type."""
+        lengths = np.concatenate(self.allgather(np.array([[len(array) for array in arrays]]), lengths=[1] * self.size))
+        parts = self.allgather(np.concatenate(arrays), lengths.sum(axis=1).tolist())
+        ends = lengths.cumsum(axis=1)
+        return [part[end - length : end] for part, end, length in zip(parts, ends[:, self.rank], lengths[:, self.rank], strict=True)]
+
     def gather(self, array: np.ndarray, root: int = 0) -> list[np.ndarray]:
         """What `allgather` gives, on worker `root` alone; an empty list on the others."""
         parts = self.allgather(array)

@@ -153,9 +153,14 @@ class Job:
             yield self._epoch
 
     @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether the state that some worker gives to `end_epoch` is kept; the same on every worker."""
+        return self._checkpoints is not None
+
+    @property
     def writes_checkpoints(self) -> bool:
         """Whether the state that this worker gives to `end_epoch` is kept."""
-        return self._checkpoints is not None and self.communicator.rank == 0
+        return self.keeps_checkpoints and self.communicator.rank == 0
 
     def end_epoch(self, state: Artifact | None, **metrics: float) -> None:
         """Record metrics, write a checkpoint; `state` is what `resume` will return, None to write none after this epoch."""

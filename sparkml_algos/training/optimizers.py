@@ -54,7 +54,8 @@ class Optimizer:
         rates: Sequence[Rate],
         l1: Sequence[Rate | None] | None = None,
         rows: Sequence[np.ndarray | None] | None = None,
-    ) -> None:
+        decay: Sequence[Rate] | None = None,
+    ) -> list[np.ndarray]:
         """One step.
 
         Parameters
@@ -68,13 +69,23 @@ class Optimizer:
         rows : sequence of ndarray or None, optional
             Of each parameter, which rows to move, each at most once; None for all. The others and their memory stay as they are, as if
             the step had not been: it costs what the moved rows cost.
+        decay : sequence of float or ndarray, optional
+            How many times itself a parameter is added to its gradient.
+
+        Returns
+        -------
+        list of ndarray
+            What was moved, where it is now: of each parameter its `rows`, or all of it.
         """
+        moved = []
         self.steps += 1
         for index, (whole, gradient, rate) in enumerate(zip(self.parameters, gradients, rates, strict=True)):
             chosen = None if rows is None else rows[index]
             parameter, memory = whole, self._memory[index]
             if chosen is not None:
                 parameter, memory = whole.take(chosen, axis=0), [slot.take(chosen, axis=0) for slot in memory]
+            if decay is not None:
+                gradient += decay[index] * parameter
             move, scale = self._move(gradient, memory)
             move *= rate
             parameter -= move
@@ -84,7 +95,9 @@ class Optimizer:
                 np.copysign(np.maximum(threshold, 0, out=threshold), parameter, out=parameter)
             if chosen is not None:
                 for array, part in zip([whole, *self._memory[index]], [parameter, *memory], strict=True):
-                    _put_rows(array, chosen, part)
+                    put_rows(array, chosen, part)
+            moved.append(parameter)
+        return moved
 
     def _move(self, gradient: np.ndarray, memory: list[np.ndarray]) -> tuple[np.ndarray, Rate]:
         """The step per unit of learning rate, in an array that may be overwritten, and what it has multiplied the gradient by."""
@@ -103,7 +116,7 @@ class Optimizer:
                 array[...] = arrays[f"optimizer/{index}/{slot}"]
 
 
-def _put_rows(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+def put_rows(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     """``array[rows] = values`` of arrays that are contiguous; with a row as one item it is twice as fast."""
     row = np.dtype((np.void, array[:1].nbytes))
     array.reshape(len(array), -1).view(row)[rows, 0] = values.reshape(len(values), -1).view(row)[:, 0]

@@ -76,6 +76,14 @@ class TcpCommunicator(Communicator):
             parts[source] = self._shaped(self._exchange(to=self._next, message=message, source=self._previous), array)
         return [parts[rank] for rank in range(self.size)]
 
+    def alltoall(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self.steps += 1
+        parts = {self.rank: arrays[self.rank]}
+        for distance in range(1, self.size):
+            to, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
+            parts[source] = self._shaped(self._exchange(to=to, message=arrays[to], source=source), arrays[to])
+        return [parts[rank] for rank in range(self.size)]
+
     def gather(self, array: np.ndarray, root: int = 0) -> list[np.ndarray]:
         self.steps += 1
         if self.rank != root:

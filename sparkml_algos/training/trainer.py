@@ -4,7 +4,7 @@ What is trained is a `Learner`: it turns a mini-batch into sums over its rows, a
 knows nor cares whether the parameters are NumPy arrays or live in a torch module on a GPU. Since sums are added up, not means averaged, k
 workers with a part of the mini-batch each make the step that one worker would make with all of it, up to rounding, however unevenly the
 rows are spread. The sums are one flat array, and a step costs one exchange of it, unless a learner says otherwise: one that moves a few
-rows of large arrays exchanges these alone, see `training.sparse_sums`.
+rows of large arrays exchanges these alone, and shares out the step, see `training.sparse_sums`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Learner(ABC):
     def combine(self, part: Any, communicator: Communicator) -> Any:
         """The sums over the parts of all workers, the same to the last bit on every worker.
 
-        A learner whose `gradient` is not a flat array, `SparseSums` for example, overrides this.
+        A learner whose `gradient` is not a flat array overrides this. It may leave to each worker a part of the sums and of the step, if
+        `update` brings the parameters of all workers in line.
         """
         return communicator.allreduce(part)
 

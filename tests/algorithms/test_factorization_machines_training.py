@@ -15,6 +15,7 @@ from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMa
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
 from sparkml_algos.algorithms.factorization_machines.training import BLOCK, FACTORIZATION_MACHINES, Machine, predict, start
 from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.training import sparse_sums
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import Batch, Decoder, InvalidRows
 from sparkml_algos.training.communicator import SingleProcess
@@ -280,8 +281,17 @@ FULL = {"mini_batch_size": 1000, "epochs": 4}
 FORMS = {"dense": ROWS, "sparse": sp.csr_matrix(np.hstack([ROWS, np.zeros((200, 200), np.float32)]))}
 
 
-def table_of_part(communicator, task, form, ends):
+@pytest.fixture(params=["the whole step", "a part of the step"])
+def each_worker_makes(request, monkeypatch):
+    """Large tables have owners of their rows; what counts as small decides that."""
+    if request.param == "a part of the step":
+        monkeypatch.setattr(sparse_sums, "SMALL_BYTES", 0)
+
+
+def table_of_part(communicator, task, form, ends, small_bytes=None):
     """The parameters of this worker, trained with the rows between two ends on each worker."""
+    if small_bytes is not None:  # of this process alone
+        sparse_sums.SMALL_BYTES = small_bytes
     bounds = [0, *ends, 200]
     part = slice(bounds[communicator.rank], bounds[communicator.rank + 1])
     rows, label, weight = FORMS[form][part], LABELS[task][part], WEIGHT[part]
@@ -294,6 +304,7 @@ def table_of_part(communicator, task, form, ends):
 
 
 class TestDistribution:
+    @pytest.mark.usefixtures("each_worker_makes")
     @TASKS
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("ends", [[100], [199], [0], [30, 120], [200, 200]], ids=str)
@@ -303,9 +314,10 @@ class TestDistribution:
             np.testing.assert_array_equal(found[0], other)
         np.testing.assert_allclose(found[0], table_of_part(SingleProcess(), task, form, []), rtol=1e-3, atol=1e-5)
 
+    @pytest.mark.parametrize("small_bytes", [0, 1 << 20])
     @pytest.mark.parametrize("form", FORMS)
-    def test_over_processes_does_not_change_the_model(self, form):
-        found = process_gang(2)(table_of_part, "regressor", form, [70])
+    def test_over_processes_does_not_change_the_model(self, form, small_bytes):
+        found = process_gang(2)(table_of_part, "regressor", form, [70], small_bytes)
         np.testing.assert_array_equal(*found)
         np.testing.assert_allclose(found[0], table_of_part(SingleProcess(), "regressor", form, []), rtol=1e-3, atol=1e-5)
 
@@ -342,6 +354,29 @@ class TestCheckpoints:
         np.testing.assert_array_equal(numbers(found), numbers(expected))
         assert [entry["epoch"] for entry in found.values["history"]] == [1, 2, 3, 4]
         assert found.values["train:rmse"] == expected.values["train:rmse"]
+
+    @pytest.mark.usefixtures("each_worker_makes")
+    @pytest.mark.parametrize("later", [1, 2, 3])
+    def test_serve_any_number_of_workers(self, tmp_path, monkeypatch, later):
+        options = {"epochs": 4, "mini_batch_size": 1000}
+
+        def on_workers(communicator, **more):
+            part = slice(communicator.rank, None, communicator.size)
+            return train("regressor", ROWS[part], LABELS["regressor"][part], communicator=communicator, **options, **more)
+
+        def fail_in_third_epoch(self, progress):
+            if progress.epoch == 2:
+                raise InterruptedError
+            return end_epoch(self, progress)
+
+        end_epoch = Machine.end_epoch
+        with monkeypatch.context() as patch:
+            patch.setattr(Machine, "end_epoch", fail_in_third_epoch)
+            with pytest.raises(InterruptedError):
+                in_threads(2, lambda communicator: on_workers(communicator, checkpoint_dir=str(tmp_path)))
+        found = in_threads(later, lambda communicator: on_workers(communicator, checkpoint_dir=str(tmp_path)))[0]
+        np.testing.assert_allclose(numbers(found), numbers(on_workers(SingleProcess())), rtol=1e-3, atol=1e-5)
+        assert [entry["epoch"] for entry in found.values["history"]] == [1, 2, 3, 4]
 
 
 class TestValidation:

@@ -121,6 +121,21 @@ def test_allgather_gives_all_arrays_in_order_of_rank(gang, dtype, counts):
             np.testing.assert_array_equal(result, numbers(rank, dtype, (counts[rank], 2)))
 
 
+def send_to_each(communicator, longest):
+    """To each worker as many numbers as its rank, up to a limit."""
+    mine = 10 * communicator.rank
+    return communicator.alltoall([np.full(min(peer, longest), mine + peer, np.int32) for peer in range(communicator.size)])
+
+
+@pytest.mark.parametrize("longest", [5, 0])
+def test_alltoall_gives_each_what_all_have_for_it(gang, longest):
+    for rank, results in enumerate(received := gang(send_to_each, longest)):
+        assert len(results) == len(received)
+        for peer, result in enumerate(results):
+            assert result.dtype == np.int32
+            assert result.tolist() == [10 * peer + rank] * min(rank, longest)
+
+
 def gather_rows_at(communicator, root):
     return communicator.gather(numbers(communicator.rank, "int64", (communicator.rank + 1, 2)), root)
 

@@ -31,6 +31,20 @@ def after_all_in_torch(make):
     return parameter.detach().numpy()
 
 
+
+def test_a_step_with_decay_is_one_with_a_larger_gradient_and_tells_what_was_moved():
+    rows, decay = np.array([1, 4]), np.array([0.1, 0.0, 0.5])
+    with_decay, by_hand = START.copy(), START.copy()
+    first, second = Adam([with_decay]), Adam([by_hand])
+    for gradient in GRADIENTS:
+        expected = gradient[rows] + decay * by_hand[rows]
+        moved = first.step([gradient[rows]], [0.1], rows=[rows], decay=[decay])
+        second.step([expected], [0.1], rows=[rows])
+        np.testing.assert_array_equal(moved[0], with_decay[rows])
+    np.testing.assert_allclose(with_decay, by_hand, rtol=1e-12)
+    np.testing.assert_array_equal(with_decay[[0, 2, 3]], START[[0, 2, 3]])
+
+
 class TestSteps:
     @pytest.mark.parametrize("momentum", [0.0, 0.9])
     def test_of_gradient_descent_are_those_of_torch(self, momentum):

@@ -1,7 +1,7 @@
 """Training of a factorization machine, and scoring with it; no Spark here.
 
 A step touches only the features of its mini-batch: their rows of the table of parameters are gathered, moved by Adam together with their
-memory, and put back. Workers exchange these rows alone.
+memory, and put back. Workers exchange these rows alone; where the table is large each moves its own ones, and has a memory of no others.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sparkml_algos.training.batch import Batch, Features, InvalidRows
 from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.losses import sigmoid
-from sparkml_algos.training.optimizers import EPSILON, Adam
+from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
 from sparkml_algos.training.shard import Shard
-from sparkml_algos.training.sparse_sums import SparseSums
+from sparkml_algos.training.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
 from sparkml_algos.training.trainer import EpochResult, Learner, Progress, fit
 
 # Features whose start is drawn at a time.
@@ -49,8 +49,10 @@ class Machine(Learner):
 
     def __init__(self, hyperparameters: Hyperparameters, features: int, job: Job, communicator: Communicator) -> None:
         self.hyperparameters, self._shard, self._communicator = hyperparameters, job.shard, communicator
+        self._keeps_checkpoints = job.keeps_checkpoints
         self._device = None if job.device == "cpu" else job.device
         self.bias, self.table = start(hyperparameters, features, job.random)
+        self._has_owners = has_owners(*self.table.shape, communicator)
         self._loss = make_loss(hyperparameters)
         self._optimizer = Adam([self.bias, self.table], epsilon=EPSILON if hyperparameters.eps is None else hyperparameters.eps)
         self._rates, self._decay = ([_of(hyperparameters, "bias", name), self._by_column(name)] for name in ("lr", "wd"))
@@ -73,7 +75,7 @@ class Machine(Learner):
             return SparseSums(totals, rows.columns, rows.gradient(slope), len(self.table))
 
     def combine(self, part: SparseSums, communicator: Communicator) -> SparseSums:
-        return part.over_workers(communicator)
+        return part.at_owners(communicator) if self._has_owners else part.over_workers(communicator)
 
     def update(self, sums: SparseSums, progress: Progress) -> None:
         slope, loss, weight = sums.totals
@@ -82,12 +84,14 @@ class Machine(Learner):
         self._totals += loss, weight
         with np.errstate(over="ignore", invalid="ignore"):
             gradients = [np.array([slope], np.float32), sums.rows]
-            for gradient, decay, values in zip(gradients, self._decay, (self.bias, self.table.take(sums.ids, axis=0)), strict=True):
+            for gradient in gradients:
                 gradient *= 1 / weight if self.hyperparameters.rescale_grad is None else self.hyperparameters.rescale_grad
                 if self.hyperparameters.clip_gradient is not None:
                     np.clip(gradient, -self.hyperparameters.clip_gradient, self.hyperparameters.clip_gradient, out=gradient)
-                gradient += decay * values
-            self._optimizer.step(gradients, self._rates, rows=[None, sums.ids])
+            _, moved = self._optimizer.step(gradients, self._rates, rows=[None, sums.ids], decay=self._decay)
+        if self._has_owners:
+            for ids, rows in rows_of_others(sums.ids, moved, self._communicator):
+                put_rows(self.table, ids, rows)
 
     def end_epoch(self, progress: Progress) -> EpochResult:
         loss = float(self._totals[0] / self._totals[1])
@@ -103,11 +107,19 @@ class Machine(Learner):
         return EpochResult(self._metrics, loss)
 
     def state(self) -> Artifact:
-        return Artifact({"bias": self.bias, "table": self.table, **self._optimizer.state()}, {"metrics": self._metrics})
+        memory = self._optimizer.state()
+        if self._has_owners and self._keeps_checkpoints:
+            memory |= {name: self._communicator.allreduce(array) for name, array in memory.items() if array.shape == self.table.shape}
+        return Artifact({"bias": self.bias, "table": self.table, **memory}, {"metrics": self._metrics})
 
     def restore(self, state: Artifact) -> None:
         self.bias[...], self.table[...] = state.arrays["bias"], state.arrays["table"]
-        self._optimizer.restore(state.arrays)
+        arrays = state.arrays
+        if self._has_owners:
+            arrays = {
+                name: only_owned(array, self._communicator) if array.shape == self.table.shape else array for name, array in arrays.items()
+            }
+        self._optimizer.restore(arrays)
         self._metrics = state.values["metrics"]
 
     def model(self) -> Artifact:
