@@ -101,6 +101,8 @@ class Job:
         ``report(dict)`` receives the progress of worker 0.
     warn : callable
         ``warn(message)`` tells the user of trouble that the training survives.
+    last : bool
+        Whether no other training will use the shard, which this one may then release.
 
     Attributes
     ----------
@@ -120,9 +122,11 @@ class Job:
         checkpoints: CheckpointStore | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
         warn: Callable[[str], None] = logger.warning,
+        last: bool = False,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
+        self.last = last
         self.history: list[dict[str, Any]] = []
         self._checkpoints, self._report, self._warn = checkpoints, report, warn
         self._store_fails = False

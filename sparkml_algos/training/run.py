@@ -159,6 +159,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
             checkpoints=store,
             report=worker.report,
             warn=worker.warn,
+            last=group is groups[-1],
         )
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []

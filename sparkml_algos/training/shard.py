@@ -121,6 +121,10 @@ class Shard:
         for index in range(self._spill.num_batches if self._spill else 0):
             yield replace(self._decode(self._spill.read(index)), validation=None)
 
+    def release(self) -> None:
+        """Forget the rows; nothing will ask for them again."""
+        self._blocks, self._spill = [], None
+
     @property
     def marks_validation(self) -> bool:
         """Whether a column says which rows are for validation; of a pipe, they are known after the first pass."""

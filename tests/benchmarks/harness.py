@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,8 @@ LINES_OF_ERROR = 30
 ROWS_OF_TRANSFORM_MODELS = 20_000
 TRANSFORMS = 7
 SECONDS_BETWEEN_LOOKS = 0.02
+# The command line of Python workers; that of the JVM has the daemon's name too, among its settings.
+DAEMON = re.compile(rb"-m\0[\w.]*daemon")
 
 Result = TypeVar("Result")
 Cell = str | int | float | None
@@ -191,7 +194,7 @@ class PeakMemory:
         while self._open:
             for process in Path("/proc").glob("[0-9]*"):
                 try:
-                    if b"pyspark.daemon" in (process / "cmdline").read_bytes():
+                    if DAEMON.search((process / "cmdline").read_bytes()):
                         status = (process / "status").read_text().split("VmHWM:")[1]
                         self.mebibytes = max(self.mebibytes, int(status.split()[0]) / 1024)
                 except (OSError, IndexError):  # it has just ended

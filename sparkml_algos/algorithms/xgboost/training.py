@@ -57,6 +57,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         data = {"train": training_matrix(h, shard, needs_values(h, start is not None), copies)}
         if shard.marks_validation:
             data["validation"] = validation_matrix(h, shard, data["train"])
+        if job.last:
+            shard.release()  # the library has what it needs of the rows
         booster = xgb.Booster(library_params(h, job.device), list(data.values()), model_file=start)
         best = _Best(h, job, given_rounds, None if resumed is None else resumed.arrays.get("best"))
         measure, pace = RoundMetrics(h, communicator, data), _Pace()
