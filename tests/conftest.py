@@ -17,7 +17,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
-from tests.cluster.hosts import DRIVER_ADDRESS, StandaloneCluster, why_not
+from tests.cluster.hosts import StandaloneCluster, why_not
 
 ROOT = Path(__file__).parents[1]
 SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
@@ -73,13 +73,12 @@ def hosts() -> Iterator[StandaloneCluster | None]:
 
 @pytest.fixture(scope="session")
 def spark(hosts: StandaloneCluster | None) -> Iterator[SparkSession]:
-    driver = DRIVER_ADDRESS if hosts else "127.0.0.1"
-    builder = SparkSession.builder.config("spark.driver.host", driver).config("spark.sql.shuffle.partitions", "3")
+    builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "3")
     if SESSION == "connect":
         builder = builder.remote("local[3]").config("spark.python.daemon.module", DAEMON)
     else:
-        master = {"local": "local[3]", "hosts": hosts and hosts.url}.get(SESSION, "local-cluster[2,1,1024]")
-        builder = builder.master(master).config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+        builder = builder.master("local[3]" if SESSION == "local" else "local-cluster[2,1,1024]")
+        builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
         builder = builder.config("spark.jars", ",".join(bridge_jars()))
     if SESSION == "local":

@@ -268,7 +268,6 @@ BAD_COLUMNS = {
     "twice": ({"featuresCols": ["a", "a"]}, r"featuresCols names 'a' more than once"),
     "missing key": ({"shardKeyCol": "nowhere"}, r"shardKeyCol='nowhere' is not a column"),
     "key of replicas": ({"shardKeyCol": "a", "data_distribution": "FullyReplicated"}, r"shardKeyCol has no meaning"),
-    "GPU": ({"use_gpu": True}, r"use_gpu=True (needs a GPU per task|is of no use: \w+ trains on CPUs)"),
     "too many workers": ({"num_workers": 99}, r"num_workers=99 but the cluster runs \d+ task\(s\) at a time"),
 }
 
@@ -279,6 +278,14 @@ def test_what_cannot_work_is_refused_before_any_job(case: Case, data: DataFrame,
     settings, message = BAD_COLUMNS[what]
     with pytest.raises(ValueError, match=message):
         case.make(**settings).fit(data)
+
+
+@framework
+def test_a_gpu_that_is_not_there_or_of_no_use_is_refused(case: Case, data: DataFrame) -> None:
+    name = case.estimator.__name__
+    reason = "needs a GPU per task" if case.estimator.algorithm().on_gpu else f"is of no use: {name} trains on CPUs"
+    with pytest.raises(ValueError, match=f"use_gpu=True {reason}"):
+        case.make(use_gpu=True).fit(data)
 
 
 @framework

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sparkml_algos.training.communicator import is_timeout
+
 # Brackets a failure in an exception's text on its way through the JVM.
 _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"
 
@@ -18,6 +20,7 @@ _DEATHS = (
     r"Python worker exited unexpectedly[^\n]*",
     r"[^\n]*OutOfMemoryError[^\n]*",
 )
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -138,7 +141,7 @@ def first_cause(failures: Sequence[Failure]) -> Failure | None:
     own = [failure for failure in failures if not failure.peer and not failure.silent]
     close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]
     first = next(iter([*own, *close, *failures]), None)
-    if first and first.peer and "imed out" not in first.message:
+    if first and first.peer and not is_timeout(first.message):
         # Whoever was at the other end had died before; one that is killed after a timeout had hung.
         died = (failure for failure in failures if failure.silent and first.waited_for in (None, failure.rank))
         return next(died, first)

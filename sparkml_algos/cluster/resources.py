@@ -98,7 +98,8 @@ def wait_for_new_executors(spark: SparkSession, size: int) -> None:
     register one by one."""
     if is_connect(spark) or spark.sparkContext.master.startswith("local"):
         return
-    wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS - (time.time() - spark.sparkContext.startTime / 1000))
+    if (left := SECONDS_FOR_EXECUTORS - (time.time() - spark.sparkContext.startTime / 1000)) > 0:
+        wait_for_slots(spark, size, left)
 
 
 def wait_for_slots(spark: SparkSession, size: int, seconds: float) -> None:

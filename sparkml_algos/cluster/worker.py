@@ -19,7 +19,7 @@ from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, TurnedAway
 from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.batch import InvalidRows
-from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess
+from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess, is_timeout
 from sparkml_algos.training.mesh import Mesh
 from sparkml_algos.training.network import address_towards, listen
 from sparkml_algos.training.tcp_communicator import TcpCommunicator
@@ -187,7 +187,7 @@ class SparkWorker:
         if self._line:
             self._line.send({"failed": asdict(failure)})
         if peer:
-            time.sleep(GRACE_SECONDS_AFTER_TIMEOUT if "imed out" in str(error) else GRACE_SECONDS)
+            time.sleep(GRACE_SECONDS_AFTER_TIMEOUT if is_timeout(str(error)) else GRACE_SECONDS)
         return failure
 
 

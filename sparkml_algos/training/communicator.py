@@ -24,6 +24,11 @@ class CommunicationError(RuntimeError):
         self.peer = peer
 
 
+def is_timeout(message: str) -> bool:
+    """Whether a message says that a collective took too long, in our words or a library's: "timed out", "Timed out"."""
+    return "imed out" in message
+
+
 class Communicator(ABC):
     """Collectives over all workers of a gang. Every worker calls the same ones in the same order, with or without rows.
 

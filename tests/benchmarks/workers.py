@@ -105,9 +105,8 @@ def large_cluster(values: dict[str, Any]) -> Table:
         exchanged = values[name][2]["strong"]["bytes"] / epochs / steps_per_epoch(training, training["rows"], 2)
         steps = steps_per_epoch(training, rows, CLUSTER_WORKERS)
         if training["exchange"] == "owners":
-            # Where few rows are touched twice, two workers send the owners a half of theirs, a quarter of all, and then all a half of all.
-            exchanged *= 4 / 3 * rows_per_step(training, CLUSTER_WORKERS) / rows_per_step(training, 2)
-            messages, sent = 2 * (CLUSTER_WORKERS - 1), exchanged * (1 + 1 / CLUSTER_WORKERS) * (1 - 1 / CLUSTER_WORKERS)
+            exchanged *= rows_moved(training, CLUSTER_WORKERS) / rows_moved(training, 2)
+            messages, sent = 2 * (CLUSTER_WORKERS - 1), exchanged
         elif exchanged <= SMALL_BYTES:
             messages, sent = math.ceil(math.log2(CLUSTER_WORKERS)), exchanged * math.ceil(math.log2(CLUSTER_WORKERS))
         else:
@@ -116,6 +115,14 @@ def large_cluster(values: dict[str, Any]) -> Table:
         row = [name, f"{rows:,.0f}", arithmetic, collectives, f"{steps * sent / 1e9:,.2f}", f"{exchanged / 1e6:,.3f}", f"{steps:,.0f}"]
         table.rows.append(row)
     return table
+
+
+def rows_moved(training: dict[str, Any], workers: int) -> float:
+    """Of the array whose rows have owners, those that a worker sends in a step: what it has touched of the others' rows, then what it owns
+    of all that was touched."""
+    rows = rows_per_step(training, workers)
+    touched = [-math.expm1(-part * training["nonzeros"] / training["features"]) for part in (rows / workers, rows)]
+    return training["features"] * (touched[0] * (1 - 1 / workers) + touched[1] / workers * (workers - 1))
 
 
 def rows_per_step(training: dict[str, Any], workers: int) -> int:

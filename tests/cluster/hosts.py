@@ -27,7 +27,6 @@ NETWORK = ipaddress.ip_network("198.18.78.0/24")
 CLUSTERS = list(NETWORK.subnets(new_prefix=27))
 BRIDGE = "sparkml-hosts"
 CABLE = "sparkml-wire"  # and two digits, and a letter at times: the kernel takes 15 characters
-DRIVER_ADDRESS = str(CLUSTERS[0][1])
 FIRST_HOST = 11
 
 # Seconds for Spark's daemons to come up on a busy machine.

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.cluster.faults import FATAL, LASTING, PREEMPTED, Fault, Scene, store_
 from tests.cluster.hosts import StandaloneCluster
 from tests.cluster.leftovers import Before
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 ALGORITHMS = ("k-means", "linear learner", "XGBoost")
 COLLECTIVE_TIMEOUT = 12
@@ -50,13 +51,6 @@ def everywhere(*faults: str) -> list[tuple[str, ...]]:
 
 
 LAUNCHES = ("barrier", "gang")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(hosts: StandaloneCluster | None) -> StandaloneCluster:
-    if hosts is None:
-        pytest.skip("needs SPARKML_ALGOS_TEST_SESSION=hosts; tests/run.sh runs it so where network namespaces may be made")
-    return hosts
 
 
 @pytest.fixture(scope="module")
@@ -222,46 +216,63 @@ def cut_off(
     )
 
 
+@dataclass
+class Survived:
+    """A training that went on while something was wrong, between two moments in seconds since the epoch."""
+
+    training: InSession
+    watch: Watch
+    start: float
+    end: float
+
+
+def survive(
+    strikes: Callable[[Scene], AbstractContextManager[None]],
+    seconds: float,
+    algorithm: str,
+    launch: str,
+    scene: Scene,
+    expected: Undisturbed,
+) -> Survived:
+    before = Before(scene.cluster, scene.checkpoints)
+    with Watch(scene.checkpoints) as watch:
+        training = InSession(scene.spark, algorithm, job(launch, scene.checkpoints))
+        start = strike(watch, algorithm, expected.pace)
+        with strikes(scene):
+            time.sleep(seconds)
+            end = time.time()
+        model = training.result(TIMEOUT)
+    assert_equal(model, expected.model)
+    assert before.leftovers() == []
+    return Survived(training, watch, start, end)
+
+
 @pytest.mark.parametrize(("fault", "algorithm", "launch"), cells(*everywhere(*LASTING)))
 def test_what_is_slow_costs_time_and_nothing_else(
     fault: str, algorithm: str, launch: str, cluster: StandaloneCluster, spark: SparkSession, undisturbed, tmp_path: Path
 ) -> None:
-    expected, checkpoints = undisturbed(algorithm), tmp_path / "checkpoints"
-    before = Before(cluster, checkpoints)
-    with Watch(checkpoints) as watch:
-        training = InSession(spark, algorithm, job(launch, checkpoints))
-        moment = strike(watch, algorithm, expected.pace)
-        with LASTING[fault].strike(Scene(cluster, checkpoints, spark)):
-            time.sleep(WINDOW)
-            end = time.time()
-        model = training.result(TIMEOUT)
-    assert_equal(model, expected.model)
-    assert training.heard == []
-    assert before.leftovers() == []
-    report(Row(fault, algorithm, launch, "training takes longer", "nothing", slower=watch.pace(moment, end) / expected.pace))
+    expected = undisturbed(algorithm)
+    scene = Scene(cluster, tmp_path / "checkpoints", spark)
+    found = survive(LASTING[fault].strike, WINDOW, algorithm, launch, scene, expected)
+    assert found.training.heard == []
+    slower = found.watch.pace(found.start, found.end) / expected.pace
+    report(Row(fault, algorithm, launch, "training takes longer", "nothing", slower=slower))
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*everywhere(), quick=(("k-means", "gang"),)))
 def test_a_store_that_is_gone_for_a_while_costs_no_training(
     algorithm: str, launch: str, cluster: StandaloneCluster, spark: SparkSession, undisturbed, tmp_path: Path
 ) -> None:
-    expected, checkpoints = undisturbed(algorithm), tmp_path / "checkpoints"
-    before = Before(cluster, checkpoints)
-    with Watch(checkpoints) as watch:
-        training = InSession(spark, algorithm, job(launch, checkpoints))
-        moment = strike(watch, algorithm, expected.pace)
-        with store_gone(Scene(cluster, checkpoints, spark)):
-            time.sleep(max(10 * expected.pace, 0.5))
-            back = time.time()
-        model = training.result(TIMEOUT)
-    assert_equal(model, expected.model)
-    (told, warning), (_, relief) = training.heard
+    expected = undisturbed(algorithm)
+    scene = Scene(cluster, tmp_path / "checkpoints", spark)
+    found = survive(store_gone, max(10 * expected.pace, 0.5), algorithm, launch, scene, expected)
+    (told, warning), (_, relief) = found.training.heard
     assert re.search(r"worker 0 on [\d.]+: no checkpoint after epoch \d+, training goes on", warning), warning
     assert "checkpoints are written again" in relief
-    goes_on, epochs = watch.first(after=back)
-    assert epochs > watch.last(until=moment)[1]
-    assert before.leftovers() == []
-    report(Row(STORE, algorithm, launch, "a warning; training goes on", said(warning), told - moment, goes_on - back, 0.0))
+    goes_on, epochs = found.watch.first(after=found.end)
+    assert epochs > found.watch.last(until=found.start)[1]
+    happens = "a warning; training goes on"
+    report(Row(STORE, algorithm, launch, happens, said(warning), told - found.start, goes_on - found.end, 0.0))
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*everywhere(), quick=(("k-means", "barrier"),)))

@@ -18,17 +18,10 @@ from sparkml_algos import TrainingError
 from tests.averaging import Averaging
 from tests.cluster.hosts import Host, StandaloneCluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 EPOCHS = 4
 COLLECTIVE_TIMEOUT = 15
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(hosts: StandaloneCluster | None) -> StandaloneCluster:
-    if hosts is None:
-        pytest.skip("needs SPARKML_ALGOS_TEST_SESSION=hosts; tests/run.sh runs it so where network namespaces may be made")
-    return hosts
 
 
 @pytest.fixture(scope="module")

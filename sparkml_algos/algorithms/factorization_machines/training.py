@@ -6,6 +6,8 @@ memory, and put back. Workers exchange these rows alone; where the table is larg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
@@ -109,17 +111,15 @@ class Machine(Learner):
     def state(self) -> Artifact:
         memory = self._optimizer.state()
         if self._has_owners and self._keeps_checkpoints:
-            memory |= {name: self._communicator.allreduce(array) for name, array in memory.items() if array.shape == self.table.shape}
+            memory = self._with_memory_of_table(memory, self._communicator.allreduce)  # each worker has its own rows', and 0 elsewhere
         return Artifact({"bias": self.bias, "table": self.table, **memory}, {"metrics": self._metrics})
 
     def restore(self, state: Artifact) -> None:
         self.bias[...], self.table[...] = state.arrays["bias"], state.arrays["table"]
-        arrays = state.arrays
+        memory = {name: array for name, array in state.arrays.items() if name not in ("bias", "table")}
         if self._has_owners:
-            arrays = {
-                name: only_owned(array, self._communicator) if array.shape == self.table.shape else array for name, array in arrays.items()
-            }
-        self._optimizer.restore(arrays)
+            memory = self._with_memory_of_table(memory, lambda whole: only_owned(whole, self._communicator))
+        self._optimizer.restore(memory)
         self._metrics = state.values["metrics"]
 
     def model(self) -> Artifact:
@@ -137,6 +137,12 @@ class Machine(Learner):
         if not totals["weight"]:
             raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
         return metrics(totals, self.hyperparameters)
+
+    def _with_memory_of_table(
+        self, memory: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The optimizer's memory with what it knows of the table changed."""
+        return {name: change(array) if array.shape == self.table.shape else array for name, array in memory.items()}
 
     def _by_column(self, name: str) -> np.ndarray:
         """A setting of the linear weights and the factors, as a row of the table."""

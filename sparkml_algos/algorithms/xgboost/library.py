@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sparkml_algos.training.communicator import CommunicationError, Communicator
+from sparkml_algos.training.communicator import CommunicationError, Communicator, is_timeout
 
 if TYPE_CHECKING:
     from xgboost.tracker import RabitTracker
@@ -50,7 +50,7 @@ def collectives(communicator: Communicator, host: str) -> Iterator[None]:
         if tracker:
             tracker.wait_for(timeout)
     except BaseException as error:
-        if "imed out" not in str(error):  # else it would wait as long again, twice, for who does not answer
+        if not is_timeout(str(error)):  # else it would wait as long again, twice, for who does not answer
             with suppress(XGBoostError):
                 collective.finalize()  # of this thread only, so it is done here
         if tracker:

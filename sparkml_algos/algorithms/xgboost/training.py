@@ -45,7 +45,10 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     """
     h = hyperparameters
     if job.device != "cpu" and not xgb.build_info()["USE_CUDA"]:  # the library would train on the CPU with a warning
-        raise RuntimeError(f"use_gpu=True, but the xgboost {xgb.__version__} of this worker is built without CUDA (xgboost-cpu?)")
+        raise RuntimeError(
+            f"use_gpu=True, but the xgboost {xgb.__version__} of this worker is built without CUDA: install xgboost there in place of "
+            "xgboost-cpu"
+        )
     shard.drain()
     _check(h, shard, communicator)
     resumed = job.resume()
