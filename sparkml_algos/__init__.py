@@ -43,7 +43,7 @@ _EXPORTS = {
     "InvalidDataError": "sparkml_algos.cluster.errors",
     "InvalidParams": "sparkml_algos.core.hyperparameters",
     "TrainingError": "sparkml_algos.cluster.errors",
-    "TrainingSummary": "sparkml_algos.core.summary",
+    "TrainingSummary": "sparkml_algos.training.summary",
     "classpath_jars": "sparkml_algos.jvm.jars",
     "register_recordio": "sparkml_algos.sources.recordio",
     "warm_up": "sparkml_algos.cluster.warmup",

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Features
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 # Seconds in which a test may do something to a worker that waits, while the others are in a collective.
 WAIT = 5.0

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.handshake import new_secret
-from sparkml_algos.training.mesh import Mesh
-from sparkml_algos.training.network import listen
-from sparkml_algos.training.tcp_communicator import TcpCommunicator
+from sparkml_algos.collectives.addresses import listen
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.collectives.handshake import new_secret
+from sparkml_algos.collectives.mesh import Mesh
+from sparkml_algos.collectives.tcp import TcpCommunicator
 
 # Seconds after which a test gives up on workers that wait for each other.
 PATIENCE = 60.0
@@ -130,8 +130,8 @@ def connect(
         return communicator
     import torch
 
-    from sparkml_algos.training.horovod_communicator import HorovodCommunicator
-    from sparkml_algos.training.torch_communicator import TorchCommunicator
+    from sparkml_algos.collectives.horovod import HorovodCommunicator
+    from sparkml_algos.collectives.torch import TorchCommunicator
 
     torch.set_num_threads(1)
     return {"gloo": TorchCommunicator, "horovod": HorovodCommunicator}[kind](communicator, "127.0.0.1")

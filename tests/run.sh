@@ -78,7 +78,7 @@ else
         failed+=("Building Horovod")
     else
         check "Installing Horovod" env PIP_CONSTRAINT=constraints.txt bash spark-conf/install-horovod.sh "$python"
-        check "Training over Horovod, Spark $version" "$python" -m pytest -q -m horovod tests/test_horovod.py tests/training
+        check "Training over Horovod, Spark $version" "$python" -m pytest -q -m horovod tests/test_horovod.py tests/collectives
     fi
 fi
 finish

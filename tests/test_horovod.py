@@ -9,10 +9,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from sparkml_algos import KMeans
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.errors import TrainingError
+from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.communicator import Communicator
 from sparkml_algos.training.run import train_arrays
 from tests.averaging import Averaging
 from tests.cases import BLOB, CASES, Case

@@ -23,18 +23,18 @@ import scipy.sparse as sp
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.device import to_device
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.core.on_jvm import OnJvm
+from sparkml_algos.core.inputs import column
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, PredictionParams, WeightParams
-from sparkml_algos.core.schema import column
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.device import to_device
+from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 # The service's logs show ``auto`` as ten extra centres for each of the k. For small k that is a coarse sketch: on MNIST, k = 10, the
 # cost of the result is 1 % above converged Lloyd with 100 centres and 0.5 % with 320. So ``auto`` keeps no fewer than these.

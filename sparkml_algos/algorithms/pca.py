@@ -26,18 +26,18 @@ import scipy.sparse as sp
 from pyspark.sql import DataFrame
 from scipy.linalg.blas import ssyrk
 
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.device import to_device
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.core.on_jvm import JVM_OUTPUTS, OnJvm
+from sparkml_algos.core.inputs import read_input
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
-from sparkml_algos.core.schema import read_input
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.device import to_device
+from sparkml_algos.rows.batch import Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 # extra_components = -1, by the service's documentation.
 AUTO_MIN_EXTRA_COMPONENTS = 10

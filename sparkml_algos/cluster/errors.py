@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sparkml_algos.training.communicator import is_timeout
+from sparkml_algos.collectives.communicator import is_timeout
 
 # Brackets a failure in an exception's text on its way through the JVM.
 _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"

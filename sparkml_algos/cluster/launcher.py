@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.cluster.ending import ended_if_failed
 from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
 from sparkml_algos.cluster.rendezvous import Meeting
@@ -27,8 +28,7 @@ from sparkml_algos.cluster.resources import (
 )
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
 from sparkml_algos.cluster.worker import Body, Gang, run_worker
-from sparkml_algos.training.artifact import ITEM_SPARK_SCHEMA, Artifact
-from sparkml_algos.training.network import address_towards
+from sparkml_algos.collectives.addresses import address_towards
 
 logger = logging.getLogger(__name__)
 

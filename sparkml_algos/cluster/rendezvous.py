@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkml_algos.cluster.errors import Failure, first_cause
-from sparkml_algos.training.handshake import admit, introduce, new_secret
+from sparkml_algos.collectives.handshake import admit, introduce, new_secret
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from sparkml_algos.training.horovod_communicator import INSTALL as INSTALL_HOROVOD
+from sparkml_algos.collectives.horovod import INSTALL as INSTALL_HOROVOD
 from sparkml_algos.version import __version__
 
 logger = logging.getLogger(__name__)

@@ -14,15 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.errors import Failure, WorkerFailed
 from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, TurnedAway
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import InvalidRows
-from sparkml_algos.training.communicator import CommunicationError, Communicator, SingleProcess, is_timeout
-from sparkml_algos.training.mesh import Mesh
-from sparkml_algos.training.network import address_towards, listen
-from sparkml_algos.training.tcp_communicator import TcpCommunicator
+from sparkml_algos.collectives.addresses import address_towards, listen
+from sparkml_algos.collectives.communicator import CommunicationError, Communicator, SingleProcess, is_timeout
+from sparkml_algos.collectives.mesh import Mesh
+from sparkml_algos.collectives.tcp import TcpCommunicator
+from sparkml_algos.rows.batch import InvalidRows
 
 logger = logging.getLogger(__name__)
 
@@ -141,11 +141,11 @@ class SparkWorker:
         mesh = Mesh(self.rank, self._addresses, self._listener, self._gang.meeting.secret, timeout)
         self._communicator = TcpCommunicator(mesh)
         if self._gang.communicator == "horovod":
-            from sparkml_algos.training.horovod_communicator import HorovodCommunicator
+            from sparkml_algos.collectives.horovod import HorovodCommunicator
 
             self._communicator = HorovodCommunicator(self._communicator, self.host)
         elif self._gang.communicator in ("gloo", "nccl"):
-            from sparkml_algos.training.torch_communicator import TorchCommunicator
+            from sparkml_algos.collectives.torch import TorchCommunicator
 
             self._communicator = TorchCommunicator(self._communicator, self.host, self.device)
         return self._communicator

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from pyspark.ml import Estimator, Model
 from pyspark.sql import Column, DataFrame, SparkSession
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
 from sparkml_algos.cluster.shipping import ensure_importable
-from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
-from sparkml_algos.core.on_jvm import (
+from sparkml_algos.core.bridge import (
     JvmModel,
     OnJvm,
     ScorerChoice,
@@ -26,18 +26,18 @@ from sparkml_algos.core.on_jvm import (
     scored_on_jvm,
     to_jvm,
 )
+from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.core.inputs import Input, column, column_problems, output_problems, read_input
 from sparkml_algos.core.params import JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
-from sparkml_algos.core.schema import Input, column, column_problems, output_problems, read_input
 from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.shared_artifacts import ship
-from sparkml_algos.core.summary import TrainingSummary
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import PACKED, LabelRange
+from sparkml_algos.rows.batch import PACKED, LabelRange
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
+from sparkml_algos.training.summary import TrainingSummary
 
 logger = logging.getLogger(__name__)
 

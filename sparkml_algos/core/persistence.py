@@ -1,7 +1,7 @@
 """Saving and loading Estimators and Models: Spark ML's directory layout, JSON and Parquet, no pickle.
 
     path/metadata/part-…   one line of JSON, as Spark ML writes it, with what is ours under ``sparkml_algos``
-    path/data/part-….parquet   the arrays of a model, as rows of `training.artifact.ARROW_SCHEMA`
+    path/data/part-….parquet   the arrays of a model, as rows of `arrays.artifact.ARROW_SCHEMA`
 
 Only DataFrame readers and writers are used, so every file system of the session serves, in classic sessions and in Connect; the
 directory opens without Spark too, by `read_local`.
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import SparkSession
 
-from sparkml_algos.training.artifact import SPARK_SCHEMA, Artifact
+from sparkml_algos.arrays.artifact import SPARK_SCHEMA, Artifact
 from sparkml_algos.version import __version__
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import UserDefinedType
 
 from sparkml_algos.core.shared_artifacts import Shipment
-from sparkml_algos.training.batch import BASE_MARGIN, INDICES, SIZE, VALUES, Decoder
+from sparkml_algos.rows.batch import BASE_MARGIN, INDICES, SIZE, VALUES, Decoder
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
 

@@ -27,8 +27,8 @@ import numpy as np
 from pyspark import Broadcast, SparkContext, SparkFiles
 from pyspark.sql import SparkSession
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.resources import is_connect
-from sparkml_algos.training.artifact import Artifact
 
 # Above this size PySpark itself sends a function by a broadcast (spark.broadcast.UDFCompressionThreshold), which each task unpickles.
 CARRIED_BYTES = 1 << 20

@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType
 
 from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams, InvalidParams
+from sparkml_algos.core.inputs import column
 from sparkml_algos.core.params import ColumnParam
 from sparkml_algos.core.persistence import Persistable
-from sparkml_algos.core.schema import column
 
 
 class ShingleParams(DeclaredParams):

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.arrays.artifact import Artifact
 
 
 class CheckpointStore:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.shard import Shard
 
 logger = logging.getLogger(__name__)
 

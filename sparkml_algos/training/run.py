@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import (
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator, SingleProcess
+from sparkml_algos.rows.batch import (
     BASE_MARGIN,
     GROUP,
     ID,
@@ -27,11 +28,10 @@ from sparkml_algos.training.batch import (
     InvalidRows,
     LabelRange,
 )
+from sparkml_algos.rows.memory import default_shard_bytes
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.memory import default_shard_bytes
-from sparkml_algos.training.shard import Shard
 
 logger = logging.getLogger(__name__)
 

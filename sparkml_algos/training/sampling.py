@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Batch, Features
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.training.job import Job
 
 # Rows that all workers together look at in a step of `draw_sample`.

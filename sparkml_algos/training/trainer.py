@@ -4,7 +4,7 @@ What is trained is a `Learner`: it turns a mini-batch into sums over its rows, a
 knows nor cares whether the parameters are NumPy arrays or live in a torch module on a GPU. Since sums are added up, not means averaged, k
 workers with a part of the mini-batch each make the step that one worker would make with all of it, up to rounding, however unevenly the
 rows are spread. The sums are one flat array, and a step costs one exchange of it, unless a learner says otherwise: one that moves a few
-rows of large arrays exchanges these alone, and shares out the step, see `training.sparse_sums`.
+rows of large arrays exchanges these alone, and shares out the step, see `collectives.sparse_sums`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.job import Job
 
 

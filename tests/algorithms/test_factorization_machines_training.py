@@ -14,15 +14,15 @@ from sklearn.metrics import roc_auc_score
 from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMachinesRegressor, InvalidParams
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
 from sparkml_algos.algorithms.factorization_machines.training import BLOCK, FACTORIZATION_MACHINES, Machine, predict, start
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives import sparse_sums
+from sparkml_algos.collectives.communicator import SingleProcess
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.training import sparse_sums
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Decoder, InvalidRows
-from sparkml_algos.training.communicator import SingleProcess
+from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Hyperparameters, Job
 from sparkml_algos.training.losses import LogisticLoss, SquaredLoss
 from sparkml_algos.training.run import record_batches, train_arrays
-from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.trainer import Progress, fit
 from tests.gang import in_threads, process_gang
 

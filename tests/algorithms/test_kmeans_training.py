@@ -14,10 +14,10 @@ from sklearn.cluster import KMeans as Reference
 from threadpoolctl import threadpool_limits
 
 from sparkml_algos.algorithms.kmeans import KMEANS, KMeans, _assigned_sums, _assigned_sums_on_gpu, finalize, num_centers, predict
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Decoder, InvalidRows
-from sparkml_algos.training.communicator import CommunicationError, SingleProcess
+from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
 from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train, train_arrays
 from tests.datasets import MNIST, blobs, digits, grid, in_order, inertia, means, mnist

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from sparkml_algos import PCA
 from sparkml_algos.algorithms.pca import PCA_ALGORITHM, _product, _squared, predict, reconstruct, sketch_rows
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import InvalidRows
+from sparkml_algos.rows.batch import InvalidRows
 from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import MNIST, digits, mnist
@@ -208,7 +208,7 @@ def test_training_resumes_from_any_epoch(mode):
         if progress["done"] == 1:
             raise Lost
 
-    from sparkml_algos.training.batch import Decoder
+    from sparkml_algos.rows.batch import Decoder
     from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
     with tempfile.TemporaryDirectory() as directory:

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
 from sparkml_algos.algorithms.random_cut_forest.scoring import NUMBERS, scores
 from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS, predict
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 from tests.gang import in_threads

@@ -18,10 +18,10 @@ from sparkml_algos.algorithms.xgboost import training
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, LABEL_RANGES, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.prediction import loaded, predict
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import CommunicationError
 from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Decoder, InvalidRows
-from sparkml_algos.training.communicator import CommunicationError
+from sparkml_algos.rows.batch import Decoder, InvalidRows
 from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import TrainingPlan, record_batches, train_arrays
 from sparkml_algos.training.run import train as run_plan
@@ -555,7 +555,7 @@ def test_spilled_rows_and_pipes_give_the_same_trees():
             rank, size, device, host, workers_on_host, spill_dir, phase = 0, 1, "cpu", "127.0.0.1", 1, None, ""
 
             def connect(self):
-                from sparkml_algos.training.communicator import SingleProcess
+                from sparkml_algos.collectives.communicator import SingleProcess
 
                 return SingleProcess()
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from data import Data
 from harness import CORES, Options, Report, Table, cached, local_session, measure, medians, timed
 
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.params import FeaturesParams
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 if TYPE_CHECKING:
     import numpy as np
     from pyspark.sql import DataFrame
 
-    from sparkml_algos.training.batch import Features
+    from sparkml_algos.rows.batch import Features
 
 FITS = 4
 BYTES_PER_VALUE = 4  # the workers' arrays are float32

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeans as MLlibKMeans
 
     from sparkml_algos.algorithms.kmeans import KMeans
-    from sparkml_algos.core.summary import TrainingSummary
+    from sparkml_algos.training.summary import TrainingSummary
 
 ORDINALS = ("first", "second", "third")
 PHASES = ("ingest", "setup", "train", "finish")
@@ -148,7 +148,7 @@ def compare_scaling(data: Data, options: Options) -> Report:
 def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[float]:
     """Seconds of the train phase on every `shares`-th row, without Spark, after a warm-up."""
     from sparkml_algos.algorithms.kmeans import KMEANS
-    from sparkml_algos.training.batch import Decoder
+    from sparkml_algos.rows.batch import Decoder
     from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
     rows = read_vectors(path)[share::shares]

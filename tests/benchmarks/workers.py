@@ -17,9 +17,9 @@ import scipy.sparse as sp
 from data import REPOSITORY, Data
 from harness import CORES, Options, Report, Table, measure, median, ratio
 
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.collectives.tcp import SMALL_BYTES
 from sparkml_algos.training.job import MIN_ROWS_PER_WORKER
-from sparkml_algos.training.tcp_communicator import SMALL_BYTES
 
 SEED = 1
 FITS = 3
@@ -166,7 +166,7 @@ def summary(found: list[list[dict[str, float]]]) -> dict[str, float]:
 
 def train_share(communicator: Communicator, training: dict[str, Any], rows: int) -> list[dict[str, float]]:
     """A worker's part: seconds, of these in collectives, bytes sent and number of collectives, for each fit after a warm-up."""
-    from sparkml_algos.training.batch import Decoder
+    from sparkml_algos.rows.batch import Decoder
     from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
     estimator = estimator_of(training)

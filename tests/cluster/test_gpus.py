@@ -133,7 +133,7 @@ from pyspark.sql import SparkSession, functions as F
 from sparkml_algos import KMeans, TrainingError
 from sparkml_algos.cluster import launcher
 from sparkml_algos.cluster.resources import _running_slots, inspect_cluster
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.arrays.artifact import Artifact
 
 api, launch, settings = sys.argv[1:]
 builder = SparkSession.builder.config(map=json.loads(settings))

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import KMeans
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster import launcher
 from sparkml_algos.cluster.launcher import BYTES_PER_BATCH, Launch, run_gang
-from sparkml_algos.core import schema
-from sparkml_algos.core.schema import read_input
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.core import inputs as schema
+from sparkml_algos.core.inputs import read_input
 
 ROWS, WIDTH, LIMIT = 60, 20_000, 1 << 20
 

@@ -15,7 +15,7 @@ import pytest
 
 from sparkml_algos.cluster.errors import Failure
 from sparkml_algos.cluster.rendezvous import Line, Meeting, MeetingPlace
-from sparkml_algos.training.handshake import introduce
+from sparkml_algos.collectives.handshake import introduce
 
 
 def meeting(size: int, launch: str = "gang", timeout: float = 10.0, **options) -> Meeting:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core import shared_artifacts
 from sparkml_algos.core.shared_artifacts import Broadcasted, Carried, Shipment, pieces, read, ship
-from sparkml_algos.training.artifact import Artifact
 
 generic = pytest.mark.generic
 

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 
 from sparkml_algos import KMeans
-from sparkml_algos.core.on_jvm import packed_vectors
-from sparkml_algos.training.packed import unpack
+from sparkml_algos.core.bridge import packed_vectors
+from sparkml_algos.rows.packed import unpack
 from tests.datasets import blobs, grid, in_order
 
 pytestmark = pytest.mark.generic

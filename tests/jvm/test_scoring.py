@@ -10,7 +10,7 @@ from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos.core import on_jvm
+from sparkml_algos.core import bridge as on_jvm
 from sparkml_algos.core.estimator import AlgorithmModel
 from tests.jvm.models import CENTERS, MODELS, assert_same, components, kmeans, many_classes, scores, side_by_side, two_classes
 

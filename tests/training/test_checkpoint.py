@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.training.checkpoint import CheckpointStore
 
 IDENTITY = {"algorithm": "kmeans", "settings": [{"k": 3}], "seed": 0}

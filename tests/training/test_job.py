@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Decoder
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.rows.batch import Decoder
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.communicator import SingleProcess
 from sparkml_algos.training.job import MIN_ROWS_PER_WORKER, Algorithm, Job
 from sparkml_algos.training.run import record_batches
-from sparkml_algos.training.shard import Shard
 from tests.gang import in_threads
 
 MODES = pytest.mark.parametrize("mode", ["File", "Pipe"])

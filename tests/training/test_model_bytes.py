@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkml_algos.training.batch import InvalidRows
+from sparkml_algos.rows.batch import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.cases import CASES, Case
 

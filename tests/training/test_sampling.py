@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from sparkml_algos.collectives.communicator import Communicator, SingleProcess
+from sparkml_algos.rows.batch import Batch, Decoder
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training import sampling
-from sparkml_algos.training.batch import Batch, Decoder
-from sparkml_algos.training.communicator import Communicator, SingleProcess
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.run import record_batches
 from sparkml_algos.training.sampling import draw_sample
-from sparkml_algos.training.shard import Shard
 from tests.gang import in_threads
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Decoder
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.rows.batch import Decoder
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.communicator import SingleProcess
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.optimizers import Adam
 from sparkml_algos.training.run import record_batches
-from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, fit
 from tests.gang import in_threads, process_gang
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Features
-from sparkml_algos.training.device import to_device
+from sparkml_algos.arrays.device import to_device
+from sparkml_algos.rows.batch import Features
 
 
 class Rows:

@@ -12,14 +12,14 @@ import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.collectives.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
+from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
-from sparkml_algos.training.shard import Shard
-from sparkml_algos.training.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
 from sparkml_algos.training.trainer import EpochResult, Learner, Progress, fit
 
 # Features whose start is drawn at a time.

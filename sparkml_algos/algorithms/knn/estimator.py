@@ -21,11 +21,11 @@ from sparkml_algos.algorithms.knn.training import KNN, predict
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.hyperparameters import InvalidParams
+from sparkml_algos.core.inputs import read_input
 from sparkml_algos.core.params import ClassificationParams, PredictionParams
-from sparkml_algos.core.schema import read_input
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
-from sparkml_algos.training.batch import Batch
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
 _VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels", "array<double>", "neighborLabelsCol"))

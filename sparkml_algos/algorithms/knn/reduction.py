@@ -22,7 +22,7 @@ import numpy as np
 import scipy.fft
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Features
+from sparkml_algos.rows.batch import Features
 
 # Floats of a block of rows that is transformed at once.
 BLOCK = 1 << 22

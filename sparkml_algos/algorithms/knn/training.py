@@ -7,12 +7,12 @@ import numpy as np
 from sparkml_algos.algorithms.knn.index import build, library, neighbors
 from sparkml_algos.algorithms.knn.params import FLAT, IVF_PQ, target_problem
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.sampling import Reservoir
-from sparkml_algos.training.shard import Shard
 
 # Rows of the sample are sent to worker 0 in pieces of so many bytes.
 PIECE_BYTES = 1 << 26

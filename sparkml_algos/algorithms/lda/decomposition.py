@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.training.job import Hyperparameters
 
 

@@ -24,7 +24,7 @@ from sparkml_algos.core.hyperparameters import Hyperparameter, OwnHyperparameter
 from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
-from sparkml_algos.training.batch import Batch
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.job import Algorithm
 
 

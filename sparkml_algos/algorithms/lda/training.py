@@ -33,11 +33,11 @@ from sparkml_algos.algorithms.lda.moments import (
     whitened_third_moment,
     without_mean,
 )
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 # Components computed for each topic asked for, by the service's documentation.
 COMPUTED_PER_TOPIC = 1.25

@@ -9,9 +9,9 @@ import numpy as np
 from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, metrics, raw_scores, sums
 from sparkml_algos.algorithms.linear_learner.scaling import draw_sample
 from sparkml_algos.algorithms.linear_learner.selection import LOSS_CRITERION, calibrate, default_threshold
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, InvalidRows
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, InvalidRows
 from sparkml_algos.training.job import Hyperparameters, Job
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Batch, Features
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.training.job import Hyperparameters, Job
 
 # Numbers of a sample that are turned to float64 at a time.

@@ -20,14 +20,14 @@ from sparkml_algos.algorithms.linear_learner.judge import Judge
 from sparkml_algos.algorithms.linear_learner.losses import loss_name, make_loss
 from sparkml_algos.algorithms.linear_learner.metrics import raw_scores
 from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample, estimate
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch, Features, InvalidRows
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.device import to_device
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.device import to_device
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import Adam, Optimizer, RmsProp, Sgd, StepDecay
-from sparkml_algos.training.shard import Shard
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, Progress, fit
 
 # What ``auto`` stands for; the service's logs show these.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparkml_algos.training.artifact import Artifact
+from sparkml_algos.arrays.artifact import Artifact
 
 #: Parent of a root.
 NOBODY = -1

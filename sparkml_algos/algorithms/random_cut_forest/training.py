@@ -7,12 +7,12 @@ import scipy.sparse as sp
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
 from sparkml_algos.algorithms.random_cut_forest.scoring import scores
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Features
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
 from sparkml_algos.training.sampling import draw_sample
-from sparkml_algos.training.shard import Shard
 
 # Rows of the sample that are scored for the threshold: their deviation is known to 1 %.
 REFERENCE_ROWS = 10_000

@@ -26,9 +26,9 @@ from sparkml_algos.algorithms.xgboost.params import (
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.inputs import read_input
 from sparkml_algos.core.params import ValidationParams
-from sparkml_algos.core.schema import read_input
-from sparkml_algos.training.batch import LabelRange
+from sparkml_algos.rows.batch import LabelRange
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
 

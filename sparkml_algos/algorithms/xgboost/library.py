@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sparkml_algos.training.communicator import CommunicationError, Communicator, is_timeout
+from sparkml_algos.collectives.communicator import CommunicationError, Communicator, is_timeout
 
 if TYPE_CHECKING:
     from xgboost.tracker import RabitTracker

@@ -8,9 +8,9 @@ import xgboost as xgb
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, MULTICLASS, metric_names
 from sparkml_algos.algorithms.xgboost.prediction import Predictions, predict
 from sparkml_algos.algorithms.xgboost.settings import library_metrics, source_metric
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Batch
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.job import Hyperparameters
 
 # Probabilities are kept so far from 0 and 1 in a logarithm, as the library keeps them.

@@ -20,11 +20,11 @@ from sparkml_algos.algorithms.xgboost.params import (
 )
 from sparkml_algos.algorithms.xgboost.ranking import ranking_metrics
 from sparkml_algos.algorithms.xgboost.training import XGBOOST, booster_artifact
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.core.on_jvm import OnJvm
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.training.job import Algorithm, Hyperparameters
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sparkml_algos.training.batch import LabelRange
+from sparkml_algos.rows.batch import LabelRange
 
 BINARY = ["binary:logistic", "binary:logitraw", "binary:hinge"]
 MULTICLASS = ["multi:softprob", "multi:softmax"]

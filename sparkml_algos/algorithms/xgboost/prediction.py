@@ -10,8 +10,8 @@ import xgboost as xgb
 from sparkml_algos.algorithms.xgboost.data import missing_value
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION
 from sparkml_algos.algorithms.xgboost.settings import threads
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import Features
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.rows.batch import Features
 from sparkml_algos.training.job import Hyperparameters
 
 # Boosters of so many models stay loaded in a Python process.

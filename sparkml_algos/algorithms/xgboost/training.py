@@ -16,11 +16,11 @@ from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
 from sparkml_algos.algorithms.xgboost.objectives import is_maximised
 from sparkml_algos.algorithms.xgboost.prediction import predict
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, library_params
-from sparkml_algos.training.artifact import Artifact
-from sparkml_algos.training.batch import InvalidRows
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
-from sparkml_algos.training.shard import Shard
 
 # Share of the time that checkpoints may take: a booster is written whole, and grows with every round.
 CHECKPOINT_SHARE = 0.05

@@ -32,7 +32,7 @@ final case class NamedArray(dtype: String, shape: Seq[Long], data: Array[Byte]) 
   }
 }
 
-/** What training produced: named arrays and JSON values, as `sparkml_algos.training.artifact` defines them. */
+/** What training produced: named arrays and JSON values, as `sparkml_algos.arrays.artifact` defines them. */
 final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
 
   def doubles(name: String): Array[Double] = apply(name).toDoubles

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sparkml_algos.training.artifact import ARROW_SCHEMA, CHUNK_BYTES, Artifact
+from sparkml_algos.arrays.artifact import ARROW_SCHEMA, CHUNK_BYTES, Artifact
 
 ARRAYS = {
     "float32": np.arange(6, dtype=np.float32).reshape(2, 3),

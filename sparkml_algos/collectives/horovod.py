@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparkml_algos.training.communicator import CommunicationError, Communicator
-from sparkml_algos.training.handshake import new_secret
-from sparkml_algos.training.network import interface_of
+from sparkml_algos.collectives.addresses import interface_of
+from sparkml_algos.collectives.communicator import CommunicationError, Communicator
+from sparkml_algos.collectives.handshake import new_secret
 
 if TYPE_CHECKING:
     from torch import Tensor

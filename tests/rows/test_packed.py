@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparkml_algos.training.batch import LABEL, PACKED, Decoder, InvalidRows
-from sparkml_algos.training.packed import unpack
+from sparkml_algos.rows.batch import LABEL, PACKED, Decoder, InvalidRows
+from sparkml_algos.rows.packed import unpack
 
 DENSE = [[1.5, 0.0, -2.0], [0.0, 4.0, 1e-3]]
 SPARSE = [{0: 7.0, 2: -1.0}, {}, {1: 3.0}]

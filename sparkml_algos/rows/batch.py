@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from sparkml_algos.training.packed import unpack
+from sparkml_algos.rows.packed import unpack
 
 # Column names of the Arrow record batches a decoder reads.
 VALUES, INDICES, SIZE, LABEL, WEIGHT, VALIDATION, ID = "values", "indices", "size", "label", "weight", "validation", "id"
 GROUP, BASE_MARGIN = "group", "base_margin"
-# One column in place of the first three: vectors as `training.packed` reads them. The name may stand beside those of a user.
+# One column in place of the first three: vectors as `rows.packed` reads them. The name may stand beside those of a user.
 PACKED = "_sparkml_algos_packed"
 
 # Below this share of non-zeros sparse rows stay sparse. Dense products run about twenty times faster per element, so a

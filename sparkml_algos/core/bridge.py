@@ -17,10 +17,10 @@ from pyspark.ml.util import JavaMLWritable
 from pyspark.ml.wrapper import JavaModel
 from pyspark.sql import Column, DataFrame, SparkSession
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.resources import is_connect
 from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams
 from sparkml_algos.core.persistence import metadata_of, restored
-from sparkml_algos.training.artifact import Artifact
 from sparkml_algos.version import __version__
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
 
 
 def packed_vectors(dataset: DataFrame, name: str) -> Column | None:
-    """A Vector column in the form that `training.packed` reads; None where the bridge is not in the session."""
+    """A Vector column in the form that `rows.packed` reads; None where the bridge is not in the session."""
     spark = dataset.sparkSession
     return None if _no_bridge(spark) else Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(dataset._jdf, name))
 

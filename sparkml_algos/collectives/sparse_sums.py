@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator
 
 # Up to this size a whole array is added up in less time than its rows take on their way to their owners and back.
 SMALL_BYTES = 1 << 20

@@ -11,9 +11,9 @@ import urllib.request
 import numpy as np
 import pytest
 
-from sparkml_algos.training import horovod_communicator
-from sparkml_algos.training.communicator import CommunicationError
-from sparkml_algos.training.horovod_communicator import HorovodCommunicator, _Place, _Rendezvous, import_horovod
+from sparkml_algos.collectives import horovod as horovod_communicator
+from sparkml_algos.collectives.communicator import CommunicationError
+from sparkml_algos.collectives.horovod import HorovodCommunicator, _Place, _Rendezvous, import_horovod
 from tests.gang import ProcessGang, process_gang
 
 HOST = "127.0.0.1"

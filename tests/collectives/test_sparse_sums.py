@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkml_algos.training.communicator import SingleProcess
-from sparkml_algos.training.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
+from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.collectives.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
 from tests.gang import in_threads, process_gang
 
 LENGTH, WIDTH = 50, 3

@@ -13,9 +13,9 @@ from sparkml_algos import (
     LinearLearnerRegressor,
     XGBoostRegressor,
 )
+from sparkml_algos.arrays.device import to_device
 from sparkml_algos.core.estimator import AlgorithmEstimator
-from sparkml_algos.training.batch import LABEL, Decoder
-from sparkml_algos.training.device import to_device
+from sparkml_algos.rows.batch import LABEL, Decoder
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
 # Not "cpu", so that algorithms take it for a GPU.

@@ -12,7 +12,7 @@ from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, Nu
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
 from sparkml_algos.core.hyperparameters import DeclaredParams
-from sparkml_algos.training.batch import (
+from sparkml_algos.rows.batch import (
     BASE_MARGIN,
     GROUP,
     ID,

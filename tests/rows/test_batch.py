@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Batch, Decoder, InvalidRows, LabelRange
+from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows, LabelRange
 from sparkml_algos.training.run import record_batches
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkml_algos.training.batch import VALIDATION, Batch, Decoder
+from sparkml_algos.rows.batch import VALIDATION, Batch, Decoder
 
 # A window of spilled or arriving rows that is shuffled as one takes at most this share of the byte budget; its rows, the
 # mini-batch cut from it and the next record batch are in memory at the same time.

@@ -11,8 +11,8 @@ import struct
 import threading
 from collections.abc import Collection, Generator, Iterator, Sequence
 
-from sparkml_algos.training.communicator import CommunicationError
-from sparkml_algos.training.handshake import admit, introduce
+from sparkml_algos.collectives.communicator import CommunicationError
+from sparkml_algos.collectives.handshake import admit, introduce
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparkml_algos.training.communicator import Communicator
-from sparkml_algos.training.mesh import Mesh
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.collectives.mesh import Mesh
 
 # Up to this many bytes a message's latency counts, beyond them its bytes do: arrays are then reduced and spread piece by piece.
 SMALL_BYTES = 1 << 19

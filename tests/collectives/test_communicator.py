@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from sparkml_algos.training.communicator import CommunicationError, SingleProcess
-from sparkml_algos.training.tcp_communicator import SMALL_BYTES
+from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
+from sparkml_algos.collectives.tcp import SMALL_BYTES
 from tests.gang import ProcessGang, process_gang
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sparkml_algos.training import handshake
-from sparkml_algos.training.communicator import CommunicationError
-from sparkml_algos.training.handshake import StrangerError, admit, introduce, new_secret
-from sparkml_algos.training.mesh import Mesh
-from sparkml_algos.training.network import listen
+from sparkml_algos.collectives import handshake
+from sparkml_algos.collectives.addresses import listen
+from sparkml_algos.collectives.communicator import CommunicationError
+from sparkml_algos.collectives.handshake import StrangerError, admit, introduce, new_secret
+from sparkml_algos.collectives.mesh import Mesh
 
 TIMEOUT = 1.0
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sparkml_algos.training.network import address_towards, interface_of, listen
+from sparkml_algos.collectives.addresses import address_towards, interface_of, listen
 
 
 def test_own_address_is_the_one_on_the_way() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sparkml_algos.training.batch import Decoder
+from sparkml_algos.rows.batch import Decoder
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.run import record_batches
-from sparkml_algos.training.shard import Shard
 
 ROWS, RECORD_BATCH = 100, 7
 NUMBERED = np.stack([np.arange(ROWS), np.arange(ROWS) + 0.5], axis=1)

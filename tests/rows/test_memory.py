@@ -17,7 +17,7 @@ WORKER = f"""
 import json, sys
 import numpy as np, pyarrow as pa
 from sparkml_algos.algorithms.kmeans import KMEANS, KMeans
-from sparkml_algos.training.batch import Decoder
+from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
 ROWS, FEATURES = 10_000, 100

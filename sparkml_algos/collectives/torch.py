@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.training.communicator import CommunicationError, Communicator
-from sparkml_algos.training.device import to_device
-from sparkml_algos.training.network import interface_of, listen
+from sparkml_algos.arrays.device import to_device
+from sparkml_algos.collectives.addresses import interface_of, listen
+from sparkml_algos.collectives.communicator import CommunicationError, Communicator
 
 
 class TorchCommunicator(Communicator):

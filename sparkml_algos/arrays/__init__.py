@@ -1,0 +1,1 @@
+"""Ground that needs no Spark: named arrays, devices, declarations, saved directories."""

@@ -1,0 +1,1 @@
+"""Rows as arrays: decoding, batches, a worker's shard."""
