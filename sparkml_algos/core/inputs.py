@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.hyperparameters import DeclaredParams
+from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.batch import (
     BASE_MARGIN,
     GROUP,
@@ -25,7 +25,7 @@ from sparkml_algos.rows.batch import (
     Decoder,
     LabelRange,
 )
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 # An Arrow record batch has this many rows where the width of a row is not known.
 RECORD_BATCH_ROWS = 4096
