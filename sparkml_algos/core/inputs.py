@@ -152,7 +152,9 @@ def _feature_columns(dataset: DataFrame, params: DeclaredParams) -> list[Column]
     if not isinstance(_type(dataset, params.value("featuresCol")), VectorUDT):
         return [features.cast("array<float>").alias(VALUES)]
     vector = F.unwrap_udt(features)
-    return [vector["values"].cast("array<float>").alias(VALUES), vector["indices"].alias(INDICES), vector["size"].alias(SIZE)]
+    # On the way to Python a null list costs in proportion to the rows of its Arrow batch; that a row is dense its null size tells.
+    indices = F.coalesce(vector["indices"], F.array().cast("array<int>"))
+    return [vector["values"].cast("array<float>").alias(VALUES), indices.alias(INDICES), vector["size"].alias(SIZE)]
 
 
 def _describe_features(dataset: DataFrame, params: DeclaredParams) -> tuple[int | None, list[str] | None]:
