@@ -13,7 +13,10 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Reference
 from threadpoolctl import threadpool_limits
 
-from sparkml_algos.algorithms.kmeans import KMEANS, KMeans, _assigned_sums, _assigned_sums_on_gpu, finalize, num_centers, predict
+from sparkml_algos import KMeans
+from sparkml_algos.algorithms.kmeans.prediction import predict
+from sparkml_algos.algorithms.kmeans.shrinking import finalize
+from sparkml_algos.algorithms.kmeans.training import KMEANS, _assigned_sums, _assigned_sums_on_gpu, num_centers
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
 from sparkml_algos.core.hyperparameters import Hyperparameter

@@ -14,7 +14,8 @@ from sklearn.decomposition import PCA as Reference
 from threadpoolctl import threadpool_limits
 
 from sparkml_algos import PCA
-from sparkml_algos.algorithms.pca import PCA_ALGORITHM, _product, _squared, predict, reconstruct, sketch_rows
+from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
+from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import InvalidRows

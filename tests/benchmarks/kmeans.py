@@ -18,7 +18,7 @@ from harness import CORES, Options, Report, Table, cached, local_session, measur
 if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeans as MLlibKMeans
 
-    from sparkml_algos.algorithms.kmeans import KMeans
+    from sparkml_algos import KMeans
     from sparkml_algos.training.summary import TrainingSummary
 
 ORDINALS = ("first", "second", "third")
@@ -147,7 +147,7 @@ def compare_scaling(data: Data, options: Options) -> Report:
 
 def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[float]:
     """Seconds of the train phase on every `shares`-th row, without Spark, after a warm-up."""
-    from sparkml_algos.algorithms.kmeans import KMEANS
+    from sparkml_algos.algorithms.kmeans.training import KMEANS
     from sparkml_algos.rows.batch import Decoder
     from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 
@@ -194,7 +194,7 @@ def _mllib(k: int) -> MLlibKMeans:
 
 
 def _ours(k: int) -> KMeans:
-    from sparkml_algos.algorithms.kmeans import KMeans
+    from sparkml_algos import KMeans
 
     return KMeans(k=k, seed=SEED)
 

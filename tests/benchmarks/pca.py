@@ -59,7 +59,7 @@ def fits_in_turn(path: str) -> dict[str, Any]:
 def bare_loop(path: str) -> list[float]:
     """Seconds of training on the rows as an array, without Spark, after a warm-up."""
     from sparkml_algos import PCA
-    from sparkml_algos.algorithms.pca import PCA_ALGORITHM
+    from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM
     from sparkml_algos.training.run import train_arrays
 
     rows, settings = read_vectors(path), PCA(num_components=COMPONENTS).hyperparameters()

@@ -16,7 +16,8 @@ DATA = 4 * ALLOWED
 WORKER = f"""
 import json, sys
 import numpy as np, pyarrow as pa
-from sparkml_algos.algorithms.kmeans import KMEANS, KMeans
+from sparkml_algos import KMeans
+from sparkml_algos.algorithms.kmeans.training import KMEANS
 from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.algorithms.linear_learner.selection import f_beta_score
+from sparkml_algos.arrays.metrics import f_beta_score
 from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.losses import LogisticLoss, Loss, SquaredLoss
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.algorithms.linear_learner.losses import make_loss
-from sparkml_algos.algorithms.linear_learner.selection import f_beta_score
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.metrics import f_beta_score
 from sparkml_algos.rows.batch import Features
 from sparkml_algos.training.job import Hyperparameters
 

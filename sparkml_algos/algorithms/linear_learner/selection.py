@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.algorithms.linear_learner.losses import loss_name
+from sparkml_algos.arrays.metrics import f_beta_score
 from sparkml_algos.training.job import Hyperparameters
 
 LOSS_CRITERION = "loss_function"
@@ -77,8 +78,3 @@ def _criterion(
 def _held(maximised: np.ndarray, held: np.ndarray, target: float) -> np.ndarray:
     """What is maximised, where the other figure reaches its target; below 0, by what is missing, elsewhere."""
     return np.where(held >= target, maximised, held - target)
-
-
-def f_beta_score(precision: np.ndarray, recall: np.ndarray, beta: float) -> np.ndarray:
-    """(1 + β²)·P·R / (β²·P + R), and 0 where both are 0."""
-    return (1 + beta**2) * precision * recall / np.maximum(beta**2 * precision + recall, 1e-300)

@@ -1,20 +1,4 @@
-"""Principal component analysis: the orthogonal directions along which rows vary most.
-
-``regular`` sums, in one pass, the scatter about the mean, S = Σ w (x − m)ᵀ(x − m), and takes its leading eigenvectors. A worker
-subtracts a pilot mean before it multiplies, so rows far from the origin lose nothing; workers are merged in float64 by
-
-    S = Σ S_i + Σ n_i (m_i − m)ᵀ(m_i − m)
-
-``randomized`` keeps L rows instead of a square. The first pass sums B = Σ H X of random signs H, whose rows, centred, span nearly the
-leading directions. Three more refine that span by Z = AᵀAQ, A being the centred rows and Q an orthonormal basis, and the last Z gives the
-result by Nyström's formula, AᵀA ≈ Z (QᵀZ)⁻¹ Zᵀ.
-
-References
-----------
-T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983). N. Halko,
-P. Martinsson, J. Tropp, "Finding structure with randomness", SIAM Review 53 (2011). J. Tropp et al., "Fixed-rank approximation of a
-positive-semidefinite matrix from streaming data", NIPS 2017.
-"""
+"""Components from one exact pass, or from a sketch and its refinements."""
 
 from __future__ import annotations
 
@@ -23,18 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-from pyspark.sql import DataFrame
 from scipy.linalg.blas import ssyrk
 
+from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
-from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
@@ -56,155 +34,6 @@ STRIP = 1 << 22
 NEGLIGIBLE = 1e-12
 
 
-class PCAParams(FeaturesParams, WeightParams):
-    """Hyperparameters and columns of `PCA` and `PCAModel`."""
-
-    feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
-    num_components = Hyperparameter(int, "Number of principal components, at most that of the features.", required=True, minimum=1)
-    mini_batch_size = Hyperparameter(
-        int,
-        "Rows per mini-batch, split among the workers (each takes at least 512, or all where it is smaller).",
-        default=5000,
-        minimum=1,
-    )
-    algorithm_mode = Hyperparameter(
-        str,
-        "regular: exact, from the features × features scatter; randomized: from a sketch, for many features.",
-        default="regular",
-        choices=["regular", "randomized"],
-    )
-    extra_components = Hyperparameter(
-        int,
-        "Rows of the sketch (randomized) beyond num_components; more is more accurate. -1 is max(10, num_components).",
-        default=-1,
-        minimum=-1,
-    )
-    subtract_mean = Hyperparameter(bool, "Centre the rows, in training and in transform.", default=True)
-    outputCol = ColumnParam("Output column: a vector of the row's coordinates along the components.", default="projection")
-    reconstructionCol = ColumnParam(
-        "Output column of inverse_transform: the vector that the projection stands for.", default="reconstruction"
-    )
-
-
-class PCA(AlgorithmEstimator, PCAParams):
-    """Principal component analysis on the executors of a Spark cluster.
-
-    {parameters}
-
-    Notes
-    -----
-    ``regular`` costs O(rows · features² / workers) and holds features² numbers in float64, and copies of them, in each worker.
-    ``randomized``, with L = num_components + extra_components, costs O(non-zeros · L) in each of four passes and holds a few
-    arrays of features · L numbers; sparse rows stay sparse. Its result depends slightly on how rows are spread, and it needs singular
-    values that decay: where they hardly do, as for columns that are all alike and independent, raise `extra_components`.
-
-    The leading component comes first, as in MLlib and scikit-learn; the service orders them the other way round. Of each component the
-    entry of largest magnitude is positive. A row of weight w counts as w in sums and means; variances are divided by
-    Σw · (rows − 1) / rows, which is rows − 1 without weights.
-
-    With `use_gpu`, dense rows are multiplied on the GPU; sparse ones stay on the CPU.
-
-    Examples
-    --------
-    >>> from sparkml_algos import PCA
-    >>> model = PCA(num_components=50).fit(dataframe)  # doctest: +SKIP
-    >>> model.transform(dataframe).select("projection").show()  # doctest: +SKIP
-    >>> model.explained_variance_ratio.sum()  # doctest: +SKIP
-    """
-
-    @staticmethod
-    def algorithm() -> Algorithm:
-        return PCA_ALGORITHM
-
-    @staticmethod
-    def model_class() -> type[PCAModel]:
-        return PCAModel
-
-    def _problems(self, dataset: DataFrame) -> list[str]:
-        problems = super()._problems(dataset)
-        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
-        return problems + ([_too_many_components(self.getNumComponents(), known)] if known and self.getNumComponents() > known else [])
-
-
-class PCAModel(AlgorithmModel, PCAParams):
-    """Components found by `PCA`.
-
-    `transform` appends ``projection``, a Vector of num_components coordinates, (x − mean) · componentsᵀ. MLlib's PCA does not centre:
-    its projections differ from these by a constant vector, and perhaps in sign.
-    """
-
-    outputs = (Output("projection", "vector", "outputCol"),)
-    on_jvm = OnJvm("org.sparkmlalgos.ml.PCAModel", faster=lambda artifact: len(artifact.arrays["components"]) <= JVM_OUTPUTS)
-
-    @staticmethod
-    def algorithm() -> Algorithm:
-        return PCA_ALGORITHM
-
-    @property
-    def components(self) -> np.ndarray:
-        """Unit vectors, leading first, shape (num_components, features), float64."""
-        return self.artifact.arrays["components"]
-
-    @property
-    def mean(self) -> np.ndarray:
-        """What is subtracted from a row, shape (features,): the mean of the training rows, zeros with ``subtract_mean=False``."""
-        return self.artifact.arrays["mean"]
-
-    @property
-    def singular_values(self) -> np.ndarray:
-        """Of the matrix of centred training rows, each times the root of its weight; shape (num_components,), descending."""
-        return self.artifact.arrays["singular_values"]
-
-    @property
-    def explained_variance(self) -> np.ndarray:
-        """Variance of the training rows along each component, shape (num_components,)."""
-        return self.artifact.arrays["explained_variance"]
-
-    @property
-    def explained_variance_ratio(self) -> np.ndarray:
-        """Share of the total variance along each component, shape (num_components,); zeros where rows do not vary."""
-        return self.artifact.arrays["explained_variance_ratio"]
-
-    def inverse_transform(self, dataset: DataFrame) -> DataFrame:
-        """Append ``reconstruction``: the point of feature space that each ``projection`` stands for.
-
-        Parameters
-        ----------
-        dataset : DataFrame
-            With a column `outputCol`, as `transform` appends it.
-
-        Returns
-        -------
-        DataFrame
-
-        Raises
-        ------
-        ValueError
-            If `outputCol` is missing or of another length than num_components, or `reconstructionCol` exists already.
-        """
-        inverse = _Reconstruction(featuresCol=self.getOutputCol(), reconstructionCol=self.getReconstructionCol())
-        inverse.artifact = self.artifact
-        return inverse.transform(dataset)
-
-
-class _Reconstruction(AlgorithmModel, FeaturesParams):
-    """The way back from a projection, as a model whose features are projections."""
-
-    reconstructionCol = ColumnParam("Output column.", default="reconstruction")
-    outputs = (Output("reconstruction", "vector", "reconstructionCol"),)
-
-    @staticmethod
-    def algorithm() -> Algorithm:
-        return RECONSTRUCTION
-
-    @property
-    def num_features(self) -> int:
-        return len(self.artifact.arrays["components"])
-
-
-# ---------------------------------------------------------------------------------------------------------------- training
-
-
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
     """Find components from which `finalize` takes the leading ones.
 
@@ -215,7 +44,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         sum of squares of all rows about the mean, and ``degrees``, what to divide by for a variance.
     """
     if hyperparameters.num_components > shard.num_features:
-        raise InvalidRows(_too_many_components(hyperparameters.num_components, shard.num_features))
+        raise InvalidRows(too_many_components(hyperparameters.num_components, shard.num_features))
     state = job.resume() or Artifact()
     for epoch in job.epochs(passes(hyperparameters)):
         if hyperparameters.algorithm_mode == "regular":
@@ -228,7 +57,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     return state
 
 
-def _too_many_components(wanted: int, num_features: int) -> str:
+def too_many_components(wanted: int, num_features: int) -> str:
     return f"num_components={wanted} is more than the {num_features} features of the rows"
 
 
@@ -429,35 +258,6 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
 
 def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
     return max(settings, key=lambda setting: setting.num_components)
-
-
-# ------------------------------------------------------------------------------------------------------------------- scoring
-
-
-def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Coordinates along the components.
-
-    Returns
-    -------
-    dict
-        ``projection`` (rows, num_components) float64.
-    """
-    axes, mean = artifact.arrays["components"].T, artifact.arrays["mean"]
-    if sp.issparse(features):
-        return {"projection": features @ axes - mean @ axes}
-    rounded = mean.astype(np.float32)  # float32 is enough for what is left of a row, not for the mean itself
-    return {"projection": (features - rounded) @ axes.astype(np.float32) - (mean - rounded) @ axes}
-
-
-def reconstruct(artifact: Artifact, projections: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Points of feature space.
-
-    Returns
-    -------
-    dict
-        ``reconstruction`` (rows, features) float64.
-    """
-    return {"reconstruction": projections @ artifact.arrays["components"] + artifact.arrays["mean"]}
 
 
 PCA_ALGORITHM = Algorithm(
