@@ -14,10 +14,11 @@ import numpy as np
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
+from sparkml_algos.arrays.params import PredictionParams
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows import fields
 from sparkml_algos.rows.batch import Features
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm, predicting
@@ -27,7 +28,12 @@ from sparkml_algos.training.job import Job
 WAIT = 5.0
 
 
-class AveragingParams(FeaturesParams, WeightParams, PredictionParams):
+FIELDS = (fields.features(), fields.weight())
+
+
+class AveragingParams(PredictionParams):
+    reads = FIELDS
+
     epochs = Hyperparameter(int, "Passes over the rows.", default=1, minimum=1)
     mini_batch_size = Hyperparameter(int, "Rows per mini-batch.", default=100, minimum=1)
     scale = Hyperparameter(float, "Factor of the result; serves from one state.", default=1.0, minimum=0.0)
@@ -115,6 +121,7 @@ def _jvm() -> int:
 
 AVERAGING = Algorithm(
     name="averaging",
+    fields=FIELDS,
     train=train,
     load=predicting(predict),
     finalize=finalize,

@@ -93,7 +93,22 @@ class Case:
     @property
     def rows(self) -> np.ndarray:
         """What the algorithm is fitted on: `ROWS`, or `COUNTS` where it takes nothing else."""
-        return COUNTS if self.estimator.algorithm().counts else ROWS
+        return COUNTS if self.takes_counts else ROWS
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Of each column that training reads, the Param that names it."""
+        return {field.role: field.param for field in self.estimator.algorithm().fields if field.training}
+
+    @property
+    def takes_counts(self) -> bool:
+        """Whether features must be counts."""
+        return any(getattr(field.kind, "counts", False) for field in self.estimator.algorithm().fields)
+
+    @property
+    def takes_missing_values(self) -> bool:
+        """Whether features may be missing."""
+        return any(getattr(field.kind, "missing_values", False) for field in self.estimator.algorithm().fields)
 
     @property
     def output(self) -> str:

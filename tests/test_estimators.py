@@ -63,7 +63,7 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         frame = frame.withColumn("few", F.col("id") % 60)
         return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
 
-    return lambda case: make(case.estimator.algorithm().counts)
+    return lambda case: make(case.takes_counts)
 
 
 @pytest.fixture
@@ -233,9 +233,9 @@ BAD_ROWS = {
     "no features": ("features", "CAST(array() AS array<double>)", r"features column 'bad' is empty"),
     "null label": ("label", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
     "infinite label": ("label", "IF(id = 7, double('Infinity'), 1)", r"column 'bad' is inf as a 32-bit float in row"),
-    "null validation": ("validationIndicator", "IF(id = 7, NULL, true)", r"column 'bad' is null in row"),
+    "null validation": ("validation", "IF(id = 7, NULL, true)", r"column 'bad' is null in row"),
     "null weight": ("weight", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
-    "negative weight": ("weight", "IF(id = 7, -2, 1)", r"weight column 'bad' is negative \(-2\) in row"),
+    "negative weight": ("weight", "IF(id = 7, -2, 1)", r"weight column 'bad' is -2, expected a number >= 0, in row"),
 }
 
 
@@ -243,14 +243,14 @@ BAD_ROWS = {
 @pytest.mark.parametrize("what", BAD_ROWS)
 def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
     role, expression, message = BAD_ROWS[what]
-    if f"{role}Col" not in case.estimator.declared or f"{role}Col" in case.estimator.unread_in_training:
-        pytest.skip(f"no {role}Col in training")
+    if role not in case.roles:
+        pytest.skip(f"no {role} in training")
     bad = data.withColumn("bad", F.expr(expression))
-    if what in ("null element", "NaN") and case.estimator.algorithm().missing_values:
+    if what in ("null element", "NaN") and case.takes_missing_values:
         assert np.isfinite(case.essence(case.make(featuresCol="bad").fit(bad))).all()
         return
     with pytest.raises(InvalidDataError, match=message):
-        case.make(**{f"{role}Col": "bad"}).fit(bad)
+        case.make(**{case.roles[role]: "bad"}).fit(bad)
 
 
 @framework

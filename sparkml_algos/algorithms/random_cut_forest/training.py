@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
+from sparkml_algos.algorithms.random_cut_forest.params import FIELDS
 from sparkml_algos.algorithms.random_cut_forest.scoring import scores
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -104,5 +105,5 @@ def predict_with_attribution(artifact: Artifact, features: Features, hyperparame
     return {"score": score, "attribution": attribution}
 
 
-RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", train=train, load=predicting(predict))
-ATTRIBUTING = Algorithm(name="random_cut_forest", train=train, load=predicting(predict_with_attribution))
+RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", fields=FIELDS, train=train, load=predicting(predict))
+ATTRIBUTING = Algorithm(name="random_cut_forest", fields=FIELDS, train=train, load=predicting(predict_with_attribution))
