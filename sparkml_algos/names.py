@@ -43,7 +43,7 @@ EXPORTS = {
     "TrainingError": "sparkml_algos.cluster.errors",
     "TrainingSummary": "sparkml_algos.training.summary",
     "classpath_jars": "sparkml_algos.jvm.jars",
-    "register_recordio": "sparkml_algos.sources.recordio",
+    "register_recordio": "sparkml_algos.sources.register",
     "warm_up": "sparkml_algos.cluster.warmup",
 }
 
