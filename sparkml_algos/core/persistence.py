@@ -19,6 +19,7 @@ from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import SPARK_SCHEMA, Artifact
+from sparkml_algos.names import current_name, name_of
 from sparkml_algos.version import __version__
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def metadata_of(instance: Any, spark: SparkSession) -> dict[str, Any]:
     """What is saved of an instance beside its arrays."""
     artifact, facts = instance._state()
     return {
-        "class": f"{type(instance).__module__}.{type(instance).__name__}",
+        "class": name_of(type(instance)),
         "timestamp": int(time.time() * 1000),
         "sparkVersion": spark.version,
         "uid": instance.uid,
@@ -158,8 +159,8 @@ def restored(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, 
     ValueError
         If it is of another class, or of a newer format.
     """
-    expected = f"{cls.__module__}.{cls.__name__}"
-    if metadata["class"] != expected:
+    expected = name_of(cls)
+    if current_name(metadata["class"]) != expected:
         raise ValueError(f"{path} holds a {metadata['class']}, not a {expected}")
     ours = metadata[_OURS]
     if ours["format"] > FORMAT_VERSION:

@@ -134,7 +134,15 @@ def _integers(found: Any, name: str) -> list[int]:
 
 
 def decode(data: bytes, *, file: str = "<bytes>") -> Instances:
-    """A JSON request ``{"instances": […]}``."""
+    """A JSON request ``{"instances": […]}``.
+
+    Raises
+    ------
+    FormatError
+        On anything else, an empty body too.
+    """
+    if not data:
+        raise FormatError('the body is empty; expected {"instances": [...]}', file, 0)
     document = _load(data, file, 0)
     items = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(items, list):
