@@ -20,8 +20,9 @@ from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows import fields
 from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Seconds in which a test may do something to a worker that waits, while the others are in a collective.

@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import InvalidDataError, InvalidParams
+from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.core.persistence import read_local
 from tests.cases import BLOB, CASES, COUNTS, ROWS, Case
 from tests.conftest import SESSION
 

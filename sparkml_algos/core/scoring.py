@@ -18,7 +18,8 @@ from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.core.inputs import Inputs
 from sparkml_algos.core.shared_artifacts import Shipment
 from sparkml_algos.rows.decoder import Decoder
-from sparkml_algos.training.algorithm import Algorithm, Predictor
+from sparkml_algos.rows.predictor import Predictor
+from sparkml_algos.training.algorithm import Algorithm
 
 
 @dataclass(frozen=True)

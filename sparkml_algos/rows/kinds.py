@@ -5,6 +5,7 @@ A kind is a declaration, and makes the reader that does the work. Vectors are in
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -357,6 +358,10 @@ class Bytes(Kind):
 
     def arrays(self, values: Any) -> dict[str, pa.Array]:
         return {"": pa.array(values, pa.binary())}
+
+    def from_json(self, values: Sequence[str]) -> list[bytes]:
+        """JSON has bytes as base64."""
+        return [base64.b64decode(value, validate=True) for value in values]
 
 
 class _ArrowReader(Reader):

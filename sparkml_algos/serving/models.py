@@ -18,8 +18,8 @@ from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.kinds import Facts
+from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.serving.requests import columns_of_instances, columns_of_records
-from sparkml_algos.training.algorithm import Predictor
 
 
 @dataclass(frozen=True)

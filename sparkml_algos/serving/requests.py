@@ -42,7 +42,7 @@ def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[
         if field.default is None and not any(has):
             continue
         if isinstance(field.kind, Vector):
-            found[field.role] = instances.vectors(field.role)
+            found[field.role] = instances.features(field.role)
             continue
         if not all(has):
             raise FormatError(f"instance {has.index(False)}: it has no {field.role}", instances.file, None)

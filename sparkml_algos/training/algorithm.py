@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.kinds import Kind
+from sparkml_algos.rows.predictor import Load
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Job
-
-#: What scores rows: outputs by name, an entry per row.
-Predictor = Callable[[Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Algorithm:
     name: str
     fields: Sequence[Field]
     train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
-    load: Callable[[Artifact, Hyperparameters, str], Predictor]
+    load: Load
     finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
     shared: Sequence[str] = ()
     combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
@@ -81,16 +77,3 @@ class Algorithm:
             key = repr([getattr(setting, name) for name in self.shared]) if self.finalize else str(index)
             groups.setdefault(key, []).append(index)
         return list(groups.values())
-
-
-def predicting(predict: Callable[..., Mapping[str, Any]]) -> Callable[[Artifact, Hyperparameters, str], Predictor]:
-    """`Algorithm.load` from a function of artifact, features and hyperparameters that has nothing to prepare."""
-
-    def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Predictor:
-        def predictor(batch: Batch) -> Mapping[str, Any]:
-            offset = {} if batch.base_margin is None else {"base_margin": batch.base_margin}
-            return predict(artifact, batch.features, hyperparameters, **offset)
-
-        return predictor
-
-    return load

@@ -15,8 +15,9 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # The service's logs show ``auto`` as ten extra centres for each of the k. For small k that is a coarse sketch: on MNIST, k = 10, the

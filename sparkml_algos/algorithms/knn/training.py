@@ -13,8 +13,9 @@ from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.rows.fields import LABEL
 from sparkml_algos.rows.kinds import ClassLabel, InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import Reservoir
 

@@ -39,8 +39,9 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Components computed for each topic asked for, by the service's documentation.

@@ -23,8 +23,9 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.fields import LABEL
 from sparkml_algos.rows.kinds import ClassLabel, InvalidRows, Kind
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Share of the time that checkpoints may take: a booster is written whole, and grows with every round.
