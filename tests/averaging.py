@@ -94,6 +94,9 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     return {"distance": np.linalg.norm(dense - artifact.arrays["mean"], axis=1)}
 
 
+load = predicting(predict)
+
+
 def fail(hyperparameters: Hyperparameters, rank: int, epoch: int) -> None:
     """Let the wanted thing go wrong, once if there is a log to remember it."""
     how = hyperparameters.failure
@@ -124,7 +127,7 @@ AVERAGING = Algorithm(
     name="averaging",
     fields=FIELDS,
     train=train,
-    load=predicting(predict),
+    load=load,
     finalize=finalize,
     shared=("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
     passes=lambda hyperparameters: hyperparameters.epochs,
