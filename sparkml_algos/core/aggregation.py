@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.inputs import column_problems, read_input
 from sparkml_algos.rows.batch import Batch, Decoder
 
@@ -49,7 +49,7 @@ def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Calla
     if problems:
         raise InvalidParams(type(params).__name__, problems)
     found = read_input(dataset, params, with_scalars=True)
-    ensure_importable(dataset.sparkSession)
+    ensure_importable(dataset.sparkSession, [*ALWAYS, *params.algorithm().libraries])
     task = functools.partial(_sum_partition, found.decoder(params.algorithm(), classes), summands)
     rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}

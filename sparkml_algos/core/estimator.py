@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -13,9 +14,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.bridge import (
     JvmModel,
     OnJvm,
@@ -207,7 +209,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
             scored = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
             values = [column(_SCORED)[output.field] for output in outputs]
         else:
-            ensure_importable(dataset.sparkSession)
+            ensure_importable(dataset.sparkSession, [*ALWAYS, *self.algorithm().libraries])
             decoder = found.decoder(self.algorithm(), num_features=self.num_features)
             decoder.where = " of its task"
             shipment = ship(self.artifact, dataset.sparkSession)
@@ -245,6 +247,7 @@ class _Models:
             return index, self._models[index]
 
 
+@interruptible()
 def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     """Fit all, a gang for each group that agrees in how the job runs."""
     problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
@@ -261,7 +264,7 @@ def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> li
 
 
 def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
-    first = estimators[0]
+    first, began = estimators[0], time.perf_counter()
     found = read_input(dataset, first, with_scalars=True)
     max_shard_bytes = first.value("max_shard_bytes")
     plan = TrainingPlan(
@@ -289,6 +292,9 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         communicator=first.value("communicator"),
         use_gpu=first.value("use_gpu"),
         on_progress=bar.update if bar.enabled else None,
+        title=first.title() if len(estimators) == 1 else f"{type(first).__name__}, {len(estimators)} models",
+        libraries=first.algorithm().libraries,
+        began=began,
     )
     try:
         rows, columns = _rows(dataset, found, key)
@@ -321,7 +327,6 @@ def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
 def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Outcome) -> AlgorithmModel:
     artifact = outcome.artifacts[f"model/{index}"]
     reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
-    phases = {phase: max(report["seconds"][phase] for report in reports) for phase in reports[0]["seconds"]}
     model = estimator.model_class()()
     model._resetUid(estimator.uid)
     estimator._copyValues(model)
@@ -334,7 +339,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Out
         num_features=reports[0]["num_features"],
         launch=outcome.launch,
         retries=outcome.retries,
-        seconds={"total": round(outcome.seconds, 3), **phases},
+        seconds=outcome.seconds,
         validation_rows=sum(report["validation_rows"] for report in reports),
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,

@@ -47,6 +47,8 @@ class Algorithm:
         Whether features are counts: whole numbers from 0; others are refused.
     on_gpu : bool
         Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
+    libraries : sequence of str
+        What its functions import, besides what this package requires.
     model_bytes : callable, optional
         ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
     """
@@ -61,6 +63,7 @@ class Algorithm:
     missing_values: bool = False
     counts: bool = False
     on_gpu: bool = False
+    libraries: Sequence[str] = ()
     model_bytes: Callable[[Hyperparameters, int], int] | None = None
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:

@@ -25,6 +25,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
@@ -63,6 +64,7 @@ class _FactorizationMachinesModel(AlgorithmModel):
         """Number of classes; None of a regression."""
         return None
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 

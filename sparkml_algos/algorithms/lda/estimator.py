@@ -21,6 +21,7 @@ from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, likelihood
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, OwnHyperparameter
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.params import FeaturesParams, WeightParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
@@ -170,6 +171,7 @@ class LDAModel(AlgorithmModel, LDAParams):
 
     describeTopics = describe_topics
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Per-word log-likelihood of documents under their inferred mixtures, weighted where `weightCol` is set.
 

@@ -199,5 +199,11 @@ class _Pace:
 
 
 XGBOOST = Algorithm(
-    name="xgboost", train=train, load=predicting(predict), passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True
+    name="xgboost",
+    train=train,
+    load=predicting(predict),
+    passes=lambda hyperparameters: 2,
+    missing_values=True,
+    on_gpu=True,
+    libraries=("xgboost",),
 )
