@@ -15,7 +15,8 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.rows import memory
 from sparkml_algos.rows.memory import container_memory, default_shard_bytes, machine_memory
 from sparkml_algos.training.algorithm import Algorithm
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+from sparkml_algos.training.run import Alone, TrainingPlan, train
+from tests.decoding import decoder_of, record_batches
 
 ALLOWED = 400 << 20  # bytes the process may have resident, interpreter and libraries included
 DATA = 4 * ALLOWED
