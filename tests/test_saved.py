@@ -10,7 +10,8 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
 
 import sparkml_algos
-from sparkml_algos.core.persistence import Persistable, read_local
+from sparkml_algos.arrays.saved import read_local
+from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.names import EXPORTS, current_name, name_of
 from tests.averaging import AveragingModel
 from tests.saved.expected import SAVED, assert_outputs, rows_and_outputs

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sparkml_algos import LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
 from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, raw_scores
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, predict
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 
@@ -26,7 +26,7 @@ def needs(path):
 def fit(estimator, rows, label, classes=None):
     """A model and its predictions for further rows."""
     hyperparameters = estimator.hyperparameters()
-    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label, classes=classes)
+    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label)
     return artifact, lambda others: predict(artifact, others, Hyperparameters(**hyperparameters))
 
 

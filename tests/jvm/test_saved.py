@@ -9,7 +9,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkml_algos
-from sparkml_algos.core.persistence import read_local
+from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.names import EXPORTS
 from tests.saved.expected import SAVED, assert_outputs, rows_and_outputs
 
