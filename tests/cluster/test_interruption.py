@@ -85,7 +85,7 @@ class TestInterruptible:
     def test_without_interruption_nothing_changes(self) -> None:
         with interruptible():
             pass
-        with pytest.raises(ValueError, match="^wrong$"), interruptible():
+        with pytest.raises(ValueError, match=r"^wrong$"), interruptible():
             raise ValueError("wrong")
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
