@@ -136,7 +136,7 @@ spark.stop()
     "master",
     [
         pytest.param("local[1]", marks=pytest.mark.skipif(SESSION != "local", reason="a session of its own")),
-        pytest.param("connect", marks=pytest.mark.skipif(SESSION != "connect", reason="a session of its own")),
+        pytest.param("connect", marks=pytest.mark.skipif(SESSION != "local", reason="a session and a port of its own")),
         pytest.param("local-cluster[1,1,512]", marks=pytest.mark.cluster),
     ],
 )
