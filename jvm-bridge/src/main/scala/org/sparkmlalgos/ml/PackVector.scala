@@ -1,6 +1,7 @@
 package org.sparkmlalgos.ml
 
 import java.nio.{ByteBuffer, ByteOrder}
+import java.util.function.{Function => JFunction}
 
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
 import org.apache.spark.sql.{Column, Dataset}
@@ -29,10 +30,18 @@ case class PackVector(child: Expression) extends UnaryExpression {
 
   override protected def nullSafeEval(vector: Any): Any = PackVector.pack(vector.asInstanceOf[InternalRow])
 
-  override protected def doGenCode(context: CodegenContext, result: ExprCode): ExprCode =
-    defineCodeGen(context, result, vector => s"${classOf[PackVector].getName}.pack($vector)")
+  override protected def doGenCode(context: CodegenContext, result: ExprCode): ExprCode = {
+    // Not the name of this class; see ScoreRow.
+    val function = context.addReferenceObj("pack", new Packing, classOf[JFunction[_, _]].getName)
+    defineCodeGen(context, result, vector => s"(byte[]) $function.apply($vector)")
+  }
 
   override protected def withNewChildInternal(newChild: Expression): PackVector = copy(child = newChild)
+}
+
+/** What the generated code calls. */
+private final class Packing extends JFunction[InternalRow, Array[Byte]] with Serializable {
+  override def apply(vector: InternalRow): Array[Byte] = PackVector.pack(vector)
 }
 
 object PackVector {
@@ -42,7 +51,7 @@ object PackVector {
   def column(dataset: Dataset[_], name: String): Column =
     Columns.column(PackVector(Columns.expression(dataset.col("`" + name.replace("`", "``") + "`"))))
 
-  /** What the generated code calls, with a value of Spark's Vector type. */
+  /** The packed form of a value of Spark's Vector type. */
   def pack(vector: InternalRow): Array[Byte] = {
     val values = vector.getArray(FeatureRow.VectorValues)
     val count = values.numElements()
