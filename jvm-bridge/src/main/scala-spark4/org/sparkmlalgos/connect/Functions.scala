@@ -33,7 +33,7 @@ private object Functions {
   val Builders: Map[String, Seq[Expression] => Expression] = Map(
     "sparkml_algos_pack" -> { case Seq(vector) => PackVector(vector) },
     "sparkml_algos_score" -> { case Seq(model, metadata, file, features, start @ _*) =>
-      val scorer = UploadedScorer(text(model), text(metadata), text(file))
+      val scorer = UploadedScorer.of(text(model), text(metadata), text(file))
       scorer.onServer.scored(features, start.headOption, scorer)
     },
     "sparkml_algos_bridge" -> { case Seq() => answer(Bridge.version) },

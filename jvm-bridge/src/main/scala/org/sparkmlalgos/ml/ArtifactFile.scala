@@ -3,6 +3,7 @@ package org.sparkmlalgos.ml
 import java.io.RandomAccessFile
 import java.nio.{ByteBuffer, ByteOrder}
 import java.nio.charset.StandardCharsets.UTF_8
+import java.nio.file.Path
 
 import org.json4s.JsonAST.{JArray, JInt, JString}
 import org.json4s.jackson.JsonMethods.{compact, render}
@@ -13,8 +14,8 @@ private object ArtifactFile {
   private final val Header = 19
   private final val Alignment = 64
 
-  def read(path: String): Artifact = {
-    val file = new RandomAccessFile(path, "r")
+  def read(path: Path): Artifact = {
+    val file = new RandomAccessFile(path.toFile, "r")
     try {
       val length = ByteBuffer.wrap(bytes(file, LengthOfHeader, 8)).order(ByteOrder.LITTLE_ENDIAN).getLong
       val described = PythonJson.parse(new String(bytes(file, Header, length), UTF_8))

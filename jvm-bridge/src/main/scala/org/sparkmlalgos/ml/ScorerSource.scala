@@ -1,5 +1,7 @@
 package org.sparkmlalgos.ml
 
+import java.nio.file.{Path, Paths}
+
 import org.apache.spark.SparkFiles
 import org.apache.spark.broadcast.Broadcast
 
@@ -22,14 +24,14 @@ final case class BroadcastScorer(broadcast: Broadcast[RowScorer]) extends Scorer
   *
   * @param model    name of the model's class
   * @param metadata of the model, as it would be saved
-  * @param file     name of the artifact
+  * @param file     where the artifact lies below Spark's folder for files
   */
 final case class UploadedScorer(model: String, metadata: String, file: String) extends ScorerSource {
 
-  override def scorer: RowScorer = UploadedScorer.made(this, restored(ArtifactFile.read(SparkFiles.get(file))).arithmetic)
+  override def scorer: RowScorer = UploadedScorer.made(this, restored(ArtifactFile.read(UploadedScorer.folder.resolve(file))).arithmetic)
 
-  /** The model on the server. */
-  def onServer: ArtifactModel[_] = restored(UploadedScorer.artifact(file))
+  /** The model, as the server sees it while it analyses a plan. */
+  def onServer: ArtifactModel[_] = restored(UploadedScorer.onServer(file))
 
   private def restored(artifact: Artifact): ArtifactModel[_] = ArtifactModelCompanion.of(model).restored(SavedMetadata(metadata), artifact)
 }
@@ -38,6 +40,16 @@ object UploadedScorer {
   private val made = new WhileThereIsMemory[UploadedScorer, RowScorer]
   private val artifacts = new WhileThereIsMemory[String, Artifact]
 
-  /** What a file of the session holds. */
-  def artifact(file: String): Artifact = artifacts(file, ArtifactFile.read(SparkFiles.get(file)))
+  /** From the name that a file has in the session whose plan is analysed. */
+  def of(model: String, metadata: String, name: String): UploadedScorer = UploadedScorer(model, metadata, file(name))
+
+  /** What a file has in the session whose plan is analysed. */
+  def artifact(name: String): Artifact = onServer(file(name))
+
+  private def onServer(file: String): Artifact = artifacts(file, ArtifactFile.read(folder.resolve(file)))
+
+  /** A task does not know its session, so `SparkFiles.get` finds the files of a session on the server only. */
+  private def file(name: String): String = folder.relativize(Paths.get(SparkFiles.get(name)).toAbsolutePath).toString
+
+  private def folder: Path = Paths.get(SparkFiles.getRootDirectory()).toAbsolutePath
 }
