@@ -17,13 +17,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest
+from sparkml_algos.algorithms.random_cut_forest.params import RandomCutForestParams
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.hyperparameters import ColumnParam, DeclaredParam, Hyperparameter, InvalidParams
+from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.core.bridge import OnJvm
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import column
-from sparkml_algos.core.params import FeaturesParams, LabelParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -36,44 +36,6 @@ QUANTILE_ACCURACY = 10_000
 
 # The score where it has no column of its own.
 _SCORE = "_sparkml_algos_score"
-
-
-class RandomCutForestParams(FeaturesParams, LabelParams):
-    """Hyperparameters and columns of `RandomCutForest` and `RandomCutForestModel`."""
-
-    # Labels are for `evaluate`; training has no use for them.
-    unread_in_training = ("labelCol",)
-
-    feature_dim = Hyperparameter(
-        int, "Number of features; taken from the data and, where given, checked.", minimum=1, maximum=10_000
-    )
-    eval_metrics = Hyperparameter(
-        list,
-        "What evaluate computes: accuracy, and precision, recall and F1 of both classes.",
-        default=["accuracy", "precision_recall_fscore"],
-        choices=["accuracy", "precision_recall_fscore"],
-    )
-    num_samples_per_tree = Hyperparameter(
-        int,
-        "Rows sampled for each tree; 1 / num_samples_per_tree should be near the share of anomalies.",
-        default=256,
-        minimum=1,
-        maximum=2048,
-    )
-    num_trees = Hyperparameter(int, "Trees; more of them make scores less noisy.", default=100, minimum=50, maximum=1000)
-    scoreCol = ColumnParam("Output column: the anomaly score.", default="score")
-    predictionCol = ColumnParam("Output column, if named: 1.0 where the score is above the threshold, else 0.0.")
-    attributionCol = ColumnParam("Output column, if named: a vector of what each feature adds to the score.")
-    thresholdMethod = DeclaredParam(
-        str,
-        "standard_deviations: so many above the mean of the scores known from fit; quantile: of these scores.",
-        default="standard_deviations",
-        choices=["standard_deviations", "quantile"],
-    )
-    thresholdDeviations = DeclaredParam(float, "Deviations above the mean at which the threshold lies.", default=3.0)
-    thresholdQuantile = DeclaredParam(
-        float, "Share of the scores that are not above the threshold.", default=0.99, minimum=0, maximum=1
-    )
 
 
 class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):

@@ -9,17 +9,9 @@ from typing import Any
 
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
-from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
-from sparkml_algos.core.params import (
-    BaseMarginParams,
-    ClassificationParams,
-    ColumnParam,
-    FeaturesParams,
-    GroupParams,
-    LabelParams,
-    PredictionParams,
-    WeightParams,
-)
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.rows import fields
 
 NAN = "nan"
 
@@ -58,8 +50,14 @@ class ModelParam(OwnHyperparameter):
 _LONGEST_PATH = 1024
 
 
-class XGBoostParams(FeaturesParams, LabelParams, WeightParams, BaseMarginParams):
+FIELDS = (fields.features(missing_values=True), fields.label(), fields.weight(), fields.validation(), fields.base_margin())
+RANKING_FIELDS = (*FIELDS, fields.group())
+
+
+class XGBoostParams(Declarations):
     """What classifier, regressor and ranker have in common."""
+
+    reads = FIELDS
 
     num_round = Hyperparameter(int, "Boosting rounds to run.", required=True, minimum=1)
     num_class = Hyperparameter(int, "Number of classes, for multi:softprob and multi:softmax.", accessor="NumClasses")
@@ -236,8 +234,10 @@ class XGBoostClassifierParams(XGBoostParams, ClassificationParams):
         return self.value("num_class") if self.value("objective") in MULTICLASS else 2
 
 
-class XGBoostRankerParams(XGBoostParams, GroupParams, PredictionParams):
+class XGBoostRankerParams(XGBoostParams, PredictionParams):
     """What the ranker has besides."""
+
+    reads = RANKING_FIELDS
 
     objective = Hyperparameter(str, "Loss.", default=RANKING[0], choices=RANKING)
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import xgboost as xgb
@@ -13,15 +14,18 @@ import xgboost as xgb
 from sparkml_algos.algorithms.xgboost.data import needs_values, training_matrix, validation_matrix
 from sparkml_algos.algorithms.xgboost.library import collectives
 from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
-from sparkml_algos.algorithms.xgboost.objectives import is_maximised
+from sparkml_algos.algorithms.xgboost.objectives import BINARY, LABEL_RANGES, MULTICLASS, RELEVANCES, is_maximised
+from sparkml_algos.algorithms.xgboost.params import FIELDS, RANKING_FIELDS
 from sparkml_algos.algorithms.xgboost.prediction import predict
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, library_params
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, InvalidRows, Kind
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Share of the time that checkpoints may take: a booster is written whole, and grows with every round.
@@ -110,7 +114,7 @@ def _check(h: Hyperparameters, shard: Shard, communicator: Communicator) -> None
     """What can only be seen with the rows at hand; the same on every worker, so that all of them stop."""
     if found := dimension_problems(h, shard.num_features):
         raise InvalidRows("; ".join(found))
-    if shard.marks_validation and not communicator.allreduce(np.array([sum(map(len, shard.validation))], np.int64))[0]:
+    if shard.marks_validation and not communicator.allreduce(np.array([len(shard.validation)], np.int64))[0]:
         raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
 
 
@@ -198,6 +202,23 @@ class _Pace:
             self._cost, self._start = self._end - self._start, None
 
 
+def kinds(hyperparameters: Hyperparameters) -> dict[str, Kind]:
+    """What labels an objective takes."""
+    objective = hyperparameters.objective
+    if objective in LABEL_RANGES:
+        return {LABEL: LABEL_RANGES[objective]}
+    classes = hyperparameters.num_class if objective in MULTICLASS else 2 if objective in BINARY else RELEVANCES.get(objective)
+    return {LABEL: ClassLabel(classes)} if classes else {}
+
+
 XGBOOST = Algorithm(
-    name="xgboost", train=train, load=predicting(predict), passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True
+    name="xgboost",
+    fields=FIELDS,
+    train=train,
+    load=predicting(predict),
+    passes=lambda hyperparameters: 2,
+    kinds=kinds,
+    on_gpu=True,
+    unit="rounds",
 )
+XGBOOST_RANKING = replace(XGBOOST, fields=RANKING_FIELDS)
