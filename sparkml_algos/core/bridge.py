@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from py4j.java_gateway import JavaObject, JVMView
+from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.util import JavaMLWritable
 from pyspark.ml.wrapper import JavaModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
 from sparkml_algos.cluster.resources import is_connect
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.columns import Found, find
 from sparkml_algos.core.joining import ask, do_without, why_no_bridge
 from sparkml_algos.core.persistence import metadata_of, params_of, restored
 from sparkml_algos.core.shared_artifacts import OncePerArtifact, uploaded
@@ -108,33 +110,36 @@ def choose_scorer(model: AlgorithmModel, spark: SparkSession) -> ScorerChoice:
 def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
     """All outputs of the model for the rows of a dataset, as one struct column; where `choose_scorer` has chosen the JVM."""
     spark = dataset.sparkSession
+    features, start = _features(model, dataset), _base_margin(model, dataset)
     if not is_connect(spark):
-        return Column(_jvm_model(model, spark).scoredColumn(dataset._jdf))
+        return Column(_jvm_model(model, spark).scoredColumn(features._jc, None if start is None else start._jc))
     described = {"uid": model.uid, **params_of(model)}
     given = (model.on_jvm.name, json.dumps(described), uploaded(model.artifact, spark))
-    return F.call_function("sparkml_algos_score", *map(F.lit, given), *_read_by(model, dataset))
+    return F.call_function("sparkml_algos_score", *map(F.lit, given), features, *([] if start is None else [start]))
 
 
-def _read_by(model: AlgorithmModel, dataset: DataFrame) -> list[Column]:
-    """The features, as a Vector or an array of double or float, and what scores start from where a column has it."""
-    listed, start = model.value("featuresCols"), "baseMarginCol" in model.declared and model.value("baseMarginCol")
-    if listed:
-        features = F.array(*(column(name).cast("float") for name in listed))
-    else:
-        features = column(model.value("featuresCol"))
-        if dataset.schema[model.value("featuresCol")].dataType.simpleString() not in ("vector", "array<double>", "array<float>"):
-            features = features.cast("array<float>")
-    return [features, column(start).cast("float")] if start else [features]
+def _features(model: AlgorithmModel, dataset: DataFrame) -> Column:
+    """As the bridge takes them: a Vector, or an array of double or float."""
+    if listed := model.value("featuresCols"):
+        return F.array(*(find(dataset, name).column.cast("float") for name in listed))
+    found = find(dataset, model.value("featuresCol"))
+    taken = isinstance(found.type, VectorUDT) or isinstance(found.type.elementType, (DoubleType, FloatType))
+    return found.column if taken else found.column.cast("array<float>")
 
 
-def packed_vectors(dataset: DataFrame, name: str) -> Column | None:
-    """A Vector column in the form that `rows.packed` reads; None where the bridge is not in the session."""
+def _base_margin(model: AlgorithmModel, dataset: DataFrame) -> Column | None:
+    name = "baseMarginCol" in model.declared and model.value("baseMarginCol")
+    return find(dataset, name).column.cast("float") if name else None
+
+
+def packed_vectors(dataset: DataFrame, found: Found) -> Column | None:
+    """A column of a dataset in the form that `rows.packed` reads; None where it is no Vector, or the bridge is not in the session."""
     spark = dataset.sparkSession
-    if why_no_bridge(spark):
+    if not isinstance(found.type, VectorUDT) or why_no_bridge(spark):
         return None
     if is_connect(spark):
-        return F.call_function("sparkml_algos_pack", column(name))
-    return Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(dataset._jdf, name))
+        return F.call_function("sparkml_algos_pack", found.column)
+    return Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(found.column._jc))
 
 
 def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:

@@ -1,5 +1,6 @@
 package org.sparkmlalgos.ml
 
+import org.apache.spark.SparkContext
 import org.apache.spark.ml.Model
 import org.apache.spark.ml.attribute.AttributeGroup
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
@@ -101,12 +102,15 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
       case VectorType | ArrayType(DoubleType | FloatType, _) => quoted(names.head)
       case _ => quoted(names.head).cast(ArrayType(FloatType))
     }
-    val scorer = BroadcastScorer(artifact.broadcast(dataset.sparkSession.sparkContext, makeScorer))
-    val start = baseMargin.map(name => Columns.expression(quoted(name).cast(FloatType)))
-    Columns.column(scored(Columns.expression(features), start, scorer))
+    scoredColumn(features, baseMargin.map(quoted(_).cast(FloatType)).orNull)
   }
 
-  /** All outputs for features, a Vector or an array of double or float, and what the scores start from, as a float. */
+  /** The same for features, a Vector or an array of double or float, and where there is a base margin, a float, for that. */
+  def scoredColumn(features: Column, start: Column): Column = {
+    val scorer = BroadcastScorer(artifact.broadcast(SparkContext.getOrCreate(), makeScorer))
+    Columns.column(scored(Columns.expression(features), Option(start).map(Columns.expression), scorer))
+  }
+
   private[sparkmlalgos] def scored(features: Expression, start: Option[Expression], scorer: ScorerSource): Expression = {
     val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
     ScoreRow(features, start, scorer, fields, InputColumns(names, missing, baseMargin))

@@ -4,7 +4,7 @@ import java.nio.{ByteBuffer, ByteOrder}
 import java.util.function.{Function => JFunction}
 
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
-import org.apache.spark.sql.{Column, Dataset}
+import org.apache.spark.sql.Column
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.analysis.TypeCheckResult
 import org.apache.spark.sql.catalyst.expressions.{Expression, UnaryExpression, UnsafeArrayData}
@@ -47,9 +47,8 @@ private final class Packing extends JFunction[InternalRow, Array[Byte]] with Ser
 object PackVector {
   private final val Header = 8
 
-  /** The packed form of a Vector column of a dataset. */
-  def column(dataset: Dataset[_], name: String): Column =
-    Columns.column(PackVector(Columns.expression(dataset.col("`" + name.replace("`", "``") + "`"))))
+  /** The packed form of a Vector column. */
+  def column(vector: Column): Column = Columns.column(PackVector(Columns.expression(vector)))
 
   /** The packed form of a value of Spark's Vector type. */
   def pack(vector: InternalRow): Array[Byte] = {
