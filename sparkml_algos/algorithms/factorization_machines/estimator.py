@@ -26,6 +26,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -59,6 +60,7 @@ class _FactorizationMachinesModel(AlgorithmModel):
         """The vectors v as rows, shape (features, num_factors), float32."""
         return self.artifact.arrays["factors"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 

@@ -33,6 +33,7 @@ from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -75,6 +76,7 @@ class _LinearLearnerModel(AlgorithmModel):
         """Place of this model in the `leaderboard`."""
         return self.artifact.values["chosen"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -188,6 +190,7 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     def label_classes(self) -> int:
         return 2
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
         evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)

@@ -25,6 +25,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -124,6 +125,7 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
         """
         return dict(self.get_booster().get_score(importance_type=importance_type))
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -178,6 +180,7 @@ class XGBoostClassificationModel(XGBoostClassifierParams, _XGBoostModel):
         has_probability = self.artifact is None or self.artifact.values["objective"] != "binary:hinge"
         return [output for output in super().own_outputs() if output.field != "probability" or has_probability]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
         if self.artifact.values["objective"] not in BINARY:
@@ -200,6 +203,7 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
     def algorithm() -> Algorithm:
         return XGBOOST_RANKING
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features, label and groups.
 
