@@ -68,9 +68,10 @@ def why_no_bridge(spark: SparkSession) -> str | None:
 
 
 def do_without(spark: SparkSession, reason: str) -> None:
-    """Make no use of the bridge in a session from now on, and log why."""
+    """Make no use of the bridge in a session from now on, and log why, unless that is so anyway."""
     with _lock:
-        _outcomes[_key(spark)] = _lack(reason)
+        if _outcomes.get(_key(spark)) is None:
+            _outcomes[_key(spark)] = _lack(reason)
 
 
 def ask(spark: SparkSession, function: str, *arguments: str) -> str | None:
@@ -118,6 +119,7 @@ def _join_classic(spark: SparkSession) -> str:
         _class_loader(context).addURL(jvm.java.io.File(str(jar)).toURI().toURL())
         if not _is_there(context):
             raise RuntimeError(f"{BRIDGE} is not found where {jar} was added")
+        logger.info("the JVM bridge has joined the session: %s", jar)
     # Tasks of a local session are threads of this JVM.
     if not context._jsc.sc().isLocal():
         _send_to_executors(context)
@@ -161,6 +163,9 @@ def _send_to_executors(context: SparkContext) -> None:
 
 def _join_connect(spark: SparkSession) -> str:
     """The version of the bridge that is in the session now."""
-    spark.addArtifacts(str(find_jar(SparkHome(Path(), spark.version, SCALA_OF_CONNECT))))
+    jar = find_jar(SparkHome(Path(), spark.version, SCALA_OF_CONNECT))
+    spark.addArtifacts(str(jar))
     spark.udf.registerJavaFunction(FUNCTIONS_NAME, FUNCTIONS)
-    return ask(spark, "sparkml_algos_bridge")
+    version = ask(spark, "sparkml_algos_bridge")
+    logger.info("the JVM bridge has joined the session: %s", jar)
+    return version
