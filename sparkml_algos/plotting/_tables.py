@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     Table = DataFrame | pd.DataFrame | Mapping[str, Any]
 
@@ -77,16 +77,18 @@ def _totals_in_spark(
     table: DataFrame, keys: Sequence[str], weight: str | None, function: str, vector: tuple[str, int] | None
 ) -> list[np.ndarray]:
     from pyspark.ml.functions import vector_to_array
+    from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType
 
     check_columns(table, [*keys, *([weight] if weight else [])], function)
-    types = {field.name: field.dataType.typeName() for field in table.schema.fields}
+    types = {field.name: field.dataType for field in table.schema.fields}
 
-    def value(name: str) -> Any:
+    def value(name: str) -> Column:
         column = F.col(quoted(name))
-        if not vector or name != vector[0] or types[name] not in ("vector", "udt", "array", "vectorudt"):
+        if not vector or name != vector[0] or not isinstance(types[name], (ArrayType, VectorUDT)):
             return column
-        return (column if types[name] == "array" else vector_to_array(column))[vector[1]]
+        return (vector_to_array(column) if isinstance(types[name], VectorUDT) else column)[vector[1]]
 
     weighed = F.sum(F.col(quoted(weight)).cast("double")) if weight else F.count(F.lit(1))
     rows = table.groupBy(*(value(name).alias(f"key{i}") for i, name in enumerate(keys))).agg(weighed.alias("total")).collect()
