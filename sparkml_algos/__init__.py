@@ -41,7 +41,7 @@ _EXPORTS = {
     "XGBoostRegressionModel": "sparkml_algos.algorithms.xgboost.model",
     "XGBoostRegressor": "sparkml_algos.algorithms.xgboost.estimator",
     "InvalidDataError": "sparkml_algos.cluster.errors",
-    "InvalidParams": "sparkml_algos.core.hyperparameters",
+    "InvalidParams": "sparkml_algos.arrays.hyperparameters",
     "TrainingError": "sparkml_algos.cluster.errors",
     "TrainingSummary": "sparkml_algos.training.summary",
     "classpath_jars": "sparkml_algos.jvm.jars",

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Features
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 # Seconds in which a test may do something to a worker that waits, while the others are in a collective.
 WAIT = 5.0
@@ -115,7 +116,7 @@ def _jvm() -> int:
 AVERAGING = Algorithm(
     name="averaging",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     finalize=finalize,
     shared=("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
     passes=lambda hyperparameters: hyperparameters.epochs,

@@ -39,8 +39,8 @@ from sparkml_algos import (
     XGBoostRegressor,
 )
 from sparkml_algos.algorithms.xgboost.prediction import predict as predict_trees
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.training.job import Hyperparameters
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
 

@@ -12,8 +12,8 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
+from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.cluster.shipping import ensure_importable
-from sparkml_algos.core.hyperparameters import InvalidParams
 from sparkml_algos.core.inputs import column_problems, read_input
 from sparkml_algos.rows.batch import Batch, Decoder
 

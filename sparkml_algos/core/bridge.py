@@ -18,8 +18,8 @@ from pyspark.ml.wrapper import JavaModel
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
 from sparkml_algos.cluster.resources import is_connect
-from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams
 from sparkml_algos.core.persistence import metadata_of, restored
 from sparkml_algos.version import __version__
 
@@ -34,7 +34,7 @@ JVM_OUTPUTS = 300
 HOW_TO = "start the session with .config('spark.jars', ','.join(sparkml_algos.classpath_jars()))"
 
 
-class ScorerParams(DeclaredParams):
+class ScorerParams(Declarations):
     """Where rows are scored."""
 
     scorer = DeclaredParam(

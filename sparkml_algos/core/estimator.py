@@ -12,6 +12,7 @@ from pyspark.ml import Estimator, Model
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
 from sparkml_algos.cluster.shipping import ensure_importable
@@ -26,16 +27,15 @@ from sparkml_algos.core.bridge import (
     scored_on_jvm,
     to_jvm,
 )
-from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.core.inputs import Input, column, column_problems, output_problems, read_input
-from sparkml_algos.core.params import JobParams
+from sparkml_algos.core.params import DeclaredParams, JobParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.scoring import Output, rowwise, scorer
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.rows.batch import PACKED, LabelRange
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.job import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
 from sparkml_algos.training.summary import TrainingSummary
 
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 SEEDS = 1 << 32
 
 
-class AlgorithmEstimator(Estimator, JobParams, Persistable):
+class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
     """An Estimator that trains on the executors.
 
     A subclass adds its Params and the two hooks `algorithm` and `model_class`.
@@ -123,7 +123,7 @@ class AlgorithmEstimator(Estimator, JobParams, Persistable):
         ] + [self.label_classes(), self.label_range(), self.only_one_worker()])
 
 
-class AlgorithmModel(Model, ScorerParams, Persistable):
+class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
     """A fitted model: an artifact, and Params that name columns.
 
     A subclass adds its Params, `outputs`, the hook `algorithm` and, where the JVM bridge has such a model, `on_jvm`.

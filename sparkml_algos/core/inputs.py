@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.hyperparameters import DeclaredParams
+from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.batch import (
     BASE_MARGIN,
     GROUP,
@@ -25,7 +25,7 @@ from sparkml_algos.rows.batch import (
     Decoder,
     LabelRange,
 )
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 # An Arrow record batch has this many rows where the width of a row is not known.
 RECORD_BATCH_ROWS = 4096
@@ -152,7 +152,9 @@ def _feature_columns(dataset: DataFrame, params: DeclaredParams) -> list[Column]
     if not isinstance(_type(dataset, params.value("featuresCol")), VectorUDT):
         return [features.cast("array<float>").alias(VALUES)]
     vector = F.unwrap_udt(features)
-    return [vector["values"].cast("array<float>").alias(VALUES), vector["indices"].alias(INDICES), vector["size"].alias(SIZE)]
+    # On the way to Python a null list costs in proportion to the rows of its Arrow batch; that a row is dense its null size tells.
+    indices = F.coalesce(vector["indices"], F.array().cast("array<int>"))
+    return [vector["values"].cast("array<float>").alias(VALUES), indices.alias(INDICES), vector["size"].alias(SIZE)]
 
 
 def _describe_features(dataset: DataFrame, params: DeclaredParams) -> tuple[int | None, list[str] | None]:

@@ -5,8 +5,8 @@ The outputs of a single row, thresholds, the history of the training, and weight
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,11 +14,10 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from pyspark.ml.linalg import DenseMatrix, DenseVector, Matrix, SparseVector, Vector
 
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.training.algorithm import Predictor
 from sparkml_algos.training.summary import TrainingSummary
-
-if TYPE_CHECKING:
-    from sparkml_algos.rows.batch import Features
 
 T = TypeVar("T", bound="BinaryThreshold")
 
@@ -299,12 +298,20 @@ _LARGEST_EXPONENT = 700.0  # of e, for which the result is still a number
 def _output(model: Any, value: Vector | Sequence[float] | np.ndarray, param: str) -> np.ndarray:
     """An output of a model for a single row, by the Param that names its column; shape (1,) or (1, length)."""
     field = next(output.field for output in model.outputs if output.param == param)
-    algorithm = model.algorithm()
-    row = _one_row(value, model.num_features, algorithm.missing_values)
-    found: Mapping[str, np.ndarray] = algorithm.predict(model.artifact, row, Hyperparameters(**model.hyperparameters()))
+    found = _predictor(model)(Batch(_one_row(value, model.num_features, model.algorithm().missing_values)))
     if field not in found:
         raise ValueError(f"{type(model).__name__} with these settings has no {field}")
     return found[field]
+
+
+def _predictor(model: Any) -> Predictor:
+    """What scores rows in this process, made anew when the artifact or a setting is another."""
+    settings = model.hyperparameters()
+    known = vars(model).get("_row_predictor")
+    if known is None or known[0] is not model.artifact or known[1] != settings:
+        known = (model.artifact, settings, model.algorithm().load(model.artifact, Hyperparameters(**settings), "cpu"))
+        model._row_predictor = known
+    return known[2]
 
 
 def _one_row(value: Vector | Sequence[float] | np.ndarray, features: int, missing_values: bool) -> Features:

@@ -22,7 +22,7 @@ from sparkml_algos.arrays.artifact import SPARK_SCHEMA, Artifact
 from sparkml_algos.version import __version__
 
 if TYPE_CHECKING:
-    from sparkml_algos.core.hyperparameters import DeclaredParams
+    from sparkml_algos.core.params import DeclaredParams
 
 FORMAT_VERSION = 1
 _OURS = "sparkml_algos"

@@ -13,9 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import UserDefinedType
 
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.shared_artifacts import Shipment
 from sparkml_algos.rows.batch import BASE_MARGIN, INDICES, SIZE, VALUES, Decoder
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm, Predictor
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,30 @@ class Output:
         return array_to_vector(part) if self.type == "vector" else part.cast(self.type)
 
 
+class Scoring:
+    """What a task does with the columns of its rows: outputs, one after the other. The predictor is made once in the life of the task."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        shipment: Shipment,
+        hyperparameters: dict[str, Any],
+        decoder: Decoder,
+        outputs: Sequence[Output],
+    ) -> None:
+        self._algorithm, self._shipment, self._hyperparameters = algorithm, shipment, hyperparameters
+        self._decoder, self._fields = decoder, [output.field for output in outputs]
+        self._predictor: Predictor | None = None
+
+    def __call__(self, columns: Sequence[pa.Array]) -> list[np.ndarray]:
+        if self._predictor is None:
+            self._predictor = self._algorithm.load(self._shipment.open(), Hyperparameters(**self._hyperparameters), "cpu")
+        beside = [BASE_MARGIN] if self._decoder.base_margin else []
+        names = [*[VALUES, INDICES, SIZE][: len(columns) - len(beside)], *beside]
+        predicted = self._predictor(self._decoder(pa.RecordBatch.from_arrays(list(columns), names=names)))
+        return [predicted[field] for field in self._fields]
+
+
 def scorer(
     algorithm: Algorithm,
     shipment: Shipment,
@@ -54,21 +79,14 @@ def scorer(
 ) -> Callable[..., Column]:
     """A function of the feature columns (``values`` and, for vectors, ``indices`` and ``size``) and, where the decoder reads base margins,
     of theirs, to a struct of all outputs."""
+    scoring = Scoring(algorithm, shipment, hyperparameters, decoder, outputs)
     fields = [output.field for output in outputs]
     schema = ", ".join(f"{output.field} {_arrow_type(output.type)}" for output in outputs)
-
-    def score(columns: Sequence[pa.Array]) -> list[np.ndarray]:
-        beside = [BASE_MARGIN] if decoder.base_margin else []
-        names = [*[VALUES, INDICES, SIZE][: len(columns) - len(beside)], *beside]
-        batch = decoder(pa.RecordBatch.from_arrays(list(columns), names=names))
-        offset = {BASE_MARGIN: batch.base_margin} if beside else {}
-        predicted = algorithm.predict(shipment.open(), batch.features, Hyperparameters(**hyperparameters), **offset)
-        return [predicted[field] for field in fields]
 
     if hasattr(F, "arrow_udf"):  # Spark 4.1 and later
 
         def score_arrow(*columns):  # noqa: ANN002, ANN202 - annotated below, for Spark looks them up at run time
-            return pa.StructArray.from_arrays([_arrow(part) for part in score(columns)], names=fields)
+            return pa.StructArray.from_arrays([_arrow(part) for part in scoring(columns)], names=fields)
 
         score_arrow.__annotations__ = {"columns": pa.Array, "return": pa.Array}
         return F.arrow_udf(score_arrow, schema)
@@ -76,7 +94,7 @@ def scorer(
     import pandas as pd
 
     def score_pandas(*columns):  # noqa: ANN002, ANN202 - annotated below
-        parts = score([_lists(column) if column.dtype == object else pa.array(column) for column in columns])
+        parts = scoring([_lists(column) if column.dtype == object else pa.array(column) for column in columns])
         return pd.DataFrame({field: list(part) if part.ndim > 1 else part for field, part in zip(fields, parts, strict=True)})
 
     score_pandas.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}

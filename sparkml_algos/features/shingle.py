@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType
 
-from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams, InvalidParams
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, DeclaredParam, InvalidParams
 from sparkml_algos.core.inputs import column
-from sparkml_algos.core.params import ColumnParam
+from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.persistence import Persistable
 
 
-class ShingleParams(DeclaredParams):
+class ShingleParams(Declarations):
     """Columns and settings of `Shingle`."""
 
     inputCols = ColumnParam("Numeric columns of the series; several make shingles of rows.", type=list)
@@ -30,7 +30,7 @@ class ShingleParams(DeclaredParams):
     )
 
 
-class Shingle(Transformer, ShingleParams, Persistable):
+class Shingle(Transformer, DeclaredParams, ShingleParams, Persistable):
     """Turns a series into rows of `size` consecutive steps, so that odd shapes and broken rhythms become odd rows.
 
     {parameters}

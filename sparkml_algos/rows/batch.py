@@ -207,15 +207,16 @@ class Decoder:
         is_sparse = None if size is None or size.null_count == len(size) else ~np.asarray(size.is_null())
         dimension = lengths if is_sparse is None else np.where(is_sparse, np.asarray(size.fill_null(0)), lengths)
         self._check_dimension(dimension)
-        self._check_finite(data, offsets, indices)
+        positions = None if is_sparse is None else _sparse_indices(indices, is_sparse, lengths)
+        self._check_finite(data, offsets, positions)
         if self.counts:
-            self._check_counts(data, offsets, indices)
+            self._check_counts(data, offsets, positions)
         shape = (len(values), self.num_features or 0)
         if is_sparse is None:
             dense = data.reshape(shape)
             self._sparse = self._sparse if len(dense) == 0 else bool(self._sparse)
             return self._sparse_rows(dense) if self._sparse else dense
-        return self._mixed(data, offsets, _sparse_indices(indices, is_sparse, lengths), shape)
+        return self._mixed(data, offsets, positions, shape)
 
     def _mixed(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray, shape: tuple[int, int]) -> Features:
         """Rows of which some or all are sparse, as CSR or densified, whichever the first such batch makes cheaper."""
@@ -250,7 +251,7 @@ class Decoder:
             found = int(lengths[wrong[0]])
             raise self._invalid(f"{self._column()} has {found} values, expected {self.num_features}", int(wrong[0]))
 
-    def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> None:
+    def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> None:
         # The sum of finite float32 values in float64 cannot overflow, so one cheap pass finds any NaN or infinity.
         if np.isfinite(data.sum(dtype=np.float64)):
             return
@@ -260,7 +261,7 @@ class Decoder:
         row, within, value = _first(wrong, data, offsets, indices)
         raise self._invalid(f"{self._column(within)} is {value} as a 32-bit float", row)
 
-    def _check_counts(self, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> None:
+    def _check_counts(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> None:
         wrong = (data < 0) | (data != np.floor(data))
         if wrong.any():
             row, within, value = _first(wrong, data, offsets, indices)
@@ -322,13 +323,11 @@ def _flat(lists: pa.ListArray) -> pa.Array:
     return lists.values.slice(offsets[0].as_py(), offsets[-1].as_py() - offsets[0].as_py()) if len(lists) else lists.values
 
 
-def _first(marked: np.ndarray, data: np.ndarray, offsets: np.ndarray, indices: pa.ListArray | None) -> tuple[int, int, float]:
+def _first(marked: np.ndarray, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> tuple[int, int, float]:
     """Row, element and value of the first value that is marked."""
     position = int(np.flatnonzero(marked)[0])
     row = int(np.searchsorted(offsets, position, side="right")) - 1
-    within = position - int(offsets[row])
-    if indices is not None and indices[row].is_valid:
-        within = indices[row][within].as_py()
+    within = position - int(offsets[row]) if indices is None else int(indices[position])
     return row, within, data[position]
 
 

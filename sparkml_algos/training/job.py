@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,66 +18,9 @@ from sparkml_algos.training.checkpoint import CheckpointStore
 
 logger = logging.getLogger(__name__)
 
-#: Values of an algorithm's hyperparameters by name, as attributes.
-Hyperparameters = SimpleNamespace
-
 # Rows a worker handles per step at least (or the whole mini-batch where that is smaller), so that with many workers the arithmetic
 # of a step still outweighs the exchange of its result.
 MIN_ROWS_PER_WORKER = 512
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What an algorithm is to everything around it: functions over arrays, all of them at the top level of a module.
-
-    Parameters
-    ----------
-    name : str
-        The name in the specification, for example ``kmeans``.
-    train : callable
-        ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0;
-        with `finalize`, on every worker.
-    predict : callable
-        ``predict(artifact, features, hyperparameters) -> mapping`` of output name to array with one entry per row. Only the outputs
-        that are wanted are looked up. Where a column of base margins is named, they come as the keyword ``base_margin``.
-    finalize : callable, optional
-        ``finalize(state, hyperparameters, communicator) -> Artifact``. With it, what `train` returns is a state from which models for
-        many settings are cut, by all workers together; the model must be complete on worker 0.
-    shared : sequence of str
-        Hyperparameters that settings must agree in to share one state; nothing is shared without `finalize`.
-    combine : callable, optional
-        ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
-    passes : callable
-        ``passes(hyperparameters) -> int``: how often training reads the rows.
-    missing_values : bool
-        Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
-    counts : bool
-        Whether features are counts: whole numbers from 0; others are refused.
-    on_gpu : bool
-        Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
-    model_bytes : callable, optional
-        ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
-    """
-
-    name: str
-    train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
-    predict: Callable[..., Mapping[str, np.ndarray]]
-    finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
-    shared: Sequence[str] = ()
-    combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
-    passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
-    missing_values: bool = False
-    counts: bool = False
-    on_gpu: bool = False
-    model_bytes: Callable[[Hyperparameters, int], int] | None = None
-
-    def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
-        """Indices of settings that one state serves, a list per state."""
-        groups: dict[str, list[int]] = {}
-        for index, setting in enumerate(settings):
-            key = repr([getattr(setting, name) for name in self.shared]) if self.finalize else str(index)
-            groups.setdefault(key, []).append(index)
-        return list(groups.values())
 
 
 class Job:

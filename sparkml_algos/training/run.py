@@ -13,6 +13,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator, SingleProcess
 from sparkml_algos.rows.batch import (
     BASE_MARGIN,
@@ -30,8 +31,9 @@ from sparkml_algos.rows.batch import (
 )
 from sparkml_algos.rows.memory import default_shard_bytes
 from sparkml_algos.rows.shard import Shard
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.job import Job
 
 logger = logging.getLogger(__name__)
 

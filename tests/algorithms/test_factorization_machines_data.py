@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from sparkml_algos import FactorizationMachinesRegressor
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, predict
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 

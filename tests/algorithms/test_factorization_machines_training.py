@@ -15,12 +15,12 @@ from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMa
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
 from sparkml_algos.algorithms.factorization_machines.training import BLOCK, FACTORIZATION_MACHINES, Machine, predict, start
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives import sparse_sums
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Hyperparameters, Job
+from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import LogisticLoss, SquaredLoss
 from sparkml_algos.training.run import record_batches, train_arrays
 from sparkml_algos.training.trainer import Progress, fit

@@ -18,10 +18,9 @@ from sparkml_algos.algorithms.kmeans.prediction import predict
 from sparkml_algos.algorithms.kmeans.shrinking import finalize
 from sparkml_algos.algorithms.kmeans.training import KMEANS, _assigned_sums, _assigned_sums_on_gpu, num_centers
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train, train_arrays
 from tests.datasets import MNIST, blobs, digits, grid, in_order, inertia, means, mnist
 from tests.gang import in_threads, process_gang

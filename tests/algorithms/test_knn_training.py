@@ -18,10 +18,9 @@ from sparkml_algos.algorithms.knn.index import neighbors, normalized, padded
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
 from sparkml_algos.algorithms.knn.training import KNN, predict
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import Batch, InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from sparkml_algos.training.sampling import Reservoir
 from tests.gang import in_threads, process_gang

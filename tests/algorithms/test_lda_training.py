@@ -18,10 +18,9 @@ from sparkml_algos.algorithms.lda.mixtures import mixtures
 from sparkml_algos.algorithms.lda.moments import Triples, lengths, rates, times_pairs, whiten, whitened_third_moment
 from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, predict
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import Decoder, InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train, train_arrays
 from tests.gang import in_threads
 

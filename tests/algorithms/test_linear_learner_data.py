@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sparkml_algos import LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
 from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, raw_scores
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, predict
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 

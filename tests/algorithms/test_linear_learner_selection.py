@@ -8,7 +8,7 @@ import pytest
 from sparkml_algos import LinearLearnerBinaryClassifier
 from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc
 from sparkml_algos.algorithms.linear_learner.selection import calibrate, default_threshold
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 CRITERIA = ["accuracy", "f_beta", "precision_at_target_recall", "recall_at_target_precision"]
 

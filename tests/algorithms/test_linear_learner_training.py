@@ -14,10 +14,9 @@ from sparkml_algos.algorithms.linear_learner.losses import make_loss
 from sparkml_algos.algorithms.linear_learner.scaling import Scaling
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, Product, SideBySide, predict
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
 

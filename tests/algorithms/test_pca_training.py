@@ -17,9 +17,8 @@ from sparkml_algos import PCA
 from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.batch import InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import MNIST, digits, mnist
 from tests.gang import in_threads

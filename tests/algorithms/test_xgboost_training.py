@@ -19,10 +19,9 @@ from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, LABEL_RA
 from sparkml_algos.algorithms.xgboost.prediction import loaded, predict
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import CommunicationError
-from sparkml_algos.core.hyperparameters import Hyperparameter
 from sparkml_algos.rows.batch import Decoder, InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.run import TrainingPlan, record_batches, train_arrays
 from sparkml_algos.training.run import train as run_plan
 from tests.gang import ProcessGang, process_gang

@@ -161,7 +161,7 @@ def share_of_training(communicator: Any, settings: dict[str, Any], rows: np.ndar
     """Predictions for the test rows, after training on this worker's share of the others."""
     from sparkml_algos.algorithms.xgboost.prediction import predict
     from sparkml_algos.algorithms.xgboost.training import XGBOOST
-    from sparkml_algos.training.job import Hyperparameters
+    from sparkml_algos.arrays.hyperparameters import Hyperparameters
     from sparkml_algos.training.run import train_arrays
 
     part = slice(None) if communicator is None else slice(communicator.rank, None, communicator.size)

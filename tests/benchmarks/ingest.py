@@ -12,11 +12,13 @@ from data import Data
 from harness import CORES, Options, Report, Table, cached, local_session, measure, medians, timed
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.params import FeaturesParams
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +40,7 @@ def predict_nothing(artifact: Artifact, features: Features, hyperparameters: Hyp
     return {}
 
 
-NOTHING = Algorithm(name="nothing", train=learn_nothing, predict=predict_nothing)
+NOTHING = Algorithm(name="nothing", train=learn_nothing, load=predicting(predict_nothing))
 
 
 class Nothing(AlgorithmEstimator, FeaturesParams):

@@ -24,7 +24,7 @@ from sparkml_algos import (
     XGBoostRanker,
     XGBoostRegressor,
 )
-from sparkml_algos.core.hyperparameters import Hyperparameter, InvalidParams, OwnHyperparameter
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams, OwnHyperparameter
 
 ALGORITHMS = [
     KMeans,

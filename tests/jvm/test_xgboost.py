@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from sparkml_algos import XGBoostClassificationModel, XGBoostRankerModel, XGBoostRegressionModel
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.prediction import predict
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.bridge import scored_on_jvm
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.training.job import Hyperparameters
 from tests.jvm.models import booster, scores
 
 RANDOM = np.random.default_rng(0)

@@ -19,11 +19,11 @@ def rows_of(values, **columns):
 
 
 def vectors(*rows):
-    """A record batch of vectors: a list is a dense one, (size, {index: value}) a sparse one."""
+    """A record batch of vectors: a list is a dense one, without indices and size, (size, {index: value}) a sparse one."""
     sparse = [None if isinstance(row, list) else row for row in rows]
     return rows_of(
         [row if isinstance(row, list) else list(row[1].values()) for row in rows],
-        indices=pa.array([row and list(row[1]) for row in sparse], pa.list_(pa.int32())),
+        indices=pa.array([[] if row is None else list(row[1]) for row in sparse], pa.list_(pa.int32())),
         size=pa.array([row and row[0] for row in sparse], pa.int32()),
     )
 
@@ -182,6 +182,7 @@ class TestRefusals:
             (rows_of([[np.inf], [-np.inf]]), r"element 0, is inf as a 32-bit float in row 0"),
             (rows_of([[1, 1e39]]), r"features column 'x', element 1, is inf as a 32-bit float in row 0"),
             (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: np.nan})), r"features column 'x', element 7, is nan as a 32-bit float in row 1"),
+            (vectors((3, {2: 1.0}), [1.0, np.inf, 2.0]), r"features column 'x', element 1, is inf as a 32-bit float in row 1"),
             (vectors((3, {2: 1.0}), (4, {2: 1.0})), r"features column 'x' has 4 values, expected 3 in row 1"),
             (vectors([1.0, 2.0], (3, {2: 1.0})), r"features column 'x' has 3 values, expected 2 in row 1"),
         ],

@@ -12,8 +12,9 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.collectives.communicator import SingleProcess
 from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.rows.shard import Shard
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.checkpoint import CheckpointStore
-from sparkml_algos.training.job import MIN_ROWS_PER_WORKER, Algorithm, Job
+from sparkml_algos.training.job import MIN_ROWS_PER_WORKER, Job
 from sparkml_algos.training.run import record_batches
 from tests.gang import in_threads
 
@@ -201,10 +202,10 @@ class TestGroups:
     )
 
     def test_without_finalize_each_setting_is_trained_by_itself(self):
-        assert Algorithm("a", train=None, predict=None).groups(self.settings) == [[0], [1], [2], [3]]
+        assert Algorithm("a", train=None, load=None).groups(self.settings) == [[0], [1], [2], [3]]
 
     def test_with_finalize_settings_that_agree_in_what_is_shared_go_together(self):
-        algorithm = Algorithm("a", train=None, predict=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
+        algorithm = Algorithm("a", train=None, load=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
         assert algorithm.groups(self.settings) == [[0, 2, 3], [1]]
 
 

@@ -22,13 +22,14 @@ from sparkml_algos.algorithms.factorization_machines.params import (
 )
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores, raw_threshold
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm
 
 
 class _FactorizationMachines(AlgorithmEstimator):

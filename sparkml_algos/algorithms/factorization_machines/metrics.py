@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
-from sparkml_algos.training.job import Hyperparameters
 from sparkml_algos.training.losses import LogisticLoss, Loss, SquaredLoss
 
 Sums = dict[str, np.ndarray]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparkml_algos.core.hyperparameters import DeclaredParams, Hyperparameter
+from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter
 from sparkml_algos.core.params import FeaturesParams, LabelParams, WeightParams
 
 #: The three groups of parameters, each with settings of its own.
 GROUPS = ("bias", "linear", "factors")
 
 
-def _group(name: str, what: str, *, sigma: float, lr: float, wd: float) -> type[DeclaredParams]:
+def _group(name: str, what: str, *, sigma: float, lr: float, wd: float) -> type[Declarations]:
     """The Params of one group: how it starts, how fast it learns, what holds it back."""
     params = {
         "init_method": Hyperparameter(
@@ -29,7 +29,7 @@ def _group(name: str, what: str, *, sigma: float, lr: float, wd: float) -> type[
         "wd": Hyperparameter(float, f"Weight decay of the {name}: this times the value is added to its gradient.", default=wd, minimum=0),
     }
     members = {f"{name}_{suffix}": param for suffix, param in params.items()}
-    return type(f"{name.capitalize()}Params", (DeclaredParams,), {"__doc__": f"Settings of the {name}.", **members})
+    return type(f"{name.capitalize()}Params", (Declarations,), {"__doc__": f"Settings of the {name}.", **members})
 
 
 BiasParams = _group("bias", "The bias", sigma=0.01, lr=0.1, wd=0.01)

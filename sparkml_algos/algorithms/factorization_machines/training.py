@@ -13,11 +13,13 @@ import numpy as np
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.collectives.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
 from sparkml_algos.rows.batch import Batch, Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
 from sparkml_algos.training.trainer import EpochResult, Learner, Progress, fit
@@ -211,7 +213,7 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
 FACTORIZATION_MACHINES = Algorithm(
     name="factorization_machines",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     passes=lambda hyperparameters: hyperparameters.epochs,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 4 * (1 + hyperparameters.num_factors) * num_features,

@@ -28,7 +28,7 @@ from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.inputs import column
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 # With more clusters Python's matrix products make up for the way of the rows to Python and back.
 JVM_CLUSTERS = 100

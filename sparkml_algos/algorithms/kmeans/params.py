@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.core.params import ColumnParam, FeaturesParams, PredictionParams, WeightParams
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
+from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
 
 
 class KMeansParams(FeaturesParams, WeightParams, PredictionParams):

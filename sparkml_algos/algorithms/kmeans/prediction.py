@@ -7,8 +7,8 @@ import scipy.sparse as sp
 
 from sparkml_algos.algorithms.kmeans.distances import nearest_centers, squared_lengths
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features
-from sparkml_algos.training.job import Hyperparameters
 
 
 def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:

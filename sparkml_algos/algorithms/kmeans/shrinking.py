@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.training.job import Hyperparameters
 
 AUTO_LOCAL_LLOYD_TRIALS = 10
 

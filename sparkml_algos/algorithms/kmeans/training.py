@@ -10,10 +10,12 @@ from sparkml_algos.algorithms.kmeans.prediction import predict
 from sparkml_algos.algorithms.kmeans.shrinking import finalize, spread
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 # The service's logs show ``auto`` as ten extra centres for each of the k. For small k that is a coarse sketch: on MNIST, k = 10, the
 # cost of the result is 1 % above converged Lloyd with 100 centres and 0.5 % with 320. So ``auto`` keeps no fewer than these.
@@ -142,7 +144,7 @@ def _sketch_msd(state: Artifact) -> float:
 KMEANS = Algorithm(
     name="kmeans",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     finalize=finalize,
     shared=("feature_dim", "epochs", "init_method", "mini_batch_size", "half_life_time_size"),
     combine=lambda settings: max(settings, key=num_centers),

@@ -18,15 +18,15 @@ from sparkml_algos.algorithms.knn.params import (
     KNNRegressorParams,
 )
 from sparkml_algos.algorithms.knn.training import KNN, predict
+from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.hyperparameters import InvalidParams
 from sparkml_algos.core.inputs import read_input
 from sparkml_algos.core.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm
 
 _VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels", "array<double>", "neighborLabelsCol"))
 _NEIGHBORS = (Output("ids", "array<long>", "neighborsCol"), _VERBOSE[0])

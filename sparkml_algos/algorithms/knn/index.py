@@ -29,8 +29,8 @@ from sparkml_algos.algorithms.knn import search
 from sparkml_algos.algorithms.knn.params import COSINE, FLAT, IVF_FLAT, IVF_PQ, L2
 from sparkml_algos.algorithms.knn.reduction import reduce
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features, InvalidRows
-from sparkml_algos.training.job import Hyperparameters
 
 # Lists the service scans for a query, as its logs show.
 MIN_PROBES = 5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparkml_algos.core.hyperparameters import Hyperparameter
-from sparkml_algos.core.params import ColumnParam, FeaturesParams, IdParams, LabelParams
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
+from sparkml_algos.core.params import FeaturesParams, IdParams, LabelParams
 
 FLAT, IVF_FLAT, IVF_PQ = "faiss.Flat", "faiss.IVFFlat", "faiss.IVFPQ"
 L2, INNER_PRODUCT, COSINE = "L2", "INNER_PRODUCT", "COSINE"

@@ -8,10 +8,12 @@ from sparkml_algos.algorithms.knn.index import build, library, neighbors
 from sparkml_algos.algorithms.knn.params import FLAT, IVF_PQ, target_problem
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import Reservoir
 
 # Rows of the sample are sent to worker 0 in pieces of so many bytes.
@@ -136,7 +138,7 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
 KNN = Algorithm(
     name="knn",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     finalize=finalize,
     shared=(
         "feature_dim",

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.training.job import Hyperparameters
 
 
 def decompose(

@@ -18,14 +18,14 @@ from pyspark.ml.linalg import DenseMatrix
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, likelihood
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, OwnHyperparameter
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.hyperparameters import Hyperparameter, OwnHyperparameter
-from sparkml_algos.core.params import ColumnParam, FeaturesParams, WeightParams
+from sparkml_algos.core.params import FeaturesParams, WeightParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 
 class LDAParams(FeaturesParams, WeightParams):

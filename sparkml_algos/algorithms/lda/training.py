@@ -34,10 +34,12 @@ from sparkml_algos.algorithms.lda.moments import (
     without_mean,
 )
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 # Components computed for each topic asked for, by the service's documentation.
 COMPUTED_PER_TOPIC = 1.25
@@ -235,7 +237,7 @@ def likelihood(artifact: Artifact, batch: Batch) -> dict[str, np.ndarray]:
 LDA_ALGORITHM = Algorithm(
     name="lda",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     passes=passes,
     counts=True,
     model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.num_topics * num_features,

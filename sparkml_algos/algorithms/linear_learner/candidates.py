@@ -6,7 +6,7 @@ import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 AUTO_MODELS = 32
 AUTO_OPTIMIZER = "adam"

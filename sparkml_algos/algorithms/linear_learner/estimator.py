@@ -28,6 +28,7 @@ from sparkml_algos.algorithms.linear_learner.params import (
 )
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
@@ -43,7 +44,7 @@ from sparkml_algos.core.mllib import (
 from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm
 
 # Column of `evaluate`'s own.
 _RAW = "_sparkml_algos_raw"

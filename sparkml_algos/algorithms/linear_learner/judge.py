@@ -10,9 +10,10 @@ from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, metr
 from sparkml_algos.algorithms.linear_learner.scaling import draw_sample
 from sparkml_algos.algorithms.linear_learner.selection import LOSS_CRITERION, calibrate, default_threshold
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, InvalidRows
-from sparkml_algos.training.job import Hyperparameters, Job
+from sparkml_algos.training.job import Job
 
 if TYPE_CHECKING:
     from sparkml_algos.algorithms.linear_learner.training import SideBySide

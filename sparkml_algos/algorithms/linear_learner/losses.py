@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.training.losses import (
     AbsoluteLoss,
     EpsInsensitiveAbsoluteLoss,

@@ -7,9 +7,9 @@ import numpy as np
 from sparkml_algos.algorithms.linear_learner.losses import make_loss
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.decisions import classes_by_thresholds, softmax
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
 from sparkml_algos.rows.batch import Features
-from sparkml_algos.training.job import Hyperparameters
 
 Sums = dict[str, np.ndarray]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkml_algos.core.hyperparameters import Hyperparameter
+from sparkml_algos.arrays.hyperparameters import Hyperparameter
 from sparkml_algos.core.params import FeaturesParams, LabelParams, WeightParams
 
 MAX_CLASSES = 1_000_000

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features
-from sparkml_algos.training.job import Hyperparameters, Job
+from sparkml_algos.training.job import Job
 
 # Numbers of a sample that are turned to float64 at a time.
 BLOCK = 1 << 20

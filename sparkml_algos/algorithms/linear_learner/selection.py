@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.algorithms.linear_learner.losses import loss_name
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
-from sparkml_algos.training.job import Hyperparameters
 
 LOSS_CRITERION = "loss_function"
 

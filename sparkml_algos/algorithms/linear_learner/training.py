@@ -23,10 +23,12 @@ from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.decisions import softmax
 from sparkml_algos.arrays.device import to_device
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import Adam, Optimizer, RmsProp, Sgd, StepDecay
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, Progress, fit
@@ -387,7 +389,7 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
 LINEAR_LEARNER = Algorithm(
     name="linear_learner",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     passes=lambda hyperparameters: hyperparameters.epochs,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (getattr(hyperparameters, "num_classes", None) or 1) * num_features,

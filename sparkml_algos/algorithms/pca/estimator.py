@@ -23,12 +23,13 @@ from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.pca.params import PCAParams
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, RECONSTRUCTION, too_many_components
+from sparkml_algos.arrays.hyperparameters import ColumnParam
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import ColumnParam, FeaturesParams
+from sparkml_algos.core.params import FeaturesParams
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 
 class PCA(AlgorithmEstimator, PCAParams):

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features
-from sparkml_algos.training.job import Hyperparameters
 
 
 def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:

@@ -12,10 +12,12 @@ from scipy.linalg.blas import ssyrk
 from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Features, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 # extra_components = -1, by the service's documentation.
 AUTO_MIN_EXTRA_COMPONENTS = 10
@@ -263,7 +265,7 @@ def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
 PCA_ALGORITHM = Algorithm(
     name="pca",
     train=train,
-    predict=predict,
+    load=predicting(predict),
     finalize=finalize,
     shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
     combine=_combine,
@@ -271,4 +273,4 @@ PCA_ALGORITHM = Algorithm(
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
 )
-RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, predict=reconstruct)
+RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, load=predicting(reconstruct))

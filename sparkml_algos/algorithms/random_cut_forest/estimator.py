@@ -19,13 +19,13 @@ from pyspark.sql import functions as F
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import ColumnParam, DeclaredParam, Hyperparameter, InvalidParams
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.hyperparameters import DeclaredParam, Hyperparameter, InvalidParams
 from sparkml_algos.core.inputs import column
-from sparkml_algos.core.params import ColumnParam, FeaturesParams, LabelParams
+from sparkml_algos.core.params import FeaturesParams, LabelParams
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.job import Algorithm
+from sparkml_algos.training.algorithm import Algorithm
 
 # Labelled rows are called anomalous so many deviations above the mean of their scores, by the service's documentation.
 EVALUATION_DEVIATIONS = 3.0

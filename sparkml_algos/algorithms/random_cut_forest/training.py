@@ -8,10 +8,12 @@ import scipy.sparse as sp
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
 from sparkml_algos.algorithms.random_cut_forest.scoring import scores
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Features
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import draw_sample
 
 # Rows of the sample that are scored for the threshold: their deviation is known to 1 %.
@@ -102,5 +104,5 @@ def predict_with_attribution(artifact: Artifact, features: Features, hyperparame
     return {"score": score, "attribution": attribution}
 
 
-RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", train=train, predict=predict)
-ATTRIBUTING = Algorithm(name="random_cut_forest", train=train, predict=predict_with_attribution)
+RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", train=train, load=predicting(predict))
+ATTRIBUTING = Algorithm(name="random_cut_forest", train=train, load=predicting(predict_with_attribution))

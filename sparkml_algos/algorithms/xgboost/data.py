@@ -10,9 +10,9 @@ import numpy as np
 import xgboost as xgb
 
 from sparkml_algos.algorithms.xgboost.settings import bins, sets_updater, threads
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch, InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Hyperparameters
 
 
 def needs_values(h: Hyperparameters, starts_from_trees: bool) -> bool:

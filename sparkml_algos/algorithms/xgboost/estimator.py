@@ -25,11 +25,12 @@ from sparkml_algos.algorithms.xgboost.params import (
 )
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.inputs import read_input
 from sparkml_algos.core.params import ValidationParams
 from sparkml_algos.rows.batch import LabelRange
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm
 
 
 class _XGBoost(XGBoostParams, WarmStartParams, ValidationParams, AlgorithmEstimator):

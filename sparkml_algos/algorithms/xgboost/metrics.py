@@ -9,9 +9,9 @@ from sparkml_algos.algorithms.xgboost.objectives import BINARY, MULTICLASS, metr
 from sparkml_algos.algorithms.xgboost.prediction import Predictions, predict
 from sparkml_algos.algorithms.xgboost.settings import library_metrics, source_metric
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.job import Hyperparameters
 
 # Probabilities are kept so far from 0 and 1 in a logarithm, as the library keeps them.
 LEAST_PROBABILITY = 1e-16

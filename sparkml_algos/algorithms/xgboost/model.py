@@ -21,11 +21,12 @@ from sparkml_algos.algorithms.xgboost.params import (
 from sparkml_algos.algorithms.xgboost.ranking import ranking_metrics
 from sparkml_algos.algorithms.xgboost.training import XGBOOST, booster_artifact
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.training.job import Algorithm, Hyperparameters
+from sparkml_algos.training.algorithm import Algorithm
 
 if TYPE_CHECKING:
     import xgboost as xgb

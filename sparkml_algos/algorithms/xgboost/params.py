@@ -9,7 +9,7 @@ from typing import Any
 
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
-from sparkml_algos.core.hyperparameters import DeclaredParams, Hyperparameter, OwnHyperparameter
+from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
 from sparkml_algos.core.params import (
     BaseMarginParams,
     ClassificationParams,
@@ -20,7 +20,6 @@ from sparkml_algos.core.params import (
     PredictionParams,
     WeightParams,
 )
-from sparkml_algos.training.job import Hyperparameters
 
 NAN = "nan"
 
@@ -201,7 +200,7 @@ class XGBoostParams(FeaturesParams, LabelParams, WeightParams, BaseMarginParams)
         return "use_gpu" in self.declared and self.value("use_gpu")
 
 
-class WarmStartParams(DeclaredParams):
+class WarmStartParams(Declarations):
     """What training starts from."""
 
     initial_model = ModelParam(
@@ -209,7 +208,7 @@ class WarmStartParams(DeclaredParams):
     )
 
 
-class ExplanationParams(DeclaredParams):
+class ExplanationParams(Declarations):
     """What transform tells beside the prediction."""
 
     contributionsCol = ColumnParam("Output column, where named: a vector of each feature's part in the raw score, and the bias.")

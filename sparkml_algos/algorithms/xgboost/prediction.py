@@ -11,8 +11,8 @@ from sparkml_algos.algorithms.xgboost.data import missing_value
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION
 from sparkml_algos.algorithms.xgboost.settings import threads
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features
-from sparkml_algos.training.job import Hyperparameters
 
 # Boosters of so many models stay loaded in a Python process.
 KEPT_BOOSTERS = 8

@@ -17,7 +17,7 @@ from sparkml_algos.algorithms.xgboost.objectives import (
     library_objective,
     metric_names,
 )
-from sparkml_algos.training.job import Hyperparameters
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 DEFAULT_UPDATER = ["grow_colmaker", "prune"]
 

@@ -17,10 +17,12 @@ from sparkml_algos.algorithms.xgboost.objectives import is_maximised
 from sparkml_algos.algorithms.xgboost.prediction import predict
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, library_params
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import InvalidRows
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.job import Algorithm, Hyperparameters, Job
+from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.job import Job
 
 # Share of the time that checkpoints may take: a booster is written whole, and grows with every round.
 CHECKPOINT_SHARE = 0.05
@@ -196,4 +198,6 @@ class _Pace:
             self._cost, self._start = self._end - self._start, None
 
 
-XGBOOST = Algorithm(name="xgboost", train=train, predict=predict, passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True)
+XGBOOST = Algorithm(
+    name="xgboost", train=train, load=predicting(predict), passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True
+)

@@ -1,22 +1,24 @@
 """Params that are declared once: type, default, range, choices, documentation.
 
 From a declaration come the Spark `Param`, its converter and check, the constructor keyword, ``setX``/``getX`` and the entry in the
-class's documentation.
+class's documentation. Declarations themselves need no Spark; `core.params` makes Params of them.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import keyword
 import numbers
 import textwrap
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
-from pyspark.ml.param import Param, Params
+
+#: Values of an algorithm's hyperparameters by name, as attributes.
+Hyperparameters = SimpleNamespace
 
 
 class InvalidParams(ValueError, TypeError):
@@ -28,8 +30,8 @@ class InvalidParams(ValueError, TypeError):
         super().__init__(f"{subject}: {problems[0]}" if len(problems) == 1 else f"{subject}:{lines}")
 
 
-class DeclaredParam(Param):
-    """A Param that knows its type, default and range.
+class DeclaredParam:
+    """What a Param is called, takes and is for.
 
     Parameters
     ----------
@@ -72,16 +74,20 @@ class DeclaredParam(Param):
         aliases: Sequence[str] = (),
         accessor: str | None = None,
     ) -> None:
-        super().__init__(Params._dummy(), "", doc, self.convert)
-        self.type, self.default, self.required = type, default, required
+        self.type, self.doc, self.default, self.required = type, doc, default, required
         self.minimum, self.maximum = minimum, maximum
         self.min_exclusive, self.max_exclusive = min_exclusive, max_exclusive
         self.choices = None if choices is None else list(choices)
         self.special, self.aliases, self.accessor = list(special), list(aliases), accessor
 
     def __set_name__(self, owner: type, name: str) -> None:
+        self.named(name)
+
+    def named(self, name: str) -> DeclaredParam:
+        """This declaration, under a name; an attribute of a class gets its own."""
         self.name = name
         self.accessor = self.accessor or "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+        return self
 
     def convert(self, value: Any) -> Any:
         """The value in its declared type; None where the Param may be unset.
@@ -141,79 +147,57 @@ class OwnHyperparameter(Hyperparameter):
     """A setting of the algorithm that the specification does not have."""
 
 
-class DeclaredParams(Params):
-    """Base of everything with declared Params: keyword constructor, accessors, checks that report all problems at once.
+class ColumnParam(DeclaredParam):
+    """The name of a column."""
+
+    def __init__(self, doc: str, default: str | None = None, type: type = str) -> None:
+        super().__init__(type, doc, default=default)
+
+
+class JobParam(DeclaredParam):
+    """How training runs on the cluster; it does not change what is learned beyond the order of the rows."""
+
+    order = 2
+
+
+class Declarations:
+    """A group of declared Params, to be mixed into classes that hold values for them.
 
     Attributes
     ----------
     declared : dict of str to DeclaredParam
+        Of the class and its bases: required ones, hyperparameters, columns, job.
     unread_in_training : sequence of str
         Params that name input columns for the model alone; `fit` does not look for these columns.
     """
 
-    declared: ClassVar[dict[str, DeclaredParam]] = {}
     unread_in_training: ClassVar[Sequence[str]] = ()
+
+    declared: ClassVar[dict[str, DeclaredParam]] = {}
+    _own: ClassVar[dict[str, DeclaredParam]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.declared = _declared_params(cls)
-        for param in list(vars(cls).values()):
-            if isinstance(param, DeclaredParam):
-                _add_accessors(cls, param)
-        keywords = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=param.default)
-            for name, param in cls.declared.items()
-            if not keyword.iskeyword(name)
-        ]
-        if len(keywords) < len(cls.declared):  # such as lambda, which can only be given by ``**``
-            keywords.append(inspect.Parameter("named", inspect.Parameter.VAR_KEYWORD))
-        cls.__signature__ = inspect.Signature(keywords)
-        if cls.__doc__ and "{parameters}" in cls.__doc__:
-            cls.__doc__ = _document(cls.__doc__, cls.declared)
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__()
-        defaults = {name: param.default for name, param in self.declared.items() if not param.required}
-        self._setDefault(**defaults)
-        self._set(**values)
-
-    def _set(self, **values: Any) -> DeclaredParams:
-        """Set Params by name, or raise one `InvalidParams` that lists every unknown name and bad value."""
-        problems = []
-        aliases = {alias: name for name, param in self.declared.items() for alias in param.aliases}
-        for given, value in values.items():
-            name = aliases.get(given, given)
-            if name != given and name in values:
-                problems.append(f"{given} is another name of {name}; give one of them")
-                continue
-            if name.startswith("_"):
-                continue  # names the service reserves for itself; see the specification's rules common to all algorithms
-            if name not in self.declared:
-                close = difflib.get_close_matches(name, self.declared, 1)
-                problems.append(f"unknown parameter {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-                continue
-            try:
-                self._paramMap[getattr(self, name)] = self.declared[name].convert(value)
-            except ValueError as error:
-                problems.append(str(error))
-        if problems:
-            raise InvalidParams(type(self).__name__, problems)
-        return self
+        cls._own = {name: param for name, param in vars(cls).items() if isinstance(param, DeclaredParam)}
+        cls.declared = _declared(cls)
 
     def value(self, name: str) -> Any:
         """The value that counts: set, else default, in its declared type; None where there is none."""
-        param = getattr(self, name)
-        return self.declared[name].convert(self.getOrDefault(param)) if self.isDefined(param) else None
+        raise NotImplementedError
+
+    def is_given(self, name: str) -> bool:
+        """Whether there is a value, if only a default."""
+        raise NotImplementedError
 
     def hyperparameters(self) -> dict[str, Any]:
         """Values of the algorithm's hyperparameters by name."""
         return {name: self.value(name) for name, param in self.declared.items() if isinstance(param, Hyperparameter)}
 
     def problems(self) -> list[str]:
-        """What is wrong with the Params as they stand, also with those that came through a param map."""
+        """What is wrong with the values as they stand, also with those that came through a param map."""
         found = []
         for name, param in self.declared.items():
-            if not self.isDefined(getattr(self, name)):
+            if not self.is_given(name):
                 found.append(f"{name} is required: {param.doc[:1].lower()}{param.doc[1:]}")
                 continue
             try:
@@ -223,31 +207,28 @@ class DeclaredParams(Params):
         return found
 
 
-def _declared_params(cls: type) -> dict[str, DeclaredParam]:
-    """Declared Params of a class and its bases: required ones, hyperparameters, columns, job."""
+def _declared(cls: type[Declarations]) -> dict[str, DeclaredParam]:
     declared: dict[str, DeclaredParam] = {}
     for base in cls.__mro__:
-        for name, param in vars(base).items():
-            if isinstance(param, DeclaredParam):
-                declared.setdefault(name, param)
+        for name, param in vars(base).get("_own", {}).items():
+            declared.setdefault(name, param)
     return dict(sorted(declared.items(), key=lambda item: (item[1].order, not item[1].required)))
 
 
-def _add_accessors(cls: type, param: DeclaredParam) -> None:
-    def setter(self: DeclaredParams, value: Any) -> DeclaredParams:
-        return self._set(**{param.name: value})
-
-    def getter(self: DeclaredParams) -> Any:
-        return self.value(param.name)
-
-    for function, prefix, doc in ((setter, "set", "Set"), (getter, "get", "The value of")):
-        name = f"{prefix}{param.accessor}"
-        function.__name__, function.__qualname__ = name, f"{cls.__qualname__}.{name}"
-        function.__doc__ = f"{doc} `{param.name}`: {param.doc}"
-        setattr(cls, name, function)
+def signature(declared: dict[str, DeclaredParam]) -> inspect.Signature:
+    """Of a constructor that takes these as keywords."""
+    keywords = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=param.default)
+        for name, param in declared.items()
+        if not keyword.iskeyword(name)
+    ]
+    if len(keywords) < len(declared):  # such as lambda, which can only be given by ``**``
+        keywords.append(inspect.Parameter("named", inspect.Parameter.VAR_KEYWORD))
+    return inspect.Signature(keywords)
 
 
-def _document(doc: str, declared: dict[str, DeclaredParam]) -> str:
+def documented(doc: str, declared: dict[str, DeclaredParam]) -> str:
+    """A class's documentation with an entry for each Param in place of ``{parameters}``."""
     lines = ["Parameters", "----------"]
     for name, param in declared.items():
         state = "required" if param.required else f"default {param.default!r}"

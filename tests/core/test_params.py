@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 
-from sparkml_algos.core.hyperparameters import DeclaredParam, DeclaredParams, Hyperparameter, InvalidParams
+from sparkml_algos.arrays.hyperparameters import DeclaredParam, Hyperparameter, InvalidParams
+from sparkml_algos.core.params import DeclaredParams
 
 
 class Base(DeclaredParams):

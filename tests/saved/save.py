@@ -1,0 +1,135 @@
+"""Saves a small instance of every class, and what it makes of a few rows: `tests/saved/README.md` says when and how.
+
+Only names that the package exports are used, so that the program runs on any version of it. What is there already is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import sparkml_algos as ours
+
+FOLDER = Path(__file__).parent
+SCHEMA = "id long, a double, b double, c double, features array<double>"
+TRAINING_ROWS, SCORED_ROWS = 400, 6
+ONE_WORKER = {"num_workers": 1}
+TREES = {"num_round": 3, "max_depth": 3, **ONE_WORKER}
+STEPS = {"epochs": 3, **ONE_WORKER}
+# Scores above the mean raise an alarm.
+ALARM = {"predictionCol": "alarm", "thresholdDeviations": 0.0}
+MACHINE = {"num_factors": 2, **STEPS}
+
+ESTIMATORS: dict[str, Callable[[], Any]] = {
+    "KMeans": lambda: ours.KMeans(k=3, distanceCol="how_far", **ONE_WORKER),
+    "PCA": lambda: ours.PCA(num_components=2, **ONE_WORKER),
+    "LDA": lambda: ours.LDA(num_topics=2, **ONE_WORKER),
+    "LinearLearnerRegressor": lambda: ours.LinearLearnerRegressor(labelCol="number", num_models=2, **STEPS),
+    "LinearLearnerBinaryClassifier": lambda: ours.LinearLearnerBinaryClassifier(labelCol="half", num_models=2, **STEPS),
+    "LinearLearnerMultiClassClassifier": lambda: ours.LinearLearnerMultiClassClassifier(
+        labelCol="third", num_classes=3, num_models=2, **STEPS
+    ),
+    "FactorizationMachinesRegressor": lambda: ours.FactorizationMachinesRegressor(labelCol="number", **MACHINE),
+    "FactorizationMachinesBinaryClassifier": lambda: ours.FactorizationMachinesBinaryClassifier(labelCol="half", **MACHINE),
+    "KNNClassifier": lambda: ours.KNNClassifier(k=3, sample_size=32, labelCol="third", **ONE_WORKER),
+    "KNNRegressor": lambda: ours.KNNRegressor(k=3, sample_size=32, labelCol="number", **ONE_WORKER),
+    "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
+    "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),
+    "XGBoostRegressor": lambda: ours.XGBoostRegressor(labelCol="number", **TREES),
+    "XGBoostRanker": lambda: ours.XGBoostRanker(labelCol="half", groupCol="group", **TREES),
+}
+TRANSFORMERS: dict[str, Callable[[], Any]] = {
+    "Shingle": lambda: ours.Shingle(inputCols=["a", "b"], timeCol="id", size=2, outputCol="shingle", incomplete="null"),
+}
+
+
+def assembled() -> VectorAssembler:
+    return VectorAssembler(inputCols=["a", "b", "c"], outputCol="assembled")
+
+
+def stages() -> list[Any]:
+    """Stages for a pipeline whose outputs do not meet."""
+    columns = {"featuresCol": "assembled"}
+    return [
+        assembled(),
+        ours.KMeans(k=3, predictionCol="cluster", **columns, **ONE_WORKER),
+        ours.PCA(num_components=2, **columns, **ONE_WORKER),
+        ours.LinearLearnerRegressor(labelCol="number", predictionCol="line", num_models=2, **columns, **STEPS),
+        ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **columns, **ONE_WORKER),
+        ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **columns, **TREES),
+    ]
+
+
+def training_rows(spark: SparkSession) -> DataFrame:
+    """Counts, which every algorithm takes, and labels of all kinds."""
+    random = np.random.default_rng(5)
+    groups = np.arange(TRAINING_ROWS) % 3
+    values = random.poisson(np.array([[2.0, 9.0, 4.0], [12.0, 1.0, 6.0], [5.0, 5.0, 20.0]])[groups]).astype(float)
+    rows = [(i, *row, row) for i, row in enumerate(values.tolist())]
+    frame = spark.createDataFrame(rows, SCHEMA).withColumn("third", F.col("id") % 3).withColumn("half", (F.col("a") > 5).cast("int"))
+    return frame.withColumn("number", F.expr("a - 2 * b + 0.5 * c + 7")).withColumn("group", F.floor(F.col("id") / 8)).coalesce(1).cache()
+
+
+def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
+    """The columns that a model appends, computed in Python, as JSON has them."""
+    model = model.copy()
+    for stage in getattr(model, "stages", [model]):
+        if stage.hasParam("scorer"):
+            stage.setScorer("python")
+    scored = model.transform(rows.select("id", "a", "b", "c", "features"))
+    names = [name for name in scored.columns if name not in rows.columns]
+    found = scored.orderBy("id").select(names).collect()
+    return {name: [as_json(row[name]) for row in found] for name in names}
+
+
+def as_json(value: Any) -> Any:
+    return value.toArray().tolist() if hasattr(value, "toArray") else value
+
+
+def save(name: str, instance: Any, rows: DataFrame | None = None) -> None:
+    """Write an instance unless one of this name is there; and, where it transforms, what it makes of rows."""
+    folder = FOLDER / name
+    if folder.exists():
+        return
+    instance.write().save(str(folder))
+    for checksum in folder.rglob(".*.crc"):
+        checksum.unlink()
+    if rows is not None:
+        values = [row.asDict() for row in rows.orderBy("id").select("id", "a", "b", "c", "features").collect()]
+        text = {"version": ours.__version__, "rows": values, "outputs": outputs(instance, rows)}
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in text.items()]
+        (FOLDER / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(name)
+
+
+def main() -> None:
+    jars = ",".join(ours.classpath_jars())
+    spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.jars", jars).getOrCreate()
+    rows = training_rows(spark)
+    few = rows.where(F.col("id") < SCORED_ROWS)
+    for name, make in ESTIMATORS.items():
+        estimator = make()
+        save(name, estimator)
+        model_name = estimator.model_class().__name__
+        if not (FOLDER / model_name).exists():
+            save(model_name, estimator.fit(rows), few)
+    for name, make in TRANSFORMERS.items():
+        save(name, make(), few)
+    save("Pipeline", Pipeline(stages=[TRANSFORMERS["Shingle"](), *stages()]))
+    if not (FOLDER / "PipelineModel").exists():
+        fitted = Pipeline(stages=stages()).fit(rows)
+        save("PipelineModel", fitted, few)
+        save("PipelineModelOnJvm", PipelineModel([stage.to_jvm() if hasattr(stage, "to_jvm") else stage for stage in fitted.stages]))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()
