@@ -216,6 +216,9 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
             values = [output.column(column(_SCORED)) for output in outputs]
         return scored.select(*map(column, dataset.columns), *(value.alias(name) for value, name in zip(values, names, strict=True)))
 
+    def _take_what_was_found(self) -> None:
+        """Called when training has ended: set the Params whose values it has found out."""
+
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         summary = self.training_summary.to_dict() if self.training_summary else None
         return self.artifact, {"feature_names": self.feature_names, "training_summary": summary}
@@ -276,7 +279,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         max_model_bytes=max_result_bytes(dataset.sparkSession),
     )
     key = first.shard_key()
-    bar = ProgressBar(type(first).__name__, first.value("progress"))
+    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.epoch_name)
     options = Launch(
         num_workers=1 if first.only_one_worker() else first.value("num_workers"),
         launch=first.value("launch"),
@@ -340,6 +343,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Out
         history=history,
     )
     model.artifact = artifact
+    model._take_what_was_found()
     return model
 
 

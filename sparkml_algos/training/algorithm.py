@@ -49,6 +49,8 @@ class Algorithm:
         Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
     model_bytes : callable, optional
         ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
+    epoch_name : str
+        What `Job.epochs` counts, in the words of the algorithm's users, in the singular.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Algorithm:
     counts: bool = False
     on_gpu: bool = False
     model_bytes: Callable[[Hyperparameters, int], int] | None = None
+    epoch_name: str = "epoch"
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
         """Indices of settings that one state serves, a list per state."""

@@ -13,10 +13,11 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import XGBoostClassificationModel, XGBoostRankerModel, XGBoostRegressionModel
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
-from sparkml_algos.algorithms.xgboost.prediction import predict
+from sparkml_algos.algorithms.xgboost.prediction import load
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.bridge import scored_on_jvm
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.rows.batch import Batch
 from tests.jvm.models import booster, scores
 
 RANDOM = np.random.default_rng(0)
@@ -64,7 +65,7 @@ def assert_same_scores(models: dict[str, AlgorithmModel], data: DataFrame, rows:
     scored = data.select("id", *(scored_on_jvm(model, data).alias(name) for name, model in models.items())).orderBy("id").collect()
     for name, model in models.items():
         settings = Hyperparameters(**model.hyperparameters())
-        expected = predict(model.artifact, rows, settings, **(base_margin if model.value("baseMarginCol") else {}))
+        expected = load(model.artifact, settings, "cpu")(Batch(rows, **(base_margin if model.value("baseMarginCol") else {})))
         for field in (output.field for output in model.own_outputs()):
             values = [row[name][field] for row in scored]
             found = np.array(values if field == "prediction" else [value.toArray() for value in values])

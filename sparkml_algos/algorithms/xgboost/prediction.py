@@ -11,6 +11,7 @@ from scipy.special import expit
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION
 from sparkml_algos.algorithms.xgboost.settings import missing_value, threads
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.decisions import classes_by_thresholds, softmax
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch
 
