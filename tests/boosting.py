@@ -7,7 +7,6 @@ import xgboost as xgb
 
 from sparkml_algos import XGBoostClassifier, XGBoostRanker, XGBoostRegressor
 from sparkml_algos.algorithms.xgboost.prediction import Predictions, load, loaded
-from sparkml_algos.algorithms.xgboost.training import XGBOOST
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.batch import Batch
@@ -34,9 +33,7 @@ def fit(task, label, rows=ROWS, communicator=None, **options) -> Artifact:
     known = [name for key, param in TASKS[task].declared.items() if isinstance(param, Hyperparameter) for name in (key, *param.aliases)]
     own = {name: value for name, value in options.items() if name in known}
     plan = {name: value for name, value in options.items() if name not in own}
-    estimator = TASKS[task](**{**SMALL, **own})
-    checks = {"classes": estimator.label_classes(), "label_range": estimator.label_range()}
-    return train_arrays(XGBOOST, estimator.hyperparameters(), rows, label=label, communicator=communicator, **{**checks, **plan})
+    return train_arrays(TASKS[task].algorithm(), settings(task, **own), rows, label=label, communicator=communicator, **plan)
 
 
 def settings(task, **own) -> dict:
@@ -44,7 +41,7 @@ def settings(task, **own) -> dict:
 
 
 def outputs(artifact, rows=ROWS, base_margin=None, **own) -> Predictions:
-    return load(artifact, Hyperparameters(**{"missing": "nan", **own}), "cpu")(Batch(rows, base_margin=base_margin))
+    return load(artifact, Hyperparameters(**{"missing": "nan", **own}), "cpu")(Batch(features=rows, base_margin=base_margin))
 
 
 def alone(params, label, rows=ROWS, rounds=8, **fields) -> xgb.Booster:

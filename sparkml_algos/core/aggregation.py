@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,27 +14,34 @@ from pyspark.sql import DataFrame
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.cluster.shipping import ensure_importable
-from sparkml_algos.core.inputs import column_problems, read_input
-from sparkml_algos.rows.batch import Batch, Decoder
-
-if TYPE_CHECKING:
-    from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.inputs import input_problems, read_inputs
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.decoder import Decoder
+from sparkml_algos.rows.fields import Field
+from sparkml_algos.rows.kinds import Facts
 
 Sums = dict[str, np.ndarray]
 
 
-def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Callable[[Batch], Sums], classes: int | None = None) -> Sums:
+class Evaluated(Protocol):
+    """What is asked of a model whose metrics are sums over rows."""
+
+    facts: dict[str, Facts]
+
+    def fields(self) -> list[Field]:
+        """What it reads."""
+
+
+def sum_over_batches(dataset: DataFrame, model: Evaluated, summands: Callable[[Batch], Sums]) -> Sums:
     """Add up what `summands` says of each batch of rows.
 
     Parameters
     ----------
     dataset : DataFrame
-    params : AlgorithmModel
-        Names the columns: features, label, weight.
+    model : AlgorithmModel
+        Its fields for evaluating are read.
     summands : callable
         Of a batch; travels to the executors.
-    classes : int, optional
-        Labels are checked to be integers below this.
 
     Returns
     -------
@@ -45,13 +52,15 @@ def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Calla
     ValueError
         If columns do not fit, or no row is left.
     """
-    problems = column_problems(dataset, params, with_scalars=True)
+    fields = [field for field in model.fields() if field.evaluating]
+    problems = input_problems(dataset, model, fields)
     if problems:
-        raise InvalidParams(type(params).__name__, problems)
-    found = read_input(dataset, params, with_scalars=True)
+        raise InvalidParams(type(model).__name__, problems)
+    found = read_inputs(dataset, model, fields)
     ensure_importable(dataset.sparkSession)
-    task = functools.partial(_sum_partition, found.decoder(params.algorithm(), classes), summands)
-    rows = dataset.select(*found.features, *found.scalars).mapInArrow(task, ITEM_SPARK_SCHEMA).collect()
+    decoder = found.decoder(model.facts)
+    decoder.where = " of its partition"
+    rows = dataset.select(*found.read).mapInArrow(functools.partial(_sum_partition, decoder, summands), ITEM_SPARK_SCHEMA).collect()
     totals: Sums = {}
     for part in Artifact.items(rows).values():
         _add(totals, part.arrays)
@@ -63,7 +72,6 @@ def sum_over_batches(dataset: DataFrame, params: AlgorithmModel, summands: Calla
 def _sum_partition(decoder: Decoder, summands: Callable[[Batch], Sums], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The sums of a partition as the table of an artifact, marked with the number of the partition."""
     totals: Sums = {}
-    decoder.where = " of its partition"
     for record_batch in batches:
         batch = decoder(record_batch)
         if len(batch):

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType
 
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, DeclaredParam, InvalidParams
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.persistence import Persistable
 

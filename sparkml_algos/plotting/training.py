@@ -90,9 +90,9 @@ def _history(model: Any) -> Sequence[Mapping[str, float]]:
 
 
 def _unit(model: Any) -> str:
-    """What the algorithm calls an epoch."""
+    """What progress of the algorithm is counted in, in the singular."""
     algorithm = getattr(model, "algorithm", None)
-    return getattr(algorithm(), "epoch_name", "epoch") if callable(algorithm) else "epoch"
+    return algorithm().unit.removesuffix("s") if callable(algorithm) else "epoch"
 
 
 def _is_maximised(metric: str) -> bool:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from sparkml_algos import InvalidParams, RandomCutForest, RandomCutForestModel
-from sparkml_algos.algorithms.random_cut_forest.scoring import scores
+from sparkml_algos.algorithms.random_cut_forest.prediction import scores
 
 NORMAL = np.random.default_rng(0).normal(size=(480, 2)).astype(np.float32)
 ODD = np.random.default_rng(1).uniform(5, 9, (6, 2)).astype(np.float32)

@@ -11,9 +11,11 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
-from sparkml_algos.algorithms.random_cut_forest.scoring import NUMBERS, scores
-from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS, predict
+from sparkml_algos.algorithms.random_cut_forest.prediction import NUMBERS, load, scores
+from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 from tests.gang import in_threads
@@ -22,6 +24,10 @@ from tests.gang import in_threads
 def fit(rows: np.ndarray, num_trees: int = 50, num_samples_per_tree: int = 256, **options: object) -> Artifact:
     settings = {"feature_dim": None, "eval_metrics": [], "num_trees": num_trees, "num_samples_per_tree": num_samples_per_tree}
     return train_arrays(RANDOM_CUT_FOREST, settings, rows, **options)
+
+
+def scored(artifact: Artifact, rows: Features) -> np.ndarray:
+    return load(artifact, Hyperparameters(), "cpu")(Batch(features=rows))["score"]
 
 
 def trees_of(points: np.ndarray, trees: int, seed: int = 0) -> Forest:
@@ -194,7 +200,7 @@ def test_scores_rank_as_the_displacement_by_explicit_insertion_does() -> None:
         tree = random.choice(points, 16, replace=False)
         displaced += [displaced_by_insertion(tree, row, random) for row in rows]
     artifact = fit(points.astype(np.float32), num_trees=300, num_samples_per_tree=16)
-    found = predict(artifact, rows.astype(np.float32), None)["score"]
+    found = scored(artifact, rows.astype(np.float32))
     assert stats.spearmanr(found, displaced).statistic >= 0.95
 
 
@@ -225,7 +231,7 @@ def test_sparse_rows_give_the_forest_of_dense_ones() -> None:
     rows[0, 0] = -0.0
     dense, sparse = fit(rows), fit(sp.csr_matrix(rows))
     assert all(np.array_equal(array, sparse.arrays[name]) for name, array in dense.arrays.items())
-    found = [predict(dense, features, None)["score"] for features in (rows, sp.csr_matrix(rows))]
+    found = [scored(dense, features) for features in (rows, sp.csr_matrix(rows))]
     assert np.array_equal(*found)
 
 
@@ -246,7 +252,7 @@ def test_fewer_rows_than_trees_make_trees_of_one_row() -> None:
 def test_the_model_knows_the_scores_of_rows_of_the_sample() -> None:
     rows = gaussian(900)
     artifact = fit(rows)
-    found = predict(artifact, rows, None)["score"]
+    found = scored(artifact, rows)
     assert artifact.values["mean"] == pytest.approx(found.mean()) and artifact.values["deviation"] == pytest.approx(found.std())
     assert artifact.arrays["quantiles"][[0, 500, 1000]] == pytest.approx(np.quantile(found, [0, 0.5, 1]))
     assert REFERENCE_ROWS > 900
@@ -254,7 +260,7 @@ def test_the_model_knows_the_scores_of_rows_of_the_sample() -> None:
 
 def test_outliers_score_several_times_as_high_as_common_rows() -> None:
     rows = np.vstack([gaussian(5000), np.full((5, 3), 12, np.float32) + gaussian(5)])
-    found = predict(fit(rows, num_trees=100), rows, None)["score"]
+    found = scored(fit(rows, num_trees=100), rows)
     assert found[-5:].min() > 2.5 * np.median(found) and 0.5 < np.median(found) < 1.2
 
 
@@ -265,5 +271,5 @@ def test_anomalies_of_public_data_are_ranked_first(name: str, least: float) -> N
         pytest.skip(f"{DATA / path} is not there")
     table = read_table(path)
     rows = table.drop(columns="anomaly").to_numpy(np.float32)
-    found = predict(fit(rows), rows, None)["score"]
+    found = scored(fit(rows), rows)
     assert roc_auc_score(table["anomaly"], found) >= least

@@ -7,7 +7,7 @@ import pytest
 
 from sparkml_algos.algorithms.xgboost.prediction import loaded
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from tests.boosting import GROUP, HALF, HELD, ROWS, THIRD, alone, fit, outputs, same_trees
 from tests.gang import process_gang
 

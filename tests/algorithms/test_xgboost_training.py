@@ -19,8 +19,8 @@ from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, LABEL_RA
 from sparkml_algos.algorithms.xgboost.prediction import loaded
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
 from sparkml_algos.collectives.communicator import CommunicationError
-from sparkml_algos.rows.batch import Decoder, InvalidRows
-from sparkml_algos.training.run import TrainingPlan, record_batches
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.training.run import TrainingPlan
 from sparkml_algos.training.run import train as run_plan
 from tests.boosting import (
     GROUP,
@@ -41,6 +41,7 @@ from tests.boosting import (
     same_trees,
     settings,
 )
+from tests.decoding import decoder_of, record_batches
 from tests.gang import ProcessGang, process_gang
 
 # -------------------------------------------------------------------------------------------------- against the library itself
@@ -502,7 +503,7 @@ def test_labels_beyond_the_range_of_the_objective_are_named(objective, bad, expe
     label = np.full(20, 0.5)
     label[7] = bad
     with pytest.raises(InvalidRows, match=f"label column 'label' is {bad}, expected {expected}, in row 7 of worker 0's shard"):
-        fit("regressor", label, ROWS[:20], objective=objective, label_range=LABEL_RANGES[objective])
+        fit("regressor", label, ROWS[:20], objective=objective)
 
 
 def test_infinite_features_are_refused_though_missing_ones_are_not():
@@ -525,7 +526,7 @@ def test_what_the_library_refuses_is_said_without_its_stack_trace():
 def test_spilled_rows_and_pipes_give_the_same_trees():
     whole = fit("regressor", TARGET)
     for options in ({"max_shard_bytes": 10_000}, {"input_mode": "Pipe"}):
-        plan = TrainingPlan(XGBOOST, [settings("regressor")], Decoder(["f"], label="y", missing_values=True), **options)
+        plan = TrainingPlan(XGBOOST, [settings("regressor")], decoder_of(["f"], label="y", features={"missing_values": True}), **options)
 
         class Surroundings:
             rank, size, device, host, workers_on_host, spill_dir, phase = 0, 1, "cpu", "127.0.0.1", 1, None, ""

@@ -148,8 +148,8 @@ def compare_scaling(data: Data, options: Options) -> Report:
 def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[float]:
     """Seconds of the train phase on every `shares`-th row, without Spark, after a warm-up."""
     from sparkml_algos.algorithms.kmeans.training import KMEANS
-    from sparkml_algos.rows.batch import Decoder
-    from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
+    from tests.decoding import decoder_of, record_batches
 
     rows = read_vectors(path)[share::shares]
     estimator = _ours(k)
@@ -157,7 +157,7 @@ def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[flo
     found = []
     for _ in range(fits + 1):
         # What train_arrays does; it keeps the seconds to itself.
-        plan = TrainingPlan(KMEANS, [settings], Decoder(["features"]), seed=SEED)
+        plan = TrainingPlan(KMEANS, [settings], decoder_of(["features"]), seed=SEED)
         results = dict(train(plan, Alone(), record_batches(rows)))
         found.append(results["report/0"].values["seconds"]["train"])
     return found[1:]

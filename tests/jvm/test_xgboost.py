@@ -65,7 +65,7 @@ def assert_same_scores(models: dict[str, AlgorithmModel], data: DataFrame, rows:
     scored = data.select("id", *(scored_on_jvm(model, data).alias(name) for name, model in models.items())).orderBy("id").collect()
     for name, model in models.items():
         settings = Hyperparameters(**model.hyperparameters())
-        expected = load(model.artifact, settings, "cpu")(Batch(rows, **(base_margin if model.value("baseMarginCol") else {})))
+        expected = load(model.artifact, settings, "cpu")(Batch(features=rows, **(base_margin if model.value("baseMarginCol") else {})))
         for field in (output.field for output in model.own_outputs()):
             values = [row[name][field] for row in scored]
             found = np.array(values if field == "prediction" else [value.toArray() for value in values])

@@ -47,14 +47,14 @@ def test_a_metric_that_is_no_number_is_not_the_best():
 
 
 def test_a_model_or_its_summary_is_taken_as_it_is():
-    summary = TrainingSummary(1, 9, [9], 2, "barrier", 0, {}, history=HISTORY)
+    summary = TrainingSummary(1, 9, [9], {}, "barrier", 0, {}, history=HISTORY)
 
     class Model:
         training_summary = summary
 
         @staticmethod
         def algorithm():
-            return type("Boosting", (), {"epoch_name": "round"})
+            return type("Boosting", (), {"unit": "rounds"})
 
     for source, unit in ((summary, "epoch"), (Model(), "round")):
         ax = plot_training_history(source)
@@ -65,6 +65,6 @@ def test_what_has_no_such_metric_is_refused():
     with pytest.raises(ValueError, match="the history has no metric 'mae'; it has 'auc', 'rmse'"):
         plot_training_history(HISTORY, "mae")
     with pytest.raises(ValueError, match="there is no history of a training to draw"):
-        plot_training_history(TrainingSummary(1, 9, [9], 2, "barrier", 0, {}))
+        plot_training_history(TrainingSummary(1, 9, [9], {}, "barrier", 0, {}))
     with pytest.raises(ValueError, match="the history has no metrics to draw"):
         plot_training_history([{"epoch": 1, "seconds": 0.2}])

@@ -18,8 +18,8 @@ import json, sys
 import numpy as np, pyarrow as pa
 from sparkml_algos import KMeans
 from sparkml_algos.algorithms.kmeans.training import KMEANS
-from sparkml_algos.rows.batch import Decoder
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+from sparkml_algos.training.run import Alone, TrainingPlan, train
+from tests.decoding import decoder_of, record_batches
 
 ROWS, FEATURES = 10_000, 100
 centers = 20 * np.random.default_rng(0).random((5, FEATURES), np.float32)
@@ -32,7 +32,7 @@ def batches():
         yield from record_batches(rows)
 
 hyperparameters = KMeans(k=5, epochs=2, extra_center_factor=4).hyperparameters()
-plan = TrainingPlan(KMEANS, [hyperparameters], Decoder(["features"]), input_mode=sys.argv[1], max_shard_bytes={ALLOWED} // 4)
+plan = TrainingPlan(KMEANS, [hyperparameters], decoder_of(["features"]), input_mode=sys.argv[1], max_shard_bytes={ALLOWED} // 4)
 results = dict(train(plan, Alone(), batches()))
 found = results["model/0"].arrays["centers"]
 error = max(float(np.abs(found - center - 0.5).max(axis=1).min()) for center in centers)

@@ -22,7 +22,21 @@ from pyspark.sql.types import StructType
 from sparkml_algos import register_recordio
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.sources.recordio import RecordIODataSource
-from tests.jvm.test_recordio import BAD_FILES, BAD_WRITES, DENSE, MATRICES, ROWS, SPARSE, VECTORS, dense, messages, published
+from tests.jvm.test_recordio import (
+    BAD_FILES,
+    BAD_WRITES,
+    DENSE,
+    MATRICES,
+    NO_FILES,
+    NO_RECORDS,
+    ROWS,
+    SPARSE,
+    VECTORS,
+    dense,
+    folder,
+    messages,
+    published,
+)
 from tests.recordio import MAGIC, frame, in_parts, record
 
 JVM, PYTHON = "recordio-protobuf", "recordio-python"
@@ -149,6 +163,43 @@ def test_append_adds_files_and_overwrite_replaces_them(session: SparkSession, tm
     assert counts == [4, 8, 4]
     assert {file.name[:5] for file in (tmp_path / "own").iterdir() if not file.name.startswith(".")} == {"part-", "_SUCC"}
     assert session.read.format(PYTHON).load([path, path]).count() == 8
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_an_empty_frame_is_written_and_read_back(session: SparkSession, tmp_path: Path, mode: str, compression: str) -> None:
+    rows = session.createDataFrame(ROWS, VECTORS).where("label > 100")
+    rows.write.format(PYTHON).mode(mode).option("compression", compression).save(str(tmp_path / "own"))
+    found = read(session, tmp_path / "own")
+    assert found.schema == VECTORS and found.collect() == [] == read(session, tmp_path / "own", schema=VECTORS).collect()
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_folder_without_files_has_no_rows_and_no_schema(session: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_FILES[what])
+    assert read(session, path, schema=VECTORS).collect() == []
+    with pytest.raises(Exception, match=r"UNABLE_TO_INFER_SCHEMA.* there are no files in .*/given\. It must be specified manually"):
+        read(session, path)
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_RECORDS)
+def test_files_without_records_have_no_rows_and_the_columns_of_the_options(session: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_RECORDS[what])
+    assert read(session, path, schema=VECTORS).count() == 0
+    assert read(session, path).schema == VECTORS and read(session, path).collect() == []
+    answers = read(session, path, labelEntries="score", featureEntries="source,target")
+    assert answers.columns == ["score", "source", "target"]
+    assert read(session, next(path.iterdir())).collect() == []
+
+
+def test_files_without_records_tell_nothing_of_the_schema_of_others(session: SparkSession, tmp_path: Path) -> None:
+    matrix = frame(record({"values": {"values": [1, 2, 3, 4], "shape": [2, 2]}}))
+    files = {**{f"part-{number}.pbr": b"" for number in range(10)}, "part-a.pbr": matrix}
+    rows = read(session, folder(tmp_path / "given", files))
+    assert rows.schema == MATRICES and rows.count() == 1
 
 
 def test_a_write_that_fails_leaves_what_was_there(session: SparkSession, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from pyspark.sql import functions as F
 from sparkml_algos.algorithms.kmeans.params import KMeansParams
 from sparkml_algos.algorithms.kmeans.training import KMEANS
 from sparkml_algos.core.bridge import OnJvm
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import column
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 

@@ -21,7 +21,6 @@ from pyspark.sql import DataFrame
 from sparkml_algos.algorithms.linear_learner.losses import loss_name
 from sparkml_algos.algorithms.linear_learner.metrics import metrics, raw_scores, sums
 from sparkml_algos.algorithms.linear_learner.params import (
-    MAX_CLASSES,
     LinearLearnerBinaryClassifierParams,
     LinearLearnerMultiClassClassifierParams,
     LinearLearnerRegressorParams,
@@ -29,6 +28,7 @@ from sparkml_algos.algorithms.linear_learner.params import (
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
@@ -41,7 +41,6 @@ from sparkml_algos.core.mllib import (
     HasSummary,
     PredictsRows,
 )
-from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -102,12 +101,8 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
-
-    def label_classes(self) -> int | None:
-        """Number of classes; None of a regression."""
-        return None
 
     def objective_metric(self) -> str:
         return "objective_loss"
@@ -125,7 +120,7 @@ class _SingleOutputModel(_LinearLearnerModel):
         return float(self.artifact.arrays["bias"][0])
 
 
-class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams, ValidationParams):
+class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
     {parameters}
@@ -171,7 +166,7 @@ class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearne
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerRegressorModel", faster=_is_faster)
 
 
-class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
+class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams):
     """Logistic regression or a linear support vector machine for the classes 0 and 1, on the executors of a Spark cluster.
 
     {parameters}
@@ -183,9 +178,6 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
 
     Where a target of recall or precision cannot be reached, the threshold comes as near to it as it can.
     """
-
-    def label_classes(self) -> int:
-        return 2
 
     @staticmethod
     def model_class() -> type[LinearLearnerBinaryClassifierModel]:
@@ -225,7 +217,7 @@ class LinearLearnerBinaryClassifierModel(
 
 
 class LinearLearnerMultiClassClassifier(
-    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams, ValidationParams
+    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams
 ):
     """Multinomial logistic regression on the executors of a Spark cluster.
 
@@ -235,9 +227,6 @@ class LinearLearnerMultiClassClassifier(
     -----
     Labels are integers from 0. Models are compared by accuracy; early stopping watches the loss.
     """
-
-    def label_classes(self) -> int:
-        return self.value("num_classes") or MAX_CLASSES
 
     @staticmethod
     def model_class() -> type[LinearLearnerMultiClassClassifierModel]:

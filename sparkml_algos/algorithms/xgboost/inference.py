@@ -11,7 +11,8 @@ from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, 
 from sparkml_algos.algorithms.xgboost.settings import contradictions
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 
 
@@ -43,9 +44,8 @@ def with_objective(h: Hyperparameters, shard: Shard, communicator: Communicator,
 
 def _classes_of(shard: Shard, communicator: Communicator) -> int:
     """One more than the largest label of all workers, two at least."""
-    validation = sum(map(len, shard.validation))
-    largest = int(communicator.allreduce(np.array([shard.largest_label]), "max")[0])
-    rows = int(communicator.allreduce(np.array([shard.num_rows + validation], np.int64))[0])
+    largest = shard.facts[LABEL]["largest"]
+    rows = int(communicator.allreduce(np.array([shard.num_rows + len(shard.validation)], np.int64))[0])
     if largest >= max(2, rows):
         raise InvalidRows(
             f"labels reach {largest}, and there are {rows} rows: too few for classes from 0 to there. Number the classes from 0 on, set "

@@ -22,7 +22,7 @@ from sparkml_algos.algorithms.xgboost.params import (
     XGBoostRegressorParams,
 )
 from sparkml_algos.algorithms.xgboost.ranking import ranking_metrics
-from sparkml_algos.algorithms.xgboost.training import XGBOOST
+from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
@@ -69,10 +69,6 @@ class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, 
     @staticmethod
     def algorithm() -> Algorithm:
         return XGBOOST
-
-    def label_classes(self) -> int | None:
-        """Number of classes; None where labels are numbers."""
-        return None
 
     @property
     def num_features(self) -> int:
@@ -207,7 +203,7 @@ class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, 
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, Sums(self.artifact, hyperparameters, self.label_classes()), self.label_classes())
+        totals = sum_over_batches(dataset, self, Sums(self.artifact, hyperparameters, self.label_classes()))
         return {f"test:{name}": value for name, value in metrics(totals, self.artifact.values["objective"]).items()}
 
 
@@ -317,6 +313,10 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
 
     outputs = (_PREDICTION, *_EXPLANATIONS)
     on_jvm = OnJvm("org.sparkmlalgos.ml.XGBoostRankerModel", faster=_is_faster)
+
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return XGBOOST_RANKING
 
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features, label and groups.

@@ -7,19 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, RANKING, REGRESSION
+from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
-from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
-from sparkml_algos.core.params import (
-    BaseMarginParams,
-    ClassificationParams,
-    ColumnParam,
-    FeaturesParams,
-    GroupParams,
-    LabelParams,
-    PredictionParams,
-    WeightParams,
-)
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.rows import fields
 
 NAN = "nan"
 
@@ -61,8 +53,14 @@ MOST_CLASSES = 1 << 24
 _LONGEST_PATH = 1024
 
 
-class XGBoostParams(FeaturesParams, LabelParams, WeightParams, BaseMarginParams):
+FIELDS = (fields.features(missing_values=True), fields.label(), fields.weight(), fields.validation(), fields.base_margin())
+RANKING_FIELDS = (*FIELDS, fields.group())
+
+
+class XGBoostParams(Declarations):
     """What classifier, regressor and ranker have in common."""
+
+    reads = FIELDS
 
     num_round = Hyperparameter(int, "Boosting rounds to run.", default=100, minimum=1)
     num_class = Hyperparameter(int, "Number of classes, for multi:softprob and multi:softmax.", accessor="NumClasses")
@@ -234,15 +232,11 @@ class XGBoostClassifierParams(XGBoostParams, ClassificationParams):
         choices=CLASSIFICATION,
     )
 
-    def label_classes(self) -> int:
-        """Number of classes that labels may be of."""
-        if self.value("objective") in BINARY:
-            return 2
-        return self.value("num_class") or MOST_CLASSES
 
-
-class XGBoostRankerParams(XGBoostParams, GroupParams, PredictionParams):
+class XGBoostRankerParams(XGBoostParams, PredictionParams):
     """What the ranker has besides."""
+
+    reads = RANKING_FIELDS
 
     objective = Hyperparameter(str, "Loss.", default=RANKING[0], choices=RANKING)
 

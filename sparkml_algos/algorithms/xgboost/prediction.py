@@ -9,11 +9,14 @@ import xgboost as xgb
 from scipy.special import expit
 
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION
+from sparkml_algos.algorithms.xgboost.params import FIELDS
 from sparkml_algos.algorithms.xgboost.settings import missing_value, threads
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.decisions import classes_by_thresholds, softmax
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch
+
+__all__ = ["FIELDS", "BoosterPredictor", "Predictions", "load", "loaded", "predicted_classes"]
 
 # Boosters of so many models stay loaded in a Python process.
 KEPT_BOOSTERS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.columns import column
 
 
 def ranking_metrics(scored: DataFrame, group: str, label: str, score: str, names: list[str]) -> dict[str, float]:

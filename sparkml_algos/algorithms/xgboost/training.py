@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import replace
 
 import numpy as np
 import xgboost as xgb
@@ -14,13 +15,15 @@ from sparkml_algos.algorithms.xgboost.data import needs_values, training_matrix,
 from sparkml_algos.algorithms.xgboost.inference import with_objective
 from sparkml_algos.algorithms.xgboost.library import collectives
 from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
-from sparkml_algos.algorithms.xgboost.objectives import is_maximised
+from sparkml_algos.algorithms.xgboost.objectives import BINARY, LABEL_RANGES, MULTICLASS, RELEVANCES, is_maximised
+from sparkml_algos.algorithms.xgboost.params import FIELDS, MOST_CLASSES, RANKING_FIELDS
 from sparkml_algos.algorithms.xgboost.prediction import load
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, library_params
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, InvalidRows, Kind
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -88,7 +91,7 @@ def _check(h: Hyperparameters, shard: Shard, communicator: Communicator) -> None
     """What can only be seen with the rows at hand; the same on every worker, so that all of them stop."""
     if found := dimension_problems(h, shard.num_features):
         raise InvalidRows("; ".join(found))
-    if shard.marks_validation and not communicator.allreduce(np.array([sum(map(len, shard.validation))], np.int64))[0]:
+    if shard.marks_validation and not communicator.allreduce(np.array([len(shard.validation)], np.int64))[0]:
         raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
 
 
@@ -182,12 +185,28 @@ class _Pace:
             self._cost, self._start = self._end - self._start, None
 
 
+def kinds(hyperparameters: Hyperparameters) -> dict[str, Kind]:
+    """What labels an objective takes; those of a classifier without one say themselves how many classes there are."""
+    objective = hyperparameters.objective
+    if objective in LABEL_RANGES:
+        return {LABEL: LABEL_RANGES[objective]}
+    if objective in RELEVANCES:
+        return {LABEL: ClassLabel(RELEVANCES[objective])}
+    if objective in BINARY:
+        return {LABEL: ClassLabel(2, hint="more classes need objective='multi:softprob' and num_class, or leave both unset")}
+    if objective in (None, *MULTICLASS):
+        return {LABEL: ClassLabel(hyperparameters.num_class or MOST_CLASSES)}
+    return {}
+
+
 XGBOOST = Algorithm(
     name="xgboost",
+    fields=FIELDS,
     train=train,
     load=load,
     passes=lambda hyperparameters: 2,
-    missing_values=True,
+    kinds=kinds,
     on_gpu=True,
-    epoch_name="round",
+    unit="rounds",
 )
+XGBOOST_RANKING = replace(XGBOOST, fields=RANKING_FIELDS)

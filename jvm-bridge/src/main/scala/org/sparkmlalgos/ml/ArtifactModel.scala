@@ -60,6 +60,9 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   protected def companion: ArtifactModelCompanion[M]
 
+  /** The class in Python. */
+  private[ml] def pythonClass: String = companion.pythonClass
+
   /** Length of the features the model takes. */
   def numFeatures: Int = artifact.scorer(makeScorer).numFeatures
 

@@ -85,9 +85,7 @@ class XGBoostClassificationModel protected[ml] (uid: String, artifact: Artifact,
 }
 
 /** What the companions have in common. */
-abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] (name: String) extends ArtifactModelCompanion[M] {
-
-  override def pythonClass: String = s"sparkml_algos.algorithms.xgboost.model.$name"
+abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] extends ArtifactModelCompanion[M] {
 
   override def refusal(artifact: Artifact): String =
     try {
@@ -96,20 +94,20 @@ abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] (name: St
     } catch { case reason: ScoredInPython => reason.getMessage }
 }
 
-object XGBoostRegressionModel extends XGBoostModelCompanion[XGBoostRegressionModel]("XGBoostRegressionModel") {
+object XGBoostRegressionModel extends XGBoostModelCompanion[XGBoostRegressionModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostRegressionModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostRegressionModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostRegressionModel(uid, artifact, saved)
 }
 
-object XGBoostRankerModel extends XGBoostModelCompanion[XGBoostRankerModel]("XGBoostRankerModel") {
+object XGBoostRankerModel extends XGBoostModelCompanion[XGBoostRankerModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostRankerModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostRankerModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostRankerModel(uid, artifact, saved)
 }
 
-object XGBoostClassificationModel extends XGBoostModelCompanion[XGBoostClassificationModel]("XGBoostClassificationModel") {
+object XGBoostClassificationModel extends XGBoostModelCompanion[XGBoostClassificationModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostClassificationModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostClassificationModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostClassificationModel(uid, artifact, saved)
 }
