@@ -66,7 +66,7 @@ def test_labels_too_far_apart_for_pseudo_huber_loss_are_to_be_scaled(told):
     fit("regressor", label, min_child_weight=0, **HUBER)
     (message,) = told()
     base_score = float(re.search(r"set base_score=([\d.]+), the median", message)[1])
-    assert left(fit("regressor", label, min_child_weight=0, base_score=base_score, **HUBER), label) < 0.4
+    assert left(fit("regressor", label, min_child_weight=0, base_score=base_score, **HUBER), label) < 0.7
 
 
 def test_all_workers_find_the_same_and_one_says_it(told):

@@ -78,22 +78,22 @@ class _Scores(Mapping[str, np.ndarray]):
 
     def __init__(self, compute: Callable[[bool], tuple[np.ndarray, np.ndarray | None]], attributes: bool) -> None:
         self._compute, self._attributes = compute, attributes
-        self._found: tuple[np.ndarray, np.ndarray | None] = (None, None)
+        self._found: dict[str, np.ndarray | None] = dict.fromkeys(["score", "attribution"])
 
     def __getitem__(self, name: str) -> np.ndarray:
-        place = _OUTPUTS.index(name)
-        if self._found[place] is None:
-            self._found = self._compute(self._attributes or name == "attribution")
-        return self._found[place]
+        if self._found[name] is None:
+            score, attribution = self._compute(self._attributes or name == "attribution")
+            self._found = {"score": score, "attribution": attribution}
+        return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_OUTPUTS)
+        return iter(self._found)
 
     def __len__(self) -> int:
-        return len(_OUTPUTS)
-
-
-_OUTPUTS = ["score", "attribution"]
+        return len(self._found)
 
 
 def dense(features: Features) -> np.ndarray:

@@ -53,8 +53,8 @@ class BoosterPredictor:
 
 
 class Predictions(Mapping[str, np.ndarray]):
-    """Outputs by name: ``prediction`` (rows,); of a classifier ``raw`` and ``probability`` (rows, classes); ``contributions``
-    (rows, (features + 1) · outputs), and ``leaf`` (rows, trees)."""
+    """Outputs by name: ``prediction`` (rows,); of a classifier ``raw`` and, but with hinge loss, ``probability`` (rows, classes);
+    ``contributions`` (rows, (features + 1) · outputs), and ``leaf`` (rows, trees)."""
 
     def __init__(self, artifact: Artifact, booster: xgb.Booster, batch: Batch, missing: float) -> None:
         self._artifact, self._booster, self._batch, self._missing = artifact, booster, batch, missing
@@ -64,10 +64,15 @@ class Predictions(Mapping[str, np.ndarray]):
         self._found: np.ndarray | None = None
         self._outputs = {"prediction": self._prediction, "contributions": self._contributions, "leaf": self._leaf}
         if self._objective in CLASSIFICATION:
-            self._outputs |= {"raw": self._raw, "probability": self._probability}
+            self._outputs["raw"] = self._raw
+        if self._objective in CLASSIFICATION and self._objective != "binary:hinge":
+            self._outputs["probability"] = self._probability
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._outputs[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._outputs
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._outputs)

@@ -11,8 +11,8 @@ import xgboost as xgb
 
 from sparkml_algos.algorithms.xgboost.advice import advice, worse_than_best
 from sparkml_algos.algorithms.xgboost.artifact import booster_artifact
+from sparkml_algos.algorithms.xgboost.classes import with_objective
 from sparkml_algos.algorithms.xgboost.data import needs_values, training_matrix, validation_matrix
-from sparkml_algos.algorithms.xgboost.inference import with_objective
 from sparkml_algos.algorithms.xgboost.library import collectives
 from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, LABEL_RANGES, MULTICLASS, RELEVANCES, is_maximised
