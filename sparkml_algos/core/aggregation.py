@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.inputs import input_problems, read_inputs
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.decoder import Decoder
@@ -57,7 +57,7 @@ def sum_over_batches(dataset: DataFrame, model: Evaluated, summands: Callable[[B
     if problems:
         raise InvalidParams(type(model).__name__, problems)
     found = read_inputs(dataset, model, fields)
-    ensure_importable(dataset.sparkSession)
+    ensure_importable(dataset.sparkSession, [*ALWAYS, *model.algorithm().libraries])
     decoder = found.decoder(model.facts)
     decoder.where = " of its partition"
     rows = dataset.select(*found.read).mapInArrow(functools.partial(_sum_partition, decoder, summands), ITEM_SPARK_SCHEMA).collect()

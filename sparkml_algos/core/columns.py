@@ -106,6 +106,11 @@ def is_number(type_: DataType) -> bool:
     return isinstance(type_, (NumericType, BooleanType))
 
 
+def is_vector(type_: DataType) -> bool:
+    """Whether it is Spark ML's type of vectors."""
+    return isinstance(type_, VectorUDT)
+
+
 def _vector_parts(columns: Sequence[Found]) -> list[Column]:
     if len(columns) > 1 or is_number(columns[0].type):
         return [F.array(*(found.column.cast("float") for found in columns))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -14,9 +15,10 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import JobParams
+from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.bridge import (
     JvmModel,
     OnJvm,
@@ -228,7 +230,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
             appended = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
             values = [column(_SCORED)[output.field] for output in outputs]
         else:
-            ensure_importable(dataset.sparkSession)
+            ensure_importable(dataset.sparkSession, [*ALWAYS, *self.algorithm().libraries])
             shipment, decoder = ship(self.artifact, dataset.sparkSession), self.decoder(found)
             struct = scored(self.algorithm(), shipment, self.hyperparameters(), found, decoder, outputs)
             appended = rowwise(dataset).withColumn(_SCORED, struct)
@@ -286,6 +288,7 @@ class _Models:
             return index, self._models[index]
 
 
+@interruptible()
 def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     """Fit all, a gang for each group that agrees in how the job runs."""
     problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
@@ -302,7 +305,7 @@ def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> li
 
 
 def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
-    first = estimators[0]
+    first, began = estimators[0], time.perf_counter()
     found = first.inputs(dataset)
     dealt, read, key = found.dealt(lambda vector: packed_vectors(dataset, vector.path[0]) if len(vector.path) == 1 else None)
     max_shard_bytes = first.value("max_shard_bytes")
@@ -330,6 +333,9 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         communicator=first.value("communicator"),
         use_gpu=first.value("use_gpu"),
         on_progress=bar.update if bar.enabled else None,
+        title=first.title() if len(estimators) == 1 else f"{type(first).__name__}, {len(estimators)} models",
+        libraries=first.algorithm().libraries,
+        began=began,
     )
     try:
         outcome = run_gang(dataset.select(*dealt), read, functools.partial(train, plan), options)
@@ -351,7 +357,6 @@ def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
 def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Outcome) -> AlgorithmModel:
     artifact = outcome.artifacts[f"model/{index}"]
     reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
-    phases = {phase: max(report["seconds"][phase] for report in reports) for phase in reports[0]["seconds"]}
     model = estimator.model_class()()
     model._resetUid(estimator.uid)
     estimator._copyValues(model)
@@ -364,7 +369,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         facts=reports[0]["facts"],
         launch=outcome.launch,
         retries=outcome.retries,
-        seconds={"total": round(outcome.seconds, 3), **phases},
+        seconds=outcome.seconds,
         validation_rows=sum(report["validation_rows"] for report in reports),
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.columns import Found, existing, find, is_number, parts, refusal
+from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, Field, Source
@@ -93,7 +93,7 @@ class Inputs:
         packed, read = [], []
         for source, columns in zip(self.sources, self.columns, strict=True):
             kind, role = source.field.kind, source.field.role
-            form = pack(columns[0]) if isinstance(kind, Vector) and len(columns) == 1 else None
+            form = pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
             if form is None:
                 read += parts(kind, role, [send(found) for found in columns])
             else:
@@ -130,7 +130,7 @@ class Inputs:
             if kind.num_features is None:
                 return RECORD_BATCH_ROWS
             width += 4 * kind.num_features
-            least = MIN_RECORD_BATCH_VECTORS if len(columns) == 1 and not _is_array(columns[0]) else least
+            least = MIN_RECORD_BATCH_VECTORS if is_vector(columns[0].type) else least
         return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // max(1, width)))
 
 
@@ -234,10 +234,6 @@ def _described(columns: Sequence[Found]) -> tuple[int | None, list[str] | None]:
     if not named or None in named.values() or len(named) != count:
         return count, None
     return count, [named[index] for index in sorted(named)]
-
-
-def _is_array(found: Found) -> bool:
-    return found.type.typeName() == "array" or is_number(found.type)
 
 
 def _declared_dimension(params: DeclaredParams) -> int | None:

@@ -12,6 +12,7 @@ from sparkml_algos.arrays.hyperparameters import (
     ColumnParam,
     Declarations,
     DeclaredParam,
+    Hyperparameter,
     InvalidParams,
     documented,
     in_order,
@@ -78,6 +79,11 @@ class DeclaredParams(Declarations, Params):
         """The value that counts: set, else default, in its declared type; None where there is none."""
         param = getattr(self, name)
         return self.declared[name].convert(self.getOrDefault(param)) if self.isDefined(param) else None
+
+    def title(self) -> str:
+        """What it is called among others: its class and the hyperparameters that it needs, as in ``KMeans k=10``."""
+        needed = (name for name, param in self.declared.items() if isinstance(param, Hyperparameter) and param.required)
+        return " ".join([type(self).__name__, *(f"{name}={self.value(name)}" for name in needed if self.is_given(name))])
 
     def is_given(self, name: str) -> bool:
         """Whether there is a value, if only a default."""

@@ -46,6 +46,8 @@ class Algorithm:
         number of classes.
     on_gpu : bool
         Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
+    libraries : sequence of str
+        What its functions import, besides what this package requires.
     model_bytes : callable, optional
         ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
     unit : str
@@ -62,6 +64,7 @@ class Algorithm:
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
     kinds: Callable[[Hyperparameters], Mapping[str, Kind]] = lambda hyperparameters: {}
     on_gpu: bool = False
+    libraries: Sequence[str] = ()
     model_bytes: Callable[[Hyperparameters, int], int] | None = None
     unit: str = "epochs"
 

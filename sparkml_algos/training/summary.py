@@ -29,8 +29,11 @@ class TrainingSummary:
         ``barrier`` or ``gang``.
     retries : int
     seconds : dict of str to float
-        By phase: ``total`` of the driver, and of the slowest worker ``ingest`` (rows from Spark to arrays), ``setup`` (connecting),
-        ``train``, ``finish``.
+        ``total``, from when `fit` was called until the models were there, and by phase; phases add up to it. ``prepare``: the driver
+        checks columns, cluster and Python. ``wait``: for other fits of this driver, for executors of a new session. ``failed``: attempts
+        that failed, if there were any. ``start``: Spark plans, computes the rows, deals them to the workers and starts their Python. Of the
+        worker that was the last to have its rows: ``ingest`` (rows from Spark to arrays), ``setup`` (connecting), ``train``, ``finish``.
+        ``collect``: the results on their way to the driver.
     validation_rows : int
         Rows validated on, counted like `rows`.
     metrics : dict of str to float

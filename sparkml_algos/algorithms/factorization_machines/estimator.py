@@ -26,6 +26,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
@@ -63,6 +64,7 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
     def objective_metric(self) -> str:
         return loss_metric(Hyperparameters(**self.hyperparameters()))
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 

@@ -27,6 +27,7 @@ from sparkml_algos.algorithms.kmeans.training import KMEANS
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -109,6 +110,7 @@ class KMeansModel(AlgorithmModel, KMeansParams):
         """The centres as MLlib's model gives them: a list of k arrays."""
         return list(self.cluster_centers)
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """The metrics named by `eval_metrics` on the rows of a dataset.
 

@@ -22,6 +22,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
@@ -177,6 +178,7 @@ class KNNClassifierModel(_KNNModel, KNNClassifierParams, ClassificationParams):
         """Number of classes: one more than the largest label of the training rows."""
         return self.artifact.values["classes"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """``test:accuracy`` on the rows of a DataFrame with features and label.
 
@@ -218,6 +220,7 @@ class KNNRegressorModel(_KNNModel, KNNRegressorParams, PredictionParams):
 
     outputs = (Output("predicted_label", "double", "predictionCol"), *_VERBOSE)
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """``test:mse`` on the rows of a DataFrame with features and label.
 

@@ -21,6 +21,7 @@ from sparkml_algos.algorithms.lda.params import LDAParams
 from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, likelihood
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
@@ -136,6 +137,7 @@ class LDAModel(AlgorithmModel, LDAParams):
 
     describeTopics = describe_topics
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Per-word log-likelihood of documents under their inferred mixtures, weighted where `weightCol` is set.
 

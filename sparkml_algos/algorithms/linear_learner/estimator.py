@@ -32,6 +32,7 @@ from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import (
     ArrayMatrix,
     ArrayVector,
@@ -82,6 +83,7 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
         """Place of this model in the `leaderboard`."""
         return self.artifact.values["chosen"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -206,6 +208,7 @@ class LinearLearnerBinaryClassifierModel(
     def label_classes(self) -> int:
         return 2
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
         evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)

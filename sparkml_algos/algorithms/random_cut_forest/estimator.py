@@ -25,6 +25,7 @@ from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -167,6 +168,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
             self.uid, threshold, quantiles[-1], by_quantile, deviations,
         )  # fmt: skip
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """The metrics named by `eval_metrics`, when rows are called anomalous whose score is more than three standard deviations above the
         mean score of these rows; `threshold` has no part in it.

@@ -28,6 +28,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
@@ -185,6 +186,7 @@ class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, 
         """Number of nodes of all trees, leaves included."""
         return sum(len(tree.splitlines()) for tree in self.get_booster().get_dump()) if self.getNumTrees else 0
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -296,6 +298,7 @@ class XGBoostClassificationModel(ClassifiesRows, BinaryThreshold, ClassThreshold
         values = self.artifact.values
         self._set(objective=values["objective"], num_class=values["num_class"] or None)
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
         if self.artifact.values["objective"] not in BINARY:
@@ -318,6 +321,7 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
     def algorithm() -> Algorithm:
         return XGBOOST_RANKING
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features, label and groups.
 

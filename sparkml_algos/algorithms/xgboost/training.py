@@ -208,5 +208,6 @@ XGBOOST = Algorithm(
     kinds=kinds,
     on_gpu=True,
     unit="rounds",
+    libraries=("xgboost",),
 )
 XGBOOST_RANKING = replace(XGBOOST, fields=RANKING_FIELDS)
