@@ -249,6 +249,9 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         """By the role of a column, what training has found out about the rows, such as the number of features."""
         return self.training_summary.facts if self.training_summary else {}
 
+    def _take_what_was_found(self) -> None:
+        """Called when training has ended: set the Params whose values it has found out."""
+
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         summary = self.training_summary.to_dict() if self.training_summary else None
         return self.artifact, {"feature_names": self.feature_names, "training_summary": summary}
@@ -317,7 +320,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         replicated=first.value("data_distribution") == "FullyReplicated",
         max_model_bytes=max_result_bytes(dataset.sparkSession),
     )
-    bar = ProgressBar(type(first).__name__, first.value("progress"))
+    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
     options = Launch(
         num_workers=1 if first.only_one_worker() else first.value("num_workers"),
         launch=first.value("launch"),
@@ -372,6 +375,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         history=history,
     )
     model.artifact = artifact
+    model._take_what_was_found()
     return model
 
 

@@ -128,6 +128,11 @@ class Job:
             self._save(Artifact(state.arrays, {**state.values, "history": self.history, "rows": self._rows}))
         self._tell(self._epoch + 1, **metrics)
 
+    def warn(self, message: str) -> None:
+        """Tell the user of trouble that the training survives; every worker may call this, and worker 0 speaks for all."""
+        if self.communicator.rank == 0:
+            self._warn(message)
+
     def _save(self, state: Artifact) -> None:
         """Write a checkpoint. A store that fails costs what it would have saved if a worker is lost too, so training goes on."""
         try:

@@ -187,9 +187,10 @@ def trained(rows: np.ndarray, seed: int) -> Any:
 
 def scores(artifact: Any, rows: np.ndarray) -> np.ndarray:
     """Scores by a model, without Spark."""
-    from sparkml_algos.algorithms.random_cut_forest.training import predict
+    from sparkml_algos.algorithms.random_cut_forest.prediction import load
+    from sparkml_algos.rows.batch import Batch
 
-    return predict(artifact, rows, None)["score"]
+    return load(artifact, None, "cpu")(Batch(features=rows))["score"]
 
 
 CASES: dict[str, Callable[[Data, Options], Report]] = {"tabular": rank_anomalies, "nab": find_windows, "speed": compare_speed}

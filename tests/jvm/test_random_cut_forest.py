@@ -46,6 +46,8 @@ SHAPES = {
     "mostly zeros": (40, 1.0, 0.95),
     "large values": (4, 1e30, 0.0),
     "far from the origin": (6, 1.0, 0.0),
+    "columns of six orders of magnitude": (4, np.array([1e6, 1.0, 1e-3, 1e3]), 0.0),
+    "many large values": (40, 3e36, 0.0),
 }
 
 

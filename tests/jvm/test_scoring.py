@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pyspark.ml.feature import VectorAssembler
@@ -99,6 +101,17 @@ def test_a_score_at_the_threshold_is_of_class_1_and_of_equal_scores_the_first_cl
     assert scores(at_threshold, at_threshold.transform(data))["predicted_label"].tolist() == [1, 1, 0]
     tied = many_classes(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), np.zeros(3), scorer="jvm")
     assert scores(tied, tied.transform(data))["predicted_label"].tolist() == [1, 1, 1]
+
+
+def test_thresholds_that_are_set_decide_on_the_jvm_too(rows: DataFrame, tmp_path: Path) -> None:
+    two, many = two_classes(CENTERS[0], 1.0, featuresCol="mixed"), MODELS["many classes"](featuresCol="mixed")
+    before = [scores(model, model.transform(rows))["predicted_label"] for model in (two, many)]
+    for model, labels in ((two.setThreshold(0.9), before[0]), (many.setThresholds([5, 4, 0.1, 2, 3]), before[1])):
+        assert_same_scores(model, rows)
+        assert not np.array_equal(scores(model, model.copy().setScorer("jvm").transform(rows))["predicted_label"], labels)
+        model.to_jvm().save(str(tmp_path / type(model).__name__))
+        loaded = type(model).load(str(tmp_path / type(model).__name__))
+        assert loaded.getThresholds() == pytest.approx(model.getThresholds())
 
 
 @pytest.mark.generic
