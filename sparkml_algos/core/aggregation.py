@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
+from sparkml_algos.core.bridge import packed_vectors
 from sparkml_algos.core.inputs import input_problems, read_inputs
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.decoder import Decoder
@@ -56,7 +57,7 @@ def sum_over_batches(dataset: DataFrame, model: Evaluated, summands: Callable[[B
     problems = input_problems(dataset, model, fields)
     if problems:
         raise InvalidParams(type(model).__name__, problems)
-    found = read_inputs(dataset, model, fields)
+    found = read_inputs(dataset, model, fields).packing(functools.partial(packed_vectors, dataset))
     ensure_importable(dataset.sparkSession, [*ALWAYS, *model.algorithm().libraries])
     decoder = found.decoder(model.facts)
     decoder.where = " of its partition"
