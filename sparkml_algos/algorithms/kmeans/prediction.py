@@ -9,6 +9,7 @@ from sparkml_algos.algorithms.kmeans.distances import nearest_centers, squared_l
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.predictor import predicting
 
 # Floats of a block of rows: 1 MiB stays in a core's cache between the steps. Ten thousand rows of 784 took 2.4 times as long at once.
 BLOCK = 1 << 18
@@ -44,3 +45,6 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
         difference -= centers[nearest[block]]
         squares[block] = squared_lengths(difference)
     return {"closest_cluster": nearest, "distance_to_cluster": np.sqrt(squares.astype(np.float64))}
+
+
+load = predicting(predict)
