@@ -25,7 +25,7 @@ from sparkml_algos.collectives.addresses import address_towards, listen
 from sparkml_algos.collectives.communicator import CommunicationError, Communicator, SingleProcess, is_timeout
 from sparkml_algos.collectives.mesh import Mesh
 from sparkml_algos.collectives.tcp import TcpCommunicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ def needs(path):
 def fit(estimator, rows, label, classes=None):
     """A model and its predictions for further rows."""
     hyperparameters = estimator.hyperparameters()
-    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label, classes=classes)
+    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label)
     return artifact, lambda others: predict(artifact, others, Hyperparameters(**hyperparameters))
 
 

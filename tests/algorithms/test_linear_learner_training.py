@@ -16,7 +16,7 @@ from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, Pro
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
 
@@ -51,7 +51,7 @@ def fit(task, rows=ROWS, label=None, **options) -> Artifact:
     plan = {name: value for name, value in options.items() if name not in own}
     hyperparameters = settings(task, **own)
     label = LABELS[task][: rows.shape[0]] if label is None else label
-    return train_arrays(LINEAR_LEARNER, vars(hyperparameters), rows, label=label, classes=CLASSES[task], **plan)
+    return train_arrays(LINEAR_LEARNER, vars(hyperparameters), rows, label=label, **plan)
 
 
 def settings(task, **own) -> Hyperparameters:

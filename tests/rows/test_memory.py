@@ -13,10 +13,10 @@ import pytest
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.rows import memory
-from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.rows.memory import container_memory, default_shard_bytes, machine_memory
 from sparkml_algos.training.algorithm import Algorithm
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+from sparkml_algos.training.run import Alone, TrainingPlan, train
+from tests.decoding import decoder_of, record_batches
 
 ALLOWED = 400 << 20  # bytes the process may have resident, interpreter and libraries included
 DATA = 4 * ALLOWED
@@ -26,8 +26,8 @@ import json, sys
 import numpy as np, pyarrow as pa
 from sparkml_algos import KMeans
 from sparkml_algos.algorithms.kmeans.training import KMEANS
-from sparkml_algos.rows.batch import Decoder
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+from sparkml_algos.training.run import Alone, TrainingPlan, train
+from tests.decoding import decoder_of, record_batches
 
 ROWS, FEATURES = 10_000, 100
 centers = 20 * np.random.default_rng(0).random((5, FEATURES), np.float32)
@@ -40,7 +40,7 @@ def batches():
         yield from record_batches(rows)
 
 hyperparameters = KMeans(k=5, epochs=2, extra_center_factor=4).hyperparameters()
-plan = TrainingPlan(KMEANS, [hyperparameters], Decoder(["features"]), input_mode=sys.argv[1], max_shard_bytes={ALLOWED} // 4)
+plan = TrainingPlan(KMEANS, [hyperparameters], decoder_of(["features"]), input_mode=sys.argv[1], max_shard_bytes={ALLOWED} // 4)
 results = dict(train(plan, Alone(), batches()))
 found = results["model/0"].arrays["centers"]
 error = max(float(np.abs(found - center - 0.5).max(axis=1).min()) for center in centers)
@@ -163,8 +163,8 @@ def test_a_worker_holds_half_as_many_rows_where_two_share_its_host(machine: Path
     write(machine / "proc/meminfo", f"MemAvailable: {3 * rows.nbytes // 1024} kB\n")  # half of it holds the rows, a quarter does not
     spill_dir = machine / "spill"
     spill_dir.mkdir()
-    algorithm = Algorithm(name="spilled", train=_spilled, load=None)
-    plan = TrainingPlan(algorithm, [{"directory": str(spill_dir)}], Decoder(["features"]))
+    algorithm = Algorithm(name="spilled", fields=(), train=_spilled, load=None)
+    plan = TrainingPlan(algorithm, [{"directory": str(spill_dir)}], decoder_of(["features"]))
     worker = Alone(workers_on_host=workers_on_host, spill_dir=str(spill_dir))
     found = dict(train(plan, worker, record_batches(rows, rows=10)))["model/0"].values
     assert (found["rows"], found["spilled"]) == (100, spills)

@@ -15,18 +15,19 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame
 
-from sparkml_algos.algorithms.factorization_machines.metrics import Sums, metrics, sums
+from sparkml_algos.algorithms.factorization_machines.metrics import Sums, loss_metric, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.params import (
     FactorizationMachinesBinaryClassifierParams,
     FactorizationMachinesRegressorParams,
 )
-from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores, raw_threshold
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
-from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
+from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -38,7 +39,7 @@ class _FactorizationMachines(AlgorithmEstimator):
         return FACTORIZATION_MACHINES
 
 
-class _FactorizationMachinesModel(AlgorithmModel):
+class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
     @staticmethod
     def algorithm() -> Algorithm:
         return FACTORIZATION_MACHINES
@@ -60,9 +61,8 @@ class _FactorizationMachinesModel(AlgorithmModel):
         """The vectors v as rows, shape (features, num_factors), float32."""
         return self.artifact.arrays["factors"]
 
-    def label_classes(self) -> int | None:
-        """Number of classes; None of a regression."""
-        return None
+    def objective_metric(self) -> str:
+        return loss_metric(Hyperparameters(**self.hyperparameters()))
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
@@ -84,12 +84,12 @@ class _FactorizationMachinesModel(AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
 
 
 class FactorizationMachinesRegressor(
-    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams, ValidationParams
+    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams
 ):
     """Regression with pairwise interactions of features, by the squared error, on the executors of a Spark cluster.
 
@@ -122,7 +122,7 @@ class FactorizationMachinesRegressor(
 
 
 class FactorizationMachinesRegressorModel(
-    _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
+    PredictsRows, _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
 ):
     """A factorization machine. `transform` appends ``prediction`` (double)."""
 
@@ -130,7 +130,7 @@ class FactorizationMachinesRegressorModel(
 
 
 class FactorizationMachinesBinaryClassifier(
-    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams, ValidationParams
+    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams
 ):
     """Classification into 0 and 1 with pairwise interactions of features, by the logistic loss, on the executors of a Spark cluster.
 
@@ -141,21 +141,18 @@ class FactorizationMachinesBinaryClassifier(
     As of `FactorizationMachinesRegressor`.
     """
 
-    def label_classes(self) -> int:
-        return 2
-
     @staticmethod
     def model_class() -> type[FactorizationMachinesBinaryClassifierModel]:
         return FactorizationMachinesBinaryClassifierModel
 
 
 class FactorizationMachinesBinaryClassifierModel(
-    _FactorizationMachinesModel, FactorizationMachinesBinaryClassifierParams, ClassificationParams
+    BinaryThreshold, ClassifiesRows, _FactorizationMachinesModel, FactorizationMachinesBinaryClassifierParams, ClassificationParams
 ):
     """A factorization machine for two classes.
 
-    `transform` appends ``prediction`` (double, 1 from a probability of one half on, else 0), ``rawPrediction`` (vector of −f(x) and f(x))
-    and ``probability`` (vector).
+    `transform` appends ``prediction`` (double, 1 from a probability of one half on, or what `setThreshold` says, else 0), ``rawPrediction``
+    (vector of −f(x) and f(x)) and ``probability`` (vector).
     """
 
     outputs = (
@@ -176,4 +173,4 @@ class _Sums:
 
     def __call__(self, batch: Batch) -> Sums:
         scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
-        return sums(scores, batch.label, batch.weights, self._hyperparameters)
+        return sums(scores, batch.label, batch.weights, self._hyperparameters, raw_threshold(self._artifact))

@@ -11,14 +11,18 @@ from collections.abc import Callable
 import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
+from sparkml_algos.algorithms.factorization_machines.params import FIELDS
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.collectives.sparse_sums import SparseSums, has_owners, only_owned, rows_of_others
-from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import sigmoid
 from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
@@ -131,7 +135,7 @@ class Machine(Learner):
     def _validate(self) -> dict[str, float]:
         """Metrics on the validation rows of all workers."""
         parts = []
-        for batch in [Batch.empty(len(self.table)), *self._shard.validation]:
+        for batch in [self._shard.empty(), *self._shard.validation]:
             scores = raw_scores(self.bias, self.table[:, 0], self.table[:, 1:], batch.features)
             parts.append(sums(scores, batch.label, batch.weights, self.hyperparameters))
         own = np.array([list(part.values()) for part in parts]).sum(axis=0)
@@ -187,6 +191,11 @@ def raw_scores(bias: np.ndarray, linear: np.ndarray, factors: np.ndarray, featur
     return rows.scores(float(bias[0]), table)
 
 
+def raw_threshold(artifact: Artifact) -> float:
+    """The raw score from which on a row is of class 1; a probability of one half unless it was set."""
+    return artifact.values.get("raw_threshold", 0.0)
+
+
 def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
     """Score rows.
 
@@ -199,7 +208,7 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     if hyperparameters.predictor_type == "regressor":
         return {"score": score}
     return {
-        "predicted_label": (score >= 0).astype(np.float64),
+        "predicted_label": (score >= raw_threshold(artifact)).astype(np.float64),
         "raw": np.stack([-score, score], axis=1),
         "probability": np.stack([sigmoid(-score), sigmoid(score)], axis=1),
     }
@@ -207,6 +216,8 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
 
 FACTORIZATION_MACHINES = Algorithm(
     name="factorization_machines",
+    fields=FIELDS,
+    kinds=lambda hyperparameters: {LABEL: ClassLabel(2)} if hyperparameters.predictor_type == "binary_classifier" else {},
     train=train,
     load=predicting(predict),
     passes=lambda hyperparameters: hyperparameters.epochs,

@@ -17,25 +17,26 @@ seeding", SODA 2007. E. Liberty et al., "Elastic machine learning algorithms in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from pyspark.ml.linalg import Vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.kmeans.params import KMeansParams
 from sparkml_algos.algorithms.kmeans.training import KMEANS
+from sparkml_algos.core.aggregation import SCORE, scored_rows
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.mllib import HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows.fields import WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
 
 # With more clusters Python's matrix products make up for the way of the rows to Python and back.
 JVM_CLUSTERS = 100
-
-# Column of `evaluate`'s own.
-_DISTANCE = "_sparkml_algos_distance"
 
 
 class KMeans(AlgorithmEstimator, KMeansParams):
@@ -87,7 +88,7 @@ class KMeans(AlgorithmEstimator, KMeansParams):
         return dataset.sparkSession.createDataFrame(rows, "k int, ssd double, msd double")
 
 
-class KMeansModel(AlgorithmModel, KMeansParams):
+class KMeansModel(PredictsRows, HasSummary, AlgorithmModel, KMeansParams):
     """Clusters found by `KMeans`.
 
     `transform` appends ``prediction`` (int, the index of the nearest centre from 0) and ``distance_to_cluster`` (double, the
@@ -110,6 +111,26 @@ class KMeansModel(AlgorithmModel, KMeansParams):
         """The centres as MLlib's model gives them: a list of k arrays."""
         return list(self.cluster_centers)
 
+    def predict(self, value: Vector | Sequence[float] | np.ndarray) -> int:
+        """The index of the centre nearest to a single row; takes and refuses what `PredictsRows.predict` does."""
+        return int(super().predict(value))
+
+    @property
+    def summary(self) -> KMeansSummary:
+        """How the training went, by MLlib's names; more is in `training_summary`.
+
+        Raises
+        ------
+        RuntimeError
+            If that is not known.
+        """
+        known = self._known_summary()
+        return KMeansSummary(len(self.cluster_centers), known.metrics["train:ssd"], len(known.history))
+
+    def computeCost(self, dataset: DataFrame) -> float:
+        """The ``test:ssd`` of `evaluate`: sum of squared distances of rows to their nearest centres, weighted where `weightCol` is set."""
+        return self.copy({self.eval_metrics: ["ssd"]}).evaluate(dataset)["test:ssd"]
+
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """The metrics named by `eval_metrics` on the rows of a dataset.
@@ -124,11 +145,30 @@ class KMeansModel(AlgorithmModel, KMeansParams):
         ValueError
             If the dataset is empty.
         """
-        weight = column(self.getWeightCol()).cast("double") if self.getWeightCol() else F.lit(1.0)
-        square = column(_DISTANCE) * column(_DISTANCE)
-        scored = self.only("distance_to_cluster", _DISTANCE).transform(dataset)
-        sums = scored.agg(F.sum(square * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
+        rows = scored_rows(dataset, self, "distance_to_cluster")
+        weight = F.col(WEIGHT).cast("double") if self.value("weightCol") else F.lit(1.0)
+        sums = rows.agg(F.sum(F.col(SCORE) * F.col(SCORE) * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
         if not sums["weight"]:
             raise ValueError("the dataset to evaluate on is empty")
         scores = {"msd": sums["ssd"] / sums["weight"], "ssd": sums["ssd"]}
         return {f"test:{name}": scores[name] for name in self.getEvalMetrics()}
+
+
+@dataclass(frozen=True)
+class KMeansSummary:
+    """How the training of a `KMeansModel` went, as far as it is known without another pass over the rows.
+
+    Attributes
+    ----------
+    k : int
+        Number of clusters.
+    trainingCost : float
+        Sum of squared distances of the training rows when each stays with the extra centre it fell to: an upper bound of what MLlib calls
+        so, which `KMeansModel.computeCost` finds.
+    numIter : int
+        Passes over the training rows; MLlib counts iterations of Lloyd's method, each of which is one.
+    """
+
+    k: int
+    trainingCost: float
+    numIter: int

@@ -15,14 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.linear_learner.losses import loss_name
 from sparkml_algos.algorithms.linear_learner.metrics import metrics, raw_scores, sums
 from sparkml_algos.algorithms.linear_learner.params import (
-    MAX_CLASSES,
     LinearLearnerBinaryClassifierParams,
     LinearLearnerMultiClassClassifierParams,
     LinearLearnerRegressorParams,
@@ -30,18 +28,24 @@ from sparkml_algos.algorithms.linear_learner.params import (
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
-from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
+from sparkml_algos.core.mllib import (
+    ArrayMatrix,
+    ArrayVector,
+    BinaryThreshold,
+    ClassifiesRows,
+    ClassThresholds,
+    HasSummary,
+    PredictsRows,
+)
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
-from sparkml_algos.training.losses import sigmoid
-
-# Column of `evaluate`'s own.
-_RAW = "_sparkml_algos_raw"
 
 _CLASSIFIER_OUTPUTS = (
     Output("predicted_label", "double", "predictionCol"),
@@ -60,7 +64,7 @@ class _LinearLearner(AlgorithmEstimator):
         return LINEAR_LEARNER
 
 
-class _LinearLearnerModel(AlgorithmModel):
+class _LinearLearnerModel(HasSummary, AlgorithmModel):
     @staticmethod
     def algorithm() -> Algorithm:
         return LINEAR_LEARNER
@@ -97,19 +101,18 @@ class _LinearLearnerModel(AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
 
-    def label_classes(self) -> int | None:
-        """Number of classes; None of a regression."""
-        return None
+    def objective_metric(self) -> str:
+        return "objective_loss"
 
 
 class _SingleOutputModel(_LinearLearnerModel):
     @property
-    def coefficients(self) -> np.ndarray:
-        """Weights, shape (features,), float64."""
-        return self.artifact.arrays["weights"][0]
+    def coefficients(self) -> ArrayVector:
+        """Weights, as many as features; a Vector of Spark ML and an array."""
+        return ArrayVector(self.artifact.arrays["weights"][0])
 
     @property
     def intercept(self) -> float:
@@ -117,7 +120,7 @@ class _SingleOutputModel(_LinearLearnerModel):
         return float(self.artifact.arrays["bias"][0])
 
 
-class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams, ValidationParams):
+class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
     {parameters}
@@ -144,14 +147,26 @@ class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, Predi
         return LinearLearnerRegressorModel
 
 
-class LinearLearnerRegressorModel(_SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
+class _ClassifierModel(ClassifiesRows, _LinearLearnerModel):
+    @property
+    def coefficientMatrix(self) -> ArrayMatrix:
+        """Weights, shape (classes, features), with two classes (1, features); a Matrix of Spark ML and an array."""
+        return ArrayMatrix(self.artifact.arrays["weights"])
+
+    @property
+    def interceptVector(self) -> ArrayVector:
+        """Bias, shape (classes,), with two classes (1,); a Vector of Spark ML and an array."""
+        return ArrayVector(self.artifact.arrays["bias"])
+
+
+class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
     """A linear regression. `transform` appends ``prediction`` (double)."""
 
     outputs = (Output("score", "double", "predictionCol"),)
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerRegressorModel", faster=_is_faster)
 
 
-class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
+class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams):
     """Logistic regression or a linear support vector machine for the classes 0 and 1, on the executors of a Spark cluster.
 
     {parameters}
@@ -164,15 +179,14 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
     Where a target of recall or precision cannot be reached, the threshold comes as near to it as it can.
     """
 
-    def label_classes(self) -> int:
-        return 2
-
     @staticmethod
     def model_class() -> type[LinearLearnerBinaryClassifierModel]:
         return LinearLearnerBinaryClassifierModel
 
 
-class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinaryClassifierParams, ClassificationParams):
+class LinearLearnerBinaryClassifierModel(
+    BinaryThreshold, _ClassifierModel, _SingleOutputModel, LinearLearnerBinaryClassifierParams, ClassificationParams
+):
     """A linear classifier for two classes.
 
     `transform` appends ``prediction`` (double, 0 or 1), ``rawPrediction`` (vector of −f(x) and f(x)) and ``probability`` (vector); the last
@@ -183,17 +197,11 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerBinaryClassifierModel", faster=_is_faster)
 
     def own_outputs(self) -> Sequence[Output]:
-        return [output for output in super().own_outputs() if output.field != "probability" or not self._is_hinge]
+        return [output for output in super().own_outputs() if output.field != "probability" or self._knows_probabilities]
 
     @property
-    def threshold(self) -> float:
-        """The score from which on a row is of class 1: a probability, or the raw score with hinge loss."""
-        raw = self.artifact.values["raw_threshold"]
-        return raw if self._is_hinge else float(sigmoid(np.array(raw)))
-
-    @property
-    def _is_hinge(self) -> bool:
-        return loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
+    def _knows_probabilities(self) -> bool:
+        return loss_name(Hyperparameters(**self.hyperparameters())) != "hinge_loss"
 
     def label_classes(self) -> int:
         return 2
@@ -201,16 +209,15 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)
-        if self.value("weightCol"):
-            evaluator.setWeightCol(self.value("weightCol"))
-        return {**found, "test:roc_auc_score": evaluator.evaluate(self.only("raw", _RAW).transform(dataset))}
+        weighted = {"weightCol": WEIGHT} if self.value("weightCol") else {}
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=SCORE, labelCol=LABEL, numBins=0, **weighted)
+        return {**found, "test:roc_auc_score": evaluator.evaluate(scored_rows(dataset, self, "raw"))}
 
     evaluate.__doc__ = _LinearLearnerModel.evaluate.__doc__
 
 
 class LinearLearnerMultiClassClassifier(
-    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams, ValidationParams
+    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams
 ):
     """Multinomial logistic regression on the executors of a Spark cluster.
 
@@ -221,15 +228,14 @@ class LinearLearnerMultiClassClassifier(
     Labels are integers from 0. Models are compared by accuracy; early stopping watches the loss.
     """
 
-    def label_classes(self) -> int:
-        return self.value("num_classes") or MAX_CLASSES
-
     @staticmethod
     def model_class() -> type[LinearLearnerMultiClassClassifierModel]:
         return LinearLearnerMultiClassClassifierModel
 
 
-class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerMultiClassClassifierParams, ClassificationParams):
+class LinearLearnerMultiClassClassifierModel(
+    ClassThresholds, _ClassifierModel, LinearLearnerMultiClassClassifierParams, ClassificationParams
+):
     """A linear classifier for many classes.
 
     `transform` appends ``prediction`` (double, the class), ``rawPrediction`` and ``probability`` (vectors with an entry per class).
@@ -237,16 +243,6 @@ class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerM
 
     outputs = _CLASSIFIER_OUTPUTS
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerMultiClassClassifierModel", faster=_is_faster)
-
-    @property
-    def coefficientMatrix(self) -> np.ndarray:
-        """Weights, shape (classes, features), float64."""
-        return self.artifact.arrays["weights"]
-
-    @property
-    def interceptVector(self) -> np.ndarray:
-        """Bias, shape (classes,), float64."""
-        return self.artifact.arrays["bias"]
 
     @property
     def numClasses(self) -> int:

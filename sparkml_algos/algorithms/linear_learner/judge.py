@@ -12,7 +12,8 @@ from sparkml_algos.algorithms.linear_learner.selection import LOSS_CRITERION, ca
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.job import Job
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Judge:
             return
         if self.has_validation:
             marked = self._job.shard.validation
-            if not self._communicator.allreduce(np.array([sum(map(len, marked))], np.int64))[0]:
+            if not self._communicator.allreduce(np.array([len(marked)], np.int64))[0]:
                 raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
             self._rows = [part for batch in marked for part in _parts(batch)]
         else:
@@ -89,7 +90,7 @@ class Judge:
     def metrics(self, artifact: Artifact) -> dict[str, float]:
         """Of a finished model, on the rows of all workers; the area under the ROC curve on those for calibration."""
         totals: dict[str, np.ndarray] = {}
-        for batch in self._rows or [Batch.empty(artifact.arrays["weights"].shape[1])]:
+        for batch in self._rows or [self._job.shard.empty()]:
             part = sums(artifact, raw_scores(artifact, batch.features), batch.label, batch.weights, self._hyperparameters)
             totals = {name: totals.get(name, 0) + array for name, array in part.items()}
         totals = {name: self._communicator.allreduce(np.atleast_1d(array)) for name, array in totals.items()}
@@ -127,7 +128,7 @@ def _sampled(rows: list[Batch], wanted: int, communicator: Communicator, job: Jo
     count = sum(map(len, rows))
     total = int(communicator.allreduce(np.array([count], np.int64))[0])
     if not count:
-        return Batch.empty(job.shard.num_features)
+        return job.shard.empty()
     together = Batch.concat(rows)
     share = min(count, -(-wanted * count // total))
     chosen = np.random.default_rng([job.seed, communicator.rank]).permutation(count)[:share]

@@ -19,15 +19,14 @@ positive-semidefinite matrix from streaming data", NIPS 2017.
 from __future__ import annotations
 
 import numpy as np
+from pyspark.ml.linalg import DenseMatrix, DenseVector
 from pyspark.sql import DataFrame
 
-from sparkml_algos.algorithms.pca.params import PCAParams
+from sparkml_algos.algorithms.pca.params import PROJECTION_FIELDS, PCAParams
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, RECONSTRUCTION, too_many_components
 from sparkml_algos.arrays.hyperparameters import ColumnParam
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import FeaturesParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -68,7 +67,7 @@ class PCA(AlgorithmEstimator, PCAParams):
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)
-        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        known = None if problems else self.inputs(dataset).num_features
         return problems + ([too_many_components(self.getNumComponents(), known)] if known and self.getNumComponents() > known else [])
 
 
@@ -111,6 +110,17 @@ class PCAModel(AlgorithmModel, PCAParams):
         """Share of the total variance along each component, shape (num_components,); zeros where rows do not vary."""
         return self.artifact.arrays["explained_variance_ratio"]
 
+    @property
+    def pc(self) -> DenseMatrix:
+        """The components as columns, as MLlib has them, shape (features, num_components); a column may have the other sign than there."""
+        count, features = self.components.shape
+        return DenseMatrix(features, count, self.components.ravel())
+
+    @property
+    def explainedVariance(self) -> DenseVector:
+        """What MLlib calls so: shares of the total variance, those of `explained_variance_ratio`, not variances as `explained_variance`."""
+        return DenseVector(self.explained_variance_ratio)
+
     def inverse_transform(self, dataset: DataFrame) -> DataFrame:
         """Append ``reconstruction``: the point of feature space that each ``projection`` stands for.
 
@@ -133,8 +143,10 @@ class PCAModel(AlgorithmModel, PCAParams):
         return inverse.transform(dataset)
 
 
-class _Reconstruction(AlgorithmModel, FeaturesParams):
+class _Reconstruction(AlgorithmModel):
     """The way back from a projection, as a model whose features are projections."""
+
+    reads = PROJECTION_FIELDS
 
     reconstructionCol = ColumnParam("Output column.", default="reconstruction")
     outputs = (Output("reconstruction", "vector", "reconstructionCol"),)
