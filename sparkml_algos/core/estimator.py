@@ -307,7 +307,7 @@ def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> li
 def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     first, began = estimators[0], time.perf_counter()
     found = first.inputs(dataset)
-    dealt, read, key = found.dealt(lambda vector: packed_vectors(dataset, vector.path[0]) if len(vector.path) == 1 else None)
+    dealt, read, key = found.dealt(functools.partial(packed_vectors, dataset))
     max_shard_bytes = first.value("max_shard_bytes")
     plan = TrainingPlan(
         algorithm=first.algorithm(),

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal
+from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal, twice
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, Field, Source
@@ -146,8 +147,7 @@ def input_problems(dataset: DataFrame, params: DeclaredParams, fields: Sequence[
         if not named and field.default is not None:
             problems.append(f"{field.param} is required: name a column; it is {params.value(field.param)!r}")
         param = field.list_param if len(named) > 1 or _is_list(params, field) else field.param
-        duplicates = sorted({name for name in named if named.count(name) > 1})
-        problems += [f"{param} names {name!r} more than once" for name in duplicates]
+        problems += [f"{param} names {name!r} more than once" for name in sorted(set(twice(dataset, named)))]
         problems += [problem for name in named if (problem := _problem(dataset, name, param, field, _is_list(params, field)))]
     if shard_key:
         problems += _missing(dataset, shard_key, "shardKeyCol")
@@ -185,9 +185,9 @@ def output_problems(dataset: DataFrame, names: Sequence[str], params: Sequence[s
         if there := existing(dataset, name):
             same = "" if there == name else f" as {there!r}"
             problems.append(f"output column {name!r} exists already{same}; drop it or rename the output")
-    lowered = [name.lower() for name in names]
-    twice = sorted({name for name, low in zip(names, lowered, strict=True) if lowered.count(low) > 1})
-    return problems + [f"output column {name!r} is named twice; rename one of the outputs" for name in twice]
+    return problems + [
+        f"output column {name!r} is named twice; rename one of the outputs" for name in sorted(set(twice(dataset, names)))
+    ]
 
 
 def _named(params: DeclaredParams, field: Field) -> list[str]:
@@ -202,17 +202,26 @@ def _is_list(params: DeclaredParams, field: Field) -> bool:
     return bool(field.list_param and params.value(field.list_param))
 
 
+def column_problem(dataset: DataFrame, name: str, param: str, is_right: Callable[[DataType], bool], expected: str) -> str | None:
+    """What is wrong with the column that a Param names, if it must be there and of a type that is right."""
+    problems = _missing(dataset, name, param)
+    if problems:
+        return problems[0]
+    type_ = find(dataset, name).type
+    return None if is_right(type_) else f"{param}: column {name!r} is {type_.simpleString()}; it must be {expected}"
+
+
 def _problem(dataset: DataFrame, name: str, param: str, field: Field, is_list: bool) -> str | None:
-    missing = _missing(dataset, name, param)
-    if missing:
+    if is_list:
+        return column_problem(dataset, name, param, is_number, "numeric")
+    if missing := _missing(dataset, name, param):
         return missing[0]
     type_ = find(dataset, name).type
-    expected = (None if is_number(type_) else "numeric") if is_list else refusal(field.kind, type_)
+    expected = refusal(field.kind, type_)
     if expected is None:
         return None
-    if isinstance(field.kind, Vector) and not is_list:
-        return f"{field.role} column {name!r} is {type_.simpleString()}; it must be {expected}"
-    return f"{param}: column {name!r} is {type_.simpleString()}; it must be {expected}"
+    column = f"{field.role} column {name!r}" if isinstance(field.kind, Vector) else f"{param}: column {name!r}"
+    return f"{column} is {type_.simpleString()}; it must be {expected}"
 
 
 def _missing(dataset: DataFrame, name: str, param: str) -> list[str]:
@@ -227,7 +236,7 @@ def _missing(dataset: DataFrame, name: str, param: str) -> list[str]:
 def _described(columns: Sequence[Found]) -> tuple[int | None, list[str] | None]:
     """Number and names of the features, as far as the schema tells."""
     if is_number(columns[0].type):
-        return len(columns), [found.field.name for found in columns]
+        return len(columns), [".".join(found.path) for found in columns]
     attributes = columns[0].field.metadata.get("ml_attr", {})
     named = {attr["idx"]: attr.get("name") for group in attributes.get("attrs", {}).values() for attr in group}
     count = attributes.get("num_attrs") or len(named) or None

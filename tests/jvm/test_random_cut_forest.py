@@ -16,6 +16,8 @@ from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FORES
 from sparkml_algos.training.run import train_arrays
 from tests.jvm.models import made
 
+pytestmark = pytest.mark.classic
+
 
 def forest(rows: np.ndarray, samples: int = 64, **params: object) -> RandomCutForestModel:
     """A model as training leaves it."""
