@@ -77,13 +77,15 @@ def plot_anomalies(
     ax.set_ylabel(value)
     if score:
         _draw_scores(ax, times, scores, limit, score)
-    ax.legend(frameon=False, loc="upper left")
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.tick_params(axis="x", rotation=30)
     return plain(ax)
 
 
 def _draw_scores(ax: Axes, times: np.ndarray, scores: np.ndarray, limit: float | None, name: str) -> None:
     """Below the series, in the lowest part of the picture, on an axis of their own."""
+    from matplotlib.ticker import MaxNLocator
+
     bottom, top = ax.get_ylim()
     ticks = [tick for tick in ax.get_yticks() if bottom <= tick <= top]
     ax.set_ylim(top - (top - bottom) / (1 - _SCORES_SHARE), top)
@@ -93,8 +95,7 @@ def _draw_scores(ax: Axes, times: np.ndarray, scores: np.ndarray, limit: float |
     if limit is not None:
         below.axhline(limit, color=GREY, linewidth=1, linestyle="--")
     highest = max(scores.max(), limit or 0) * 1.05
-    ticks = [tick for tick in below.get_yticks() if 0 <= tick <= highest]
     below.set_ylim(0, highest / _SCORES_SHARE)
-    below.set_yticks(ticks)
+    below.set_yticks(MaxNLocator(3).tick_values(0, highest)[:-1])
     below.set_ylabel(name, color=GREY)
     below.spines["top"].set_visible(False)
