@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
+    AtomicType,
     BinaryType,
     BooleanType,
     DataType,
     DateType,
     IntegralType,
+    MapType,
     NumericType,
     StringType,
     StructField,
@@ -38,7 +41,7 @@ class Found:
     Attributes
     ----------
     path : tuple of str
-        Its name and, of a field within a struct, the names on the way there.
+        Its name as the dataset has it and, of a field within a struct, the names on the way there.
     column : Column
     field : StructField
         Its type and metadata.
@@ -59,27 +62,46 @@ def column(name: str) -> Column:
 
 
 def find(dataset: DataFrame, name: str) -> Found | None:
-    """The column that a name means to Spark: of this name, in the case that the session takes for the same, or a field within a struct
-    (``struct.field``).
+    """The column that a name means to Spark: the one of this very name, whatever characters it has; else what is within a struct, an array
+    of structs or a map (``struct.field``, with backticks around a part that has dots). Names that differ in case only are the same where
+    the session takes them for that.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    name : str
+
+    Returns
+    -------
+    Found or None
+        None if there is no such column.
 
     Raises
     ------
     ValueError
-        If several columns have the name.
+        If several columns, or fields of a struct, have the name.
     """
-    path, within = [name], _same_name(dataset.schema, name, dataset)
-    if not within and "." in name:
-        path = name.split(".")
-        within = [found] if (found := _nested(dataset.schema, path, dataset)) else []
-    if len(within) > 1:
-        raise ValueError(f"{name!r} is ambiguous: {len(within)} columns of the dataset have this name; drop or rename all but one")
-    return Found(tuple(path), F.col(".".join(map(_quoted, path))), within[0]) if within else None
+    paths = _paths(dataset, dataset.schema, [name]) or _paths(dataset, dataset.schema, _parts_of(name))
+    if len(paths) > 1:
+        names = ", ".join(sorted({repr(".".join(field.name for field in path)) for path in paths}))
+        raise ValueError(f"{name!r} is ambiguous: {len(paths)} columns of the dataset have this name ({names}); drop or rename all but one")
+    if not paths:
+        return None
+    path = tuple(field.name for field in paths[0])
+    return Found(path, F.col(".".join(map(_quoted, path))), paths[0][-1])
 
 
 def existing(dataset: DataFrame, name: str) -> str | None:
     """The column that Spark could not tell from one of this name, if there is one."""
     same = _same_name(dataset.schema, name, dataset)
     return same[0].name if same else None
+
+
+def twice(dataset: DataFrame, names: Sequence[str]) -> list[str]:
+    """Names that others of these names are to Spark, too."""
+    lowered = [name.lower() for name in names]
+    found = [name for name, low in zip(names, lowered, strict=True) if lowered.count(low) > 1]
+    return [name for name in found if names.count(name) > 1 or not is_case_sensitive(dataset)]
 
 
 def is_case_sensitive(dataset: DataFrame) -> bool:
@@ -104,6 +126,15 @@ def parts(kind: Kind, role: str, columns: Sequence[Found]) -> list[Column]:
 
 def is_number(type_: DataType) -> bool:
     return isinstance(type_, (NumericType, BooleanType))
+
+
+def is_ordered(type_: DataType) -> bool:
+    """Whether Spark can sort by it, and make groups of it."""
+    if isinstance(type_, ArrayType):
+        return is_ordered(type_.elementType)
+    if isinstance(type_, StructType):
+        return all(is_ordered(field.dataType) for field in type_.fields)
+    return isinstance(type_, AtomicType) and type_.typeName() not in ("variant", "interval")
 
 
 def is_vector(type_: DataType) -> bool:
@@ -211,6 +242,18 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+# A part of a name with dots in it, with backticks around it or without.
+_PART = r"`((?:[^`]|``)*)`|([^.`]+)"
+_DOTTED = re.compile(rf"(?:{_PART})(?:\.(?:{_PART}))+|`(?:[^`]|``)*`")
+
+
+def _parts_of(name: str) -> list[str]:
+    """The names on the way to a field, as Spark reads them out of one; none if it would not."""
+    if not _DOTTED.fullmatch(name):
+        return []
+    return [quoted.replace("``", "`") or plain for quoted, plain in re.findall(_PART, name)]
+
+
 def _same_name(schema: StructType, name: str, dataset: DataFrame) -> list[StructField]:
     same = [field for field in schema.fields if field.name.lower() == name.lower()]
     exact = [field for field in same if field.name == name]
@@ -218,10 +261,24 @@ def _same_name(schema: StructType, name: str, dataset: DataFrame) -> list[Struct
     return exact if len(exact) < len(same) and is_case_sensitive(dataset) else same
 
 
-def _nested(schema: StructType, path: Sequence[str], dataset: DataFrame) -> StructField | None:
-    same = _same_name(schema, path[0], dataset)
-    if len(same) != 1:
-        return None
-    if len(path) == 1:
-        return same[0]
-    return _nested(same[0].dataType, path[1:], dataset) if isinstance(same[0].dataType, StructType) else None
+def _paths(dataset: DataFrame, schema: StructType, names: Sequence[str]) -> list[list[StructField]]:
+    """All ways through the columns of a schema, and what is in them, that have these names."""
+    if not names:
+        return []
+    first, *others = names
+    found = _same_name(schema, first, dataset)
+    if not others:
+        return [[field] for field in found]
+    return [[field, *within] for field in found for within in _within(dataset, field.dataType, others)]
+
+
+def _within(dataset: DataFrame, type_: DataType, names: Sequence[str]) -> list[list[StructField]]:
+    if isinstance(type_, StructType):
+        return _paths(dataset, type_, names)
+    if isinstance(type_, ArrayType):  # the field of all structs, as an array
+        found = _within(dataset, type_.elementType, names) if isinstance(type_.elementType, StructType) else []
+        return [[*path[:-1], StructField(path[-1].name, ArrayType(path[-1].dataType))] for path in found]
+    if isinstance(type_, MapType) and isinstance(type_.keyType, StringType):
+        value, others = StructField(names[0], type_.valueType), names[1:]
+        return [[value, *within] for within in _within(dataset, type_.valueType, others)] if others else [[value]]
+    return []

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal
+from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal, twice
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, Field, Source
@@ -38,11 +39,25 @@ class Inputs:
         For each of them, the columns of the dataset.
     shard_key : Found or None
         What rows are dealt by.
+    packed : dict of str to Column, optional
+        By role, vectors that are read in packed form.
     """
 
     sources: list[Source]
     columns: list[list[Found]]
     shard_key: Found | None = None
+    packed: Mapping[str, Column] | None = None
+
+    def packing(self, pack: Pack) -> Inputs:
+        """The same inputs, of which those vectors are read in packed form that can be.
+
+        Parameters
+        ----------
+        pack : callable
+            ``pack(found)`` is a Vector column in packed form, None where that is not possible.
+        """
+        forms = {source.field.role: _form(columns, pack) for source, columns in zip(self.sources, self.columns, strict=True)}
+        return replace(self, packed={role: form for role, form in forms.items() if form is not None})
 
     def decoder(self, facts: Mapping[str, Facts] | None = None) -> Decoder:
         """A decoder of these columns; facts are what a model knows of them from training."""
@@ -53,26 +68,27 @@ class Inputs:
     @property
     def read(self) -> list[Column]:
         """What a decoder reads, as columns of the dataset."""
-        return [
-            part
-            for source, columns in zip(self.sources, self.columns, strict=True)
-            for part in parts(source.field.kind, source.field.role, columns)
-        ]
+        return [part for _, part in self._named_parts()]
 
     @property
     def read_names(self) -> list[str]:
         """Names of the columns of `read`."""
-        names = []
-        for source, columns in zip(self.sources, self.columns, strict=True):
-            count = len(parts(source.field.kind, source.field.role, columns))
-            names += arrow_names(source.field.role, source.field.kind)[:count]
-        return names
+        return [name for name, _ in self._named_parts()]
 
     @property
     def read_types(self) -> list[pa.DataType]:
         """Their Arrow types."""
         kinds = {name: type_ for source in self.sources for name, type_ in _types(source.field)}
         return [kinds[name] for name in self.read_names]
+
+    def _named_parts(self) -> Iterator[tuple[str, Column]]:
+        packed = self.packed or {}
+        for source, columns in zip(self.sources, self.columns, strict=True):
+            kind, role = source.field.kind, source.field.role
+            if role in packed:
+                yield _packed_name(source), packed[role].alias(_packed_name(source))
+            else:
+                yield from zip(arrow_names(role, kind), parts(kind, role, columns), strict=False)
 
     def dealt(self, pack: Pack) -> tuple[list[Column], list[Column], str | None]:
         """What is dealt to the workers, what they read of it, and the name of what it is dealt by.
@@ -93,13 +109,13 @@ class Inputs:
         packed, read = [], []
         for source, columns in zip(self.sources, self.columns, strict=True):
             kind, role = source.field.kind, source.field.role
-            form = pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
+            form = _form(columns, pack)
             if form is None:
                 read += parts(kind, role, [send(found) for found in columns])
             else:
                 name = f"packed{len(packed)}"
                 packed.append(form.alias(name))
-                read.append(F.col(name).alias(dict(zip(kind.parts, arrow_names(role, kind), strict=True))[PACKED]))
+                read.append(F.col(name).alias(_packed_name(source)))
         key = None
         if self.shard_key is not None:
             send(self.shard_key)
@@ -134,6 +150,16 @@ class Inputs:
         return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // max(1, width)))
 
 
+def _form(columns: Sequence[Found], pack: Pack) -> Column | None:
+    """Columns that are a vector, in packed form."""
+    return pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
+
+
+def _packed_name(source: Source) -> str:
+    kind = source.field.kind
+    return arrow_names(source.field.role, kind)[list(kind.parts).index(PACKED)]
+
+
 def _types(field: Field) -> Iterator[tuple[str, pa.DataType]]:
     return zip(arrow_names(field.role, field.kind), field.kind.parts.values(), strict=True)
 
@@ -146,8 +172,7 @@ def input_problems(dataset: DataFrame, params: DeclaredParams, fields: Sequence[
         if not named and field.default is not None:
             problems.append(f"{field.param} is required: name a column; it is {params.value(field.param)!r}")
         param = field.list_param if len(named) > 1 or _is_list(params, field) else field.param
-        duplicates = sorted({name for name in named if named.count(name) > 1})
-        problems += [f"{param} names {name!r} more than once" for name in duplicates]
+        problems += [f"{param} names {name!r} more than once" for name in sorted(set(twice(dataset, named)))]
         problems += [problem for name in named if (problem := _problem(dataset, name, param, field, _is_list(params, field)))]
     if shard_key:
         problems += _missing(dataset, shard_key, "shardKeyCol")
@@ -185,9 +210,9 @@ def output_problems(dataset: DataFrame, names: Sequence[str], params: Sequence[s
         if there := existing(dataset, name):
             same = "" if there == name else f" as {there!r}"
             problems.append(f"output column {name!r} exists already{same}; drop it or rename the output")
-    lowered = [name.lower() for name in names]
-    twice = sorted({name for name, low in zip(names, lowered, strict=True) if lowered.count(low) > 1})
-    return problems + [f"output column {name!r} is named twice; rename one of the outputs" for name in twice]
+    return problems + [
+        f"output column {name!r} is named twice; rename one of the outputs" for name in sorted(set(twice(dataset, names)))
+    ]
 
 
 def _named(params: DeclaredParams, field: Field) -> list[str]:
@@ -202,17 +227,26 @@ def _is_list(params: DeclaredParams, field: Field) -> bool:
     return bool(field.list_param and params.value(field.list_param))
 
 
+def column_problem(dataset: DataFrame, name: str, param: str, is_right: Callable[[DataType], bool], expected: str) -> str | None:
+    """What is wrong with the column that a Param names, if it must be there and of a type that is right."""
+    problems = _missing(dataset, name, param)
+    if problems:
+        return problems[0]
+    type_ = find(dataset, name).type
+    return None if is_right(type_) else f"{param}: column {name!r} is {type_.simpleString()}; it must be {expected}"
+
+
 def _problem(dataset: DataFrame, name: str, param: str, field: Field, is_list: bool) -> str | None:
-    missing = _missing(dataset, name, param)
-    if missing:
+    if is_list:
+        return column_problem(dataset, name, param, is_number, "numeric")
+    if missing := _missing(dataset, name, param):
         return missing[0]
     type_ = find(dataset, name).type
-    expected = (None if is_number(type_) else "numeric") if is_list else refusal(field.kind, type_)
+    expected = refusal(field.kind, type_)
     if expected is None:
         return None
-    if isinstance(field.kind, Vector) and not is_list:
-        return f"{field.role} column {name!r} is {type_.simpleString()}; it must be {expected}"
-    return f"{param}: column {name!r} is {type_.simpleString()}; it must be {expected}"
+    column = f"{field.role} column {name!r}" if isinstance(field.kind, Vector) else f"{param}: column {name!r}"
+    return f"{column} is {type_.simpleString()}; it must be {expected}"
 
 
 def _missing(dataset: DataFrame, name: str, param: str) -> list[str]:
@@ -227,7 +261,7 @@ def _missing(dataset: DataFrame, name: str, param: str) -> list[str]:
 def _described(columns: Sequence[Found]) -> tuple[int | None, list[str] | None]:
     """Number and names of the features, as far as the schema tells."""
     if is_number(columns[0].type):
-        return len(columns), [found.field.name for found in columns]
+        return len(columns), [".".join(found.path) for found in columns]
     attributes = columns[0].field.metadata.get("ml_attr", {})
     named = {attr["idx"]: attr.get("name") for group in attributes.get("attrs", {}).values() for attr in group}
     count = attributes.get("num_attrs") or len(named) or None

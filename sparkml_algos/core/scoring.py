@@ -11,7 +11,19 @@ import pyarrow as pa
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StructType, UserDefinedType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    MapType,
+    NumericType,
+    StringType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
@@ -120,22 +132,29 @@ def scored(
 
 
 def rowwise(dataset: DataFrame) -> DataFrame:
-    """The same rows, kept away from a path of Spark 4.3 that cannot pass Vector columns by.
+    """The same rows, kept away from a path of Spark 4.3 that cannot pass columns of all types by.
 
     There, an Arrow function over a columnar source (a Parquet scan) hands the other columns on in columnar form, which fails with
-    UNSUPPORTED_DATATYPE for a user-defined type. A filter that is always true, and that the optimiser cannot know to be, makes the source
-    row-based.
+    UNSUPPORTED_DATATYPE for user-defined types, nulls without a type, and strings with a collation. A filter that is always true, and that
+    the optimiser cannot know to be, makes the source row-based.
     """
-    return dataset.where(F.spark_partition_id() >= 0) if _has_udt(dataset.schema) and _columnar_input(dataset) else dataset
+    if all(_passes_by(field.dataType) for field in dataset.schema.fields) or not _columnar_input(dataset):
+        return dataset
+    return dataset.where(F.spark_partition_id() >= 0)
 
 
-def _has_udt(type_: DataType) -> bool:
-    """Whether a type is a user-defined one, or has one inside."""
+_COLUMNAR = (NumericType, BooleanType, BinaryType, DateType, TimestampType, TimestampNTZType)
+
+
+def _passes_by(type_: DataType) -> bool:
+    """Whether a type is known to have a columnar form, and all in it."""
     if isinstance(type_, StructType):
-        return any(_has_udt(field.dataType) for field in type_.fields)
+        return all(_passes_by(field.dataType) for field in type_.fields)
     if isinstance(type_, MapType):
-        return _has_udt(type_.keyType) or _has_udt(type_.valueType)
-    return _has_udt(type_.elementType) if isinstance(type_, ArrayType) else isinstance(type_, UserDefinedType)
+        return _passes_by(type_.keyType) and _passes_by(type_.valueType)
+    if isinstance(type_, ArrayType):
+        return _passes_by(type_.elementType)
+    return isinstance(type_, _COLUMNAR) or type_ == StringType()
 
 
 def _columnar_input(dataset: DataFrame) -> bool:

@@ -133,13 +133,13 @@ def test_queries_of_text_come_together_and_their_ranking_is_measured_as_the_libr
     untrained = xgb.Booster({"objective": "rank:ndcg", "eval_metric": ["ndcg", "ndcg@5"], "base_score": 0}, [found])
     expected = dict(part.split(":") for part in untrained.eval(found).split("\t")[1:])
     rows = list(zip(QUERY.tolist(), THIRD.tolist(), score.tolist(), strict=True))
-    frame = data.sparkSession.createDataFrame(rows, "q int, l double, s double").withColumn("hit", F.expr("int(l > 1)"))
-    measured = ranking_metrics(frame, "q", "l", "s", ["ndcg", "ndcg@5"])
+    frame = data.sparkSession.createDataFrame(rows, "group int, label double, score double")
+    measured = ranking_metrics(frame, ["ndcg", "ndcg@5"])
     assert measured == pytest.approx({name.removeprefix("eval-"): float(value) for name, value in expected.items()}, rel=1e-5)
     hits = xgb.DMatrix(ROWS, (THIRD > 1).astype(float), qid=QUERY, base_margin=score)
     untrained = xgb.Booster({"objective": "rank:map", "eval_metric": ["map", "map@3", "map@3-"], "base_score": 0}, [hits])
     expected = dict(part.split(":") for part in untrained.eval(hits).split("\t")[1:])
-    measured = ranking_metrics(frame, "q", "hit", "s", ["map", "map@3", "map@3-"])
+    measured = ranking_metrics(frame.withColumn("label", F.expr("int(label > 1)")), ["map", "map@3", "map@3-"])
     assert measured == pytest.approx({name.removeprefix("eval-"): float(value) for name, value in expected.items()}, rel=1e-5)
     assert set(model.evaluate(data)) == {"test:ndcg", "test:map", "test:ndcg@5"}
     assert model.evaluate(data)["test:ndcg"] > 0.9

@@ -154,9 +154,9 @@ def seconds_of_isolation_forest(path: str) -> dict[str, Any]:
 
 def seconds_of_transform(path: str, scorer: str) -> dict[str, Any]:
     """Of a warm fit, and of scoring in a session with the JVM bridge."""
-    from sparkml_algos import RandomCutForest, classpath_jars
+    from sparkml_algos import RandomCutForest
 
-    frame = cached(local_session(classpath_jars()), path)
+    frame = cached(local_session(), path)
     _, fit = (timed(lambda: RandomCutForest(num_trees=TREES, num_samples_per_tree=SAMPLES).fit(frame)) for _ in range(2))
     if scorer == "python":
         frame = frame.limit(PYTHON_ROWS).repartition(CORES).cache()

@@ -29,7 +29,7 @@ from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
@@ -44,10 +44,8 @@ from sparkml_algos.core.mllib import (
 )
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
-
-# Column of `evaluate`'s own.
-_RAW = "_sparkml_algos_raw"
 
 _CLASSIFIER_OUTPUTS = (
     Output("predicted_label", "double", "predictionCol"),
@@ -211,10 +209,9 @@ class LinearLearnerBinaryClassifierModel(
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)
-        if self.value("weightCol"):
-            evaluator.setWeightCol(self.value("weightCol"))
-        return {**found, "test:roc_auc_score": evaluator.evaluate(self.only("raw", _RAW).transform(dataset))}
+        weighted = {"weightCol": WEIGHT} if self.value("weightCol") else {}
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=SCORE, labelCol=LABEL, numBins=0, **weighted)
+        return {**found, "test:roc_auc_score": evaluator.evaluate(scored_rows(dataset, self, "raw"))}
 
     evaluate.__doc__ = _LinearLearnerModel.evaluate.__doc__
 

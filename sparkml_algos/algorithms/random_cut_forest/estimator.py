@@ -22,10 +22,12 @@ from sparkml_algos.algorithms.random_cut_forest.params import RandomCutForestPar
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.core.aggregation import scored_rows
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.inputs import output_problems
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -189,11 +191,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         ValueError
             If the dataset is empty, has no `labelCol`, or labels other than 0 and 1.
         """
-        name = self.value("labelCol")
-        if name not in dataset.columns:
-            raise ValueError(f"labelCol={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}")
-        label = column(name).cast("double").alias("label")
-        rows = self._scored(dataset).select(column(_SCORE).alias("score"), label).persist()
+        rows = scored_rows(dataset, self.copy({self.predictionCol: None}), "score").persist()
         try:
             moments = rows.agg(F.avg("score").alias("mean"), F.stddev_pop("score").alias("deviation")).first()
             if moments["mean"] is None:
@@ -205,7 +203,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         for row in counts:
             if row["label"] not in (0.0, 1.0):
                 in_all = sum(other["count"] for other in counts if other["label"] == row["label"])
-                raise ValueError(f"label column {name!r} is {row['label']}, expected 0 or 1, in {in_all} row(s)")
+                raise ValueError(f"label column {self.value('labelCol')!r} is {row['label']}, expected 0 or 1, in {in_all} row(s)")
         return _metrics({(row["label"], row["called"]): row["count"] for row in counts}, self.getEvalMetrics())
 
     def _scored(self, dataset: DataFrame) -> DataFrame:
@@ -216,11 +214,12 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         name, score = self.value("predictionCol"), self.value("scoreCol") or _SCORE
         if not name:
             return super()._transform(dataset)
-        if name in dataset.columns:
-            raise InvalidParams(type(self).__name__, [f"output column {name!r} exists already; drop it or rename the output"])
+        problems = output_problems(dataset, [name, *(self.value(output.param) for output in self.own_outputs())], [])
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
         self._warn_if_none_is_above()
         scored = self.copy({self.predictionCol: None, self.scoreCol: score}).transform(dataset)
-        return scored.withColumn(name, (column(score) > self.threshold).cast("double")).drop(_SCORE)
+        return scored.select("*", (column(score) > self.threshold).cast("double").alias(name)).drop(_SCORE)
 
 
 def _metrics(counts: dict[tuple[float, bool], int], wanted: Sequence[str]) -> dict[str, float]:

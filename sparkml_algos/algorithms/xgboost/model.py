@@ -25,12 +25,13 @@ from sparkml_algos.algorithms.xgboost.ranking import ranking_metrics
 from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ _EXPLANATIONS = (
 _PREDICTION = Output("prediction", "double", "predictionCol")
 # The library takes no names of features with these.
 _FORBIDDEN_IN_NAMES = set("[]<")
-
-_SCORE = "_sparkml_algos_score"
 
 # Bytes of a booster up to which the JVM is known to score faster. Of rows of 28 features Python spends 20 µs on handing a row over and
 # back; the walks through 50, 500 and 400 trees of depth 6, 6 and 8 (0.2, 2.2 and 4.6 MB) take the JVM 2, 16 and 30 µs and the library 2, 8
@@ -303,9 +302,9 @@ class XGBoostClassificationModel(ClassifiesRows, BinaryThreshold, ClassThreshold
         found = super().evaluate(dataset)
         if self.artifact.values["objective"] not in BINARY:
             return found
-        options = {"weightCol": self.value("weightCol")} if self.value("weightCol") else {}
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_SCORE, labelCol=self.value("labelCol"), numBins=0, **options)
-        return {**found, "test:auc": evaluator.evaluate(self.only("raw", _SCORE).transform(dataset))}
+        weighted = {"weightCol": WEIGHT} if self.value("weightCol") else {}
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=SCORE, labelCol=LABEL, numBins=0, **weighted)
+        return {**found, "test:auc": evaluator.evaluate(scored_rows(dataset, self, "raw"))}
 
     evaluate.__doc__ = _XGBoostModel.evaluate.__doc__
 
@@ -336,7 +335,6 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
             relevant row count as 1, as in the library.
         """
         asked = [name for name in metric_names(self.value("eval_metric")) if name.startswith(("ndcg", "map"))]
-        scored = self.only("prediction", _SCORE).transform(dataset)
         names = list(dict.fromkeys(["ndcg", "map", *asked]))
-        found = ranking_metrics(scored, self.value("groupCol"), self.value("labelCol"), _SCORE, names)
+        found = ranking_metrics(scored_rows(dataset, self, "prediction"), names)
         return {f"test:{name}": value for name, value in found.items()}
