@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from sparkml_algos.algorithms.knn.index import build, library, neighbors
@@ -140,7 +142,7 @@ KNN = Algorithm(
     train=train,
     load=predicting(predict),
     finalize=finalize,
-    shared=(
+    state_key=attrgetter(
         "feature_dim",
         "sample_size",
         "dimension_reduction_type",
