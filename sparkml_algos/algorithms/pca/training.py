@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
@@ -260,18 +258,13 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     })
 
 
-def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
-    return max(settings, key=lambda setting: setting.num_components)
-
-
 PCA_ALGORITHM = Algorithm(
     name="pca",
     fields=FIELDS,
     train=train,
     load=load,
     finalize=finalize,
-    shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
-    combine=_combine,
+    state_key=lambda hyperparameters: sorted(vars(hyperparameters).items()),
     passes=passes,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
