@@ -39,9 +39,10 @@ from sparkml_algos import (
     XGBoostRegressionModel,
     XGBoostRegressor,
 )
-from sparkml_algos.algorithms.xgboost.prediction import predict as predict_trees
+from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.rows.batch import Batch
 from tests import averaging
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -164,7 +165,7 @@ _TREES = {"num_round": 1, "max_depth": 2, "gamma": 0.01, "nthread": 1}
 
 
 def _margins(model: AlgorithmModel) -> np.ndarray:
-    return predict_trees(model.artifact, ROWS, Hyperparameters(missing="nan")).margin
+    return load_trees(model.artifact, Hyperparameters(missing="nan"), "cpu")(Batch(features=ROWS)).margin
 
 
 _WD = ("wd", [0.0, 1.0])

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sparkml_algos.collectives.addresses import listen
 from sparkml_algos.collectives.communicator import Communicator
@@ -20,6 +21,17 @@ from sparkml_algos.collectives.tcp import TcpCommunicator
 
 # Seconds after which a test gives up on workers that wait for each other.
 PATIENCE = 60.0
+
+
+def _has_version_6() -> bool:
+    try:
+        listen("::1").close()
+    except OSError:
+        return False
+    return True
+
+
+needs_version_6 = pytest.mark.skipif(not _has_version_6(), reason="this machine has no address of version 6")
 
 _REDUCTIONS = {"sum": np.sum, "max": np.max, "min": np.min}
 

@@ -33,12 +33,18 @@ def test_an_old_model_loads_and_predicts_what_it_did(name: str, spark: SparkSess
     assert_outputs(model.transform(rows), expected)
 
 
+# Named a column that the model never read.
+RETIRED = {"KNNClassifierModel": ["idCol"], "KNNRegressorModel": ["idCol"]}
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_old_instance_keeps_uid_and_params(name: str, spark: SparkSession) -> None:
     loaded = CLASSES[name].load(str(SAVED / name))
     metadata, _ = read_local(SAVED / name)
     values = {param.name: value for param, value in loaded.extractParamMap().items()}
     saved = {**metadata["defaultParamMap"], **metadata["paramMap"]}
+    for param in RETIRED.get(name, ()):
+        del saved[param]
     assert loaded.uid == metadata["uid"]
     assert {param: values[param] for param in saved} == saved
 

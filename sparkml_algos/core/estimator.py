@@ -232,6 +232,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         else:
             ensure_importable(dataset.sparkSession, [*ALWAYS, *self.algorithm().libraries])
             shipment, decoder = ship(self.artifact, dataset.sparkSession), self.decoder(found)
+            found = found.packing(functools.partial(packed_vectors, dataset))
             struct = scored(self.algorithm(), shipment, self.hyperparameters(), found, decoder, outputs)
             appended = rowwise(dataset).withColumn(_SCORED, struct)
             values = [output.column(column(_SCORED)) for output in outputs]
@@ -248,6 +249,9 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
     def facts(self) -> dict[str, Facts]:
         """By the role of a column, what training has found out about the rows, such as the number of features."""
         return self.training_summary.facts if self.training_summary else {}
+
+    def _take_what_was_found(self) -> None:
+        """Called when training has ended: set the Params whose values it has found out."""
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         summary = self.training_summary.to_dict() if self.training_summary else None
@@ -304,7 +308,7 @@ def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> li
 def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     first, began = estimators[0], time.perf_counter()
     found = first.inputs(dataset)
-    dealt, read, key = found.dealt(lambda vector: packed_vectors(dataset, vector.path[0]) if len(vector.path) == 1 else None)
+    dealt, read, key = found.dealt(functools.partial(packed_vectors, dataset))
     max_shard_bytes = first.value("max_shard_bytes")
     plan = TrainingPlan(
         algorithm=first.algorithm(),
@@ -317,7 +321,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         replicated=first.value("data_distribution") == "FullyReplicated",
         max_model_bytes=max_result_bytes(dataset.sparkSession),
     )
-    bar = ProgressBar(type(first).__name__, first.value("progress"))
+    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
     options = Launch(
         num_workers=1 if first.only_one_worker() else first.value("num_workers"),
         launch=first.value("launch"),
@@ -372,6 +376,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         history=history,
     )
     model.artifact = artifact
+    model._take_what_was_found()
     return model
 
 

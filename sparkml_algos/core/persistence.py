@@ -119,14 +119,21 @@ def metadata_of(instance: Any, spark: SparkSession) -> dict[str, Any]:
         "timestamp": int(time.time() * 1000),
         "sparkVersion": spark.version,
         "uid": instance.uid,
-        "paramMap": {param.name: value for param, value in instance._paramMap.items()},
-        "defaultParamMap": {param.name: value for param, value in instance._defaultParamMap.items()},
+        **params_of(instance),
         _OURS: {
             "version": __version__,
             "format": FORMAT_VERSION,
             "has_data": artifact is not None,
             "facts": facts,
         },
+    }
+
+
+def params_of(instance: Any) -> dict[str, dict[str, Any]]:
+    """The Params of an instance, those that are set and those with a default."""
+    return {
+        "paramMap": {param.name: value for param, value in instance._paramMap.items()},
+        "defaultParamMap": {param.name: value for param, value in instance._defaultParamMap.items()},
     }
 
 

@@ -160,8 +160,8 @@ class _VectorReader(Reader):
             raise InvalidValue(f"{self.column} has {int(lengths[wrong[0]])} values, expected {self._num_features}", int(wrong[0]))
 
     def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> None:
-        # The sum of finite float32 values in float64 cannot overflow, so one cheap pass finds any NaN or infinity.
-        if np.isfinite(data.sum(dtype=np.float64)):
+        # The sum of squares is finite only if all values are, and takes a sixth of the time of a look at each. It overflows above 1e19.
+        if np.isfinite(np.dot(data, data)):
             return
         wrong = np.isinf(data) if self._kind.missing_values else ~np.isfinite(data)
         if not wrong.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,18 +73,26 @@ class SavedModel:
             wrong = [f"no {role}" for role in sorted(missing)] + [f"unknown column {role!r}" for role in sorted(set(given) - known)]
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
         fields = [field for field in self.fields if field.role in given]
-        decoder = Decoder([Source(field, [field.role]) for field in fields])
-        decoder.know(self.facts)
+        decoder = self._decoder(fields)
         batches = [decoder(part) for part in record_batches(fields, given)]
         return self._predictor(Batch.concat(batches) if batches else decoder.empty())
 
+    def _decoder(self, fields: Sequence[Field]) -> Decoder:
+        decoder = Decoder([Source(field, [field.role]) for field in fields])
+        decoder.know(self.facts)
+        return decoder
+
+    def _of_nothing(self) -> Mapping[str, Any]:
+        """Outputs for no row at all."""
+        return self._predictor(self._decoder([field for field in self.fields if field.default is not None]).empty())
+
     def predict_instances(self, instances: Instances) -> Mapping[str, Any]:
         """Score the instances of a JSON request, as `formats.json_instances` decodes it."""
-        return self(**columns_of_instances(self.fields, instances))
+        return self(**columns_of_instances(self.fields, instances)) if len(instances) else self._of_nothing()
 
     def predict_records(self, records: RecordBatch) -> Mapping[str, Any]:
         """Score records of RecordIO-protobuf, as `formats.recordio_protobuf` decodes them."""
-        return self(**columns_of_records(self.fields, records))
+        return self(**columns_of_records(self.fields, records)) if len(records) else self._of_nothing()
 
 
 def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None = None) -> SavedModel:
@@ -119,15 +127,18 @@ def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None
     name = current_name(metadata["class"])
     if artifact is None:
         raise ValueError(f"{path} holds a {name}, which is no fitted model")
-    if prediction is None:
-        exported = EXPORTS.get(name.rpartition(".")[2])
-        if exported is None:
-            raise ValueError(f"{path} holds a {name}, which is not one of this package: name the module of its predictor in `prediction`")
-        prediction = importlib.import_module(f"{exported.rpartition('.')[0]}.prediction")
+    if prediction is not None:
+        fields, load_predictor = prediction.FIELDS, prediction.load
+    elif exported := EXPORTS.get(name.rpartition(".")[2]):
+        algorithm = exported.rpartition(".")[0]
+        fields = importlib.import_module(f"{algorithm}.params").FIELDS
+        load_predictor = importlib.import_module(f"{algorithm}.prediction").load
+    else:
+        raise ValueError(f"{path} holds a {name}, which is not one of this package: name the module of its predictor in `prediction`")
     hyperparameters = Hyperparameters(**{**metadata["defaultParamMap"], **metadata["paramMap"]})
-    fields = [replace(field) for field in prediction.FIELDS if field.scoring]
     facts = _facts(metadata["sparkml_algos"]["facts"])
-    return SavedModel(name, fields, facts, hyperparameters, prediction.load(artifact, hyperparameters, device))
+    scoring = [field for field in fields if field.scoring]
+    return SavedModel(name, scoring, facts, hyperparameters, load_predictor(artifact, hyperparameters, device))
 
 
 def _facts(saved: Mapping[str, Any]) -> dict[str, Facts]:

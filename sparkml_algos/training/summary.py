@@ -58,6 +58,24 @@ class TrainingSummary:
         """Length of the vectors that were trained on."""
         return next((facts["num_features"] for facts in self.facts.values() if "num_features" in facts), None)
 
+    @property
+    def train_objective_history(self) -> dict[str, list[float]]:
+        """The metrics of the training rows by epoch, under their names, as xgboost.spark has them."""
+        return self._by_epoch("train:")
+
+    @property
+    def validation_objective_history(self) -> dict[str, list[float]]:
+        """The metrics of the validation rows by epoch, under their names."""
+        return self._by_epoch("validation:")
+
+    def _by_epoch(self, prefix: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for epoch in self.history:
+            for name, value in epoch.items():
+                if name.startswith(prefix):
+                    found.setdefault(name.removeprefix(prefix), []).append(value)
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """All attributes as strict JSON can hold them."""
         return _strict(asdict(self))

@@ -39,7 +39,7 @@ DECISIONS = {"closest_cluster", "predicted_label"}
 
 def made(model: AlgorithmModel, num_features: int, artifact: Artifact) -> AlgorithmModel:
     model.artifact = artifact
-    model.training_summary = TrainingSummary(num_features=num_features, seconds={}, metrics=METRICS, **SUMMARY)
+    model.training_summary = TrainingSummary(facts={"features": {"num_features": num_features}}, seconds={}, metrics=METRICS, **SUMMARY)
     return model
 
 

@@ -21,6 +21,8 @@ from sparkml_algos.arrays.saved import read_local
 from tests.jvm.models import BIAS, CENTERS, MODELS, WEIGHTS, assert_same, kmeans, side_by_side
 from tests.jvm.models import scores as scores_of
 
+pytestmark = pytest.mark.classic
+
 ROOT = Path(__file__).parents[2]
 
 

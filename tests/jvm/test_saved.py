@@ -15,7 +15,7 @@ from tests.saved.expected import SAVED, assert_outputs, rows_and_outputs
 
 ON_JVM = [name for name in EXPORTS if getattr(getattr(sparkml_algos, name, None), "on_jvm", None)]
 
-pytestmark = pytest.mark.generic
+pytestmark = [pytest.mark.generic, pytest.mark.classic]
 
 
 @pytest.mark.parametrize("name", ON_JVM)

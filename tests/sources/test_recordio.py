@@ -277,10 +277,13 @@ def test_the_short_names_are_pythons_where_the_jvm_has_none(tmp_path: Path) -> N
     program = f"""
 from pyspark.sql import SparkSession
 from sparkml_algos import register_recordio
+from sparkml_algos.core.joining import why_no_bridge
 from sparkml_algos.formats.errors import FormatError
 builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
-spark = builder.getOrCreate()
+spark = builder.config("spark.sparkml_algos.bridge", "off").getOrCreate()
 assert register_recordio(spark) and register_recordio(spark)
+spark.conf.set("spark.sparkml_algos.bridge", "auto")
+assert "in Python is in place of the JVM bridge's" in why_no_bridge(spark)
 rows = spark.read.format("sagemaker").option("numFeatures", 2).load("{tmp_path}/given.pbr")
 assert rows.schema["features"].metadata == {{"ml_attr": {{"num_attrs": 2}}}}, rows.schema.json()
 spark.read.format("recordio-protobuf").load("{tmp_path}/given.pbr").write.format("sagemaker").mode("append").save("{tmp_path}/own")
@@ -291,5 +294,9 @@ spark.stop()
     assert done.stdout.split() == ["2"], done.stderr[-3000:]
 
 
-def test_the_jvm_keeps_the_names_that_it_has(bridge: SparkSession) -> None:
+@pytest.mark.generic
+def test_the_jvm_has_the_names_where_the_bridge_can_join(spark: SparkSession, bridge: SparkSession, tmp_path: Path) -> None:
     assert register_recordio(bridge) is False
+    (tmp_path / "given.pbr").write_bytes(bytes.fromhex(DENSE))
+    rows = spark.read.format(JVM).option("numFeatures", 2).load(str(tmp_path / "given.pbr"))
+    assert [tuple(row) for row in rows.collect()] == [(1.0, Vectors.dense([1.0, 2.0]))]

@@ -15,18 +15,19 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame
 
-from sparkml_algos.algorithms.factorization_machines.metrics import Sums, metrics, sums
+from sparkml_algos.algorithms.factorization_machines.metrics import Sums, loss_metric, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.params import (
     FactorizationMachinesBinaryClassifierParams,
     FactorizationMachinesRegressorParams,
 )
-from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores, raw_threshold
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -38,7 +39,7 @@ class _FactorizationMachines(AlgorithmEstimator):
         return FACTORIZATION_MACHINES
 
 
-class _FactorizationMachinesModel(AlgorithmModel):
+class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
     @staticmethod
     def algorithm() -> Algorithm:
         return FACTORIZATION_MACHINES
@@ -59,6 +60,9 @@ class _FactorizationMachinesModel(AlgorithmModel):
     def factors(self) -> np.ndarray:
         """The vectors v as rows, shape (features, num_factors), float32."""
         return self.artifact.arrays["factors"]
+
+    def objective_metric(self) -> str:
+        return loss_metric(Hyperparameters(**self.hyperparameters()))
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
@@ -118,7 +122,7 @@ class FactorizationMachinesRegressor(
 
 
 class FactorizationMachinesRegressorModel(
-    _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
+    PredictsRows, _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
 ):
     """A factorization machine. `transform` appends ``prediction`` (double)."""
 
@@ -143,12 +147,12 @@ class FactorizationMachinesBinaryClassifier(
 
 
 class FactorizationMachinesBinaryClassifierModel(
-    _FactorizationMachinesModel, FactorizationMachinesBinaryClassifierParams, ClassificationParams
+    BinaryThreshold, ClassifiesRows, _FactorizationMachinesModel, FactorizationMachinesBinaryClassifierParams, ClassificationParams
 ):
     """A factorization machine for two classes.
 
-    `transform` appends ``prediction`` (double, 1 from a probability of one half on, else 0), ``rawPrediction`` (vector of −f(x) and f(x))
-    and ``probability`` (vector).
+    `transform` appends ``prediction`` (double, 1 from a probability of one half on, or what `setThreshold` says, else 0), ``rawPrediction``
+    (vector of −f(x) and f(x)) and ``probability`` (vector).
     """
 
     outputs = (
@@ -169,4 +173,4 @@ class _Sums:
 
     def __call__(self, batch: Batch) -> Sums:
         scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
-        return sums(scores, batch.label, batch.weights, self._hyperparameters)
+        return sums(scores, batch.label, batch.weights, self._hyperparameters, raw_threshold(self._artifact))

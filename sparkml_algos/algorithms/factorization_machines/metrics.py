@@ -16,7 +16,9 @@ def make_loss(hyperparameters: Hyperparameters) -> Loss:
     return (SquaredLoss if hyperparameters.predictor_type == "regressor" else LogisticLoss)(hyperparameters)
 
 
-def sums(scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparameters: Hyperparameters) -> Sums:
+def sums(
+    scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparameters: Hyperparameters, threshold: float = 0.0
+) -> Sums:
     """What some rows contribute to the metrics.
 
     Parameters
@@ -25,12 +27,14 @@ def sums(scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparamet
         Raw scores.
     label, weight : ndarray, shape (rows,)
     hyperparameters : Hyperparameters
+    threshold : float
+        Raw score from which on a row is taken for class 1.
     """
     label, weight = label.astype(np.float64), weight.astype(np.float64)
     value, _ = make_loss(hyperparameters)(scores[None, None].astype(np.float64), label)
     totals = {"weight": weight.sum(), "loss": value[0] @ weight}
     if hyperparameters.predictor_type == "binary_classifier":
-        predicted, actual = scores >= 0, label > 0
+        predicted, actual = scores >= threshold, label > 0
         totals |= {"predicted": weight @ predicted, "actual": weight @ actual, "true_positive": weight @ (predicted & actual)}
         totals["correct"] = weight @ (predicted == actual)
     return {name: np.asarray(total, np.float64) for name, total in totals.items()}

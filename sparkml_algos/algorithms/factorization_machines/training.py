@@ -191,6 +191,11 @@ def raw_scores(bias: np.ndarray, linear: np.ndarray, factors: np.ndarray, featur
     return rows.scores(float(bias[0]), table)
 
 
+def raw_threshold(artifact: Artifact) -> float:
+    """The raw score from which on a row is of class 1; a probability of one half unless it was set."""
+    return artifact.values.get("raw_threshold", 0.0)
+
+
 def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
     """Score rows.
 
@@ -203,7 +208,7 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     if hyperparameters.predictor_type == "regressor":
         return {"score": score}
     return {
-        "predicted_label": (score >= 0).astype(np.float64),
+        "predicted_label": (score >= raw_threshold(artifact)).astype(np.float64),
         "raw": np.stack([-score, score], axis=1),
         "probability": np.stack([sigmoid(-score), sigmoid(score)], axis=1),
     }

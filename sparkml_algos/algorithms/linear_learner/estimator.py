@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 
@@ -34,11 +33,19 @@ from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.mllib import (
+    ArrayMatrix,
+    ArrayVector,
+    BinaryThreshold,
+    ClassifiesRows,
+    ClassThresholds,
+    HasSummary,
+    PredictsRows,
+)
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
-from sparkml_algos.training.losses import sigmoid
 
 _CLASSIFIER_OUTPUTS = (
     Output("predicted_label", "double", "predictionCol"),
@@ -57,7 +64,7 @@ class _LinearLearner(AlgorithmEstimator):
         return LINEAR_LEARNER
 
 
-class _LinearLearnerModel(AlgorithmModel):
+class _LinearLearnerModel(HasSummary, AlgorithmModel):
     @staticmethod
     def algorithm() -> Algorithm:
         return LINEAR_LEARNER
@@ -97,12 +104,15 @@ class _LinearLearnerModel(AlgorithmModel):
         totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
 
+    def objective_metric(self) -> str:
+        return "objective_loss"
+
 
 class _SingleOutputModel(_LinearLearnerModel):
     @property
-    def coefficients(self) -> np.ndarray:
-        """Weights, shape (features,), float64."""
-        return self.artifact.arrays["weights"][0]
+    def coefficients(self) -> ArrayVector:
+        """Weights, as many as features; a Vector of Spark ML and an array."""
+        return ArrayVector(self.artifact.arrays["weights"][0])
 
     @property
     def intercept(self) -> float:
@@ -137,7 +147,19 @@ class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, Predi
         return LinearLearnerRegressorModel
 
 
-class LinearLearnerRegressorModel(_SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
+class _ClassifierModel(ClassifiesRows, _LinearLearnerModel):
+    @property
+    def coefficientMatrix(self) -> ArrayMatrix:
+        """Weights, shape (classes, features), with two classes (1, features); a Matrix of Spark ML and an array."""
+        return ArrayMatrix(self.artifact.arrays["weights"])
+
+    @property
+    def interceptVector(self) -> ArrayVector:
+        """Bias, shape (classes,), with two classes (1,); a Vector of Spark ML and an array."""
+        return ArrayVector(self.artifact.arrays["bias"])
+
+
+class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
     """A linear regression. `transform` appends ``prediction`` (double)."""
 
     outputs = (Output("score", "double", "predictionCol"),)
@@ -162,7 +184,9 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
         return LinearLearnerBinaryClassifierModel
 
 
-class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinaryClassifierParams, ClassificationParams):
+class LinearLearnerBinaryClassifierModel(
+    BinaryThreshold, _ClassifierModel, _SingleOutputModel, LinearLearnerBinaryClassifierParams, ClassificationParams
+):
     """A linear classifier for two classes.
 
     `transform` appends ``prediction`` (double, 0 or 1), ``rawPrediction`` (vector of −f(x) and f(x)) and ``probability`` (vector); the last
@@ -173,17 +197,11 @@ class LinearLearnerBinaryClassifierModel(_SingleOutputModel, LinearLearnerBinary
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerBinaryClassifierModel", faster=_is_faster)
 
     def own_outputs(self) -> Sequence[Output]:
-        return [output for output in super().own_outputs() if output.field != "probability" or not self._is_hinge]
+        return [output for output in super().own_outputs() if output.field != "probability" or self._knows_probabilities]
 
     @property
-    def threshold(self) -> float:
-        """The score from which on a row is of class 1: a probability, or the raw score with hinge loss."""
-        raw = self.artifact.values["raw_threshold"]
-        return raw if self._is_hinge else float(sigmoid(np.array(raw)))
-
-    @property
-    def _is_hinge(self) -> bool:
-        return loss_name(Hyperparameters(**self.hyperparameters())) == "hinge_loss"
+    def _knows_probabilities(self) -> bool:
+        return loss_name(Hyperparameters(**self.hyperparameters())) != "hinge_loss"
 
     def label_classes(self) -> int:
         return 2
@@ -215,7 +233,9 @@ class LinearLearnerMultiClassClassifier(
         return LinearLearnerMultiClassClassifierModel
 
 
-class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerMultiClassClassifierParams, ClassificationParams):
+class LinearLearnerMultiClassClassifierModel(
+    ClassThresholds, _ClassifierModel, LinearLearnerMultiClassClassifierParams, ClassificationParams
+):
     """A linear classifier for many classes.
 
     `transform` appends ``prediction`` (double, the class), ``rawPrediction`` and ``probability`` (vectors with an entry per class).
@@ -223,16 +243,6 @@ class LinearLearnerMultiClassClassifierModel(_LinearLearnerModel, LinearLearnerM
 
     outputs = _CLASSIFIER_OUTPUTS
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerMultiClassClassifierModel", faster=_is_faster)
-
-    @property
-    def coefficientMatrix(self) -> np.ndarray:
-        """Weights, shape (classes, features), float64."""
-        return self.artifact.arrays["weights"]
-
-    @property
-    def interceptVector(self) -> np.ndarray:
-        """Bias, shape (classes,), float64."""
-        return self.artifact.arrays["bias"]
 
     @property
     def numClasses(self) -> int:

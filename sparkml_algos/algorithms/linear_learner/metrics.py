@@ -6,6 +6,7 @@ import numpy as np
 
 from sparkml_algos.algorithms.linear_learner.losses import make_loss
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.decisions import classes_by_thresholds, softmax
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
 from sparkml_algos.rows.batch import Features
@@ -35,7 +36,7 @@ def sums(artifact: Artifact, scores: np.ndarray, label: np.ndarray, weight: np.n
         totals |= _confusion(predicted.astype(np.int64), label.astype(np.int64), weight, 2)
     else:
         classes = label.astype(np.int64)
-        totals |= _confusion(scores.argmax(axis=1), classes, weight, scores.shape[1])
+        totals |= _confusion(classes_of(artifact, scores), classes, weight, scores.shape[1])
         own = scores[np.arange(len(classes)), classes, None]
         rank = (scores > own).sum(axis=1)
         totals |= {"top_k": weight @ (rank < hyperparameters.accuracy_top_k), "dcg": weight @ (1 / np.log2(rank + 2))}
@@ -70,6 +71,12 @@ def metrics(totals: Sums, hyperparameters: Hyperparameters) -> dict[str, float]:
 def raw_scores(artifact: Artifact, features: Features) -> np.ndarray:
     """w·x + b, shape (rows, outputs), float64."""
     return features.astype(np.float64) @ artifact.arrays["weights"].T + artifact.arrays["bias"]
+
+
+def classes_of(artifact: Artifact, scores: np.ndarray) -> np.ndarray:
+    """The class of each row, shape (rows,), of a model for many classes with these raw scores (rows, classes)."""
+    thresholds = artifact.arrays.get("thresholds")
+    return scores.argmax(axis=1) if thresholds is None else classes_by_thresholds(softmax(scores), thresholds)
 
 
 def area_under_roc(scores: np.ndarray, label: np.ndarray, weight: np.ndarray) -> float:

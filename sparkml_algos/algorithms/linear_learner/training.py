@@ -18,10 +18,11 @@ import scipy.sparse as sp
 from sparkml_algos.algorithms.linear_learner.candidates import Candidate, make_candidates, optimizer_name
 from sparkml_algos.algorithms.linear_learner.judge import Judge
 from sparkml_algos.algorithms.linear_learner.losses import loss_name, make_loss
-from sparkml_algos.algorithms.linear_learner.metrics import raw_scores
+from sparkml_algos.algorithms.linear_learner.metrics import classes_of, raw_scores
 from sparkml_algos.algorithms.linear_learner.params import FIELDS, MAX_CLASSES
 from sparkml_algos.algorithms.linear_learner.scaling import Scaling, draw_sample, estimate
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.decisions import softmax
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -380,9 +381,8 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     if hyperparameters.predictor_type == "regressor":
         return {"score": raw[:, 0]}
     if hyperparameters.predictor_type == "multiclass_classifier":
-        shares = np.exp(raw - raw.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        return {"predicted_label": raw.argmax(axis=1).astype(np.float64), "raw": raw, "probability": shares}
+        label = classes_of(artifact, raw).astype(np.float64)
+        return {"predicted_label": label, "raw": raw, "probability": softmax(raw)}
     score = raw[:, 0]
     found = {"predicted_label": (score >= artifact.values["raw_threshold"]).astype(np.float64), "raw": np.stack([-score, score], axis=1)}
     if loss_name(hyperparameters) != "hinge_loss":

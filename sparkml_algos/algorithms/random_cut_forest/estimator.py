@@ -10,6 +10,7 @@ sampling with a reservoir", ACM Transactions on Mathematical Software 11 (1985).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,8 +31,13 @@ from sparkml_algos.core.inputs import output_problems
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
+logger = logging.getLogger(__name__)
+
 # Labelled rows are called anomalous so many deviations above the mean of their scores, by the service's documentation.
 EVALUATION_DEVIATIONS = 3.0
+
+# Of the scores, this share is not above the threshold that is proposed where none is.
+USUAL_QUANTILE = 0.99
 
 # Accuracy of the quantiles of a DataFrame's scores, in ranks: one in so many.
 QUANTILE_ACCURACY = 10_000
@@ -55,7 +61,9 @@ class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
 
     Cuts follow the ranges of the features: bring features to one scale first. Series are made into rows by `Shingle`.
 
-    The scores from which `threshold` comes are those of up to 10,000 rows of the sample. `labelCol` is read by `evaluate` only.
+    The scores from which `threshold` comes are those of up to 10,000 rows of the sample. Where scores have a short tail, as of a series
+    that changes slowly, none may lie three deviations above their mean: `fit` then warns, and ``thresholdMethod="quantile"`` is the better
+    choice. `labelCol` is read by `evaluate` only.
 
     Each row must be on one worker: there is no ``data_distribution="FullyReplicated"``. GPUs would bring nothing: `use_gpu` is
     refused.
@@ -94,6 +102,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
 
     outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol", on_jvm=False))
     on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
+    _warned_of: float | None = None
 
     def algorithm(self) -> Algorithm:
         return ATTRIBUTING if self.value("attributionCol") else RANDOM_CUT_FOREST
@@ -135,7 +144,31 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
             raise ValueError("the dataset to take the threshold from is empty")
         arrays = {**self.artifact.arrays, "quantiles": np.array(found[2], np.float64)}
         self.artifact = Artifact(arrays, {**self.artifact.values, "mean": float(found[0]), "deviation": float(found[1])})
+        self._warn_if_none_is_above()
         return self
+
+    @property
+    def share_above_threshold(self) -> float:
+        """Share of the scores known from `fit`, or from `fit_threshold`, that are above `threshold`, to one in a thousand."""
+        return float(np.mean(self.artifact.arrays["quantiles"] > self.threshold))
+
+    def _take_what_was_found(self) -> None:
+        self._warn_if_none_is_above()
+
+    def _warn_if_none_is_above(self) -> None:
+        """Say so, once for each threshold, where no row that it was taken from would be called anomalous."""
+        quantiles, threshold = self.artifact.arrays["quantiles"], self.threshold
+        if self.share_above_threshold > 0 or quantiles[-1] == quantiles[0] or threshold == self._warned_of:
+            return
+        self._warned_of = threshold
+        usual = float(np.interp(USUAL_QUANTILE, QUANTILES, quantiles))
+        by_quantile = f"thresholdMethod='quantile' with thresholdQuantile={USUAL_QUANTILE:g} puts it at {usual:.4g}"
+        deviations = (usual - self.artifact.values["mean"]) / self.artifact.values["deviation"]
+        logger.warning(
+            "%s: 0 %% of the rows that the threshold was taken from are above it: it is %.4g, and the largest score is %.4g. "
+            "%s, as does thresholdDeviations=%.2f",
+            self.uid, threshold, quantiles[-1], by_quantile, deviations,
+        )  # fmt: skip
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
@@ -184,6 +217,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         problems = output_problems(dataset, [name, *(self.value(output.param) for output in self.own_outputs())], [])
         if problems:
             raise InvalidParams(type(self).__name__, problems)
+        self._warn_if_none_is_above()
         scored = self.copy({self.predictionCol: None, self.scoreCol: score}).transform(dataset)
         return scored.select("*", (column(score) > self.threshold).cast("double").alias(name)).drop(_SCORE)
 

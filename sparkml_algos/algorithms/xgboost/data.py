@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
-from sparkml_algos.algorithms.xgboost.settings import bins, sets_updater, threads
+from sparkml_algos.algorithms.xgboost.settings import bins, missing_value, sets_updater, threads
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
@@ -39,11 +39,6 @@ def validation_matrix(h: Hyperparameters, shard: Shard, train: xgb.DMatrix) -> x
     rows = [_by_group(shard, shard.validation)] if h.objective.startswith("rank:") else shard.validation
     reference = train if isinstance(train, xgb.QuantileDMatrix) else None
     return _matrix(h, lambda: iter(rows), reference is None, shard.empty(), reference)
-
-
-def missing_value(h: Hyperparameters) -> float:
-    """What stands for a missing value besides NaN, or NaN."""
-    return float(h.missing)
 
 
 def _matrix(

@@ -80,7 +80,10 @@ class LinearLearnerMultiClassClassifierModel protected[ml] (uid: String, artifac
 
   def interceptVector: Vector = Vectors.dense(bias)
 
-  override protected def makeScorer: RowScorer = new MultiClassScorer(weights, bias)
+  /** A number for each class, where they were set: the class is the one whose probability is largest in relation to it. */
+  def thresholds: Option[Array[Double]] = artifact.arrays.get("thresholds").map(_.toDoubles)
+
+  override protected def makeScorer: RowScorer = new MultiClassScorer(weights, bias, thresholds)
 
   override protected def companion: ArtifactModelCompanion[LinearLearnerMultiClassClassifierModel] =
     LinearLearnerMultiClassClassifierModel

@@ -27,7 +27,9 @@ private final class BinaryScorer(weights: Weights, bias: Double, threshold: Doub
   }
 }
 
-private final class MultiClassScorer(weights: Weights, bias: Array[Double]) extends LinearScorer(weights) {
+/** @param thresholds a number for each class, by which the most probable class is the one most probable in relation to it */
+private final class MultiClassScorer(weights: Weights, bias: Array[Double], thresholds: Option[Array[Double]])
+    extends LinearScorer(weights) {
 
   override def score(row: FeatureRow): InternalRow = {
     val scores = weights.times(row)
@@ -38,7 +40,9 @@ private final class MultiClassScorer(weights: Weights, bias: Array[Double]) exte
       if (scores(i) > scores(highest)) highest = i
       i += 1
     }
-    new GenericInternalRow(Array[Any](highest.toDouble, VectorRow.dense(scores), VectorRow.dense(LinearScorer.softmax(scores, scores(highest)))))
+    val probability = LinearScorer.softmax(scores, scores(highest))
+    val label = thresholds.fold(highest)(LinearScorer.byThresholds(probability, _))
+    new GenericInternalRow(Array[Any](label.toDouble, VectorRow.dense(scores), VectorRow.dense(probability)))
   }
 }
 
@@ -57,6 +61,19 @@ private object LinearScorer {
     i = 0
     while (i < scores.length) { shares(i) /= total; i += 1 }
     shares
+  }
+
+  /** The first class whose probability is largest in relation to its threshold. */
+  def byThresholds(probability: Array[Double], thresholds: Array[Double]): Int = {
+    var chosen = 0
+    var largest = Double.NegativeInfinity
+    var i = 0
+    while (i < probability.length) {
+      val share = probability(i) / thresholds(i)
+      if (share > largest) { largest = share; chosen = i }
+      i += 1
+    }
+    chosen
   }
 
   def sigmoid(score: Double): Double = {

@@ -96,6 +96,13 @@ private final class ArtifactModelReader[M <: ArtifactModel[M]](companion: Artifa
   }
 }
 
+object ArtifactModelCompanion {
+
+  /** The companion of a model's class in this bridge. */
+  private[sparkmlalgos] def of(name: String): ArtifactModelCompanion[_ <: ArtifactModel[_]] =
+    Class.forName(name + "$", true, getClass.getClassLoader).getField("MODULE$").get(null).asInstanceOf[ArtifactModelCompanion[_ <: ArtifactModel[_]]]
+}
+
 /** What the companion object of a model is: how Spark ML finds its way from a saved stage to the model. */
 abstract class ArtifactModelCompanion[M <: ArtifactModel[M]] extends MLReadable[M] {
 

@@ -64,6 +64,12 @@ class XGBoostClassificationModel protected[ml] (uid: String, artifact: Artifact,
 
   def numClasses: Int = math.max(2, artifact.number("num_class").toInt)
 
+  /** Of two classes, the raw score above which a row is of class 1. */
+  def rawThreshold: Double = artifact.findNumber("raw_threshold").getOrElse(0.0)
+
+  /** Of many classes, a number for each, where they were set: the class is the one whose probability is largest in relation to it. */
+  def thresholds: Option[Array[Double]] = artifact.arrays.get("thresholds").map(_.toDoubles)
+
   override def outputs: Seq[Output] = super.outputs ++ Seq(
     Output("raw", VectorType, rawPredictionCol),
     Output("probability", VectorType, probabilityCol))

@@ -19,17 +19,86 @@ S. Guha, N. Mishra, G. Roy, O. Schrijvers, "Robust random cut forest based anoma
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from sparkml_algos.algorithms.random_cut_forest.forest import NOBODY, Forest
+from sparkml_algos.algorithms.random_cut_forest.params import FIELDS
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch, Features
+
+__all__ = ["FIELDS", "Boxes", "load", "load_attributing", "scores"]
 
 # Numbers of the arrays that are worked on at once, a row of corners for each pair of row and tree: they stay in a core's cache.
 NUMBERS = 1 << 18
 
-# Differences of values below this fit into 32 bits.
-LARGE = 1e37
+# Values whose differences in all features add up to less than this are told apart with 32 bits.
+LARGE = 1e38
+
+
+def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> ForestPredictor:
+    """A predictor of anomaly scores: ``score`` (rows,) and ``attribution`` (rows, features), what each feature adds to it, both float64
+    and computed when they are asked for.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        From `training.train`.
+    hyperparameters : Hyperparameters
+        Not needed.
+    device : str
+        Ignored: the forest is walked on the CPU.
+    """
+    return ForestPredictor(artifact, attributes=False)
+
+
+def load_attributing(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> ForestPredictor:
+    """The same for who wants both, which then come from one walk."""
+    return ForestPredictor(artifact, attributes=True)
+
+
+class ForestPredictor:
+    """Scores the rows of a batch; what does not depend on them is found out once."""
+
+    def __init__(self, artifact: Artifact, attributes: bool) -> None:
+        self._forest = Forest.of(artifact)
+        self._boxes, self._attributes = Boxes.of(self._forest), attributes
+
+    def __call__(self, batch: Batch) -> Mapping[str, np.ndarray]:
+        rows = dense(batch.features)
+        return _Scores(lambda attribute: scores(self._forest, rows, attribute, self._boxes), self._attributes)
+
+
+class _Scores(Mapping[str, np.ndarray]):
+    """Outputs of some rows, by name."""
+
+    def __init__(self, compute: Callable[[bool], tuple[np.ndarray, np.ndarray | None]], attributes: bool) -> None:
+        self._compute, self._attributes = compute, attributes
+        self._found: dict[str, np.ndarray | None] = dict.fromkeys(["score", "attribution"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if self._found[name] is None:
+            score, attribution = self._compute(self._attributes or name == "attribution")
+            self._found = {"score": score, "attribution": attribution}
+        return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def dense(features: Features) -> np.ndarray:
+    """Rows with their zeros."""
+    return features.toarray() if sp.issparse(features) else features
 
 
 @dataclass(frozen=True)
@@ -50,6 +119,8 @@ class Boxes:
     leaf_parent : ndarray of int64, shape (leaves,)
     leaf_alone, leaf_seen : ndarray of float64, shape (leaves,)
         Scores of points that differ from the leaf, and that equal it.
+    largest : float
+        The largest magnitude of a coordinate of the points.
     """
 
     corners: np.ndarray
@@ -59,6 +130,7 @@ class Boxes:
     leaf_parent: np.ndarray
     leaf_alone: np.ndarray
     leaf_seen: np.ndarray
+    largest: float
 
     @classmethod
     def of(cls, forest: Forest) -> Boxes:
@@ -78,14 +150,17 @@ class Boxes:
             corners[level] = np.minimum(*(_corners(side, corners, points) for side in forest.children[level].T))
         sides = (-corners[:, num_features:].astype(np.float64) - corners[:, :num_features]).sum(axis=1)
         seen = (1 - forest.counts / (2 * forest.points_per_tree)) / (leaf_depth + np.log2(forest.counts + 1))
-        return cls(corners, sides, 1 / (depth + 1), parent, leaf_parent, 1 / (leaf_depth + 1), seen)
+        largest = float(np.abs(forest.points).max(initial=0))
+        return cls(corners, sides, 1 / (depth + 1), parent, leaf_parent, 1 / (leaf_depth + 1), seen, largest)
 
     def in_64_bits(self) -> Boxes:
         """The same for values whose differences 32 bits do not hold."""
         return replace(self, corners=self.corners.astype(np.float64))
 
 
-def scores(forest: Forest, rows: np.ndarray, attribute: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+def scores(
+    forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Boxes | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Scores of rows and, if wanted, what each feature adds to them.
 
     Parameters
@@ -93,14 +168,16 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False) -> tuple[n
     forest : Forest
     rows : ndarray of float32, shape (rows, features)
     attribute : bool
+    boxes : Boxes, optional
+        Those of the forest, where they are known.
 
     Returns
     -------
     (ndarray, ndarray or None)
         Scores (rows,) and attributions (rows, features), float64.
     """
-    boxes = Boxes.of(forest)
-    if max(np.abs(part).max(initial=0) for part in (rows, forest.points)) > LARGE:
+    boxes = Boxes.of(forest) if boxes is None else boxes
+    if max(float(np.abs(rows).max(initial=0)), boxes.largest) > LARGE / boxes.corners.shape[1]:
         rows, boxes = rows.astype(np.float64), boxes.in_64_bits()
     trees = len(forest.roots)
     total = np.zeros(len(rows))
