@@ -1,0 +1,131 @@
+"""Who may import whom, held by reading the imports of every module, those for types and those within functions too."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "sparkml_algos"
+FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+
+#: What a room may import besides itself; modules at the top of the package are of the ground floor.
+ALLOWED = {
+    "arrays": set(),
+    "formats": {"arrays"},
+    "rows": {"arrays"},
+    "collectives": {"arrays"},
+    "training": {"rows", "collectives", "arrays"},
+    "networks": {"training", "rows", "collectives", "arrays"},
+    "kernels": set(),
+    "serving": {"arrays", "rows", "formats", "training", "algorithms"},
+    "cluster": {"training", "rows", "collectives", "arrays"},
+    "core": {"cluster", "training", "rows", "collectives", "arrays", "jvm"},
+}
+WITHOUT_SPARK = {"arrays", "formats", "rows", "collectives", "training", "networks", "kernels", "serving"}
+GROUND = {f"{PACKAGE}.names", f"{PACKAGE}.version"}
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def needs_no_spark(module: str) -> bool:
+    return room(module) in WITHOUT_SPARK or room(module) == "algorithms" and module.rpartition(".")[2] in ("prediction", "training")
+
+
+def may_import_torch(module: str) -> bool:
+    places = (f"{PACKAGE}.collectives.torch", f"{PACKAGE}.arrays.device")
+    return module in places or room(module) == "networks" or module.endswith(".network")
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Modules that a module names in its imports: those of the package in full, of others their first part."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= inside | ({node.module} if len(inside) < len(node.names) else set())
+    return frozenset(name if name.split(".")[0] == PACKAGE else name.split(".")[0] for name in found)
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in imports(module) if name in MODULES and name != module}
+
+
+def reached(module: str) -> set[str]:
+    """All modules that are imported, one by the other."""
+    found, waiting = set(), [module]
+    while waiting:
+        for name in ours(waiting.pop()) - found:
+            found.add(name)
+            waiting.append(name)
+    return found
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) in ALLOWED])
+def test_a_room_imports_only_rooms_below_it(module: str) -> None:
+    allowed = ALLOWED[room(module)] | {room(module)}
+    assert {name for name in ours(module) if room(name) not in allowed and name not in GROUND and name != PACKAGE} == set()
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if needs_no_spark(module)])
+def test_what_needs_no_spark_reaches_nothing_that_does(module: str) -> None:
+    everything = {module} | reached(module)
+    assert {name for name in everything if "pyspark" in imports(name) or room(name) in ("core", "cluster")} == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_torch_is_imported_in_its_places_only(module: str) -> None:
+    assert "torch" not in imports(module) or may_import_torch(module)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) == "algorithms"])
+def test_no_algorithm_imports_another(module: str) -> None:
+    own = module.split(".")[2:3]
+    assert {name for name in ours(module) if room(name) == "algorithms" and name.split(".")[2:3] not in ([], own)} == set()
+
+
+def test_there_are_no_circles() -> None:
+    assert [module for module in MODULES if module in reached(module)] == []
+
+
+BLOCKED = """
+import importlib, sys
+from pathlib import Path
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("pyspark", "py4j"):
+            raise ModuleNotFoundError(f"No module named {name!r} (blocked)")
+
+sys.meta_path.insert(0, Blocked())
+for module in sys.argv[2].split(","):
+    importlib.import_module(module)
+from sparkml_algos import serving
+for path in sorted(Path(sys.argv[1]).glob("*Model")):
+    if not path.name.startswith("Pipeline"):
+        serving.load(path)
+        print(path.name)
+"""
+
+
+def test_what_needs_no_spark_is_imported_and_loads_models_where_there_is_none() -> None:
+    modules = ",".join(
+        module for module in MODULES
+        if (needs_no_spark(module) or room(module) == "plotting") and module not in (f"{PACKAGE}.collectives.horovod",)
+    )  # fmt: skip
+    command = [sys.executable, "-c", BLOCKED, str(ROOT / "tests" / "saved"), modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 14
