@@ -20,7 +20,8 @@ from sparkml_algos.algorithms.factorization_machines.params import (
     FactorizationMachinesBinaryClassifierParams,
     FactorizationMachinesRegressorParams,
 )
-from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores, raw_threshold
+from sparkml_algos.algorithms.factorization_machines.prediction import MachinePredictor, raw_threshold
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import sum_over_batches
@@ -59,6 +60,12 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
     def factors(self) -> np.ndarray:
         """The vectors v as rows, shape (features, num_factors), float32."""
         return self.artifact.arrays["factors"]
+
+    @property
+    def served_epoch(self) -> int | None:
+        """The epoch, counted from 1, whose state this model is: the one in which the figure that was watched was best. None of models that
+        earlier versions have saved, which are what their last epoch left."""
+        return self.artifact.values.get("epoch")
 
     def label_classes(self) -> int | None:
         """Number of classes; None of a regression."""
@@ -174,8 +181,8 @@ class _Sums:
     """What a batch contributes to the metrics of a model."""
 
     def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
-        self._artifact, self._hyperparameters = artifact, hyperparameters
+        self._predictor, self._threshold, self._hyperparameters = MachinePredictor(artifact), raw_threshold(artifact), hyperparameters
 
     def __call__(self, batch: Batch) -> Sums:
-        scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
-        return sums(scores, batch.label, batch.weights, self._hyperparameters, raw_threshold(self._artifact))
+        scores = self._predictor.scores(batch.features)
+        return sums(scores, batch.label, batch.weights, self._hyperparameters, self._threshold)
