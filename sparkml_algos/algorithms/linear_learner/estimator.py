@@ -91,10 +91,11 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
         Returns
         -------
         dict of str to float
-            By the service's names with the prefix ``test:``. ``test:objective_loss`` is the training loss without penalties. Of a regression
-            it is in units of the label like the others, or, where the loss is a square, in their squares: with ``squared_loss`` it is
-            ``test:mse``. Of a classifier it is the mean of −log of the probability of the label (natural logarithm), or the hinge loss;
-            rows of class 1 count `positive_example_weight_mult` times, classes what `balance_multiclass_weights` gave them.
+            By the service's names with the prefix ``test:``. ``test:objective_loss`` is the training loss without penalties. Of a
+            regression it is in units of the label like the others, or, where the loss is a square, in their squares: with
+            ``squared_loss`` it is ``test:mse``. Of a classifier it is the mean of −log of the probability of the label (natural
+            logarithm), or the hinge loss; rows of class 1 count `positive_example_weight_mult` times, classes what
+            `balance_multiclass_weights` gave them.
 
         Raises
         ------
