@@ -14,20 +14,27 @@ import numpy as np
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
+from sparkml_algos.arrays.params import PredictionParams
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows import fields
 from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Seconds in which a test may do something to a worker that waits, while the others are in a collective.
 WAIT = 5.0
 
 
-class AveragingParams(FeaturesParams, WeightParams, PredictionParams):
+FIELDS = (fields.features(), fields.weight())
+
+
+class AveragingParams(PredictionParams):
+    reads = FIELDS
+
     epochs = Hyperparameter(int, "Passes over the rows.", default=1, minimum=1)
     mini_batch_size = Hyperparameter(int, "Rows per mini-batch.", default=100, minimum=1)
     scale = Hyperparameter(float, "Factor of the result; serves from one state.", default=1.0, minimum=0.0)
@@ -87,6 +94,9 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
     return {"distance": np.linalg.norm(dense - artifact.arrays["mean"], axis=1)}
 
 
+load = predicting(predict)
+
+
 def fail(hyperparameters: Hyperparameters, rank: int, epoch: int) -> None:
     """Let the wanted thing go wrong, once if there is a log to remember it."""
     how = hyperparameters.failure
@@ -115,8 +125,9 @@ def _jvm() -> int:
 
 AVERAGING = Algorithm(
     name="averaging",
+    fields=FIELDS,
     train=train,
-    load=predicting(predict),
+    load=load,
     finalize=finalize,
     shared=("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
     passes=lambda hyperparameters: hyperparameters.epochs,

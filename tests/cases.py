@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,15 +39,21 @@ from sparkml_algos import (
     XGBoostRegressionModel,
     XGBoostRegressor,
 )
-from sparkml_algos.algorithms.xgboost.prediction import predict as predict_trees
+from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.rows.batch import Batch
+from tests import averaging
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
+from tests.toys import pictures, words
 
 ROWS, BLOB = blobs(240, grid(4, features=3), seed=1)
 # The same for algorithms that learn from counts.
 COUNTS = np.abs(ROWS.round())
+# The same as words, and as bytes.
+TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
+IMAGES = [row.tobytes() for row in ROWS]
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Case:
         checked again.
     takes_replicas : bool
         Whether every worker may get every row; else that must be refused.
+    prediction : module, optional
+        With the predictor of a model that is not one of the package.
     """
 
     estimator: type[AlgorithmEstimator]
@@ -86,6 +95,7 @@ class Case:
     checks_framework: bool = False
     is_sibling: bool = False
     takes_replicas: bool = True
+    prediction: ModuleType | None = None
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
         return self.estimator(**{**self.settings, **settings})
@@ -93,7 +103,38 @@ class Case:
     @property
     def rows(self) -> np.ndarray:
         """What the algorithm is fitted on: `ROWS`, or `COUNTS` where it takes nothing else."""
-        return COUNTS if self.estimator.algorithm().counts else ROWS
+        return COUNTS if self.takes_counts else ROWS
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether its rows are vectors of features."""
+        return "features" in self.roles
+
+    @property
+    def main_column(self) -> str:
+        """Param that names the first column it reads."""
+        return next(iter(self.roles.values()))
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What scoring reads, by role, in the order of the rows."""
+        known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES}
+        return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Of each column that training reads, the Param that names it."""
+        return {field.role: field.param for field in self.estimator.algorithm().fields if field.training}
+
+    @property
+    def takes_counts(self) -> bool:
+        """Whether features must be counts."""
+        return any(getattr(field.kind, "counts", False) for field in self.estimator.algorithm().fields)
+
+    @property
+    def takes_missing_values(self) -> bool:
+        """Whether features may be missing."""
+        return any(getattr(field.kind, "missing_values", False) for field in self.estimator.algorithm().fields)
 
     @property
     def output(self) -> str:
@@ -124,7 +165,7 @@ _TREES = {"num_round": 1, "max_depth": 2, "gamma": 0.01, "nthread": 1}
 
 
 def _margins(model: AlgorithmModel) -> np.ndarray:
-    return predict_trees(model.artifact, ROWS, Hyperparameters(missing="nan")).margin
+    return load_trees(model.artifact, Hyperparameters(missing="nan"), "cpu")(Batch(features=ROWS)).margin
 
 
 _WD = ("wd", [0.0, 1.0])
@@ -164,6 +205,25 @@ CASES = [
         ("scale", [1.0, 2.0]),
         lambda model: model.mean,
         checks_framework=True,
+        prediction=averaging,
+    ),
+    Case(
+        words.Words,
+        words.WordsModel,
+        {"textCol": "a name", "ownerCol": "blob"},
+        lambda model: model.artifact.arrays["counts"] / model.artifact.arrays["counts"].sum(),
+        ("size", [2, 1000]),
+        checks_framework=True,
+        prediction=words,
+    ),
+    Case(
+        pictures.Pictures,
+        pictures.PicturesModel,
+        {},
+        lambda model: model.artifact.arrays["boxes"][:, :-1] / np.maximum(model.artifact.arrays["boxes"][:, -1:], 1),
+        ("scale", [2.0, 1.0]),
+        checks_framework=True,
+        prediction=pictures,
     ),
     Case(
         LinearLearnerBinaryClassifier,

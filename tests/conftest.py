@@ -2,7 +2,7 @@
 
 ``SPARKML_ALGOS_TEST_SESSION`` says which: ``local`` (default), ``connect``, ``local-cluster``, ``hosts`` (a standalone cluster on three
 hosts that can be unplugged) or ``dynamic`` (a local cluster with dynamic allocation). Tests marked ``cluster`` belong to a local cluster or
-to hosts, those marked ``dynamic`` to the last; all others run on any.
+to hosts, those marked ``dynamic`` to the last, those marked ``classic`` to all but ``connect``; all others run on any.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from sparkml_algos.core.joining import why_no_bridge
 from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
 from tests.cluster.hosts import StandaloneCluster, why_not
 
@@ -23,6 +24,13 @@ ROOT = Path(__file__).parents[1]
 SESSION = os.environ.get("SPARKML_ALGOS_TEST_SESSION", "local")
 # Tests of what goes wrong end many Python workers; with this daemon the next ones need not import everything again.
 DAEMON = "sparkml_algos.cluster.daemon"
+
+# Sessions that tests with a marker belong to.
+BELONGS_TO = {
+    "cluster": ("hosts", "local-cluster"),
+    "dynamic": ("dynamic",),
+    "classic": ("local", "local-cluster", "hosts", "dynamic"),
+}
 
 # Workers import the tests' own algorithm by name.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -33,28 +41,21 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for marker, sessions in (("cluster", ("hosts", "local-cluster")), ("dynamic", ("dynamic",))):
+        for marker, sessions in BELONGS_TO.items():
             if item.get_closest_marker(marker) and SESSION not in sessions:
                 item.add_marker(pytest.mark.skip(reason=f"needs SPARKML_ALGOS_TEST_SESSION={sessions[0]}; tests/run.sh runs it so"))
         if item.get_closest_marker("horovod") and find_spec("horovod") is None:
             item.add_marker(pytest.mark.skip(reason=f"needs Horovod: bash spark-conf/install-horovod.sh {sys.executable}"))
 
 
-def bridge_jars() -> list[str]:
-    """The jar of the JVM bridge, if it is built; its tests skip otherwise."""
-    try:
-        return classpath_jars()
-    except JvmBridgeError:
-        return []
-
-
 @pytest.fixture(scope="session")
 def bridge(spark: SparkSession) -> SparkSession:
-    """The session, where the JVM bridge is in it."""
-    if SESSION == "connect":
-        pytest.skip("the JVM bridge needs a classic session")
-    if not bridge_jars():
-        pytest.skip("the JVM bridge is not built: python -m sparkml_algos.jvm build")
+    """The session, where the JVM bridge has joined it."""
+    try:
+        classpath_jars()
+    except JvmBridgeError as error:
+        pytest.skip(str(error))
+    assert why_no_bridge(spark) is None
     return spark
 
 
@@ -80,7 +81,6 @@ def spark(hosts: StandaloneCluster | None) -> Iterator[SparkSession]:
         builder = builder.master("local[3]" if SESSION == "local" else "local-cluster[2,1,1024]")
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.config("spark.executor.memory", "1g").config("spark.executorEnv.PYTHONPATH", os.environ["PYTHONPATH"])
-        builder = builder.config("spark.jars", ",".join(bridge_jars()))
     if SESSION == "local":
         builder = builder.config("spark.python.daemon.module", DAEMON)
     if SESSION == "hosts":

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sparkml_algos.collectives.addresses import listen
 from sparkml_algos.collectives.communicator import Communicator
@@ -20,6 +21,17 @@ from sparkml_algos.collectives.tcp import TcpCommunicator
 
 # Seconds after which a test gives up on workers that wait for each other.
 PATIENCE = 60.0
+
+
+def _has_version_6() -> bool:
+    try:
+        listen("::1").close()
+    except OSError:
+        return False
+    return True
+
+
+needs_version_6 = pytest.mark.skipif(not _has_version_6(), reason="this machine has no address of version 6")
 
 _REDUCTIONS = {"sum": np.sum, "max": np.max, "min": np.min}
 
@@ -79,14 +91,16 @@ class ProcessGang:
     kind : {"tcp", "gloo", "horovod"}
     timeout : float
         Of a collective, in seconds.
+    host : str
+        Address on which they listen.
     """
 
-    def __init__(self, size: int, kind: str = "tcp", timeout: float = PATIENCE) -> None:
+    def __init__(self, size: int, kind: str = "tcp", timeout: float = PATIENCE, host: str = "127.0.0.1") -> None:
         context = multiprocessing.get_context("spawn")
         self._pipes, self._processes, secret = [], [], new_secret()
         for rank in range(size):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, kind, secret, timeout, theirs), daemon=True)
+            process = context.Process(target=_serve, args=(rank, kind, secret, timeout, host, theirs), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -125,6 +139,7 @@ def connect(
     kind: str, rank: int, addresses: Sequence[tuple[str, int]], listener: socket.socket, secret: str, timeout: float
 ) -> Communicator:
     """A worker's end of collectives of some kind."""
+    host = listener.getsockname()[0]
     communicator = TcpCommunicator(Mesh(rank, addresses, listener, secret, timeout))
     if kind == "tcp":
         return communicator
@@ -134,12 +149,12 @@ def connect(
     from sparkml_algos.collectives.torch import TorchCommunicator
 
     torch.set_num_threads(1)
-    return {"gloo": TorchCommunicator, "horovod": HorovodCommunicator}[kind](communicator, "127.0.0.1")
+    return {"gloo": TorchCommunicator, "horovod": HorovodCommunicator}[kind](communicator, host)
 
 
-def _serve(rank: int, kind: str, secret: str, timeout: float, pipe: Any) -> None:
-    listener = listen("127.0.0.1")
-    pipe.send(listener.getsockname())
+def _serve(rank: int, kind: str, secret: str, timeout: float, host: str, pipe: Any) -> None:
+    listener = listen(host)
+    pipe.send(listener.getsockname()[:2])
     communicator = connect(kind, rank, pipe.recv(), listener, secret, timeout)
     while True:
         try:

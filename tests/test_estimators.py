@@ -16,10 +16,11 @@ from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import InvalidDataError, InvalidParams
+from sparkml_algos import InvalidDataError, InvalidParams, serving
+from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.core.persistence import read_local
-from tests.cases import BLOB, CASES, COUNTS, ROWS, Case
+from sparkml_algos.core.scoring import as_arrow
+from tests.cases import BLOB, CASES, COUNTS, IMAGES, ROWS, TOKENS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -30,6 +31,12 @@ pytestmark = pytest.mark.generic
 machinery, framework = pytest.mark.machinery, pytest.mark.framework
 IS_MAIN = SESSION == "local" and not pyspark.__version__.startswith("3")
 
+
+def with_features(test: Callable[..., None]) -> Callable[..., None]:
+    """A check of vectors of features, which algorithms over other rows are spared."""
+    return pytest.mark.with_features(test)
+
+
 Fitted = Callable[..., AlgorithmModel]
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -39,6 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = {marker.name for marker in metafunc.definition.iter_markers()}
 
     def runs(case: Case) -> bool:
+        if "with_features" in marked and not case.takes_features:
+            return False
         if not IS_MAIN:
             return case is CASES[0] or not (case.is_sibling or marked & {"framework", "machinery"})
         if "framework" in marked:
@@ -61,9 +70,13 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
         frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
         frame = frame.withColumn("few", F.col("id") % 60)
+        others = [(i, tokens, bytearray(image)) for i, (tokens, image) in enumerate(zip(TOKENS, IMAGES, strict=True))]
+        frame = frame.join(spark.createDataFrame(others, "id long, tokens array<string>, image binary"), "id")
+        box = "named_struct('left', a, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
+        frame = frame.withColumn("boxes", F.expr(f"IF(id % 5 = 0, array(), array({box}, {box}))"))
         return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
 
-    return lambda case: make(case.estimator.algorithm().counts)
+    return lambda case: make(case.takes_counts)
 
 
 @pytest.fixture
@@ -168,6 +181,7 @@ def test_copy_is_independent(case: Case) -> None:
 # -------------------------------------------------------------------------------------------------------------------- input
 
 
+@with_features
 @machinery
 @pytest.mark.parametrize("form", ["doubles", "floats", "columns", "sparse", "mixed"])
 def test_all_input_forms_give_the_same_model(case: Case, fitted: Fitted, spark: SparkSession, data: DataFrame, form: str) -> None:
@@ -182,6 +196,7 @@ def test_all_input_forms_give_the_same_model(case: Case, fitted: Fitted, spark: 
     assert same(case, model, expected)
 
 
+@with_features
 def test_transform_takes_all_input_forms(
     case: Case, fitted: Fitted, scorer: str, spark: SparkSession, data: DataFrame
 ) -> None:
@@ -199,6 +214,7 @@ def test_transform_keeps_every_column_and_row(case: Case, fitted: Fitted, scorer
     assert sorted(row["a name"] for row in scored.collect()) == sorted(f"name {i}" for i in range(len(ROWS)))
 
 
+@with_features
 @framework
 def test_transform_reads_vectors_straight_from_parquet(
     case: Case, fitted: Fitted, scorer: str, data: DataFrame, spark: SparkSession, tmp_path: Path
@@ -208,6 +224,7 @@ def test_transform_reads_vectors_straight_from_parquet(
     assert scored.where(F.col(scored.columns[2]).isNotNull()).count() == len(ROWS)
 
 
+@with_features
 @framework
 def test_feature_names_of_an_assembler_are_kept(case: Case, data: DataFrame) -> None:
     assembled = VectorAssembler(inputCols=["a", "b", "c"], outputCol="assembled").transform(data)
@@ -233,9 +250,26 @@ BAD_ROWS = {
     "no features": ("features", "CAST(array() AS array<double>)", r"features column 'bad' is empty"),
     "null label": ("label", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
     "infinite label": ("label", "IF(id = 7, double('Infinity'), 1)", r"column 'bad' is inf as a 32-bit float in row"),
-    "null validation": ("validationIndicator", "IF(id = 7, NULL, true)", r"column 'bad' is null in row"),
+    "null validation": ("validation", "IF(id = 7, NULL, true)", r"column 'bad' is null in row"),
     "null weight": ("weight", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
-    "negative weight": ("weight", "IF(id = 7, -2, 1)", r"weight column 'bad' is negative \(-2\) in row"),
+    "null tokens": ("tokens", "IF(id = 7, NULL, tokens)", r"tokens column 'bad' is null in row"),
+    "null token": ("tokens", "IF(id = 7, array('a', NULL), tokens)", r"tokens column 'bad', token 1, is null in row"),
+    "null text": ("text", "IF(id = 7, NULL, 'a')", r"text column 'bad' is null in row"),
+    "null key": ("owner", "IF(id = 7, NULL, blob)", r"owner column 'bad' is null in row"),
+    "null bytes": ("image", "IF(id = 7, NULL, image)", r"image column 'bad' is null in row"),
+    "no bytes": ("image", "IF(id = 7, X'', image)", r"image column 'bad' is empty \(0 bytes\) in row"),
+    "null boxes": ("boxes", "IF(id = 7, NULL, boxes)", r"boxes column 'bad' is null in row"),
+    "no width": (
+        "boxes",
+        "array(array(0, 1, 1, IF(id = 7, 0, 3), 4))",
+        r"boxes column 'bad', box 0, has width 0, expected a number > 0, in row",
+    ),
+    "unknown class": (
+        "boxes",
+        "array(array(0, 1, 1, 3, 4), array(IF(id = 7, 4, 3), 1, 1, 3, 4))",
+        r"boxes column 'bad', box 1, has class_id 4, expected a whole number from 0 to 3, in row",
+    ),
+    "negative weight": ("weight", "IF(id = 7, -2, 1)", r"weight column 'bad' is -2, expected a number >= 0, in row"),
 }
 
 
@@ -243,27 +277,33 @@ BAD_ROWS = {
 @pytest.mark.parametrize("what", BAD_ROWS)
 def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
     role, expression, message = BAD_ROWS[what]
-    if f"{role}Col" not in case.estimator.declared or f"{role}Col" in case.estimator.unread_in_training:
-        pytest.skip(f"no {role}Col in training")
+    if role not in case.roles:
+        pytest.skip(f"no {role} in training")
     bad = data.withColumn("bad", F.expr(expression))
-    if what in ("null element", "NaN") and case.estimator.algorithm().missing_values:
+    if what in ("null element", "NaN") and case.takes_missing_values:
         assert np.isfinite(case.essence(case.make(featuresCol="bad").fit(bad))).all()
         return
     with pytest.raises(InvalidDataError, match=message):
-        case.make(**{f"{role}Col": "bad"}).fit(bad)
+        case.make(**{case.roles[role]: "bad"}).fit(bad)
 
 
 @framework
 def test_bad_rows_are_named_in_transform(case: Case, fitted: Fitted, scorer: str, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
-    bad = data.withColumn("bad", F.expr("IF(id = 7, NULL, doubles)"))
-    with pytest.raises(Exception, match="features column 'bad' is null"):
-        model.copy().setFeaturesCol("bad").transform(bad).collect()
+    good = {"features": "doubles", "tokens": "tokens", "image": "image"}
+    role = next(role for role in good if role in case.roles)
+    bad = data.withColumn("bad", F.expr(f"IF(id = 7, NULL, {good[role]})"))
+    with pytest.raises(Exception, match=f"{role} column 'bad' is null"):
+        model.copy({model.getParam(case.main_column): "bad"}).transform(bad).collect()
 
 
 BAD_COLUMNS = {
-    "missing": ({"featuresCol": "nowhere"}, r"featuresCol='nowhere' is not a column of the dataset; it has id, a, b"),
-    "text": ({"featuresCol": "a name"}, r"features column 'a name' is string; it must be a Vector or an array of numbers"),
+    "missing": ({"features": "nowhere"}, r"featuresCol='nowhere' is not a column of the dataset; it has id, a, b"),
+    "text": ({"features": "a name"}, r"features column 'a name' is string; it must be a Vector or an array of numbers"),
+    "number for tokens": ({"tokens": "a"}, r"tokensCol: column 'a' is double; it must be a string or an array of strings"),
+    "text for bytes": ({"image": "a name"}, r"imageCol: column 'a name' is string; it must be binary"),
+    "numbers for boxes": ({"boxes": "doubles"}, r"boxesCol: column 'doubles' is array<double>; it must be an array of structs"),
+    "no name": ({"tokens": ""}, r"tokensCol is required: name a column"),
     "text among columns": ({"featuresCols": ["a", "a name"]}, r"featuresCols: column 'a name' is string; it must be numeric"),
     "twice": ({"featuresCols": ["a", "a"]}, r"featuresCols names 'a' more than once"),
     "missing key": ({"shardKeyCol": "nowhere"}, r"shardKeyCol='nowhere' is not a column"),
@@ -276,6 +316,9 @@ BAD_COLUMNS = {
 @pytest.mark.parametrize("what", BAD_COLUMNS)
 def test_what_cannot_work_is_refused_before_any_job(case: Case, data: DataFrame, what: str) -> None:
     settings, message = BAD_COLUMNS[what]
+    settings = {case.roles.get(name, name): value for name, value in settings.items()}
+    if not set(settings) <= set(case.estimator.declared):
+        pytest.skip("no such column")
     with pytest.raises(ValueError, match=message):
         case.make(**settings).fit(data)
 
@@ -288,6 +331,7 @@ def test_a_gpu_that_is_not_there_or_of_no_use_is_refused(case: Case, data: DataF
         case.make(use_gpu=True).fit(data)
 
 
+@with_features
 @framework
 def test_wrong_dimension_is_refused(case: Case, fitted: Fitted, data: DataFrame) -> None:
     model = fitted(case)
@@ -356,7 +400,7 @@ def test_how_rows_are_spread_does_not_change_the_model(case: Case, fitted: Fitte
     assert same(case, model, expected)
     assert summary.num_workers == len(summary.rows_per_worker) == settings["num_workers"]
     assert summary.rows == len(ROWS) * (2 if "data_distribution" in settings else 1)
-    assert summary.num_features == 3
+    assert summary.num_features == (3 if case.takes_features else None)
 
 
 @machinery
@@ -417,11 +461,11 @@ def test_model_comes_back_as_it_was(case: Case, fitted: Fitted, data: DataFrame,
 
 def test_estimator_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
     columns = {name: "w" for name in ("weightCol", "labelCol") if name in case.estimator.declared}
-    estimator = case.make(**{"num_workers": 2, "featuresCol": "x", **columns})
+    estimator = case.make(**{"num_workers": 2, case.main_column: "x", **columns})
     estimator.save(str(tmp_path / "estimator"))
     loaded = case.estimator.load(str(tmp_path / "estimator"))
     assert loaded.uid == estimator.uid and loaded.hyperparameters() == estimator.hyperparameters()
-    assert loaded.getNumWorkers() == 2 and loaded.getFeaturesCol() == "x"
+    assert loaded.getNumWorkers() == 2 and loaded.value(case.main_column) == "x"
     assert all(loaded.value(name) == "w" for name in columns)
 
 
@@ -452,6 +496,33 @@ def test_saved_model_opens_without_spark(case: Case, fitted: Fitted, tmp_path: P
     assert all(np.array_equal(artifact.arrays[name], array) for name, array in model.artifact.arrays.items())
 
 
+def test_saved_model_predicts_without_spark_what_transform_appends(
+    case: Case, fitted: Fitted, data: DataFrame, tmp_path: Path
+) -> None:
+    if case.prediction is None and not IS_MAIN:
+        pytest.skip("Spark has no part in what is compared")
+    model = fitted(case).copy().setScorer("python")
+    model.save(str(tmp_path / "model"))
+    columns = case.columns
+    if "textCol" in case.settings:
+        columns = {**columns, "text": [f"name {i}" for i in range(len(ROWS))]}
+    served = serving.load(tmp_path / "model", prediction=case.prediction)(**columns)
+    appended = model.transform(data).orderBy("id").collect()
+    for output in model.own_outputs():
+        expected = [row[model.value(output.param)] for row in appended]
+        found = as_arrow(served[output.field]).to_pylist()
+        assert found == [_plain(value) for value in expected]
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "toArray"):
+        return value.toArray().tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.asDict() if hasattr(value, "asDict") else value
+
+
+@with_features
 def test_pipeline_is_fitted_saved_and_loaded(case: Case, data: DataFrame, tmp_path: Path) -> None:
     pipeline = Pipeline(stages=[VectorAssembler(inputCols=["a", "b", "c"], outputCol="x"), case.make(featuresCol="x")])
     fitted = pipeline.fit(data)

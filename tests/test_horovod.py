@@ -31,10 +31,8 @@ def train_share(communicator: Communicator, kind: type[AlgorithmEstimator], sett
         estimator.algorithm(),
         estimator.hyperparameters(),
         rows[mine],
-        label=LABELS[settings["labelCol"]](rows)[mine] if "labelCol" in settings else None,
-        group=GROUP[mine] if "groupCol" in settings else None,
-        classes=estimator.label_classes(),
-        label_range=estimator.label_range(),
+        **({"label": LABELS[settings["labelCol"]](rows)[mine]} if "labelCol" in settings else {}),
+        **({"group": GROUP[mine]} if "groupCol" in settings else {}),
         communicator=communicator,
     )
 

@@ -167,12 +167,11 @@ class Declarations:
     ----------
     declared : dict of str to DeclaredParam
         Of the class and its bases: required ones, hyperparameters, columns, job.
-    unread_in_training : sequence of str
-        Params that name input columns for the model alone; `fit` does not look for these columns.
+    reads : sequence of `rows.fields.Field`
+        Columns that are read, which have Params of their own.
     """
 
-    unread_in_training: ClassVar[Sequence[str]] = ()
-
+    reads: ClassVar[Sequence[Any]] = ()
     declared: ClassVar[dict[str, DeclaredParam]] = {}
     _own: ClassVar[dict[str, DeclaredParam]] = {}
 
@@ -212,6 +211,11 @@ def _declared(cls: type[Declarations]) -> dict[str, DeclaredParam]:
     for base in cls.__mro__:
         for name, param in vars(base).get("_own", {}).items():
             declared.setdefault(name, param)
+    return in_order(declared)
+
+
+def in_order(declared: dict[str, DeclaredParam]) -> dict[str, DeclaredParam]:
+    """Required Params first, then hyperparameters, columns, job."""
     return dict(sorted(declared.items(), key=lambda item: (item[1].order, not item[1].required)))
 
 

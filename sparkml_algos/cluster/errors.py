@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -87,6 +88,13 @@ class InvalidDataError(TrainingError, ValueError):
     """Rows cannot be trained on; the message names column, row and worker."""
 
 
+class JobCancelled(TrainingError):
+    """Somebody has cancelled the training's Spark job: in Spark's UI, with all jobs of the session, or with an interruption elsewhere."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the Spark job was cancelled: {_first_line(str(error))}")
+
+
 class WorkerTraceback(Exception):
     """The Python traceback on the worker, as the cause of a `TrainingError`."""
 
@@ -101,25 +109,30 @@ class WorkerFailed(RuntimeError):
         super().__init__(failure.encode())
 
 
-def training_error(error: Exception, heard: Sequence[Failure], seen: Mapping[int, tuple[str, str]]) -> TrainingError:
-    """The error to raise on the driver for a failed Spark job.
+def is_cancelled(error: Exception) -> bool:
+    """Whether Spark says that a job was cancelled, rather than that it failed."""
+    return re.search(r"SPARK_JOB_CANCELLED|OPERATION_CANCELED|\bJob \d+ cancelled", str(error)) is not None
+
+
+def training_error(error: Exception | None, heard: Sequence[Failure], seen: Mapping[int, tuple[str, str]]) -> TrainingError:
+    """The error to raise on the driver for a training that failed.
 
     Parameters
     ----------
-    error : Exception
-        What Spark raised.
+    error : Exception or None
+        What Spark raised, if anything.
     heard : sequence of Failure
         What workers told the driver directly, in the order it came.
     seen : mapping of int to (str, str)
         Host and phase of each worker, as the driver last knew them.
     """
-    text = str(error)
+    text = "" if error is None else str(error)
     death = _death(text, seen)
     failures = [*heard, *decode_failures(text), *([death] if death else [])]
     failures = [failure for failure in failures if not failure.late] or failures
     first = first_cause(failures)
     if first is None:
-        return TrainingError(f"the Spark job failed: {_first_line(text)}")
+        return TrainingError(f"the Spark job failed: {last_python_error(text) or _first_line(text)}{_about_pythons(text)}")
     silent = set(seen) - {failure.rank for failure in failures}
     if first.peer and first.waited_for is None and silent:
         first = replace(first, waited_for=min(silent))
@@ -146,6 +159,30 @@ def first_cause(failures: Sequence[Failure]) -> Failure | None:
         died = (failure for failure in failures if failure.silent and first.waited_for in (None, failure.rank))
         return next(died, first)
     return first
+
+
+def last_python_error(text: str) -> str | None:
+    """What the last Python exception says in an error of Spark's, or a Python that did not start; None where there is neither.
+
+    Spark says first what became of the stage, and what the code said last, after its traceback.
+    """
+    _, started, words = text.rpartition("Error from python worker:")
+    if started:
+        lines = [line.strip() for line in words.partition("PYTHONPATH was:")[0].splitlines() if line.strip()]
+        return f"Python did not start: {lines[-1]}" if lines else None
+    _, traced, words = text.rpartition("Traceback (most recent call last):")
+    lines = (line for line in words.splitlines() if traced and line.strip() and not line.startswith((" ", "\t")))
+    return next(lines, None)
+
+
+def _about_pythons(text: str) -> str:
+    """What is to be known besides, where it is the Python of some executor that is wrong."""
+    if not re.search(r"ModuleNotFoundError|PYTHON_VERSION_MISMATCH|Error from python worker:", text):
+        return ""
+    return (
+        f"; the driver's Python is {sys.executable}, that of the executors is the one that PYSPARK_PYTHON names, else their python3: it "
+        "must have the same libraries on every host"
+    )
 
 
 def decode_failures(text: str) -> list[Failure]:

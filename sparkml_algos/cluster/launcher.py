@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,10 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.cluster.ending import ended_if_failed
-from sparkml_algos.cluster.errors import InvalidDataError, TrainingError, training_error
+from sparkml_algos.cluster.errors import Failure, InvalidDataError, JobCancelled, TrainingError, is_cancelled, training_error
+from sparkml_algos.cluster.interruption import interruptible
+from sparkml_algos.cluster.jobs import described, quietly
+from sparkml_algos.cluster.phases import Stopwatch, phases_of_attempt, rounded
 from sparkml_algos.cluster.rendezvous import Meeting
 from sparkml_algos.cluster.resources import (
     SECONDS_FOR_EXECUTORS,
@@ -27,7 +30,7 @@ from sparkml_algos.cluster.resources import (
     wait_for_slots,
 )
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, ensure_importable
-from sparkml_algos.cluster.worker import Body, Gang, run_worker
+from sparkml_algos.cluster.worker import FAILED, SECONDS, Body, Gang, run_worker
 from sparkml_algos.collectives.addresses import address_towards
 
 logger = logging.getLogger(__name__)
@@ -60,6 +63,12 @@ class Launch:
     communicator : {"auto", "tcp", "gloo", "nccl", "horovod"}
     use_gpu : bool
     on_progress : callable, optional
+    title : str
+        What is trained, for Spark's UI.
+    libraries : sequence of str
+        What the body imports on the executors, besides what everything does.
+    began : float, optional
+        When the whole thing began, by `time.perf_counter`; now by default.
     """
 
     num_workers: int | str = "auto"
@@ -73,6 +82,13 @@ class Launch:
     communicator: str = "auto"
     use_gpu: bool = False
     on_progress: Callable[[dict[str, Any]], None] | None = None
+    title: str = "sparkml_algos"
+    libraries: Sequence[str] = ()
+    began: float | None = None
+
+    def titled(self, size: int, what: str) -> str:
+        """The description of a job: ``KMeans k=10, 2 workers: train``."""
+        return f"{self.title}, {size} worker{'s' * (size > 1)}: {what}"
 
 
 @dataclass(frozen=True)
@@ -85,15 +101,15 @@ class Outcome:
         By the names the body gave them.
     num_workers, retries : int
     launch : str
-    seconds : float
-        From the start of the first attempt, waiting for other gangs not counted.
+    seconds : dict of str to float
+        ``total``, since the fit began, and by the phases of `cluster.phases.PHASES`, which add up to it.
     """
 
     artifacts: dict[str, Artifact]
     num_workers: int
     launch: str
     retries: int
-    seconds: float
+    seconds: dict[str, float]
 
 
 def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: Launch) -> Outcome:
@@ -113,49 +129,58 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
     ValueError
         If the cluster cannot run such a gang.
     RuntimeError
-        If executors lack a library.
+        If executors lack a library, or run another Python.
     TrainingError
-        If a worker failed, and did so again in every retry.
+        If a worker failed, and did so again in every retry; if its rows are to blame, or somebody cancelled the job, there is none.
+    KeyboardInterrupt
+        If it was interrupted, whatever else went wrong then. The workers end at once.
     """
-    spark = data.sparkSession
+    with interruptible():
+        return _run_gang(data, columns, body, options)
+
+
+def _run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: Launch) -> Outcome:
+    spark, watch = data.sparkSession, Stopwatch("prepare", options.began)
     if options.num_workers != "auto":
+        watch.enter("wait")
         wait_for_new_executors(spark, options.num_workers)
+        watch.enter("prepare")
     resources = inspect_cluster(spark, options.use_gpu)
     mode = choose_launch(options.launch, resources)
     size = choose_num_workers(options.num_workers, resources)
     communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
-    ensure_importable(spark, {"tcp": ALWAYS, "horovod": WITH_HOROVOD}.get(communicator, WITH_TORCH))
-    placed = place(data, size, options.data_distribution, options.shard_key).select(*columns)
+    ensure_importable(spark, [*{"tcp": ALWAYS, "horovod": WITH_HOROVOD}.get(communicator, WITH_TORCH), *options.libraries])
+    placed = place(data, size, options).select(*columns)
+    watch.enter("wait")
     with _TURN, _settings(spark, {RECORDS_PER_BATCH: options.rows_per_record_batch, BYTES_PER_BATCH: RECORD_BATCH_BYTES}):
-        start = time.perf_counter()
         for attempt in range(options.max_retries + 1):
+            watch.enter("failed")  # unless it succeeds
             try:
-                rows = _attempt(placed, body, size, mode, resources, communicator, options)
+                artifacts, phases = _attempt(placed, body, size, mode, resources, communicator, options)
             except TrainingError as error:
-                if isinstance(error, InvalidDataError) or attempt == options.max_retries:
+                if isinstance(error, (InvalidDataError, JobCancelled)) or attempt == options.max_retries:
                     raise
                 logger.warning("attempt %d of %d failed, trying again: %s", attempt + 1, options.max_retries + 1, error)
                 time.sleep(SECONDS_BETWEEN_RETRIES)
                 wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS)
             else:
-                if not rows:
-                    # Spark leaves out the stage altogether where it can tell that there is no input.
-                    raise InvalidDataError("the dataset is empty: there is no row to train on")
-                return Outcome(Artifact.items(rows), size, mode, attempt, time.perf_counter() - start)
+                watch.split(phases)
+                return Outcome(artifacts, size, mode, attempt, rounded(watch.seconds()))
     raise AssertionError("unreachable")
 
 
-def place(data: DataFrame, size: int, data_distribution: str, shard_key: str | None) -> DataFrame:
+def place(data: DataFrame, size: int, options: Launch) -> DataFrame:
     """Partition *i* of the result is what worker *i* trains on.
 
     Rows are dealt by the hash of a running number: as even as round-robin, without the sort Spark puts before one. Should a
     part of the shuffle be computed again, the gang starts anew with it, so no row is lost or seen twice.
     """
-    if data_distribution == "FullyReplicated" and size > 1:
-        salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size)))
+    if options.data_distribution == "FullyReplicated" and size > 1:
+        with described(data.sparkSession, options.titled(size, "find a way to every worker")):
+            salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size)))
         dealt = data.withColumn(_DEALT, F.explode(salts)).repartition(size, _DEALT)
-    elif shard_key:
-        return data.repartition(size, "`" + shard_key.replace("`", "``") + "`")
+    elif options.shard_key:
+        return data.repartition(size, "`" + options.shard_key.replace("`", "``") + "`")
     else:
         dealt = data.withColumn(_DEALT, F.monotonically_increasing_id()).repartition(size, _DEALT)
     return dealt.drop(_DEALT)
@@ -173,8 +198,9 @@ def _salts(spark: SparkSession, size: int) -> list[int]:
 
 def _attempt(
     data: DataFrame, body: Body, size: int, mode: str, resources: Resources, communicator: str, options: Launch
-) -> list[Any]:
-    driver_host = resources.driver_host
+) -> tuple[dict[str, Artifact], dict[str, float]]:
+    """What the body gave, and the seconds of the attempt by phase."""
+    spark, driver_host = data.sparkSession, resources.driver_host
     with Meeting(size, address_towards(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
         gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu)
 
@@ -183,16 +209,33 @@ def _attempt(
 
         asked = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
         trained = data.mapInArrow(task, ITEM_SPARK_SCHEMA, barrier=mode == "barrier", **asked)
+        begun, jobs = time.perf_counter(), None
         try:
-            with ended_if_failed(data.sparkSession, meeting, mode):
-                return trained.collect()
+            with described(spark, options.titled(size, "train")), ended_if_failed(spark, meeting, mode) as jobs, interruptible():
+                artifacts = Artifact.items(trained.collect())
         except Exception as error:
+            if is_cancelled(error) and not (jobs and jobs.cancelled):
+                raise JobCancelled(error) from None
             failed = training_error(error, meeting.failures, meeting.seen)
             raise failed from failed.__cause__
+        whole = time.perf_counter() - begun
+    if not artifacts:
+        # Spark leaves out the stage altogether where it can tell that there is no input.
+        raise InvalidDataError("the dataset is empty: there is no row to train on")
+    if refused := [Failure(**artifact.values) for artifact in _of_workers(artifacts, FAILED)]:
+        raise training_error(None, [*meeting.failures, *refused], meeting.seen)
+    workers = [artifact.values for artifact in _of_workers(artifacts, SECONDS)]
+    before_meeting = None if meeting.met_at is None else meeting.met_at - begun
+    return artifacts, phases_of_attempt(whole, before_meeting, workers)
+
+
+def _of_workers(artifacts: dict[str, Artifact], what: str) -> list[Artifact]:
+    """Taken out of the artifacts: what each worker that has any says of this."""
+    return [artifacts.pop(name) for name in list(artifacts) if name.startswith(f"{what}/")]
 
 
 @contextmanager
-def _settings(spark: SparkSession, wanted: dict[str, int]):  # noqa: ANN202
+def _settings(spark: SparkSession, wanted: Mapping[str, int]) -> Iterator[None]:
     """Session settings for the time of one job, those that this Spark has."""
     wanted = {key: value for key, value in wanted.items() if spark.conf.isModifiable(key)}
     before = {key: spark.conf.get(key) for key in wanted}
@@ -202,4 +245,4 @@ def _settings(spark: SparkSession, wanted: dict[str, int]):  # noqa: ANN202
         yield
     finally:
         for key, value in before.items():
-            spark.conf.set(key, value)
+            quietly(spark.conf.set, key, value)

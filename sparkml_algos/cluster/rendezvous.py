@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkml_algos.cluster.errors import Failure, first_cause
+from sparkml_algos.collectives.addresses import family_of
 from sparkml_algos.collectives.handshake import admit, introduce, new_secret
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ CONNECT_TIMEOUT = 5.0
 # Spark's all-gather.
 BARRIER_PATIENCE = 15.0
 POLL_SECONDS = 0.2
+GIVEN_UP, DISMISSED = "given up", "dismissed"
 TASK_TAKEN_AWAY = "Spark ended its task and started it again, as it does after preemption or the loss of an executor"
 
 
@@ -77,8 +79,14 @@ class Rendezvous:
                     "executors can connect to"
                 ) from error
 
-    def all_gather(self, message: str) -> list[str]:
+    def all_gather(self, message: str, on_dismissal: Callable[[], None] = lambda: None) -> list[str]:
         """Exchange a message with all workers; called once, first thing in the task.
+
+        Parameters
+        ----------
+        message : str
+        on_dismissal : callable
+            See `Line.end_with_the_gang`.
 
         Raises
         ------
@@ -89,7 +97,7 @@ class Rendezvous:
         """
         answer = self._ask_driver(message) if self.line else {}
         if "messages" in answer:
-            self.line.end_with_the_gang()
+            self.line.end_with_the_gang(on_dismissal)
             return answer["messages"]
         if self._barrier:
             return list(self._context.allGather(message))
@@ -104,11 +112,24 @@ class Rendezvous:
 
 class Line:
     """A worker's connection to the driver: what it says is progress, phases, warnings, failure; what it hears is the answer to its
-    joining, and perhaps that the gang is given up."""
+    joining, and perhaps that it is dismissed or that the gang is given up.
+
+    Attributes
+    ----------
+    dismissed : threading.Event
+        Set when the driver has no more use for the worker, which is to end by itself, soon and without an error.
+    is_heard : bool
+        Whether the worker listens for that: the gang came together over the driver.
+    """
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
+        self.dismissed, self.is_heard = threading.Event(), False
         self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
-        introduce(self._socket, place.secret)
+        try:
+            introduce(self._socket, place.secret)
+        except BaseException:
+            self._socket.close()
+            raise
         self._socket.settimeout(None)
         self._file = self._socket.makefile("rb")
         self._lock = threading.Lock()
@@ -126,21 +147,26 @@ class Line:
         line = self._file.readline(MAX_LINE_BYTES)
         return json.loads(line) if line else {}
 
-    def end_with_the_gang(self) -> None:
+    def end_with_the_gang(self, on_dismissal: Callable[[], None]) -> None:
         """From now on this process ends as soon as the driver gives the gang up, whatever it is waiting in.
 
         Spark, too, ends the tasks of a stage that failed or was cancelled, but seconds later; until then they hold the slots that a retry,
-        or the next fit, needs. That the driver merely falls silent ends nothing.
+        or the next fit, needs. That the driver merely falls silent ends nothing. Dismissal only sets `dismissed` and calls `on_dismissal`,
+        in another thread.
         """
-        threading.Thread(target=self._await_the_end, daemon=True).start()
+        self.is_heard = True
+        threading.Thread(target=self._await_the_end, args=(on_dismissal,), daemon=True).start()
 
-    def _await_the_end(self) -> None:
+    def _await_the_end(self, on_dismissal: Callable[[], None]) -> None:
         try:
-            given_up = "given up" in self.receive()
+            while message := self.receive():
+                if GIVEN_UP in message:
+                    os._exit(1)
+                if DISMISSED in message:
+                    self.dismissed.set()
+                    on_dismissal()
         except (OSError, ValueError):  # closed, by this worker or by the network
             return
-        if given_up:
-            os._exit(1)
 
     def close(self) -> None:
         self.send({"done": True})
@@ -172,6 +198,10 @@ class Meeting:
         Set with the first of them: the gang cannot succeed any more.
     seen : dict of int to (str, str)
         Host and phase of each worker that called.
+    met_at : float or None
+        When the gang came together here, by `time.perf_counter`.
+    dismissed : bool
+        Whether the workers have been told to end by themselves, for one of them has rows that cannot be trained on.
     """
 
     def __init__(
@@ -187,6 +217,8 @@ class Meeting:
         self.failures: list[Failure] = []
         self.failed = threading.Event()
         self.seen: dict[int, tuple[str, str]] = {}
+        self.met_at: float | None = None
+        self.dismissed = False
         secret = new_secret()
         self._server = _Server((host, 0), secret, self._serve)
         self.place = MeetingPlace(host, self._server.server_address[1], secret)
@@ -202,11 +234,17 @@ class Meeting:
         self._server.server_close()
 
     def _give_up(self) -> None:
-        for stream in list(self._streams.values()):
-            try:
-                stream.wfile.write(b'{"given up": true}\n')
-            except (OSError, ValueError):
-                logger.debug("this worker has gone by itself")
+        with self._changed:
+            self._tell_all(GIVEN_UP)
+
+    def _dismiss(self) -> None:
+        with self._changed:
+            self.dismissed = True
+            self._tell_all(DISMISSED)
+
+    def _tell_all(self, what: str) -> None:
+        for stream in self._streams.values():
+            _tell(stream, {what: True})
 
     def _serve(self, stream: socketserver.StreamRequestHandler) -> None:
         """One worker's connection, from its first line to its last."""
@@ -219,9 +257,9 @@ class Meeting:
             if "join" in message:
                 answer = self._join(rank, message["join"], stream.connection)
                 joined, over = "messages" in answer, "turned away" in answer
-                stream.wfile.write(json.dumps(answer).encode() + b"\n")
+                _tell(stream, answer)
                 if joined:
-                    self._streams[rank] = stream
+                    self._listens(rank, stream)
             elif "phase" in message:
                 self.seen[rank] = host, message["phase"]
             elif "progress" in message and self._on_progress:
@@ -234,10 +272,19 @@ class Meeting:
         if joined and not over:
             self._hear(Failure(rank, *self.seen[rank], "its process died without a word", silent=True))
 
+    def _listens(self, rank: int, stream: socketserver.StreamRequestHandler) -> None:
+        with self._changed:
+            self._streams[rank] = stream
+            if self.dismissed:
+                _tell(stream, {DISMISSED: True})
+
     def _hear(self, failure: Failure) -> None:
-        if not failure.late:
-            self.failures.append(failure)
-            self.failed.set()
+        if failure.late:
+            return
+        self.failures.append(failure)
+        if failure.invalid_data:
+            self._dismiss()
+        self.failed.set()
 
     def _join(self, rank: int, message: str, connection: socket.socket) -> dict[str, Any]:
         """Wait for the whole gang, for as long as the worker itself does; what is decided holds for all who come later."""
@@ -247,6 +294,7 @@ class Meeting:
             self._messages[rank] = message
             self._first_arrival = self._first_arrival or time.monotonic()
             if len(self._messages) == self._size:
+                self.met_at = time.perf_counter()
                 self._verdict = {"messages": [self._messages[rank] for rank in range(self._size)]}
             self._changed.notify_all()
             while self._verdict is None:
@@ -273,6 +321,13 @@ class Meeting:
             self._hear(Failure(rank, *self.seen[rank], TASK_TAKEN_AWAY, silent=True))
         cause = first_cause(self.failures)
         return {"turned away": cause.describe() if cause else f"worker {rank} was started twice"}
+
+
+def _tell(stream: socketserver.StreamRequestHandler, message: dict[str, Any]) -> None:
+    try:
+        stream.wfile.write(json.dumps(message).encode() + b"\n")
+    except (OSError, ValueError):
+        logger.debug("this worker has gone by itself")
 
 
 def _readline(stream: socketserver.StreamRequestHandler) -> bytes:
@@ -306,4 +361,5 @@ class _Server(socketserver.ThreadingTCPServer):
                 except (OSError, ValueError, KeyError, AttributeError, TypeError):
                     logger.debug("a stranger called, or a worker that is gone, which Spark notices too")
 
+        self.address_family = family_of(address[0])
         super().__init__(address, Handler)

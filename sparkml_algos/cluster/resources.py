@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import SparkSession
 
 from sparkml_algos.cluster.gpus import PER_EXECUTOR, PER_TASK, check_gpus, gpu_profile
+from sparkml_algos.cluster.jobs import described, is_connect
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -186,7 +187,8 @@ def _running_slots(spark: SparkSession, cpus: int, gpus: float | None = None, pr
         # A range has as many partitions as the scheduler has cores, unless spark.default.parallelism says otherwise.
         from pyspark.sql import functions as F
 
-        cores = spark.range(1 << 16).select(F.spark_partition_id()).distinct().count()
+        with described(spark, "sparkml_algos: count the slots"):
+            cores = spark.range(1 << 16).select(F.spark_partition_id()).distinct().count()
         slots = max(1, cores // cpus)
         return slots if gpus is None else min(slots, int(gpus) * _running_executors(spark, slots))
     scheduler = spark.sparkContext._jsc.sc()
@@ -211,12 +213,8 @@ def _running_executors(spark: SparkSession, slots: int) -> int:
             time.sleep(0.5)  # so that one slot does not take the tasks of several
         yield pa.RecordBatch.from_pydict({"executor": [f"{socket.gethostname()} {os.getppid()}"]})
 
-    return spark.range(0, slots, 1, slots).mapInArrow(answer, "executor string").distinct().count()
-
-
-def is_connect(spark: SparkSession) -> bool:
-    """Whether the session is a Spark Connect client."""
-    return "connect" in type(spark).__module__
+    with described(spark, "sparkml_algos: count the executors"):
+        return spark.range(0, slots, 1, slots).mapInArrow(answer, "executor string").distinct().count()
 
 
 def _most_slots(conf: _Conf, per_executor: Callable[[int], int]) -> int | None:

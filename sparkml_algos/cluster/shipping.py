@@ -1,15 +1,15 @@
 """Executors that have the libraries but not this package are sent it, once per session.
 
-A session with executors elsewhere is asked by a job of one task what its Python has, before it scores and before it trains for the first
-time; a local one only where more is needed than this package requires.
+Before it scores and before it trains for the first time, a session is asked what the Python of its executors has: by a job of one task
+where they are elsewhere, without any where they are on this machine.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import shutil
+import sys
 import tempfile
 import weakref
 import zipfile
@@ -18,17 +18,20 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.interpreters import Interpreter, NoInterpreter, ask_an_executor, is_here, is_this_environment, look_here
+from sparkml_algos.cluster.jobs import described
 from sparkml_algos.collectives.horovod import INSTALL as INSTALL_HOROVOD
 from sparkml_algos.version import __version__
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = "sparkml_algos"
-# What executors import to train and to score, and beyond that to train on GPUs or with torch's collectives, or with those of Horovod. What
-# one algorithm alone takes, xgboost for one, its workers miss themselves.
+# What executors import to train and to score, and beyond that to train on GPUs or with torch's collectives, or with those of Horovod.
 ALWAYS = ("numpy", "scipy", "pyarrow")
 WITH_TORCH = (*ALWAYS, "torch")
 WITH_HOROVOD = (*WITH_TORCH, "horovod")
+
+_PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # Of each session the libraries that its executors are known to have.
 _known: weakref.WeakKeyDictionary[SparkSession, set[str]] = weakref.WeakKeyDictionary()
@@ -47,57 +50,48 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) ->
     Raises
     ------
     RuntimeError
-        If executors lack a library, or have another version of this package.
+        If executors lack a library, have another version of Python or of this package, or no Python that runs.
     """
-    if _known.get(spark, set()).issuperset(libraries) or (_is_local(spark) and set(libraries) <= set(ALWAYS)):
+    if _known.get(spark, set()).issuperset(libraries):
         return
-    found = _ask_an_executor(spark, libraries)
-    if problem := _problem(found):
+    here = is_here(spark)
+    try:
+        with described(spark, f"{PACKAGE}: see what Python the executors have"):
+            found = look_here(spark, libraries) if here else ask_an_executor(spark, libraries)
+    except NoInterpreter as error:
+        raise RuntimeError(f"the executors cannot run Python functions of this session: {error}; {_remedy(here)}") from None
+    if problem := _problem(found, here):
         raise RuntimeError(problem)
-    if found["version"] is None:
+    if found.version is None:
         _ship(spark)
     _known[spark] = {*_known.get(spark, ()), *libraries}
 
 
-def _is_local(spark: SparkSession) -> bool:
-    """Whether executors are threads of the driver's process."""
-    master = spark.conf.get("spark.master", "")
-    return master == "local" or master.startswith("local[")
-
-
-def _ask_an_executor(spark: SparkSession, libraries: Sequence[str]) -> dict[str, object]:
-    """Version of this package on an executor, None without; its Python, and which libraries it lacks."""
-
-    def answer(batches):  # noqa: ANN001, ANN202 - a nested function is sent as code, not by the name of its module
-        import importlib.util
-        import json
-        import sys
-
-        import pyarrow as pa
-
-        for _ in batches:
-            pass
-        version = None
-        if importlib.util.find_spec("sparkml_algos"):
-            from sparkml_algos.version import __version__ as version
-        missing = [library for library in libraries if importlib.util.find_spec(library) is None]
-        found = {"version": version, "missing": missing, "python": sys.executable}
-        yield pa.RecordBatch.from_pydict({"answer": [json.dumps(found)]})
-
-    return json.loads(spark.range(0, 1, 1, 1).mapInArrow(answer, "answer string").first()["answer"])
-
-
-def _problem(found: dict[str, object]) -> str | None:
-    if found["missing"]:
-        extra = "'sparkml-algos[torch]'" if "torch" in found["missing"] else f"the requirements of {PACKAGE}"
-        horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found["missing"] else ""
-        return (
-            f"the Python of the executors, {found['python']}, has no {', '.join(found['missing'])}: install {extra} there{horovod}, or "
-            "send an environment that has it (spark-conf/pack-environment.sh)"
-        )
-    if found["version"] not in (None, __version__):
-        return f"the executors have {PACKAGE} {found['version']}, the driver has {__version__}: install the same version on both"
+def _problem(found: Interpreter, here: bool) -> str | None:
+    named = f"the Python of the executors, {found.python},"
+    if found.python_version != _PYTHON_VERSION:
+        return f"{named} is {found.python_version}, and Spark takes only the driver's version, {_PYTHON_VERSION}, there; {_remedy(here)}"
+    if found.missing:
+        horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found.missing else ""
+        extra = "'sparkml-algos[torch]'" if "torch" in found.missing else f"the requirements of {PACKAGE}"
+        remedy = f"install {extra} there{horovod}"
+        if not is_this_environment(found.python):
+            remedy += f", or have another run: {_remedy(here)}"
+        return f"{named} has no {', '.join(found.missing)}: {remedy}"
+    if found.version not in (None, __version__):
+        return f"the executors have {PACKAGE} {found.version}, the driver has {__version__}: install the same version on both"
     return None
+
+
+def _remedy(here: bool) -> str:
+    """How another Python comes to be the executors'."""
+    driver = f"the driver's is {sys.executable}"
+    if here:
+        return f"{driver}, and Spark starts it if PYSPARK_PYTHON={sys.executable} is set in the environment before the session begins"
+    return (
+        f"{driver}; Spark starts the one that PYSPARK_PYTHON names, which must be on every host, or sent there with its libraries "
+        "(spark-conf/pack-environment.sh)"
+    )
 
 
 def _ship(spark: SparkSession) -> None:

@@ -8,8 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.jobs import described
 from sparkml_algos.cluster.resources import inspect_cluster
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import PACKAGE, ensure_importable
 
 # Tasks that each take a moment spread over all slots, instead of one slot taking several.
 SECONDS_PER_TASK = 0.5
@@ -44,8 +45,9 @@ def warm_up(spark: SparkSession) -> Future[int]:
 
 def _start_workers(spark: SparkSession) -> int:
     ensure_importable(spark)
-    slots = inspect_cluster(spark).running_slots or 1
-    return len(set(spark.range(0, slots, 1, slots).mapInArrow(_import_package, "pid long").collect()))
+    with described(spark, f"{PACKAGE}: start Python workers"):
+        slots = inspect_cluster(spark).running_slots or 1
+        return len(set(spark.range(0, slots, 1, slots).mapInArrow(_import_package, "pid long").collect()))
 
 
 def _import_package(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import socket
 import threading
 import time
 import traceback
@@ -17,12 +19,13 @@ import pyarrow as pa
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.errors import Failure, WorkerFailed
 from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
+from sparkml_algos.cluster.phases import Stopwatch
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, TurnedAway
 from sparkml_algos.collectives.addresses import address_towards, listen
 from sparkml_algos.collectives.communicator import CommunicationError, Communicator, SingleProcess, is_timeout
 from sparkml_algos.collectives.mesh import Mesh
 from sparkml_algos.collectives.tcp import TcpCommunicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 
 logger = logging.getLogger(__name__)
 
@@ -63,26 +66,49 @@ class Gang:
     use_gpu: bool = False
 
 
+#: Names of what a worker yields besides the artifacts of its body: its seconds by phase, and its failure.
+SECONDS, FAILED = "seconds", "failed"
+
+
+class Dismissed(Exception):
+    """The driver has no more use for this worker."""
+
+
 def run_worker(gang: Gang, body: Body, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The function Spark runs in each task."""
+    """The function Spark runs in each task.
+
+    Rows that cannot be trained on are no failure of the task: Spark would tell the user of it at length. The worker that has found them
+    tells the driver and says so in place of its results; the others are dismissed, and end without any.
+    """
     worker = SparkWorker(gang)
     try:
         worker.meet()
-        for item, artifact in body(worker, batches):
-            yield from artifact.to_item(item).to_batches(max_chunksize=8)
+        for item, artifact in body(worker, worker.until_dismissed(batches)):
+            yield from _rows(item, artifact)
+        yield from _rows(f"{SECONDS}/{worker.rank}", Artifact(values=worker.seconds()))
         worker.leave()
     except Exception as error:
-        raise WorkerFailed(worker.fail(error)) from None
+        failure = worker.fail(error)
+        if not worker.may_end_quietly(failure):
+            raise WorkerFailed(failure) from None
+        worker.abandon()
+        if failure.invalid_data:
+            yield from _rows(f"{FAILED}/{worker.rank}", Artifact(values=asdict(failure)))
+
+
+def _rows(item: str, artifact: Artifact) -> list[pa.RecordBatch]:
+    return artifact.to_item(item).to_batches(max_chunksize=8)
 
 
 class SparkWorker:
     """The surroundings of the training in a Spark task; implements `training.run.Worker`."""
 
     def __init__(self, gang: Gang) -> None:
-        self._gang, self._phase = gang, "start"
+        self._gang, self._phase, self._watch = gang, "start", Stopwatch("start")
         self.rank, self.size, self.workers_on_host, self.device = 0, gang.size, 1, "cpu"
         self.host = address_towards(gang.driver_host)
         self._line: Line | None = None
+        self._listener: socket.socket | None = None
         self._communicator: Communicator = SingleProcess()
         self._reported = 0.0
 
@@ -94,8 +120,13 @@ class SparkWorker:
     @phase.setter
     def phase(self, phase: str) -> None:
         self._phase = phase
+        self._watch.enter(phase)
         if self._line:
             self._line.send({"phase": phase})
+
+    def seconds(self) -> dict[str, float]:
+        """By phase, since the workers have met."""
+        return self._watch.seconds()
 
     @property
     def spill_dir(self) -> str | None:
@@ -109,7 +140,9 @@ class SparkWorker:
         self.rank, self._line = rendezvous.rank, rendezvous.line
         self._listener = listen(self.host)
         lacks = self._claim_gpu() if self._gang.use_gpu else None
-        messages = rendezvous.all_gather(json.dumps([self.host, self._listener.getsockname()[1], lacks]))
+        message = json.dumps([self.host, self._listener.getsockname()[1], lacks])
+        messages = rendezvous.all_gather(message, on_dismissal=self._call_off)
+        self._watch = Stopwatch(self._phase)
         hosts, ports, lacking = zip(*map(json.loads, messages), strict=True)
         if lacks:
             raise NoUsableGpu(lacks)
@@ -120,6 +153,18 @@ class SparkWorker:
         self.workers_on_host = hosts.count(self.host)
         if self._gang.communicator != "tcp" and self.size > 1:
             threading.Thread(target=_import_torch, daemon=True).start()
+
+    def until_dismissed(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The record batches, of which there are no more once the driver has no more use for this worker.
+
+        Raises
+        ------
+        Dismissed
+        """
+        for batch in batches:
+            if self._is_dismissed:
+                raise Dismissed
+            yield batch
 
     def _claim_gpu(self) -> str | None:
         """Train on the GPU that Spark has assigned; what keeps the worker from it, None if nothing does."""
@@ -172,23 +217,46 @@ class SparkWorker:
 
     def fail(self, error: Exception) -> Failure:
         """Tell the driver about an exception. The first cause counts: a worker that only noticed another's trouble gives it time."""
-        peer = isinstance(error, CommunicationError)
+        peer, invalid = isinstance(error, CommunicationError), isinstance(error, InvalidRows)
         failure = Failure(
             rank=self.rank,
             host=self.host,
             phase=self.phase,
-            message=f"{type(error).__name__}: {error}" if not isinstance(error, InvalidRows) else str(error),
-            invalid_data=isinstance(error, InvalidRows),
+            message=str(error) if invalid else f"{type(error).__name__}: {error}",
+            invalid_data=invalid,
             peer=peer,
-            trace="".join(traceback.format_exception(error)),
+            trace="" if invalid else "".join(traceback.format_exception(error)),  # what is wrong with rows is not in the program
             waited_for=error.peer if peer else None,
             late=isinstance(error, TurnedAway),
         )
-        if self._line:
+        if self._line and not self._is_dismissed:
             self._line.send({"failed": asdict(failure)})
         if peer:
-            time.sleep(GRACE_SECONDS_AFTER_TIMEOUT if is_timeout(str(error)) else GRACE_SECONDS)
+            grace = GRACE_SECONDS_AFTER_TIMEOUT if is_timeout(str(error)) else GRACE_SECONDS
+            (self._line.dismissed if self._line else threading.Event()).wait(grace)
         return failure
+
+    def may_end_quietly(self, failure: Failure) -> bool:
+        """Whether the driver knows all there is to know, and the others will hear of it from the driver."""
+        return self._is_dismissed or (failure.invalid_data and self._line is not None and self._line.is_heard)
+
+    def abandon(self) -> None:
+        """Leave the others, who notice it if they wait for this worker: its process may go on to other tasks."""
+        self._call_off()
+        self._communicator.abandon()
+        if self._line:
+            self._line.close()
+
+    @property
+    def _is_dismissed(self) -> bool:
+        return self._line is not None and self._line.dismissed.is_set()
+
+    def _call_off(self) -> None:
+        """Nobody can connect to this worker any more, nor does it wait for anybody to do so."""
+        if self._listener:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
 
 
 def _import_torch() -> None:

@@ -79,7 +79,10 @@ class Communicator(ABC):
         self.allreduce(np.zeros(1))
 
     def close(self) -> None:  # noqa: B027 - nothing to release unless a subclass holds something
-        """Release connections."""
+        """Release connections, once all workers have finished."""
+
+    def abandon(self) -> None:  # noqa: B027 - likewise
+        """Release connections after a failure, without the other workers: those who wait for this one raise `CommunicationError`."""
 
 
 class SingleProcess(Communicator):

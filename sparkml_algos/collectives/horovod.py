@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparkml_algos.collectives.addresses import interface_of
+from sparkml_algos.collectives.addresses import endpoint, family_of, interface_of
 from sparkml_algos.collectives.communicator import CommunicationError, Communicator
 from sparkml_algos.collectives.handshake import new_secret
 
@@ -124,6 +124,10 @@ class HorovodCommunicator(Communicator):
         self._hvd.shutdown()
         self._control.close()
 
+    def abandon(self) -> None:
+        self._hvd.shutdown()  # of all workers: what the others wait for fails
+        self._control.abandon()
+
     def _allgather(self, flat: np.ndarray) -> np.ndarray:
         return self._run(self._hvd.allgather_async, flat).numpy()
 
@@ -174,7 +178,7 @@ class _Rendezvous:
     def __init__(self, host: str) -> None:
         self._server = _Server((host, 0), _Handler)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.address = f"{host}:{self._server.server_address[1]}/{self._server.secret}"
+        self.address = f"{endpoint(host, self._server.server_address[1])}/{self._server.secret}"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -187,7 +191,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 1024
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self.secret, self.values = new_secret(), {}
+        self.secret, self.values, self.address_family = new_secret(), {}, family_of(address[0])
         super().__init__(address, handler)
 
 

@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Collection, Generator, Iterator, Sequence
 
+from sparkml_algos.collectives.addresses import endpoint
 from sparkml_algos.collectives.communicator import CommunicationError
 from sparkml_algos.collectives.handshake import admit, introduce
 
@@ -27,7 +28,7 @@ class Mesh:
     """Connections to all other workers, each of which has shown that it knows the secret.
 
     The constructor returns when every worker has called its own, however long that takes: the wait for one that has died is ended from
-    outside. Strangers who call meanwhile are turned away.
+    outside, by shutting the listener. Strangers who call meanwhile are turned away.
 
     Parameters
     ----------
@@ -49,22 +50,35 @@ class Mesh:
     Raises
     ------
     CommunicationError
-        If another worker cannot be reached.
+        If another worker cannot be reached, or the listener is shut.
     """
 
     def __init__(self, rank: int, addresses: Sequence[tuple[str, int]], listener: socket.socket, secret: str, timeout: float) -> None:
         self.rank, self.size, self.timeout, self.bytes_sent = rank, len(addresses), timeout, 0
-        callers: queue.Queue[tuple[int, socket.socket]] = queue.Queue()
-        threading.Thread(target=_answer_calls, args=(listener, secret, callers), daemon=True).start()
-        # A worker calls those before it and is called by those after it.
-        self._connections = {peer: _call(peer, addresses[peer], rank, secret, timeout) for peer in range(rank)}
-        while len(self._connections) < self.size - 1:
-            peer, connection = callers.get()
-            self._connections[peer] = connection
-        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that answers
-        listener.close()
+        self._connections: dict[int, socket.socket] = {}
+        try:
+            self._connect(addresses, listener, secret)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # it was shut from outside
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that answers
+            listener.close()
         for connection in self._connections.values():
             connection.setblocking(False)
+
+    def _connect(self, addresses: Sequence[tuple[str, int]], listener: socket.socket, secret: str) -> None:
+        """A worker calls those before it and is called by those after it."""
+        callers: queue.Queue[tuple[int, socket.socket] | None] = queue.Queue()
+        threading.Thread(target=_answer_calls, args=(listener, secret, callers), daemon=True).start()
+        for peer in range(self.rank):
+            self._connections[peer] = _call(peer, addresses[peer], self.rank, secret, self.timeout)
+        while len(self._connections) < self.size - 1:
+            caller = callers.get()
+            if caller is None:
+                raise CommunicationError("the wait for the other workers was ended")
+            self._connections[caller[0]] = caller[1]
 
     def exchange(
         self,
@@ -174,25 +188,29 @@ class Mesh:
 
 def _call(peer: int, address: tuple[str, int], rank: int, secret: str, timeout: float) -> socket.socket:
     """A connection to another worker, which may take any time to answer once it is reached."""
+    connection: socket.socket | None = None
     try:
-        connection = socket.create_connection(address, timeout)
+        connection = socket.create_connection((address[0], address[1]), timeout)
         _prepare(connection)
         introduce(connection, secret)
         connection.sendall(_RANK.pack(rank))
     except OSError as error:
-        raise CommunicationError(f"cannot reach worker {peer} at {address[0]}:{address[1]}: {error}", peer) from error
+        if connection:
+            connection.close()
+        raise CommunicationError(f"cannot reach worker {peer} at {endpoint(address[0], address[1])}: {error}", peer) from error
     return connection
 
 
-def _answer_calls(listener: socket.socket, secret: str, callers: queue.Queue[tuple[int, socket.socket]]) -> None:
-    """Until the listener is closed; strangers cost a thread each, for some seconds."""
+def _answer_calls(listener: socket.socket, secret: str, callers: queue.Queue[tuple[int, socket.socket] | None]) -> None:
+    """Until the listener is closed, which None says; strangers cost a thread each, for some seconds."""
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()
             threading.Thread(target=_answer, args=(connection, secret, callers), daemon=True).start()
+    callers.put(None)
 
 
-def _answer(connection: socket.socket, secret: str, callers: queue.Queue[tuple[int, socket.socket]]) -> None:
+def _answer(connection: socket.socket, secret: str, callers: queue.Queue[tuple[int, socket.socket] | None]) -> None:
     try:
         _prepare(connection)
         admit(connection, secret)

@@ -95,6 +95,9 @@ class TcpCommunicator(Communicator):
     def close(self) -> None:
         self._mesh.close()
 
+    def abandon(self) -> None:
+        self._mesh.close()
+
     def _double(self, total: np.ndarray, combine: np.ufunc) -> None:
         """Reduce in place by recursive doubling. Both ends of an exchange combine the same two arrays: results are equal to the bit."""
         other = np.empty_like(total)

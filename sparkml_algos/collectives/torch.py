@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +52,7 @@ class TorchCommunicator(Communicator):
             torch.cuda.set_device(self._device)
         elif interface := interface_of(host):
             os.environ["GLOO_SOCKET_IFNAME"] = interface
-        try:
+        with self._failures("workers could not connect to each other: "):
             dist.init_process_group(
                 "nccl" if self._device.type == "cuda" else "gloo",
                 store=self._open_store(host),
@@ -59,24 +60,20 @@ class TorchCommunicator(Communicator):
                 world_size=self.size,
                 timeout=timedelta(seconds=self.timeout),
             )
-        except RuntimeError as error:
-            raise CommunicationError(f"workers could not connect to each other: {error}") from error
 
     def _open_store(self, host: str) -> Any:
         listener = listen(host) if self.rank == 0 else None
-        address = self._control.allgather_json(listener and listener.getsockname())[0]
+        address, port = self._control.allgather_json(listener and listener.getsockname()[:2])[0]
         options = {"master_listen_fd": listener.detach()} if listener else {}
-        return self._dist.TCPStore(*address, is_master=self.rank == 0, wait_for_workers=False, **options)
+        return self._dist.TCPStore(address, port, is_master=self.rank == 0, wait_for_workers=False, **options)
 
     def allreduce(self, array: np.ndarray, operation: str = "sum") -> np.ndarray:
         tensor = self._tensor(array.copy())
-        self._run(self._dist.all_reduce, tensor, op=self._operations[operation])
-        return tensor.cpu().numpy().reshape(array.shape)
+        return self._run(self._dist.all_reduce, tensor, tensor, op=self._operations[operation]).reshape(array.shape)
 
     def broadcast(self, array: np.ndarray, root: int = 0) -> np.ndarray:
         tensor = self._tensor(array.copy())
-        self._run(self._dist.broadcast, tensor, src=root)
-        return tensor.cpu().numpy().reshape(array.shape)
+        return self._run(self._dist.broadcast, tensor, tensor, src=root).reshape(array.shape)
 
     def allgather(self, array: np.ndarray, lengths: Sequence[int] | None = None) -> list[np.ndarray]:
         padded, lengths = self._padded(array, lengths)
@@ -86,13 +83,19 @@ class TorchCommunicator(Communicator):
         padded, lengths = self._padded(array)
         tensor = self._tensor(padded)
         parts = [self._torch.empty_like(tensor) for _ in lengths] if self.rank == root else None
-        self._run(self._dist.gather, tensor, parts, dst=root)
-        return [part.cpu().numpy()[:length] for part, length in zip(parts, lengths, strict=True)] if parts else []
+        arrays = self._run(self._dist.gather, parts, tensor, parts, dst=root)
+        return [part[:length] for part, length in zip(arrays, lengths, strict=True)] if parts else []
 
     def close(self) -> None:
-        self._dist.destroy_process_group()
+        with self._failures("leaving the other workers: "):
+            self._dist.destroy_process_group()
         self._control.barrier()  # worker 0 holds the store
         self._control.close()
+
+    def abandon(self) -> None:
+        with suppress(CommunicationError), self._failures():
+            self._dist.destroy_process_group()
+        self._control.abandon()
 
     def _padded(self, array: np.ndarray, lengths: Sequence[int] | None = None) -> tuple[np.ndarray, Sequence[int]]:
         """The array as long as the longest of all workers, and the lengths of all."""
@@ -105,15 +108,29 @@ class TorchCommunicator(Communicator):
     def _gather(self, array: np.ndarray) -> list[np.ndarray]:
         tensor = self._tensor(array)
         parts = [self._torch.empty_like(tensor) for _ in range(self.size)]
-        self._run(self._dist.all_gather, parts, tensor)
-        return [part.cpu().numpy().reshape(array.shape) for part in parts]
+        return [part.reshape(array.shape) for part in self._run(self._dist.all_gather, parts, parts, tensor)]
 
     def _tensor(self, array: np.ndarray) -> Any:
         return to_device(array if array.flags.writeable else array.copy(), str(self._device))
 
-    def _run(self, collective: Any, *args: Any, **options: Any) -> None:
+    def _run(self, collective: Callable[..., object], result: Any, *arguments: Any, **options: Any) -> Any:
+        """Call a collective with some arguments; `result`, the tensor or tensors that it fills, as arrays.
+
+        On a GPU it has only been started when it returns. What goes wrong later is raised by whoever touches a tensor next, which is here.
+        """
         self.steps += 1
+        with self._failures():
+            collective(*arguments, **options)
+            if isinstance(result, list):
+                return [tensor.cpu().numpy() for tensor in result]
+            return None if result is None else result.cpu().numpy()
+
+    @contextmanager
+    def _failures(self, prefix: str = "") -> Iterator[None]:
+        """What torch raises inside is another worker's fault, as far as can be told; that this one's memory is full is not."""
         try:
-            collective(*args, **options)
-        except RuntimeError as error:
-            raise CommunicationError(str(error)) from error
+            yield
+        except (CommunicationError, self._torch.OutOfMemoryError):
+            raise
+        except (RuntimeError, OSError) as error:
+            raise CommunicationError(f"{prefix}{error}") from error

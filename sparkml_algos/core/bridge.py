@@ -1,27 +1,31 @@
 """Models of the JVM bridge, made from ours and made into ours again.
 
-The bridge is in a classic session whose ``spark.jars`` named its jar when it was started. `transform` then scores on the JVM where that
-is faster, and a model can be handed to a pipeline that runs without Python.
+Where a session has the bridge (see `joining`) `fit` sends vectors that the JVM has packed, and `transform` scores on the JVM where that is
+faster. In a classic session a model can be handed to a pipeline that runs without Python, too.
 """
 
 from __future__ import annotations
 
 import json
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from py4j.java_gateway import JavaClass, JavaObject, JVMView
+from py4j.java_gateway import JavaObject, JVMView
+from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.util import JavaMLWritable
 from pyspark.ml.wrapper import JavaModel
 from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
 from sparkml_algos.cluster.resources import is_connect
-from sparkml_algos.core.persistence import metadata_of, restored
-from sparkml_algos.version import __version__
+from sparkml_algos.core.columns import Found, find
+from sparkml_algos.core.joining import ask, do_without, why_no_bridge
+from sparkml_algos.core.persistence import metadata_of, params_of, restored
+from sparkml_algos.core.shared_artifacts import OncePerArtifact, uploaded
 
 if TYPE_CHECKING:
     from sparkml_algos.core.estimator import AlgorithmModel
@@ -30,8 +34,6 @@ if TYPE_CHECKING:
 # Python spends 50 µs and more on handing a row over and back; the JVM takes 10 µs with 10 and with 50 outputs, and products with 300
 # outputs take 29 µs.
 JVM_OUTPUTS = 300
-
-HOW_TO = "start the session with .config('spark.jars', ','.join(sparkml_algos.classpath_jars()))"
 
 
 class ScorerParams(Declarations):
@@ -106,14 +108,38 @@ def choose_scorer(model: AlgorithmModel, spark: SparkSession) -> ScorerChoice:
 
 
 def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
-    """All outputs of the model for the rows of a dataset, as one struct column."""
-    return Column(_jvm_model(model, dataset.sparkSession).scoredColumn(dataset._jdf))
-
-
-def packed_vectors(dataset: DataFrame, name: str) -> Column | None:
-    """A Vector column in the form that `rows.packed` reads; None where the bridge is not in the session."""
+    """All outputs of the model for the rows of a dataset, as one struct column; where `choose_scorer` has chosen the JVM."""
     spark = dataset.sparkSession
-    return None if _no_bridge(spark) else Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(dataset._jdf, name))
+    features, start = _features(model, dataset), _base_margin(model, dataset)
+    if not is_connect(spark):
+        return Column(_jvm_model(model, spark).scoredColumn(features._jc, None if start is None else start._jc))
+    described = {"uid": model.uid, **params_of(model)}
+    given = (model.on_jvm.name, json.dumps(described), uploaded(model.artifact, spark))
+    return F.call_function("sparkml_algos_score", *map(F.lit, given), features, *([] if start is None else [start]))
+
+
+def _features(model: AlgorithmModel, dataset: DataFrame) -> Column:
+    """As the bridge takes them: a Vector, or an array of double or float."""
+    if listed := model.value("featuresCols"):
+        return F.array(*(find(dataset, name).column.cast("float") for name in listed))
+    found = find(dataset, model.value("featuresCol"))
+    taken = isinstance(found.type, VectorUDT) or isinstance(found.type.elementType, (DoubleType, FloatType))
+    return found.column if taken else found.column.cast("array<float>")
+
+
+def _base_margin(model: AlgorithmModel, dataset: DataFrame) -> Column | None:
+    name = "baseMarginCol" in model.declared and model.value("baseMarginCol")
+    return find(dataset, name).column.cast("float") if name else None
+
+
+def packed_vectors(dataset: DataFrame, found: Found) -> Column | None:
+    """A column of a dataset in the form that `rows.packed` reads; None where it is no Vector, or the bridge is not in the session."""
+    spark = dataset.sparkSession
+    if not isinstance(found.type, VectorUDT) or why_no_bridge(spark):
+        return None
+    if is_connect(spark):
+        return F.call_function("sparkml_algos_pack", found.column)
+    return Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(found.column._jc))
 
 
 def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
@@ -125,7 +151,7 @@ def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
         If the session is a Spark Connect client, or has no bridge of this version, or the bridge has no such model, or not with all that
         this one computes.
     """
-    missing = _missing(model, spark) or _refusal(model, spark)
+    missing = "a Spark Connect client does not reach the JVM" if is_connect(spark) else _missing(model, spark) or _refusal(model, spark)
     if missing:
         raise ValueError(f"to_jvm is not possible: {missing}")
     moved = JvmModel(_jvm_model(model, spark))
@@ -149,25 +175,24 @@ def _missing(model: AlgorithmModel, spark: SparkSession) -> str | None:
     if model.on_jvm is None:
         return f"the JVM bridge has no model for {type(model).__name__}"
     only_here = [output.param for output in model.own_outputs() if not output.on_jvm]
-    return f"{only_here[0]} is computed in Python only" if only_here else _no_bridge(spark)
+    return f"{only_here[0]} is computed in Python only" if only_here else why_no_bridge(spark)
 
 
 def _refusal(model: AlgorithmModel, spark: SparkSession) -> str | None:
     """Why the model of the JVM bridge cannot score with what this one has learned; None if it can."""
+    if is_connect(spark):
+        return _SENT(model.artifact, (spark.session_id, model.on_jvm.name), lambda: _refusal_of_server(model, spark))
     jvm = spark.sparkContext._jvm
     return _companion(model, jvm).refusal(_jvm_artifact(model.artifact, jvm))
 
 
-def _no_bridge(spark: SparkSession) -> str | None:
-    """Why there is no bridge of this version in a session; None if there is."""
-    if is_connect(spark):
-        return "a Spark Connect client does not reach the JVM"
-    bridge = spark.sparkContext._jvm.org.sparkmlalgos.Bridge
-    if not isinstance(bridge, JavaClass):
-        return f"the JVM bridge is not in this session; {HOW_TO}"
-    if bridge.version() != __version__:
-        return f"the JVM bridge in this session is of version {bridge.version()}, the package is {__version__}; {HOW_TO}"
-    return None
+def _refusal_of_server(model: AlgorithmModel, spark: SparkSession) -> str | None:
+    try:
+        return ask(spark, "sparkml_algos_refusal", model.on_jvm.name, uploaded(model.artifact, spark))
+    except Exception as error:
+        reason = f"the JVM bridge of the server could not read a {type(model).__name__}: {str(error).strip().splitlines()[0]}"
+        do_without(spark, reason)
+        return reason
 
 
 def _jvm_model(model: AlgorithmModel, spark: SparkSession) -> JavaObject:
@@ -186,16 +211,14 @@ def _companion(model: AlgorithmModel, jvm: JVMView) -> Any:
 
 def _jvm_artifact(artifact: Artifact, jvm: JVMView) -> JavaObject:
     """The arrays on the JVM; they go there once."""
-    key = id(artifact)
-    known = _SENT.get(key)
-    if known and known[0]() is artifact and known[1] is jvm:
-        return known[2]
-    builder = jvm.org.sparkmlalgos.ml.Artifact.Builder()
-    for row in artifact.rows():
-        builder.add(row["name"], row["part"], row["dtype"], json.dumps(row["shape"]), bytearray(row["data"]))
-    sent = builder.result()
-    _SENT[key] = (weakref.ref(artifact, lambda _: _SENT.pop(key, None)), jvm, sent)
-    return sent
+
+    def send() -> JavaObject:
+        builder = jvm.org.sparkmlalgos.ml.Artifact.Builder()
+        for row in artifact.rows():
+            builder.add(row["name"], row["part"], row["dtype"], json.dumps(row["shape"]), bytearray(row["data"]))
+        return builder.result()
+
+    return _SENT(artifact, jvm, send)
 
 
-_SENT: dict[int, tuple[weakref.ref[Artifact], JVMView, JavaObject]] = {}
+_SENT = OncePerArtifact()

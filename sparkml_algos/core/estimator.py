@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from pyspark.ml import Estimator, Model
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters, InvalidParams
+from sparkml_algos.arrays.params import JobParams
+from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
-from sparkml_algos.cluster.shipping import ensure_importable
+from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.bridge import (
     JvmModel,
     OnJvm,
@@ -27,13 +30,16 @@ from sparkml_algos.core.bridge import (
     scored_on_jvm,
     to_jvm,
 )
-from sparkml_algos.core.inputs import Input, column, column_problems, output_problems, read_input
-from sparkml_algos.core.params import DeclaredParams, JobParams
+from sparkml_algos.core.columns import column
+from sparkml_algos.core.inputs import Inputs, input_problems, output_problems, read_inputs
+from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
-from sparkml_algos.core.scoring import Output, rowwise, scorer
+from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
-from sparkml_algos.rows.batch import PACKED, LabelRange
+from sparkml_algos.rows.decoder import Decoder
+from sparkml_algos.rows.fields import LABEL, Field
+from sparkml_algos.rows.kinds import ClassLabel, Facts
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.run import TrainingPlan, train
@@ -60,14 +66,6 @@ class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
     def model_class() -> type[AlgorithmModel]:
         """The class of the fitted model."""
         raise NotImplementedError
-
-    def label_classes(self) -> int | None:
-        """Number of classes that labels are checked against, row by row; None where labels are not classes."""
-        return None
-
-    def label_range(self) -> LabelRange | None:
-        """Numbers that labels are checked against, row by row; None where any number will do."""
-        return None
 
     def shard_key(self) -> str | None:
         """The column whose equal values meet on one worker."""
@@ -99,6 +97,15 @@ class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
     def _fit(self, dataset: DataFrame) -> AlgorithmModel:
         return _fit_all([self], dataset)[0]
 
+    def fields(self) -> list[Field]:
+        """What `fit` reads, with all that the hyperparameters say of it."""
+        fields = self.algorithm().fields_for(Hyperparameters(**self.hyperparameters()))
+        return [field for field in fields if field.training]
+
+    def inputs(self, dataset: DataFrame) -> Inputs:
+        """The columns that `fit` reads of a dataset, which must have them."""
+        return read_inputs(dataset, self, self.fields(), self.shard_key())
+
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = self.problems()
         if problems:
@@ -113,14 +120,14 @@ class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
             problems.append(f"communicator={self.value('communicator')!r} cannot exchange arrays between GPUs; leave it 'auto'")
         if (reason := self.only_one_worker()) and self.value("num_workers") not in (1, "auto"):
             problems.append(f"num_workers must be 1: {reason}")
-        return problems + column_problems(dataset, self, with_scalars=True)
+        return problems + input_problems(dataset, self, self.fields(), self.shard_key())
 
     def _job_key(self) -> str:
         """Equal for estimators that can share a gang: all but the hyperparameters."""
         return repr([
             (name, self.value(name)) for name, param in self.declared.items()
             if not isinstance(param, Hyperparameter) or name == "feature_dim"
-        ] + [self.label_classes(), self.label_range(), self.only_one_worker()])
+        ] + [self.fields(), self.only_one_worker()])
 
 
 class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
@@ -148,12 +155,26 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         """The functions of the algorithm."""
         raise NotImplementedError
 
+    @classmethod
+    def _names(cls, field: Field) -> bool:
+        return field.on_model
+
+    def label_classes(self) -> int | None:
+        """Number of classes that the model knows; None where labels are no classes."""
+        return None
+
     @property
-    def num_features(self) -> int:
-        """Length of the features the model takes."""
+    def num_features(self) -> int | None:
+        """Length of the features the model takes; None where it takes other things."""
         return self.training_summary.num_features
 
     numFeatures = num_features
+
+    def fields(self) -> list[Field]:
+        """What the model reads: `transform` those for scoring, `evaluate` those for evaluating."""
+        fields = [field for field in self.algorithm().fields_for(Hyperparameters(**self.hyperparameters())) if field.on_model]
+        classes = self.label_classes()
+        return [field.of(ClassLabel(classes)) if field.role == LABEL and classes else field for field in fields]
 
     def own_outputs(self) -> Sequence[Output]:
         """The output columns of this model: those of its class that have a name, unless its settings leave some out."""
@@ -195,26 +216,41 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
 
     def _append(self, dataset: DataFrame, outputs: Sequence[Output]) -> DataFrame:
         """Append output columns; every row is checked as in training."""
-        problems = column_problems(dataset, self, with_scalars=False)
+        fields = [field for field in self.fields() if field.scoring]
+        problems = input_problems(dataset, self, fields)
         names = [self.value(output.param) for output in outputs]
         problems += output_problems(dataset, names, [output.param for output in self.outputs])
-        found = read_input(dataset, self, with_scalars=False) if not problems else None
+        found = read_inputs(dataset, self, fields) if not problems else None
         if found and found.num_features not in (None, self.num_features):
-            problems.append(f"column {found.names[0]!r} has {found.num_features} features; the model takes {self.num_features}")
+            name = found.sources[0].names[0]
+            problems.append(f"column {name!r} has {found.num_features} features; the model takes {self.num_features}")
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         if self.scorer_for(dataset).name == "jvm":
-            scored = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
+            appended = dataset.withColumn(_SCORED, scored_on_jvm(self, dataset))
             values = [column(_SCORED)[output.field] for output in outputs]
         else:
-            ensure_importable(dataset.sparkSession)
-            decoder = found.decoder(self.algorithm(), num_features=self.num_features)
-            decoder.where = " of its task"
-            shipment = ship(self.artifact, dataset.sparkSession)
-            score = scorer(self.algorithm(), shipment, self.hyperparameters(), decoder, outputs)
-            scored = rowwise(dataset).withColumn(_SCORED, score(*found.features, *found.scalars))
+            ensure_importable(dataset.sparkSession, [*ALWAYS, *self.algorithm().libraries])
+            shipment, decoder = ship(self.artifact, dataset.sparkSession), self.decoder(found)
+            struct = scored(self.algorithm(), shipment, self.hyperparameters(), found, decoder, outputs)
+            appended = rowwise(dataset).withColumn(_SCORED, struct)
             values = [output.column(column(_SCORED)) for output in outputs]
-        return scored.select(*map(column, dataset.columns), *(value.alias(name) for value, name in zip(values, names, strict=True)))
+        columns = [value.alias(name) for value, name in zip(values, names, strict=True)]
+        return appended.select("*", *columns).drop(_SCORED)
+
+    def decoder(self, found: Inputs) -> Decoder:
+        """Checks rows as training did."""
+        decoder = found.decoder(self.facts)
+        decoder.where = " of its task"
+        return decoder
+
+    @property
+    def facts(self) -> dict[str, Facts]:
+        """By the role of a column, what training has found out about the rows, such as the number of features."""
+        return self.training_summary.facts if self.training_summary else {}
+
+    def _take_what_was_found(self) -> None:
+        """Called when training has ended: set the Params whose values it has found out."""
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         summary = self.training_summary.to_dict() if self.training_summary else None
@@ -231,6 +267,7 @@ class _Models:
 
     def __init__(self, fit: Callable[[], list[AlgorithmModel]], count: int) -> None:
         self._fit, self._models = fit, None
+        self._error: BaseException | None = None
         self._indices = iter(range(count))
         self._lock = threading.Lock()
 
@@ -240,11 +277,18 @@ class _Models:
     def __next__(self) -> tuple[int, AlgorithmModel]:
         with self._lock:
             index = next(self._indices)
+            if self._error is not None:
+                raise self._error
             if self._models is None:
-                self._models = self._fit()
+                try:
+                    self._models = self._fit()
+                except BaseException as error:
+                    self._error = error  # what failed for all is not tried again for each
+                    raise
             return index, self._models[index]
 
 
+@interruptible()
 def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     """Fit all, a gang for each group that agrees in how the job runs."""
     problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
@@ -261,13 +305,14 @@ def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> li
 
 
 def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
-    first = estimators[0]
-    found = read_input(dataset, first, with_scalars=True)
+    first, began = estimators[0], time.perf_counter()
+    found = first.inputs(dataset)
+    dealt, read, key = found.dealt(functools.partial(packed_vectors, dataset))
     max_shard_bytes = first.value("max_shard_bytes")
     plan = TrainingPlan(
         algorithm=first.algorithm(),
         settings=[estimator.hyperparameters() for estimator in estimators],
-        decoder=found.decoder(first.algorithm(), first.label_classes(), first.label_range()),
+        decoder=found.decoder(),
         seed=first.value("seed") % SEEDS,
         input_mode=first.value("input_mode"),
         max_shard_bytes=None if max_shard_bytes == "auto" else max_shard_bytes,
@@ -275,8 +320,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         replicated=first.value("data_distribution") == "FullyReplicated",
         max_model_bytes=max_result_bytes(dataset.sparkSession),
     )
-    key = first.shard_key()
-    bar = ProgressBar(type(first).__name__, first.value("progress"))
+    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
     options = Launch(
         num_workers=1 if first.only_one_worker() else first.value("num_workers"),
         launch=first.value("launch"),
@@ -289,24 +333,16 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         communicator=first.value("communicator"),
         use_gpu=first.value("use_gpu"),
         on_progress=bar.update if bar.enabled else None,
+        title=first.title() if len(estimators) == 1 else f"{type(first).__name__}, {len(estimators)} models",
+        libraries=first.algorithm().libraries,
+        began=began,
     )
     try:
-        rows, columns = _rows(dataset, found, key)
-        outcome = run_gang(rows, columns, functools.partial(train, plan), options)
+        outcome = run_gang(dataset.select(*dealt), read, functools.partial(train, plan), options)
     finally:
         bar.close()
     _remove_checkpoints(plan.checkpoint_dir, outcome)
     return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
-
-
-def _rows(dataset: DataFrame, found: Input, shard_key: str | None) -> tuple[DataFrame, list[Column]]:
-    """What is dealt to the workers, and the columns they read of it: vectors are packed before, where the bridge can, or else converted
-    after, which was measured faster than before."""
-    beside = dict.fromkeys([*found.scalar_names.values(), *filter(None, [shard_key])])
-    packed = packed_vectors(dataset, found.names[0]) if found.is_vector else None
-    if packed is None:
-        return dataset.select(*map(column, dict.fromkeys([*found.names, *beside]))), [*found.features, *found.scalars]
-    return dataset.select(packed.alias(PACKED), *map(column, beside)), [column(PACKED), *found.scalars]
 
 
 def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
@@ -318,10 +354,9 @@ def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
             logger.warning("checkpoints %s in %s could not be removed: %s", name, directory, error)
 
 
-def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Outcome) -> AlgorithmModel:
+def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Outcome) -> AlgorithmModel:
     artifact = outcome.artifacts[f"model/{index}"]
     reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
-    phases = {phase: max(report["seconds"][phase] for report in reports) for phase in reports[0]["seconds"]}
     model = estimator.model_class()()
     model._resetUid(estimator.uid)
     estimator._copyValues(model)
@@ -331,15 +366,16 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Input, outcome: Out
         num_workers=outcome.num_workers,
         rows=sum(report["rows"] for report in reports),
         rows_per_worker=[report["rows"] for report in reports],
-        num_features=reports[0]["num_features"],
+        facts=reports[0]["facts"],
         launch=outcome.launch,
         retries=outcome.retries,
-        seconds={"total": round(outcome.seconds, 3), **phases},
+        seconds=outcome.seconds,
         validation_rows=sum(report["validation_rows"] for report in reports),
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,
     )
     model.artifact = artifact
+    model._take_what_was_found()
     return model
 
 

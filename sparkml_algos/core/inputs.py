@@ -1,31 +1,22 @@
-"""From columns of a DataFrame to what workers read: checked on the driver, as Spark expressions, without a Python row in sight."""
+"""The columns of a DataFrame that an Estimator or Model reads: checked, with all problems in one list, and as Spark expressions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pyspark.ml.linalg import VectorUDT
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, BooleanType, DataType, IntegralType, NumericType
+from pyspark.sql.types import DataType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
+from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal, twice
 from sparkml_algos.core.params import DeclaredParams
-from sparkml_algos.rows.batch import (
-    BASE_MARGIN,
-    GROUP,
-    ID,
-    INDICES,
-    LABEL,
-    SIZE,
-    VALIDATION,
-    VALUES,
-    WEIGHT,
-    Decoder,
-    LabelRange,
-)
-from sparkml_algos.training.algorithm import Algorithm
+from sparkml_algos.rows.decoder import Decoder
+from sparkml_algos.rows.fields import FEATURES, Field, Source
+from sparkml_algos.rows.kinds import Facts, arrow_names
+from sparkml_algos.rows.vectors import PACKED, Vector
 
 # An Arrow record batch has this many rows where the width of a row is not known.
 RECORD_BATCH_ROWS = 4096
@@ -33,137 +24,220 @@ MAX_RECORD_BATCH_ROWS = 1 << 16
 # Vectors may be sparse, and then as wide as they like: a batch has so many at least, dense ones of 32,768 values being 64 MiB.
 MIN_RECORD_BATCH_VECTORS = 512
 
+Pack = Callable[[Found], Column | None]
+
 
 @dataclass(frozen=True)
-class Input:
+class Inputs:
     """The input columns of an Estimator or Model in one DataFrame.
 
     Attributes
     ----------
-    features : list of Column
-        ``values`` and, of a Vector column, ``indices`` and ``size``.
-    scalars : list of Column
-        ``label``, ``weight``, ``validation``, ``id``, ``group`` and ``base_margin``, where there are such.
-    scalar_names : dict of str to str
-        For each of these its column in the dataset.
-    names : list of str
-        The features column, or the numeric columns.
-    num_features : int or None
-        As far as the schema tells.
-    feature_names : list of str or None
-        Names of the single features, from ``ml_attr`` metadata or the list of columns.
+    sources : list of Source
+        The fields that are read, with all that the schema says of them.
+    columns : list of list of Found
+        For each of them, the columns of the dataset.
+    shard_key : Found or None
+        What rows are dealt by.
     """
 
-    features: list[Column]
-    scalars: list[Column]
-    names: list[str]
-    num_features: int | None
-    feature_names: list[str] | None
-    scalar_names: dict[str, str]
+    sources: list[Source]
+    columns: list[list[Found]]
+    shard_key: Found | None = None
+
+    def decoder(self, facts: Mapping[str, Facts] | None = None) -> Decoder:
+        """A decoder of these columns; facts are what a model knows of them from training."""
+        decoder = Decoder(self.sources)
+        decoder.know(facts or {})
+        return decoder
 
     @property
-    def is_vector(self) -> bool:
-        """Whether the features are a Vector column."""
-        return len(self.features) > 1
+    def read(self) -> list[Column]:
+        """What a decoder reads, as columns of the dataset."""
+        return [
+            part
+            for source, columns in zip(self.sources, self.columns, strict=True)
+            for part in parts(source.field.kind, source.field.role, columns)
+        ]
 
-    def decoder(
-        self,
-        algorithm: Algorithm,
-        classes: int | None = None,
-        label_range: LabelRange | None = None,
-        num_features: int | None = None,
-    ) -> Decoder:
-        """A decoder of these columns that accepts the features an algorithm does; see `Decoder` for the other arguments."""
-        accepted = {"missing_values": algorithm.missing_values, "counts": algorithm.counts}
-        checks = {"classes": classes, "label_range": label_range}
-        return Decoder(self.names, num_features or self.num_features, **self.scalar_names, **accepted, **checks)
+    @property
+    def read_names(self) -> list[str]:
+        """Names of the columns of `read`."""
+        names = []
+        for source, columns in zip(self.sources, self.columns, strict=True):
+            count = len(parts(source.field.kind, source.field.role, columns))
+            names += arrow_names(source.field.role, source.field.kind)[:count]
+        return names
+
+    @property
+    def read_types(self) -> list[pa.DataType]:
+        """Their Arrow types."""
+        kinds = {name: type_ for source in self.sources for name, type_ in _types(source.field)}
+        return [kinds[name] for name in self.read_names]
+
+    def dealt(self, pack: Pack) -> tuple[list[Column], list[Column], str | None]:
+        """What is dealt to the workers, what they read of it, and the name of what it is dealt by.
+
+        Rows are dealt as they are, which was measured faster than converting them before, but for vectors that can be packed.
+
+        Parameters
+        ----------
+        pack : callable
+            ``pack(found)`` is a Vector column in packed form, None where that is not possible.
+        """
+        sent: dict[tuple[str, ...], Column] = {}
+
+        def send(found: Found) -> Found:
+            sent.setdefault(found.path, found.column.alias(f"column{len(sent)}"))
+            return replace(found, column=F.col(f"column{list(sent).index(found.path)}"))
+
+        packed, read = [], []
+        for source, columns in zip(self.sources, self.columns, strict=True):
+            kind, role = source.field.kind, source.field.role
+            form = pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
+            if form is None:
+                read += parts(kind, role, [send(found) for found in columns])
+            else:
+                name = f"packed{len(packed)}"
+                packed.append(form.alias(name))
+                read.append(F.col(name).alias(dict(zip(kind.parts, arrow_names(role, kind), strict=True))[PACKED]))
+        key = None
+        if self.shard_key is not None:
+            send(self.shard_key)
+            key = f"column{list(sent).index(self.shard_key.path)}"
+        return [*packed, *sent.values()], read, key
+
+    @property
+    def num_features(self) -> int | None:
+        """Length of the vectors, as far as the schema tells."""
+        return next((source.field.kind.num_features for source in self.sources if isinstance(source.field.kind, Vector)), None)
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the single features, from ``ml_attr`` metadata or the list of columns."""
+        vectors = zip(self.sources, self.columns, strict=True)
+        columns = next((columns for source, columns in vectors if isinstance(source.field.kind, Vector)), None)
+        return None if columns is None else _described(columns)[1]
 
     @property
     def rows_per_record_batch(self) -> int:
         """Rows of one Arrow batch, from the width of a row."""
-        if self.num_features is None:
-            return RECORD_BATCH_ROWS
-        least = MIN_RECORD_BATCH_VECTORS if self.is_vector else 1
-        return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // (4 * self.num_features)))
+        width, least = 0, 1
+        for source, columns in zip(self.sources, self.columns, strict=True):
+            kind = source.field.kind
+            if not isinstance(kind, Vector):
+                width += kind.row_bytes
+                continue
+            if kind.num_features is None:
+                return RECORD_BATCH_ROWS
+            width += 4 * kind.num_features
+            least = MIN_RECORD_BATCH_VECTORS if is_vector(columns[0].type) else least
+        return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // max(1, width)))
 
 
-def column_problems(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -> list[str]:
-    """What is wrong with the input columns that `params` name; an empty list if nothing."""
+def _types(field: Field) -> Iterator[tuple[str, pa.DataType]]:
+    return zip(arrow_names(field.role, field.kind), field.kind.parts.values(), strict=True)
+
+
+def input_problems(dataset: DataFrame, params: DeclaredParams, fields: Sequence[Field], shard_key: str | None = None) -> list[str]:
+    """What is wrong with the columns that `params` name for these fields; an empty list if nothing."""
     problems = []
-    numeric = params.value("featuresCols")
-    if numeric:
-        problems += [problem for name in numeric if (problem := _not_numeric(dataset, name, "featuresCols"))]
-        duplicates = sorted({name for name in numeric if numeric.count(name) > 1})
-        problems += [f"featuresCols names {name!r} more than once" for name in duplicates]
-    else:
-        name = params.value("featuresCol")
-        type_ = _type(dataset, name)
-        if type_ is None:
-            problems.append(_missing(dataset, name, "featuresCol"))
-        elif not isinstance(type_, VectorUDT) and not (isinstance(type_, ArrayType) and _is_number(type_.elementType)):
-            found = type_.simpleString()
-            problems.append(f"features column {name!r} is {found}; it must be a Vector or an array of numbers")
-    for param in _scalar_params(params, with_scalars):
-        if problem := _SCALARS[param].problem(dataset, params.value(param), param):
-            problems.append(problem)
-    key = with_scalars and "shardKeyCol" in params.declared and params.value("shardKeyCol")
-    if key and _type(dataset, key) is None:
-        problems.append(_missing(dataset, key, "shardKeyCol"))
-    declared = _declared_dimension(params)
-    known = None if problems else _describe_features(dataset, params)[0]
-    if declared and known and declared != known:
-        problems.append(f"feature_dim is {declared} but {_source(params)} has {known} features")
+    for field in fields:
+        named = _named(params, field)
+        if not named and field.default is not None:
+            problems.append(f"{field.param} is required: name a column; it is {params.value(field.param)!r}")
+        param = field.list_param if len(named) > 1 or _is_list(params, field) else field.param
+        problems += [f"{param} names {name!r} more than once" for name in sorted(set(twice(dataset, named)))]
+        problems += [problem for name in named if (problem := _problem(dataset, name, param, field, _is_list(params, field)))]
+    if shard_key:
+        problems += _missing(dataset, shard_key, "shardKeyCol")
+    if problems:
+        return problems
+    declared, found = _declared_dimension(params), read_inputs(dataset, params, fields)
+    for source, columns in zip(found.sources, found.columns, strict=True):
+        known = _described(columns)[0] if source.field.role == FEATURES else None
+        if declared and known and declared != known:
+            of = source.field.list_param if len(columns) > 1 else f"column {source.names[0]!r}"
+            problems.append(f"feature_dim is {declared} but {of} has {known} features")
     return problems
+
+
+def read_inputs(dataset: DataFrame, params: DeclaredParams, fields: Sequence[Field], shard_key: str | None = None) -> Inputs:
+    """The columns that `params` name for these fields; call `input_problems` first."""
+    sources, columns = [], []
+    for field in fields:
+        names = _named(params, field)
+        if not names:
+            continue
+        found = [find(dataset, name) for name in names]
+        if isinstance(field.kind, Vector):
+            known = (_declared_dimension(params) if field.role == FEATURES else None) or _described(found)[0]
+            field = field.of(replace(field.kind, num_features=field.kind.num_features or known))
+        sources.append(Source(field, names))
+        columns.append(found)
+    return Inputs(sources, columns, find(dataset, shard_key) if shard_key else None)
 
 
 def output_problems(dataset: DataFrame, names: Sequence[str], params: Sequence[str]) -> list[str]:
     """What is wrong with output columns of these names, which the `params` give."""
     problems = [] if names else [f"no output has a column; name one of {', '.join(params)}"]
-    problems += [f"output column {name!r} exists already; drop it or rename the output" for name in names if name in dataset.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return problems + [f"output column {name!r} is named twice; rename one of the outputs" for name in twice]
+    for name in names:
+        if there := existing(dataset, name):
+            same = "" if there == name else f" as {there!r}"
+            problems.append(f"output column {name!r} exists already{same}; drop it or rename the output")
+    return problems + [
+        f"output column {name!r} is named twice; rename one of the outputs" for name in sorted(set(twice(dataset, names)))
+    ]
 
 
-def read_input(dataset: DataFrame, params: DeclaredParams, with_scalars: bool) -> Input:
-    """Expressions for the columns that `params` name; call `column_problems` first."""
-    known, feature_names = _describe_features(dataset, params)
-    numeric = params.value("featuresCols")
-    scalars = {_SCALARS[param]: params.value(param) for param in _scalar_params(params, with_scalars)}
-    return Input(
-        features=_feature_columns(dataset, params),
-        scalars=[scalar.read(dataset, name).alias(scalar.name) for scalar, name in scalars.items()],
-        names=numeric or [params.value("featuresCol")],
-        num_features=_declared_dimension(params) or known,
-        feature_names=feature_names,
-        scalar_names={scalar.name: name for scalar, name in scalars.items()},
-    )
+def _named(params: DeclaredParams, field: Field) -> list[str]:
+    """The columns that are the field; none if it is left out."""
+    if _is_list(params, field):
+        return params.value(field.list_param)
+    name = params.value(field.param)
+    return [name] if name else []
 
 
-def column(name: str) -> Column:
-    """The top-level column of this very name, whatever characters it has."""
-    return F.col("`" + name.replace("`", "``") + "`")
+def _is_list(params: DeclaredParams, field: Field) -> bool:
+    return bool(field.list_param and params.value(field.list_param))
 
 
-def _feature_columns(dataset: DataFrame, params: DeclaredParams) -> list[Column]:
-    numeric = params.value("featuresCols")
-    if numeric:
-        return [F.array(*(column(name).cast("float") for name in numeric)).alias(VALUES)]
-    features = column(params.value("featuresCol"))
-    if not isinstance(_type(dataset, params.value("featuresCol")), VectorUDT):
-        return [features.cast("array<float>").alias(VALUES)]
-    vector = F.unwrap_udt(features)
-    # On the way to Python a null list costs in proportion to the rows of its Arrow batch; that a row is dense its null size tells.
-    indices = F.coalesce(vector["indices"], F.array().cast("array<int>"))
-    return [vector["values"].cast("array<float>").alias(VALUES), indices.alias(INDICES), vector["size"].alias(SIZE)]
+def column_problem(dataset: DataFrame, name: str, param: str, is_right: Callable[[DataType], bool], expected: str) -> str | None:
+    """What is wrong with the column that a Param names, if it must be there and of a type that is right."""
+    problems = _missing(dataset, name, param)
+    if problems:
+        return problems[0]
+    type_ = find(dataset, name).type
+    return None if is_right(type_) else f"{param}: column {name!r} is {type_.simpleString()}; it must be {expected}"
 
 
-def _describe_features(dataset: DataFrame, params: DeclaredParams) -> tuple[int | None, list[str] | None]:
+def _problem(dataset: DataFrame, name: str, param: str, field: Field, is_list: bool) -> str | None:
+    if is_list:
+        return column_problem(dataset, name, param, is_number, "numeric")
+    if missing := _missing(dataset, name, param):
+        return missing[0]
+    type_ = find(dataset, name).type
+    expected = refusal(field.kind, type_)
+    if expected is None:
+        return None
+    column = f"{field.role} column {name!r}" if isinstance(field.kind, Vector) else f"{param}: column {name!r}"
+    return f"{column} is {type_.simpleString()}; it must be {expected}"
+
+
+def _missing(dataset: DataFrame, name: str, param: str) -> list[str]:
+    """What keeps a column of this name from being found; an empty list if nothing."""
+    try:
+        found = find(dataset, name)
+    except ValueError as error:
+        return [f"{param}={error}"]
+    return [] if found else [f"{param}={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}"]
+
+
+def _described(columns: Sequence[Found]) -> tuple[int | None, list[str] | None]:
     """Number and names of the features, as far as the schema tells."""
-    numeric = params.value("featuresCols")
-    if numeric:
-        return len(numeric), numeric
-    field = next((field for field in dataset.schema.fields if field.name == params.value("featuresCol")), None)
-    attributes = field.metadata.get("ml_attr", {}) if field else {}
+    if is_number(columns[0].type):
+        return len(columns), [".".join(found.path) for found in columns]
+    attributes = columns[0].field.metadata.get("ml_attr", {})
     named = {attr["idx"]: attr.get("name") for group in attributes.get("attrs", {}).values() for attr in group}
     count = attributes.get("num_attrs") or len(named) or None
     if not named or None in named.values() or len(named) != count:
@@ -175,86 +249,3 @@ def _declared_dimension(params: DeclaredParams) -> int | None:
     """`feature_dim`, where an algorithm has it and it is a number."""
     declared = params.value("feature_dim") if "feature_dim" in params.declared else None
     return None if declared == "auto" else declared
-
-
-def _scalar_params(params: DeclaredParams, with_scalars: bool) -> list[str]:
-    return [
-        name
-        for name, scalar in _SCALARS.items()
-        if (with_scalars or scalar.for_scoring)
-        and name in params.declared
-        and name not in params.unread_in_training
-        and params.value(name)
-    ]
-
-
-def _source(params: DeclaredParams) -> str:
-    return "featuresCols" if params.value("featuresCols") else f"column {params.value('featuresCol')!r}"
-
-
-def _type(dataset: DataFrame, name: str) -> DataType | None:
-    return next((field.dataType for field in dataset.schema.fields if field.name == name), None)
-
-
-def _missing(dataset: DataFrame, name: str, param: str) -> str:
-    return f"{param}={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}"
-
-
-def _not_numeric(dataset: DataFrame, name: str, param: str) -> str | None:
-    type_ = _type(dataset, name)
-    if type_ is None:
-        return _missing(dataset, name, param)
-    return None if _is_number(type_) else f"{param}: column {name!r} is {type_.simpleString()}; it must be numeric"
-
-
-def _not_boolean(dataset: DataFrame, name: str, param: str) -> str | None:
-    type_ = _type(dataset, name)
-    if type_ is None:
-        return _missing(dataset, name, param)
-    return None if isinstance(type_, BooleanType) else f"{param}: column {name!r} is {type_.simpleString()}; it must be boolean"
-
-
-def _not_integral(dataset: DataFrame, name: str, param: str) -> str | None:
-    type_ = _type(dataset, name)
-    if type_ is None:
-        return _missing(dataset, name, param)
-    return None if isinstance(type_, IntegralType) else f"{param}: column {name!r} is {type_.simpleString()}; it must be a whole number"
-
-
-def _is_number(type_: DataType) -> bool:
-    return isinstance(type_, (NumericType, BooleanType))
-
-
-def _no_column(dataset: DataFrame, name: str, param: str) -> str | None:
-    return _missing(dataset, name, param) if _type(dataset, name) is None else None
-
-
-def _as(type_: str) -> Callable[[DataFrame, str], Column]:
-    return lambda dataset, name: column(name).cast(type_)
-
-
-def _as_key(dataset: DataFrame, name: str) -> Column:
-    """Integers as they are, of anything else a hash of 64 bits: two of a million keys share one with a chance of 3e-8."""
-    if isinstance(_type(dataset, name), IntegralType):
-        return column(name).cast("long")
-    return F.when(column(name).isNotNull(), F.xxhash64(column(name)))
-
-
-@dataclass(frozen=True)
-class _Scalar:
-    """How workers read the column of a Param: under which name, whether it will do, in which form, whether scoring reads it too."""
-
-    name: str
-    problem: Callable[[DataFrame, str, str], str | None]
-    read: Callable[[DataFrame, str], Column]
-    for_scoring: bool = False
-
-
-_SCALARS = {
-    "labelCol": _Scalar(LABEL, _not_numeric, _as("float")),
-    "weightCol": _Scalar(WEIGHT, _not_numeric, _as("float")),
-    "validationIndicatorCol": _Scalar(VALIDATION, _not_boolean, _as("boolean")),
-    "idCol": _Scalar(ID, _not_integral, _as("long")),
-    "groupCol": _Scalar(GROUP, _no_column, _as_key),
-    "baseMarginCol": _Scalar(BASE_MARGIN, _not_numeric, _as("float"), for_scoring=True),
-}

@@ -17,7 +17,8 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.decisions import sigmoid
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch, Features
-from sparkml_algos.training.algorithm import Predictor
+from sparkml_algos.rows.fields import FEATURES
+from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.summary import TrainingSummary
 
 T = TypeVar("T", bound="BinaryThreshold")
@@ -296,7 +297,8 @@ def checked_thresholds(value: Sequence[float], classes: int) -> np.ndarray:
 def _output(model: Any, value: Vector | Sequence[float] | np.ndarray, param: str) -> np.ndarray:
     """An output of a model for a single row, by the Param that names its column; shape (1,) or (1, length)."""
     field = next(output.field for output in model.outputs if output.param == param)
-    found = _predictor(model)(Batch(_one_row(value, model.num_features, model.algorithm().missing_values)))
+    kind = next(field.kind for field in model.fields() if field.role == FEATURES)
+    found = _predictor(model)(Batch(features=_one_row(value, model.num_features, kind.missing_values)))
     if field not in found:
         raise ValueError(f"{type(model).__name__} with these settings has no {field}")
     return found[field]

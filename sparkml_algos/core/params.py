@@ -1,8 +1,9 @@
-"""Spark ML Params from declarations, and those that many algorithms share: columns, and how a training job runs."""
+"""Spark ML Params from declarations and fields."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from typing import Any
 
 from pyspark.ml.param import Param, Params
@@ -11,11 +12,13 @@ from sparkml_algos.arrays.hyperparameters import (
     ColumnParam,
     Declarations,
     DeclaredParam,
+    Hyperparameter,
     InvalidParams,
-    JobParam,
     documented,
+    in_order,
     signature,
 )
+from sparkml_algos.rows.fields import Field
 
 
 class SparkParam(Param):
@@ -30,12 +33,19 @@ class DeclaredParams(Declarations, Params):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        columns = {param.name: param for field in cls.reads if cls._names(field) for param in _column_params(field)}
+        cls.declared = in_order({**columns, **cls.declared})
         for name, param in cls.declared.items():
             setattr(cls, name, SparkParam(param))
             _add_accessors(cls, param)
         cls.__signature__ = signature(cls.declared)
         if cls.__doc__ and "{parameters}" in cls.__doc__:
             cls.__doc__ = documented(cls.__doc__, cls.declared)
+
+    @classmethod
+    def _names(cls, field: Field) -> bool:
+        """Whether instances name the column of a field."""
+        return True
 
     def __init__(self, **values: Any) -> None:
         super().__init__()
@@ -70,9 +80,21 @@ class DeclaredParams(Declarations, Params):
         param = getattr(self, name)
         return self.declared[name].convert(self.getOrDefault(param)) if self.isDefined(param) else None
 
+    def title(self) -> str:
+        """What it is called among others: its class and the hyperparameters that it needs, as in ``KMeans k=10``."""
+        needed = (name for name, param in self.declared.items() if isinstance(param, Hyperparameter) and param.required)
+        return " ".join([type(self).__name__, *(f"{name}={self.value(name)}" for name in needed if self.is_given(name))])
+
     def is_given(self, name: str) -> bool:
         """Whether there is a value, if only a default."""
         return self.isDefined(getattr(self, name))
+
+
+def _column_params(field: Field) -> Iterator[ColumnParam]:
+    yield ColumnParam(field.doc, default=field.default).named(field.param)
+    if field.list_param:
+        doc = f"{field.role.capitalize()} as a list of numeric columns, instead of {field.param}."
+        yield ColumnParam(doc, type=list).named(field.list_param)
 
 
 def _add_accessors(cls: type, param: DeclaredParam) -> None:
@@ -88,122 +110,3 @@ def _add_accessors(cls: type, param: DeclaredParam) -> None:
         function.__doc__, function.is_accessor = f"{doc} `{param.name}`: {param.doc}", True
         if getattr(getattr(cls, name, function), "is_accessor", False):  # a class may have its own
             setattr(cls, name, function)
-
-
-class FeaturesParams(Declarations):
-    """Where the features are."""
-
-    featuresCol = ColumnParam("Features: a Vector column (dense, sparse or mixed) or an array of numbers.", default="features")
-    featuresCols = ColumnParam("Features as a list of numeric columns, instead of featuresCol.", type=list)
-
-
-class LabelParams(Declarations):
-    """Where the label is."""
-
-    labelCol = ColumnParam("Label column, numeric.", default="label")
-
-
-class WeightParams(Declarations):
-    """Where the weight of a row is."""
-
-    weightCol = ColumnParam("Weight column, numeric and not negative; every row weighs 1 without it.")
-
-
-class ValidationParams(Declarations):
-    """Which rows are for validation."""
-
-    validationIndicatorCol = ColumnParam(
-        "Boolean column, true for rows to validate on; they are not trained on, and are held in the workers' memory."
-    )
-
-
-class IdParams(Declarations):
-    """What the rows are called."""
-
-    idCol = ColumnParam("Column of whole numbers, a different one for each row, by which the model names the rows it keeps.")
-
-
-class GroupParams(Declarations):
-    """Which rows are ranked together."""
-
-    groupCol = ColumnParam("Group column: rows with the same value are ranked together; of any type.")
-
-
-class BaseMarginParams(Declarations):
-    """Where the score of a row starts."""
-
-    baseMarginCol = ColumnParam("Column that the score of each row starts from, numeric; read by transform too.")
-
-
-class PredictionParams(Declarations):
-    """Where the prediction goes."""
-
-    predictionCol = ColumnParam("Output column: the prediction.", default="prediction")
-
-
-class ClassificationParams(PredictionParams):
-    """Where the scores of the classes go."""
-
-    probabilityCol = ColumnParam("Output column: a vector of the probability of each class.", default="probability")
-    rawPredictionCol = ColumnParam("Output column: a vector of the raw score of each class.", default="rawPrediction")
-
-
-class JobParams(Declarations):
-    """How training runs on the cluster."""
-
-    num_workers = JobParam(
-        int, "Workers, each a Spark task; auto is one per task slot of the cluster.", default="auto", minimum=1, special=["auto"]
-    )
-    use_gpu = JobParam(bool, "Train on a GPU of its own for each worker, assigned by Spark.", default=False)
-    data_distribution = JobParam(
-        str,
-        "ShardedByKey: each row on one worker; FullyReplicated: every row on every worker.",
-        default="ShardedByKey",
-        choices=["ShardedByKey", "FullyReplicated"],
-    )
-    shardKeyCol = ColumnParam("Rows with the same value in this column go to the same worker.")
-    input_mode = JobParam(
-        str,
-        "File: read all rows, then train on them in random order; Pipe: train while rows arrive, in the order they arrive.",
-        default="File",
-        choices=["File", "Pipe"],
-    )
-    launch = JobParam(
-        str,
-        "barrier: one barrier stage; gang: ordinary tasks that meet at the driver; auto: gang under dynamic allocation, else barrier.",
-        default="auto",
-        choices=["auto", "barrier", "gang"],
-    )
-    communicator = JobParam(
-        str,
-        "Collectives between workers: tcp, which admits only the job's workers; gloo, nccl (torch's) or horovod, which admit whoever "
-        "connects; auto is nccl with use_gpu, else tcp.",
-        default="auto",
-        choices=["auto", "tcp", "gloo", "nccl", "horovod"],
-    )
-    checkpoint_dir = JobParam(
-        str,
-        "Where to keep the state after each epoch, on storage every executor reaches (path, hdfs://, s3://); training resumes from it.",
-    )
-    max_retries = JobParam(int, "How often training is started again after a worker was lost.", default=0, minimum=0)
-    seed = JobParam(int, "Seed of everything random.", default=0, minimum=0)
-    start_timeout = JobParam(
-        float, "Seconds within which all workers must have started once one has (gang).", default=300.0, minimum=0, min_exclusive=True
-    )
-    collective_timeout = JobParam(
-        float,
-        "Seconds a worker waits for the others before it gives up; in Pipe mode more than rows may take to arrive.",
-        default=600.0,
-        minimum=0,
-        min_exclusive=True,
-    )
-    max_shard_bytes = JobParam(
-        int,
-        "Bytes of rows a worker holds in memory before it spills to disk; auto is half of what it may use.",
-        default="auto",
-        minimum=1,
-        special=["auto"],
-    )
-    progress = JobParam(
-        str, "Progress bar on the driver; auto shows it where output is interactive.", default="auto", choices=["auto", "on", "off"]
-    )

@@ -4,21 +4,20 @@
     path/data/part-….parquet   the arrays of a model, as rows of `arrays.artifact.ARROW_SCHEMA`
 
 Only DataFrame readers and writers are used, so every file system of the session serves, in classic sessions and in Connect; the
-directory opens without Spark too, by `read_local`.
+directory opens without Spark too, by `serving.load` or, as it is, by `arrays.saved.read_local`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow.parquet as pq
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import SPARK_SCHEMA, Artifact
+from sparkml_algos.names import current_name, name_of
 from sparkml_algos.version import __version__
 
 if TYPE_CHECKING:
@@ -112,41 +111,29 @@ class Reader(MLReader[T]):
         return restored(self._cls, metadata, artifact, path)
 
 
-def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
-    """Metadata and arrays of a saved instance from a local directory, without Spark.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    (dict, Artifact or None)
-        Metadata as saved; arrays by name, if it is a model.
-    """
-    path = Path(path)
-    lines = [part.read_text() for part in sorted((path / "metadata").glob("part-*")) if part.stat().st_size]
-    metadata = json.loads(lines[0])
-    artifact = Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
-    return metadata, artifact
-
-
 def metadata_of(instance: Any, spark: SparkSession) -> dict[str, Any]:
     """What is saved of an instance beside its arrays."""
     artifact, facts = instance._state()
     return {
-        "class": f"{type(instance).__module__}.{type(instance).__name__}",
+        "class": name_of(type(instance)),
         "timestamp": int(time.time() * 1000),
         "sparkVersion": spark.version,
         "uid": instance.uid,
-        "paramMap": {param.name: value for param, value in instance._paramMap.items()},
-        "defaultParamMap": {param.name: value for param, value in instance._defaultParamMap.items()},
+        **params_of(instance),
         _OURS: {
             "version": __version__,
             "format": FORMAT_VERSION,
             "has_data": artifact is not None,
             "facts": facts,
         },
+    }
+
+
+def params_of(instance: Any) -> dict[str, dict[str, Any]]:
+    """The Params of an instance, those that are set and those with a default."""
+    return {
+        "paramMap": {param.name: value for param, value in instance._paramMap.items()},
+        "defaultParamMap": {param.name: value for param, value in instance._defaultParamMap.items()},
     }
 
 
@@ -158,8 +145,8 @@ def restored(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, 
     ValueError
         If it is of another class, or of a newer format.
     """
-    expected = f"{cls.__module__}.{cls.__name__}"
-    if metadata["class"] != expected:
+    expected = name_of(cls)
+    if current_name(metadata["class"]) != expected:
         raise ValueError(f"{path} holds a {metadata['class']}, not a {expected}")
     ours = metadata[_OURS]
     if ours["format"] > FORMAT_VERSION:
@@ -169,7 +156,8 @@ def restored(cls: type[T], metadata: dict[str, Any], artifact: Artifact | None, 
         )
     instance: DeclaredParams = cls()
     instance._resetUid(metadata["uid"])
-    instance._set(**metadata["paramMap"])
-    instance._setDefault(**metadata["defaultParamMap"])
+    # What an instance no longer has named a column that it never read: models of the first version had all columns of their Estimator.
+    instance._set(**{name: value for name, value in metadata["paramMap"].items() if name in cls.declared})
+    instance._setDefault(**{name: value for name, value in metadata["defaultParamMap"].items() if name in cls.declared})
     instance._restore(artifact, ours["facts"])
     return instance

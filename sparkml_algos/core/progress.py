@@ -19,10 +19,12 @@ class ProgressBar:
     title : str
     mode : {"auto", "on", "off"}
         ``auto`` shows the bar in a terminal and in a notebook, and nothing where output goes to a file or a pipe.
+    unit : str
+        What progress is counted in; see `Algorithm.unit`.
     """
 
-    def __init__(self, title: str, mode: str = "auto") -> None:
-        self._title = title
+    def __init__(self, title: str, mode: str = "auto", unit: str = "epochs") -> None:
+        self._title, self._unit = title, unit
         self.enabled = mode == "on" or mode == "auto" and (sys.stderr.isatty() or _in_notebook())
         self._start = time.monotonic()
         self._bar: Any = None
@@ -36,9 +38,9 @@ class ProgressBar:
                     return
                 from tqdm.auto import tqdm
 
-                form = "{l_bar}{bar}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
+                form = f"{{l_bar}}{{bar}}| {{n:g}}/{{total}} {self._unit} [{{elapsed}}<{{remaining}}{{postfix}}]"
                 self._bar = tqdm(total=progress["total"], desc=self._title, bar_format=form)
-            self._bar.n = min(progress["done"], progress["total"])
+            self._bar.n = round(min(progress["done"], progress["total"]), 1)
             self._bar.set_postfix({key: value for key, value in progress.items() if key not in ("done", "total")})
 
     def close(self) -> None:

@@ -19,9 +19,9 @@ import struct
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 from pyspark import Broadcast, SparkContext, SparkFiles
@@ -35,6 +35,8 @@ CARRIED_BYTES = 1 << 20
 
 ALIGNMENT = 64
 PIECE_BYTES = 1 << 20
+
+T = TypeVar("T")
 
 # Opcodes of Python's pickle protocol 5: PROTO 5, BINBYTES8 with the length behind it; STOP.
 _PICKLE, _STOP = b"\x80\x05\x8e", b"."
@@ -63,14 +65,14 @@ def ship(artifact: Artifact, spark: SparkSession) -> Shipment:
     """
     if sum(array.nbytes for array in artifact.arrays.values()) <= CARRIED_BYTES:
         return Carried(artifact)
-    key = id(artifact)
-    session = spark.session_id if is_connect(spark) else spark.sparkContext
-    known = _SHIPPED.get(key)
-    if known and known[0]() is artifact and known[1] == session:
-        return known[2]
-    shipment = Uploaded(_upload(artifact, spark)) if is_connect(spark) else Broadcasted(_ArtifactBroadcast.of(artifact, session))
-    _SHIPPED[key] = (weakref.ref(artifact, lambda _: _SHIPPED.pop(key, None)), session, shipment)
-    return shipment
+    if is_connect(spark):
+        return Uploaded(uploaded(artifact, spark))
+    return _SHIPPED(artifact, spark.sparkContext, lambda: Broadcasted(_ArtifactBroadcast.of(artifact, spark.sparkContext)))
+
+
+def uploaded(artifact: Artifact, spark: SparkSession) -> str:
+    """Name of the file artifact that an artifact is in a session of Spark Connect; it goes there once."""
+    return _SHIPPED(artifact, spark.session_id, lambda: _upload(artifact, spark))
 
 
 class Carried:
@@ -186,4 +188,20 @@ def _padded(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-_SHIPPED: dict[int, tuple[weakref.ref[Artifact], Any, Shipment]] = {}
+class OncePerArtifact:
+    """What is made of artifacts for a session, made once while the artifact lives and the session stays the same."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[weakref.ref[Artifact], Any, Any]] = {}
+
+    def __call__(self, artifact: Artifact, session: Any, make: Callable[[], T]) -> T:
+        key = id(artifact)
+        known = self._made.get(key)
+        if known and known[0]() is artifact and known[1] == session:
+            return known[2]
+        made = make()
+        self._made[key] = (weakref.ref(artifact, lambda _: self._made.pop(key, None)), session, made)
+        return made
+
+
+_SHIPPED = OncePerArtifact()

@@ -6,10 +6,10 @@ from pyspark.ml import Transformer
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, NumericType
 
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, DeclaredParam, InvalidParams
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.columns import column, find, is_number, is_ordered
+from sparkml_algos.core.inputs import column_problem, output_problems
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.persistence import Persistable
 
@@ -54,9 +54,11 @@ class Shingle(Transformer, DeclaredParams, ShingleParams, Persistable):
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         names, size = self.value("inputCols"), self.value("size")
-        steps = Window.partitionBy(*map(column, self.value("keyCols") or [])).orderBy(column(self.value("timeCol")))
-        values = [F.lag(column(name).cast("double"), back).over(steps) for back in range(size - 1, -1, -1) for name in names]
-        made = dataset.withColumn(_SHINGLE, F.array(*values))
+        keys = [find(dataset, name).column for name in self.value("keyCols") or []]
+        steps = Window.partitionBy(*keys).orderBy(find(dataset, self.value("timeCol")).column)
+        numbers = [find(dataset, name).column.cast("double") for name in names]
+        values = [F.lag(number, back).over(steps) for back in range(size - 1, -1, -1) for number in numbers]
+        made = dataset.select("*", F.array(*values).alias(_SHINGLE))
         is_complete = ~F.exists(column(_SHINGLE), lambda value: value.isNull())
         if self.value("incomplete") == "drop":
             made = made.where(is_complete)
@@ -65,22 +67,23 @@ class Shingle(Transformer, DeclaredParams, ShingleParams, Persistable):
         ]
         metadata = {"ml_attr": {"attrs": {"numeric": attributes}, "num_attrs": len(attributes)}}
         shingle = F.when(is_complete, array_to_vector(column(_SHINGLE))).alias(self.value("outputCol"), metadata=metadata)
-        return made.select(*map(column, dataset.columns), shingle)
+        return made.select("*", shingle).drop(_SHINGLE)
 
     def _column_problems(self, dataset: DataFrame) -> list[str]:
-        inputs, time = self.value("inputCols"), self.value("timeCol")
-        problems = [f"{name} is required" for name, value in (("inputCols", inputs), ("timeCol", time)) if not value]
+        inputs, time, output = self.value("inputCols"), self.value("timeCol"), self.value("outputCol")
+        needed = (("inputCols", inputs), ("timeCol", time), ("outputCol", output))
+        problems = [f"{name} is required" for name, value in needed if not value]
+        if dataset.isStreaming:
+            problems.append("the dataset is a stream, over which Spark has no windows of rows; make shingles within foreachBatch")
         if problems:
             return problems
-        types = {field.name: field.dataType for field in dataset.schema.fields}
-        for param, names in (("inputCols", inputs), ("timeCol", [time]), ("keyCols", self.value("keyCols") or [])):
-            missing = [name for name in names if name not in types]
-            problems += [f"{param}: {name!r} is not a column of the dataset; it has {', '.join(types)}" for name in missing]
-        texts = [name for name in inputs if name in types and not isinstance(types[name], (NumericType, BooleanType))]
-        problems += [f"inputCols: column {name!r} is {types[name].simpleString()}; it must be numeric" for name in texts]
-        if self.value("outputCol") in types:
-            problems.append(f"output column {self.value('outputCol')!r} exists already; drop it or rename the output")
-        return problems
+        for param, names, is_right, expected in (
+            ("inputCols", inputs, is_number, "numeric"),
+            ("timeCol", [time], is_ordered, "of a type that has an order"),
+            ("keyCols", self.value("keyCols") or [], is_ordered, "of a type that has an order"),
+        ):
+            problems += [problem for name in names if (problem := column_problem(dataset, name, param, is_right, expected))]
+        return problems + output_problems(dataset, [output], ["outputCol"])
 
 
 _SHINGLE = "_sparkml_algos_shingle"

@@ -92,7 +92,9 @@ class RecordBatch:
 
     @property
     def values(self) -> Values:
-        """The feature named ``values``."""
+        """The feature named ``values``; of no rows, which name no features, (0, 0)."""
+        if not self.rows and "values" not in self.features:
+            return np.empty((0, 0), np.float32)
         return self.features["values"].values
 
     @property

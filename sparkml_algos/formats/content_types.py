@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ RECORDIO_PROTOBUF, CSV, LIBSVM, X_LIBSVM = "application/x-recordio-protobuf", "t
 JSON, JSON_LINES = "application/json", "application/jsonlines"
 # CSV and libsvm of numbers are the same bytes in all of these.
 ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
+ENCODING_PARAMETERS = {"encoding", "charset"}
+# The last four belong to single algorithms, which read them themselves.
+PARAMETERS = {*ENCODING_PARAMETERS, "label_size", "csv_weights", "label-format", "infer_max_seqlens", "verbose", "annotation"}
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,33 @@ class ContentType:
             raise FormatError(f"content type {self.name}: {name} must be true or false, got {text!r}")
         return text in ("true", "1")
 
+    def check_encoding(self) -> None:
+        """Refuse an encoding in which numbers are other bytes."""
+        for name in ENCODING_PARAMETERS & self.parameters.keys():
+            if self.parameters[name].lower() not in ENCODINGS:
+                raise FormatError(f"content type {self.name}: {name} must be one of {', '.join(ENCODINGS)}, got {self.parameters[name]!r}")
 
-def decode(data: bytes, content_type: str, *, label_size: int = 0, file: str = "<bytes>") -> Any:
-    """A body by its content type: `RecordBatch`, `Rows` or, for JSON, `Instances`.
+
+def decode(
+    data: bytes,
+    content_type: str,
+    *,
+    label_size: int = 0,
+    index_base: Literal[0, 1] = 0,
+    num_features: int | None = None,
+    file: str = "<bytes>",
+) -> Any:
+    """A body by its content type: `RecordBatch`, `Rows` or, for JSON, `Instances`. An empty body has no rows, except as JSON.
 
     Parameters
     ----------
     label_size : int
         Leading label columns of CSV where the content type does not say: 1 for supervised training, 0 for inference. Above 0, libsvm
         lines begin with a label.
+    index_base : 0 or 1
+        Index of the first feature in libsvm, for all bodies alike: none tells its own.
+    num_features : int, optional
+        Features of a libsvm row; by default the largest index of the body says it.
 
     Raises
     ------
@@ -75,15 +96,17 @@ def decode(data: bytes, content_type: str, *, label_size: int = 0, file: str = "
     from sparkml_algos.formats import csv, json_instances, libsvm, recordio_protobuf
 
     kind = ContentType.parse(content_type)
-    if kind.parameters.get("encoding", "utf-8").lower() not in ENCODINGS:
-        raise FormatError(f"content type {content_type!r}: encoding must be one of {', '.join(ENCODINGS)}")
+    if unknown := sorted(kind.parameters.keys() - PARAMETERS):
+        raise FormatError(f"content type {content_type!r}: parameter {unknown[0]!r} is not one of {', '.join(sorted(PARAMETERS))}")
+    kind.check_encoding()
     if kind.name == RECORDIO_PROTOBUF:
         return recordio_protobuf.decode(data, file=file)
     if kind.name == CSV:
         size = kind.integer("label_size", label_size)
         return csv.decode(data, label_size=size, weights=kind.flag("csv_weights"), file=file)
     if kind.name in (LIBSVM, X_LIBSVM):
-        return libsvm.decode(data, labelled=label_size > 0, file=file)
+        labelled = kind.integer("label_size", label_size) > 0
+        return libsvm.decode(data, labelled=labelled, index_base=index_base, num_features=num_features, file=file)
     if kind.name == JSON:
         return json_instances.decode(data, file=file)
     if kind.name == JSON_LINES:
@@ -114,8 +137,9 @@ def encode(results: Any, content_type: str, *, algorithm: str = "") -> bytes:
     from sparkml_algos.formats.lines import Rows
 
     kind = ContentType.parse(content_type)
-    if set(kind.parameters) - {"encoding"} or kind.parameters.get("encoding", "utf-8").lower() not in ENCODINGS:
-        raise FormatError(f"content type {content_type!r}: a response has no parameter but encoding, one of {', '.join(ENCODINGS)}")
+    if kind.parameters.keys() - ENCODING_PARAMETERS:
+        raise FormatError(f"content type {content_type!r}: a response has no parameter but encoding")
+    kind.check_encoding()
     writers: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bytes]]] = {
         RECORDIO_PROTOBUF: (RecordBatch, recordio_protobuf.encode),
         CSV: ((Rows, np.ndarray), csv.encode),

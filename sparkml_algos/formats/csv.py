@@ -55,11 +55,13 @@ def read(
             columns = first[0].count(b",") + 1
             if columns < head:
                 raise FormatError(f"{columns} columns, where label and weight take {head}", file, first[1])
-        table = _parse(block, base, columns, missing, file)
-        labels = table[:, :label_size] if label_size else None
-        if label_size == 1:
-            labels = table[:, 0]
-        yield from Rows(table[:, head:], labels, table[:, label_size] if weights else None).split(batch_rows)
+        yield from _rows(_parse(block, base, columns, missing, file), label_size, weights).split(batch_rows)
+
+
+def _rows(table: np.ndarray, label_size: int, weights: bool) -> Rows:
+    """Cells, (rows, columns), as label, weight and features."""
+    labels = table[:, 0] if label_size == 1 else table[:, :label_size] if label_size else None
+    return Rows(table[:, label_size + weights :], labels, table[:, label_size] if weights else None)
 
 
 def _parse(block: bytes, base: int, columns: int, missing: bool, file: str) -> np.ndarray:
@@ -114,8 +116,9 @@ def read_strings(
 
 
 def decode(data: bytes, *, label_size: int = 0, weights: bool = False, missing: bool = False, file: str = "<bytes>") -> Rows:
-    """All rows of a body; see `read`."""
-    return one_batch(list(read(data, label_size=label_size, weights=weights, missing=missing, file=file)), file)
+    """All rows of a body; see `read`. One without rows has no features, and as many labels and weights as rows."""
+    batches = list(read(data, label_size=label_size, weights=weights, missing=missing, file=file))
+    return one_batch(batches, file) if batches else _rows(np.empty((0, label_size + weights), np.float32), label_size, weights)
 
 
 def encode(rows: Rows | np.ndarray) -> bytes:

@@ -42,8 +42,13 @@ class Instances:
     def __len__(self) -> int:
         return len(self.items)
 
-    def features(self) -> np.ndarray | sp.csr_matrix:
+    def features(self, name: str = "features") -> np.ndarray | sp.csr_matrix:
         """Feature vectors, float32, (rows, features); CSR if any is sparse.
+
+        Parameters
+        ----------
+        name : str
+            Of the vector in an instance, where it has several.
 
         Raises
         ------
@@ -53,7 +58,7 @@ class Instances:
         values, keys, sizes = [], [], []
         for row, item in enumerate(self.items):
             try:
-                found = _vector(item)
+                found = _vector(item, name)
             except ValueError as error:
                 raise self._error(row, str(error)) from error
             for target, part in zip((values, keys, sizes), found, strict=True):
@@ -94,13 +99,13 @@ class Instances:
         return FormatError(f"instance {row}: {reason}", self.file, self.offsets[row] if self.offsets else None)
 
 
-def _vector(item: Any) -> tuple[np.ndarray, np.ndarray | None, int]:
+def _vector(item: Any, name: str) -> tuple[np.ndarray, np.ndarray | None, int]:
     data = item.get("data", item) if isinstance(item, dict) else None
-    features = data.get("features") if isinstance(data, dict) else None
+    features = data.get(name) if isinstance(data, dict) else None
     if isinstance(features, list):
         features = {"values": features}
     if not isinstance(features, dict) or not isinstance(features.get("values"), list):
-        raise ValueError('expected {"features": [numbers]} or {"data": {"features": {"values": [numbers]}}}')
+        raise ValueError(f'expected {{"{name}": [numbers]}} or {{"data": {{"{name}": {{"values": [numbers]}}}}}}')
     values = _numbers(features["values"], "values")
     if not features.get("keys") and not (features.get("shape") and not len(values)):
         return values, None, len(values)
@@ -134,7 +139,15 @@ def _integers(found: Any, name: str) -> list[int]:
 
 
 def decode(data: bytes, *, file: str = "<bytes>") -> Instances:
-    """A JSON request ``{"instances": […]}``."""
+    """A JSON request ``{"instances": […]}``.
+
+    Raises
+    ------
+    FormatError
+        On anything else, an empty body too.
+    """
+    if not data:
+        raise FormatError('the body is empty; expected {"instances": [...]}', file, 0)
     document = _load(data, file, 0)
     items = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(items, list):

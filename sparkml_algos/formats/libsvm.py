@@ -27,7 +27,7 @@ def read(
     source: BinaryIO | bytes,
     *,
     labelled: bool = True,
-    index_base: Literal[0, 1, "auto"] = 0,
+    index_base: Literal[0, 1] = 0,
     num_features: int | None = None,
     file: str = "<stream>",
     block_bytes: int = recordio.BLOCK_BYTES,
@@ -40,8 +40,8 @@ def read(
     labelled : bool
         Whether every line begins with ``label`` or ``label:weight``. If not, as at inference, a line may begin with a label without weight;
         ``1:0.7`` at the beginning is then feature 1. The format itself does not tell them apart.
-    index_base : 0, 1 or "auto"
-        Index of the first feature; ``auto`` takes 1 if no index of the batch is 0 (so it suits whole bodies, see `decode`).
+    index_base : 0 or 1
+        Index of the first feature. Nothing in a file tells it: of two with the same base, one may use the first feature and one not.
     num_features : int, optional
         Default: the largest index of a block says it.
     block_bytes : int
@@ -54,14 +54,17 @@ def read(
     FormatError
         With the offset of the line: anything else than the format, indices that do not ascend or are out of range, labels or weights
         in some lines only.
+    ValueError
+        If `index_base` is neither 0 nor 1.
     """
+    _check_base(index_base)
     for block, base in read_line_blocks(source, file=file, block_bytes=block_bytes):
         batch = _batch(block, base, labelled, index_base, num_features, file)
         if batch is not None:
             yield from batch.split(batch_rows)
 
 
-def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_features: int | None, file: str) -> Rows | None:
+def _batch(block: bytes, base: int, labelled: bool, index_base: int, num_features: int | None, file: str) -> Rows | None:
     labels, weights, offsets, counts, flat = [], [], [], [], []
     for line, offset in lines_of(block, base):
         match = (LABELLED if labelled else OPTIONAL).fullmatch(line)
@@ -90,12 +93,10 @@ def _batch(block: bytes, base: int, labelled: bool, index_base: int | str, num_f
 
 
 def _matrix(
-    rows: list[list[int]], values: list[float], offsets: list[int], index_base: int | str, num_features: int | None, file: str
+    rows: list[list[int]], values: list[float], offsets: list[int], index_base: int, num_features: int | None, file: str
 ) -> sp.csr_matrix:
     indices = np.array([index for row in rows for index in row], np.int64)
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-    if index_base == "auto":
-        index_base = int(len(indices) > 0 and indices.min() >= 1)
     indices -= index_base
     size = num_features if num_features is not None else int(indices.max()) + 1 if len(indices) else 0
     if (wrong := np.flatnonzero((indices < 0) | (indices >= size))).size:
@@ -109,19 +110,28 @@ def decode(
     data: bytes,
     *,
     labelled: bool = True,
-    index_base: Literal[0, 1, "auto"] = "auto",
+    index_base: Literal[0, 1] = 0,
     num_features: int | None = None,
     file: str = "<bytes>",
 ) -> Rows:
     """All rows of a body; see `read`."""
+    _check_base(index_base)
     blocks = list(read_line_blocks(data, file=file))
     base = blocks[0][1] if blocks else 0
     batch = _batch(b"".join(block for block, _ in blocks), base, labelled, index_base, num_features, file)
-    return Rows(sp.csr_matrix((0, num_features or 0), dtype=np.float32)) if batch is None else batch
+    if batch is None:
+        return Rows(sp.csr_matrix((0, num_features or 0), dtype=np.float32), np.empty(0, np.float32) if labelled else None)
+    return batch
+
+
+def _check_base(index_base: int) -> None:
+    if index_base not in (0, 1):
+        raise ValueError(f"index_base must be 0 or 1, got {index_base!r}")
 
 
 def encode(rows: Rows, *, index_base: Literal[0, 1] = 0) -> bytes:
     """Lines of rows; zeros that are not stored are left out."""
+    _check_base(index_base)
     if not len(rows):
         return b""
     matrix = sp.csr_matrix(rows.features)

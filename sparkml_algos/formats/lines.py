@@ -75,14 +75,13 @@ def lines_of(block: bytes, base: int) -> Iterator[tuple[bytes, int]]:
 
 
 def one_batch(batches: list[Rows], file: str) -> Rows:
-    """Batches of dense rows put together."""
+    """Batches of dense rows, at least one, put together."""
     widths = {batch.features.shape[1] for batch in batches}
     if len(widths) > 1:
         raise FormatError(f"rows of {sorted(widths)} features", file)
 
     def together(name: str) -> np.ndarray | None:
         parts = [getattr(batch, name) for batch in batches]
-        return None if not parts or parts[0] is None else np.concatenate(parts)
+        return None if parts[0] is None else np.concatenate(parts)
 
-    features = together("features")
-    return Rows(np.empty((0, 0), np.float32) if features is None else features, together("labels"), together("weights"))
+    return Rows(together("features"), together("labels"), together("weights"))

@@ -39,8 +39,7 @@ def decode(data: bytes, *, file: str = "<bytes>") -> RecordBatch:
         With file and byte offset: bad framing, a message that is not a Record, ``keys`` and ``values`` of different lengths, keys beyond
         ``shape``, sparse entries without ``shape``, rows that differ in their names, types or shapes.
     """
-    blocks = recordio.read_body(data, file=file)
-    return decode_frames(blocks) if blocks else RecordBatch(0)
+    return decode_frames(recordio.read_body(data, file=file))
 
 
 def read(
@@ -66,6 +65,8 @@ def write(file: BinaryIO, batches: Iterable[RecordBatch]) -> None:
 
 def decode_frames(blocks: list[recordio.Frames]) -> RecordBatch:
     """The messages of framed blocks as one batch."""
+    if not blocks:
+        return RecordBatch(0)
     rows, base = [], 0
     for frames in blocks:
         rows += [(part_rows + base, part) for part_rows, part in _parts(frames)]

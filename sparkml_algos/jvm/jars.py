@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,10 @@ _LINES_OF_ERROR = 40
 
 class JvmBridgeError(RuntimeError):
     """The jar of the JVM bridge cannot be built, or there is none."""
+
+
+class NoJarError(JvmBridgeError):
+    """There is no jar for a Spark, not even one from other sources."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ def build(spark: SparkHome | None = None, output: str | Path | None = None, *, f
         The Spark to build for; default `find_spark`.
     output : str or Path, optional
         The folder for the jar; default ``SPARKML_ALGOS_JARS``, else ``jvm-bridge/target`` of a checkout, else a folder in the user's cache.
+        What is built in a checkout by default is put into the user's cache as well, for packages that were installed from it.
     force : bool, default False
         Compile even if there is an up-to-date jar.
 
@@ -125,16 +131,38 @@ def build(spark: SparkHome | None = None, output: str | Path | None = None, *, f
     """
     spark = spark or find_spark()
     jar = Path(output or default_folder()) / spark.jar_name
-    if not force and jar.exists() and is_current(jar, spark):
-        return jar, False
+    compiled = force or not (jar.exists() and is_current(jar, spark))
+    if compiled:
+        with _replacing(jar) as packed:
+            classes = packed.parent / "classes"
+            classes.mkdir()
+            _compile(spark, classes)
+            _pack(spark, classes, packed)
+    if jar.parent == CHECKOUT / "target":
+        _share(jar, spark)
+    return jar, compiled
+
+
+def _share(jar: Path, spark: SparkHome) -> None:
+    """Put a copy into the user's cache, unless it is there or nothing can be written there."""
+    copy = user_cache() / jar.name
+    if copy.exists() and is_current(copy, spark):
+        return
+    try:
+        with _replacing(copy) as packed:
+            shutil.copyfile(jar, packed)
+    except OSError as error:
+        print(f"{copy} could not be written ({error}): packages that are installed elsewhere do without this jar")
+
+
+@contextmanager
+def _replacing(jar: Path) -> Iterator[Path]:
+    """Where a jar is made that takes the place of `jar` in the end, all at once."""
     jar.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".sparkml-algos-", dir=jar.parent) as folder:
-        classes, packed = Path(folder) / "classes", Path(folder) / jar.name
-        classes.mkdir()
-        _compile(spark, classes)
-        _pack(spark, classes, packed)
-        os.replace(packed, jar)
-    return jar, True
+        made = Path(folder) / jar.name
+        yield made
+        os.replace(made, jar)
 
 
 def classpath_jars(home: str | Path | None = None) -> list[str]:
@@ -161,25 +189,39 @@ def classpath_jars(home: str | Path | None = None) -> list[str]:
     >>> import sparkml_algos
     >>> SparkSession.builder.config("spark.jars", ",".join(sparkml_algos.classpath_jars())).getOrCreate()  # doctest: +SKIP
     """
-    spark = find_spark(home)
-    folders = [default_folder(), PACKAGE / "built"]
+    return [str(find_jar(find_spark(home), f"{BUILD_COMMAND} --spark-home {home}" if home else BUILD_COMMAND))]
+
+
+def find_jar(spark: SparkHome, command: str = BUILD_COMMAND) -> Path:
+    """The jar for a Spark, of which only the versions matter, from the sources of this package.
+
+    Raises
+    ------
+    NoJarError
+        If there is none, with the `command` that builds it.
+    JvmBridgeError
+        If there is only one from other sources.
+    """
+    folders = dict.fromkeys([default_folder(), PACKAGE / "built", *([] if os.environ.get(JARS_VARIABLE) else [user_cache()])])
     found = [folder / spark.jar_name for folder in folders if (folder / spark.jar_name).exists()]
     current = next((jar for jar in found if is_current(jar, spark)), None)
     if current:
-        return [str(current)]
-    command = f"{BUILD_COMMAND} --spark-home {home}" if home else BUILD_COMMAND
+        return current
     if found:
         raise JvmBridgeError(f"{found[0]} was built from other sources than this package has; build it anew: {command}")
     searched = f"no {spark.jar_name} in {' or '.join(map(str, folders))}"
-    raise JvmBridgeError(f"the JVM bridge is not built for Spark {spark.minor} with Scala {spark.scala} ({searched}); build it: {command}")
+    raise NoJarError(f"the JVM bridge is not built for Spark {spark.minor} with Scala {spark.scala} ({searched}); build it: {command}")
 
 
 def default_folder() -> Path:
     """Where jars go that nobody names a folder for."""
     if os.environ.get(JARS_VARIABLE):
         return Path(os.environ[JARS_VARIABLE])
-    if CHECKOUT.is_dir():
-        return CHECKOUT / "target"
+    return CHECKOUT / "target" if CHECKOUT.is_dir() else user_cache()
+
+
+def user_cache() -> Path:
+    """Where a package that was installed has its jars."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparkml-algos"
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.fields import Field
+from sparkml_algos.rows.kinds import Kind
+from sparkml_algos.rows.predictor import Load
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Job
-
-#: What scores rows: outputs by name, an entry per row.
-Predictor = Callable[[Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,8 @@ class Algorithm:
     ----------
     name : str
         The name in the specification, for example ``kmeans``.
+    fields : sequence of Field
+        The columns it reads, each declared once.
     train : callable
         ``train(hyperparameters, shard, communicator, job) -> Artifact``. The artifact must be complete on worker 0;
         with `finalize`, on every worker.
@@ -41,27 +41,37 @@ class Algorithm:
         ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
     passes : callable
         ``passes(hyperparameters) -> int``: how often training reads the rows.
-    missing_values : bool
-        Whether features may have missing values; see `Decoder`. Otherwise NaN and null are refused.
-    counts : bool
-        Whether features are counts: whole numbers from 0; others are refused.
+    kinds : callable
+        ``kinds(hyperparameters) -> mapping`` of role to kind, for fields of which hyperparameters say more than `fields` does, such as the
+        number of classes.
     on_gpu : bool
         Whether `train` computes on `Job.device`; ``use_gpu`` is refused otherwise.
+    libraries : sequence of str
+        What its functions import, besides what this package requires.
     model_bytes : callable, optional
         ``model_bytes(hyperparameters, num_features) -> int``: bytes of the model, where that is known before training.
+    unit : str
+        What progress is counted in.
     """
 
     name: str
+    fields: Sequence[Field]
     train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
-    load: Callable[[Artifact, Hyperparameters, str], Predictor]
+    load: Load
     finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
     shared: Sequence[str] = ()
     combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
-    missing_values: bool = False
-    counts: bool = False
+    kinds: Callable[[Hyperparameters], Mapping[str, Kind]] = lambda hyperparameters: {}
     on_gpu: bool = False
+    libraries: Sequence[str] = ()
     model_bytes: Callable[[Hyperparameters, int], int] | None = None
+    unit: str = "epochs"
+
+    def fields_for(self, hyperparameters: Hyperparameters) -> list[Field]:
+        """The fields, with all that hyperparameters say of them."""
+        kinds = self.kinds(hyperparameters)
+        return [field.of(kinds.get(field.role, field.kind)) for field in self.fields]
 
     def groups(self, settings: Sequence[Hyperparameters]) -> list[list[int]]:
         """Indices of settings that one state serves, a list per state."""
@@ -70,16 +80,3 @@ class Algorithm:
             key = repr([getattr(setting, name) for name in self.shared]) if self.finalize else str(index)
             groups.setdefault(key, []).append(index)
         return list(groups.values())
-
-
-def predicting(predict: Callable[..., Mapping[str, Any]]) -> Callable[[Artifact, Hyperparameters, str], Predictor]:
-    """`Algorithm.load` from a function of artifact, features and hyperparameters that has nothing to prepare."""
-
-    def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Predictor:
-        def predictor(batch: Batch) -> Mapping[str, Any]:
-            offset = {} if batch.base_margin is None else {"base_margin": batch.base_margin}
-            return predict(artifact, batch.features, hyperparameters, **offset)
-
-        return predictor
-
-    return load

@@ -71,6 +71,7 @@ class Job:
         self.history: list[dict[str, Any]] = []
         self._checkpoints, self._report, self._warn = checkpoints, report, warn
         self._store_fails = False
+        self._rows: str | None = None
         self._resumed_epochs = 0
         self._steps_per_epoch: int | None = None
 
@@ -82,11 +83,16 @@ class Job:
     def resume(self) -> Artifact | None:
         """The state of the newest checkpoint, the same on every worker; None to start from the beginning."""
         found = self._checkpoints.load() if self._checkpoints and self.communicator.rank == 0 else None
-        header = [found[0], found[1].values.pop("history", [])] if found else None
+        header = [found[0], found[1].values.pop("history", []), found[1].values.pop("rows", None)] if found else None
         header = self.communicator.allgather_json(header)[0]
         if header is None:
             return None
-        self._resumed_epochs, self.history = header
+        done, history, rows = header
+        self.shard.drain()
+        if rows != self._digest():
+            self._warn("a checkpoint of a training with these settings on other rows is not used")
+            return None
+        self._resumed_epochs, self.history = done, history
         logger.info("resuming after epoch %d", self._resumed_epochs)
         return self.broadcast(found[1] if found else None)
 
@@ -103,11 +109,6 @@ class Job:
     def broadcast(self, artifact: Artifact | None) -> Artifact:
         """The artifact of worker 0 on every worker."""
         return _broadcast(artifact, self.communicator)
-
-    def warn(self, message: str) -> None:
-        """Tell the user of trouble that the training survives; every worker may call this, and worker 0 speaks."""
-        if self.communicator.rank == 0:
-            self._warn(message)
 
     def epochs(self, total: int) -> Iterator[int]:
         """Epochs that are still to be done, counted from 0."""
@@ -126,13 +127,25 @@ class Job:
         """Whether the state that this worker gives to `end_epoch` is kept."""
         return self.keeps_checkpoints and self.communicator.rank == 0
 
+    def _digest(self) -> str:
+        """A number that tells the rows of all workers from others; a text, for JSON has no such integers."""
+        parts = self.communicator.allgather_json(str(self.shard.digest))
+        return str(sum(map(int, parts)) % (1 << 64))
+
     def end_epoch(self, state: Artifact | None, **metrics: float) -> None:
         """Record metrics, write a checkpoint; `state` is what `resume` will return, None to write none after this epoch."""
         seconds = time.perf_counter() - self._epoch_start
         self.history.append({"epoch": self._epoch + 1, "seconds": round(seconds, 3), **metrics})
+        if self.keeps_checkpoints and self._rows is None:
+            self._rows = self._digest()
         if state is not None and self.writes_checkpoints:
-            self._save(Artifact(state.arrays, {**state.values, "history": self.history}))
+            self._save(Artifact(state.arrays, {**state.values, "history": self.history, "rows": self._rows}))
         self._tell(self._epoch + 1, **metrics)
+
+    def warn(self, message: str) -> None:
+        """Tell the user of trouble that the training survives; every worker may call this, and worker 0 speaks for all."""
+        if self.communicator.rank == 0:
+            self._warn(message)
 
     def _save(self, state: Artifact) -> None:
         """Write a checkpoint. A store that fails costs what it would have saved if a worker is lost too, so training goes on."""
@@ -185,7 +198,7 @@ class Job:
             batch = next(batches, None)
             if self.communicator.allreduce(np.array([batch is not None], np.int64))[0] == 0:
                 return
-            yield Batch.empty(self.shard.num_features or 0) if batch is None else batch
+            yield self.shard.empty() if batch is None else batch
 
     def _tell(self, epochs_done: float, **metrics: float) -> None:
         if self._report and self.communicator.rank == 0:

@@ -8,27 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator, SingleProcess
-from sparkml_algos.rows.batch import (
-    BASE_MARGIN,
-    GROUP,
-    ID,
-    INDICES,
-    LABEL,
-    SIZE,
-    VALIDATION,
-    VALUES,
-    WEIGHT,
-    Decoder,
-    InvalidRows,
-    LabelRange,
-)
+from sparkml_algos.rows.decoder import Decoder, record_batches
+from sparkml_algos.rows.fields import Source
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.memory import default_shard_bytes
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
@@ -129,28 +116,31 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     leaders = [algorithm.combine([settings[i] for i in group]) if algorithm.combine else settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
+    passes = sum(algorithm.passes(leader) for leader in leaders)
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
         batches,
         plan.decoder,
         input_mode=plan.input_mode,
-        passes=sum(algorithm.passes(leader) for leader in leaders),
+        passes=passes,
         max_bytes=plan.max_shard_bytes or default_shard_bytes(worker.workers_on_host),
         seed=plan.seed,
         rank=worker.rank,
         spill_dir=worker.spill_dir,
+        keeps_digest=plan.checkpoint_dir is not None,
     )
     if plan.input_mode == "Pipe":
         shard.head(1)
     clock.enter("setup")
     communicator = worker.connect()
     _agree_on_rows(shard, communicator)
+    facts = shard.facts
     _check_size(plan, settings, shard.num_features)
 
     clock.enter("train")
     checkpoints: list[str] = []
     for group, leader in zip(groups, leaders, strict=True):
-        store = _checkpoints(plan, group, shard, communicator)
+        store = _checkpoints(plan, group, passes > 1, shard, communicator)
         job = Job(
             shard,
             communicator,
@@ -173,8 +163,8 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     clock.enter("finish")
     report = {
         "rows": shard.num_rows,
-        "validation_rows": sum(map(len, shard.validation)),
-        "num_features": shard.num_features,
+        "validation_rows": len(shard.validation),
+        "facts": facts,
         "checkpoints": checkpoints,
         "seconds": clock.stop(),
     }
@@ -184,19 +174,11 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
 def train_arrays(
     algorithm: Algorithm,
     hyperparameters: dict[str, Any],
-    features: np.ndarray | sp.csr_matrix,
+    features: Any = None,
     *,
-    label: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    validation: np.ndarray | None = None,
-    id: np.ndarray | None = None,
-    group: np.ndarray | None = None,
-    base_margin: np.ndarray | None = None,
-    classes: int | None = None,
-    label_range: LabelRange | None = None,
     communicator: Communicator | None = None,
     seed: int = 0,
-    **plan: Any,
+    **options: Any,
 ) -> Artifact:
     """Train on arrays, without Spark: in a test, on a GPU machine, in a process of one's own cluster.
 
@@ -205,26 +187,14 @@ def train_arrays(
     algorithm : Algorithm
     hyperparameters : dict
         A value for every hyperparameter of the algorithm.
-    features : ndarray or csr_matrix, shape (rows, features)
-        The rows of this process.
-    label, weight : ndarray, shape (rows,), optional
-    validation : ndarray of bool, shape (rows,), optional
-        Which rows are for validation.
-    id : ndarray of int64, shape (rows,), optional
-        What the rows are called.
-    group : ndarray of int, shape (rows,), optional
-        Rows that are ranked together.
-    base_margin : ndarray, shape (rows,), optional
-        What the score of each row starts from.
-    classes : int, optional
-        Labels are checked to be integers below this.
-    label_range : LabelRange, optional
-        Labels are checked to be in it.
+    features : ndarray or csr_matrix, shape (rows, features), optional
+        The rows of this process, where the algorithm has a field of this role.
     communicator : Communicator, optional
         Connects this process with others that call the same; alone by default.
     seed : int
-    **plan
-        Further fields of `TrainingPlan`.
+    **options
+        Columns by role, such as ``label``, ``weight``, ``validation`` or ``tokens``, see `Kind.arrays` for what each kind takes; and
+        further fields of `TrainingPlan`.
 
     Returns
     -------
@@ -233,66 +203,24 @@ def train_arrays(
     """
     communicator = communicator or SingleProcess()
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
-    scalars = {LABEL: label, WEIGHT: weight, VALIDATION: validation, ID: id, GROUP: group, BASE_MARGIN: base_margin}
-    names = {name: name for name, values in scalars.items() if values is not None}
-    accepted = {"missing_values": algorithm.missing_values, "counts": algorithm.counts}
-    decoder = Decoder(["features"], classes=classes, label_range=label_range, **accepted, **names)
-    training = TrainingPlan(algorithm, [hyperparameters], decoder, seed=seed, **plan)
-    batches = record_batches(features, label, weight, validation=validation, id=id, group=group, base_margin=base_margin)
-    results = dict(train(training, worker, batches))
+    roles = {field.role for field in algorithm.fields}
+    columns = {role: options.pop(role) for role in roles & set(options)}
+    columns = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
+    fields = [field for field in algorithm.fields_for(Hyperparameters(**hyperparameters)) if field.role in columns]
+    plan = TrainingPlan(algorithm, [hyperparameters], Decoder([Source(field, [field.role]) for field in fields]), seed=seed, **options)
+    results = dict(train(plan, worker, record_batches(fields, columns)))
     if worker.rank == 0:
         for name in results["report/0"].values["checkpoints"]:
-            CheckpointStore(training.checkpoint_dir, name).clear()
+            CheckpointStore(plan.checkpoint_dir, name).clear()
     return results.get("model/0", Artifact())
 
 
-def record_batches(
-    features: np.ndarray | sp.csr_matrix,
-    label: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    rows: int = 10_000,
-    validation: np.ndarray | None = None,
-    id: np.ndarray | None = None,
-    group: np.ndarray | None = None,
-    base_margin: np.ndarray | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Arrays as the record batches a `Decoder` reads."""
-    for start in range(0, features.shape[0], rows):
-        part = slice(start, start + rows)
-        columns: dict[str, pa.Array] = {}
-        block = features[part]
-        if isinstance(block, np.ndarray):
-            block = np.ascontiguousarray(block, np.float32)
-            offsets = np.arange(0, block.size + 1, block.shape[1], dtype=np.int32)
-            columns[VALUES] = pa.ListArray.from_arrays(offsets, block.ravel())
-        else:
-            block = block.tocsr()
-            columns[VALUES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.data.astype(np.float32))
-            columns[INDICES] = pa.ListArray.from_arrays(block.indptr.astype(np.int32), block.indices.astype(np.int32))
-            columns[SIZE] = pa.array(np.full(block.shape[0], block.shape[1], np.int32))
-        for name, column, dtype in (
-            (LABEL, label, np.float32),
-            (WEIGHT, weight, np.float32),
-            (VALIDATION, validation, bool),
-            (ID, id, np.int64),
-            (GROUP, group, np.int64),
-            (BASE_MARGIN, base_margin, np.float32),
-        ):
-            if column is not None:
-                columns[name] = pa.array(np.asarray(column[part], dtype))
-        yield pa.RecordBatch.from_pydict(columns)
-
-
 def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
-    """Give workers without rows the number of features of the others; refuse different ones."""
-    found = communicator.allgather_json([shard.num_features, shard.num_rows])
-    dimensions = {dimension for dimension, _ in found if dimension is not None}
-    if len(dimensions) > 1:
-        each = ", ".join(f"{dimension} on worker {rank}" for rank, (dimension, _) in enumerate(found) if dimension is not None)
-        raise InvalidRows(f"rows differ in their number of features: {each}")
-    if not any(rows is None or rows for _, rows in found) or not dimensions:
+    """Let every worker know what the rows of all have shown; refuse what contradicts itself, and no rows."""
+    found = communicator.allgather_json([shard.facts, shard.num_rows])
+    shard.learn([facts for facts, _ in found])
+    if not any(rows is None or rows for _, rows in found):
         raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
-    shard.num_features = dimensions.pop()
 
 
 def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int) -> None:
@@ -309,15 +237,17 @@ def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_fea
         )
 
 
-def _checkpoints(plan: TrainingPlan, group: Sequence[int], shard: Shard, communicator: Communicator) -> CheckpointStore | None:
-    if not plan.checkpoint_dir:
+def _checkpoints(plan: TrainingPlan, group: Sequence[int], keeps: bool, shard: Shard, communicator: Communicator) -> CheckpointStore | None:
+    # A pipe that is read once has gone by when its first checkpoint is written, and could not be compared with another's rows.
+    if not plan.checkpoint_dir or (plan.input_mode == "Pipe" and not keeps):
         return None
     identity = {
         "algorithm": plan.algorithm.name,
         "settings": [plan.settings[index] for index in group],
         "seed": plan.seed,
+        "columns": {source.field.role: source.names for source in plan.decoder.sources},
         "num_features": shard.num_features,
-        "rows": _total_rows(shard, communicator) if plan.input_mode == "File" else None,
+        "rows": _rows(shard, communicator) if plan.input_mode == "File" else None,
     }
     store = CheckpointStore.of(plan.checkpoint_dir, identity)
     if communicator.rank == 0:
@@ -325,8 +255,10 @@ def _checkpoints(plan: TrainingPlan, group: Sequence[int], shard: Shard, communi
     return store
 
 
-def _total_rows(shard: Shard, communicator: Communicator) -> int:
-    return int(communicator.allreduce(np.array([shard.num_rows], np.int64))[0])
+def _rows(shard: Shard, communicator: Communicator) -> list[int]:
+    """Number and digest of the rows of all workers."""
+    numbers, digests = zip(*communicator.allgather_json([shard.num_rows, str(shard.digest)]), strict=True)
+    return [sum(numbers), sum(map(int, digests)) % (1 << 64)]
 
 
 class _Clock:

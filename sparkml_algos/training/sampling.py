@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.job import Job
 
 # Rows that all workers together look at in a step of `draw_sample`.
@@ -56,7 +57,7 @@ def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:
     for batch in job.minibatches(STEP_ROWS):
         reservoir.add(batch)
     share = reservoir.share(communicator)
-    return _on_every_worker(Batch.empty(job.shard.num_features or 0) if share is None else share, communicator)
+    return _on_every_worker(job.shard.empty() if share is None else share, communicator)
 
 
 class Reservoir:
@@ -133,7 +134,7 @@ def _on_every_worker(batch: Batch, communicator: Communicator) -> Batch:
     for there, column in zip(found[2:], columns[1:], strict=True):
         part = np.empty(0, np.float32) if column is None else column
         scalars.append(np.concatenate(communicator.allgather(part)) if there else None)
-    return Batch(features, *scalars)
+    return Batch(features=features, **dict(zip((LABEL, WEIGHT), scalars, strict=True)))
 
 
 def _gathered_dense(features: Features, communicator: Communicator) -> np.ndarray:

@@ -21,13 +21,19 @@ class TrainingSummary:
     rows : int
         Rows trained on; with full replication every worker's copy counts.
     rows_per_worker : list of int
-    num_features : int
+    facts : dict of str to dict
+        By the role of a column, what the rows have shown when training began, such as ``num_features`` of the features.
+    num_features : int or None
+        Of the features, where there are such.
     launch : str
         ``barrier`` or ``gang``.
     retries : int
     seconds : dict of str to float
-        By phase: ``total`` of the driver, and of the slowest worker ``ingest`` (rows from Spark to arrays), ``setup`` (connecting),
-        ``train``, ``finish``.
+        ``total``, from when `fit` was called until the models were there, and by phase; phases add up to it. ``prepare``: the driver
+        checks columns, cluster and Python. ``wait``: for other fits of this driver, for executors of a new session. ``failed``: attempts
+        that failed, if there were any. ``start``: Spark plans, computes the rows, deals them to the workers and starts their Python. Of the
+        worker that was the last to have its rows: ``ingest`` (rows from Spark to arrays), ``setup`` (connecting), ``train``, ``finish``.
+        ``collect``: the results on their way to the driver.
     validation_rows : int
         Rows validated on, counted like `rows`.
     metrics : dict of str to float
@@ -39,13 +45,36 @@ class TrainingSummary:
     num_workers: int
     rows: int
     rows_per_worker: list[int]
-    num_features: int
+    facts: dict[str, dict[str, Any]]
     launch: str
     retries: int
     seconds: dict[str, float]
     validation_rows: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def num_features(self) -> int | None:
+        """Length of the vectors that were trained on."""
+        return next((facts["num_features"] for facts in self.facts.values() if "num_features" in facts), None)
+
+    @property
+    def train_objective_history(self) -> dict[str, list[float]]:
+        """The metrics of the training rows by epoch, under their names, as xgboost.spark has them."""
+        return self._by_epoch("train:")
+
+    @property
+    def validation_objective_history(self) -> dict[str, list[float]]:
+        """The metrics of the validation rows by epoch, under their names."""
+        return self._by_epoch("validation:")
+
+    def _by_epoch(self, prefix: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for epoch in self.history:
+            for name, value in epoch.items():
+                if name.startswith(prefix):
+                    found.setdefault(name.removeprefix(prefix), []).append(value)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as strict JSON can hold them."""
@@ -54,7 +83,10 @@ class TrainingSummary:
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> TrainingSummary:
         """From what `to_dict` gave."""
-        return cls(**_numbers(saved))
+        saved = _numbers(saved)
+        if "num_features" in saved:  # the first versions knew nothing else
+            saved["facts"] = {"features": {"num_features": saved.pop("num_features")}}
+        return cls(**saved)
 
 
 def _strict(value: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import share_of_sample
 
@@ -61,13 +62,10 @@ class WatchedRows:
             If no worker has any.
         """
         if self.count is None:
-            self.count = sum(map(len, self._batches()))
+            self.count = len(self._job.shard.validation)
             if not self._job.communicator.allreduce(np.array([self.count], np.int64))[0]:
                 raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
-        return (part for batch in self._batches() for part in in_parts(batch))
-
-    def _batches(self) -> Iterable[Batch]:
-        return self._job.shard.validation
+        return (part for batch in self._job.shard.validation for part in in_parts(batch))
 
 
 def in_parts(batch: Batch) -> Iterator[Batch]:

@@ -122,7 +122,7 @@ def test_settings_that_cannot_work_are_refused_before_any_job(data):
 
 
 def test_features_of_a_known_large_number_arrive_in_record_batches_of_many_rows(data):
-    from sparkml_algos.core.inputs import MIN_RECORD_BATCH_VECTORS, read_input
+    from sparkml_algos.core.inputs import MIN_RECORD_BATCH_VECTORS
 
     estimator = FactorizationMachinesRegressor(num_factors=2, labelCol="target", feature_dim=2**31 - 1)
-    assert read_input(data, estimator, with_scalars=True).rows_per_record_batch == MIN_RECORD_BATCH_VECTORS
+    assert estimator.inputs(data).rows_per_record_batch == MIN_RECORD_BATCH_VECTORS

@@ -38,7 +38,7 @@ def error_on_test_rows(ratings, **settings):
     rows, label, is_test = ratings
     hyperparameters = FactorizationMachinesRegressor(**settings).hyperparameters()
     artifact = train_arrays(FACTORIZATION_MACHINES, hyperparameters, rows[~is_test], label=label[~is_test])
-    error = load(artifact, Hyperparameters(**hyperparameters), "cpu")(Batch(rows[is_test]))["score"] - label[is_test]
+    error = load(artifact, Hyperparameters(**hyperparameters), "cpu")(Batch(features=rows[is_test]))["score"] - label[is_test]
     return float(np.mean(error**2) ** 0.5)
 
 

@@ -21,13 +21,15 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives import sparse_sums
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import LogisticLoss, SquaredLoss
-from sparkml_algos.training.run import record_batches, train_arrays
+from sparkml_algos.training.run import train_arrays
 from sparkml_algos.training.trainer import Progress, fit
 from sparkml_algos.training.watching import WatchedRows
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads, process_gang
 
 ESTIMATORS = {"regressor": FactorizationMachinesRegressor, "binary_classifier": FactorizationMachinesBinaryClassifier}
@@ -58,12 +60,11 @@ def train(task, rows=ROWS, label=None, **options) -> Artifact:
     own = {name: value for name, value in options.items() if isinstance(ESTIMATORS[task].declared.get(name), Hyperparameter)}
     plan = {name: value for name, value in options.items() if name not in own}
     label = LABELS[task] if label is None else label
-    classes = 2 if task == "binary_classifier" else None
-    return train_arrays(FACTORIZATION_MACHINES, vars(settings(task, **own)), rows, label=label, classes=classes, **plan)
+    return train_arrays(FACTORIZATION_MACHINES, vars(settings(task, **own)), rows, label=label, **plan)
 
 
 def predict(artifact, rows, hyperparameters) -> dict[str, np.ndarray]:
-    return load(artifact, hyperparameters, "cpu")(Batch(rows))
+    return load(artifact, hyperparameters, "cpu")(Batch(features=rows))
 
 
 def numbers(artifact) -> np.ndarray:
@@ -184,7 +185,9 @@ class Reference:
 
 
 def machine(hyperparameters, features=60) -> Machine:
-    job = Job(Shard(iter([]), Decoder(["x"], num_features=features)), SingleProcess())
+    shard = Shard(iter([]), decoder_of(["x"]))
+    shard.learn([{"features": {"num_features": features}}])
+    job = Job(shard, SingleProcess())
     return Machine(hyperparameters, features, job, SingleProcess(), Preparation(), WatchedRows(job))
 
 
@@ -204,7 +207,7 @@ class TestSteps:
         for number in range(4):
             some = slice(20 * number, 20 * number + 20)
             label, weight = LABELS[task][some], WEIGHT[some]
-            one.update(one.gradient(Batch(form(ROWS[some]), label, weight)), Progress(0, number, None))
+            one.update(one.gradient(Batch(features=form(ROWS[some]), label=label, weight=weight)), Progress(0, number, None))
             other.step(ROWS[some].astype(float), label.astype(float), weight.astype(float))
         found = np.append(one.bias, one.table.ravel())
         np.testing.assert_allclose(found, other.parameters, rtol=1e-3, atol=1e-4)
@@ -226,7 +229,8 @@ class TestSteps:
         features = 400_000
         own = settings("regressor", num_factors=8)
         one = machine(own, features)
-        batch = Batch(sp.random(50, features, 2e-5, format="csr", dtype=np.float32, random_state=0), LABELS["regressor"][:50])
+        rows = sp.random(50, features, 2e-5, format="csr", dtype=np.float32, random_state=0)
+        batch = Batch(features=rows, label=LABELS["regressor"][:50])
         one.update(one.gradient(batch), Progress(0, 0, None))
         tracemalloc.start()
         one.update(one.gradient(batch), Progress(0, 1, None))
@@ -305,8 +309,8 @@ def table_of_part(communicator, task, form, ends, small_bytes=None):
     bounds = [0, *ends, 200]
     part = slice(bounds[communicator.rank], bounds[communicator.rank + 1])
     rows, label, weight = FORMS[form][part], LABELS[task][part], WEIGHT[part]
-    shard = Shard(record_batches(rows, label, weight), Decoder(["x"], label="y", weight="w"), rank=communicator.rank)
-    shard.num_features = rows.shape[1]
+    shard = Shard(record_batches(rows, label, weight), decoder_of(["x"], label="y", weight="w"), rank=communicator.rank)
+    shard.learn([{"features": {"num_features": rows.shape[1]}}])
     job = Job(shard, communicator)
     one = Machine(settings(task), rows.shape[1], job, communicator, Preparation(), WatchedRows(job))
     fit(one, job, communicator, epochs=FULL["epochs"], mini_batch_size=FULL["mini_batch_size"])

@@ -20,9 +20,11 @@ from sparkml_algos.algorithms.kmeans.training import KMEANS, _assigned_sums, _as
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
-from sparkml_algos.rows.batch import Batch, Decoder, InvalidRows
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train, train_arrays
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.training.run import Alone, TrainingPlan, train, train_arrays
 from tests.datasets import MNIST, blobs, digits, grid, in_order, inertia, means, mnist
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads, process_gang
 
 # Training returns what `train` leaves behind, before the centres are shrunk to k.
@@ -455,7 +457,7 @@ class TestSpill:
     """Digits in record batches of a hundred rows of which half and more do not fit the budget."""
 
     def train(self, **options):
-        plan = TrainingPlan(KMEANS, [settings(k=10)], Decoder(["x"]), **options)
+        plan = TrainingPlan(KMEANS, [settings(k=10)], decoder_of(["x"]), **options)
         return dict(train(plan, Alone(), record_batches(digits(), rows=100)))
 
     @pytest.mark.parametrize("max_shard_bytes", [1, 30_000, 200_000])
@@ -465,7 +467,7 @@ class TestSpill:
         )
 
     def test_of_more_passes_over_a_pipe_does_not_change_the_quality(self):
-        plan = TrainingPlan(KMEANS, [settings(k=10, epochs=2)], Decoder(["x"]), input_mode="Pipe", max_shard_bytes=30_000)
+        plan = TrainingPlan(KMEANS, [settings(k=10, epochs=2)], decoder_of(["x"]), input_mode="Pipe", max_shard_bytes=30_000)
         found = dict(train(plan, Alone(), record_batches(digits(), rows=100)))["model/0"]
         assert inertia(digits(), found.arrays["centers"]) <= QUALITY[10] * reference_cost(10)
 
@@ -481,14 +483,14 @@ class TestSpill:
 class TestSeveralSettings:
     def test_that_share_a_pass_have_the_quality_of_each_alone(self):
         ks = [5, 10, 30]
-        plan = TrainingPlan(KMEANS, [settings(k=k) for k in ks], Decoder(["x"]))
+        plan = TrainingPlan(KMEANS, [settings(k=k) for k in ks], decoder_of(["x"]))
         results = dict(train(plan, Alone(), record_batches(digits())))
         for index, k in enumerate(ks):
             assert inertia(digits(), results[f"model/{index}"].arrays["centers"]) <= QUALITY[k] * reference_cost(k)
 
     def test_read_the_rows_once(self):
         communicator = CountingCommunicator()
-        plan = TrainingPlan(KMEANS, [settings(k=k) for k in (5, 10, 30)], Decoder(["x"]))
+        plan = TrainingPlan(KMEANS, [settings(k=k) for k in (5, 10, 30)], decoder_of(["x"]))
         list(train(plan, Alone(communicator=communicator), record_batches(digits())))
         assert communicator.steps == 1
 
@@ -547,10 +549,10 @@ class TestAssignedSums:
     cases = pytest.mark.parametrize(
         ("batch", "shift"),
         [
-            (Batch(dense), shift),
-            (Batch(dense, weight=weight), shift),
-            (Batch(sp.csr_matrix(few)), 0 * shift),
-            (Batch(sp.csr_matrix(few), weight=weight), 0 * shift),
+            (Batch(features=dense), shift),
+            (Batch(features=dense, weight=weight), shift),
+            (Batch(features=sp.csr_matrix(few)), 0 * shift),
+            (Batch(features=sp.csr_matrix(few), weight=weight), 0 * shift),
         ],
         ids=["dense", "dense weighted", "sparse", "sparse weighted"],
     )
@@ -570,7 +572,7 @@ class TestAssignedSums:
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
     def test_of_no_rows_are_zero(self):
-        assert not _assigned_sums(Batch.empty(20), self.where, self.shift, "cpu").any()
+        assert not _assigned_sums(Batch(features=np.empty((0, 20), np.float32)), self.where, self.shift, "cpu").any()
 
 
 class TestPredict:

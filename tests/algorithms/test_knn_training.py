@@ -20,7 +20,8 @@ from sparkml_algos.algorithms.knn.training import KNN, predict
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from sparkml_algos.training.sampling import Reservoir
 from tests.gang import in_threads, process_gang
@@ -42,8 +43,7 @@ def fit(rows=ROWS, label=LABEL, estimator=KNNClassifier, **options) -> Artifact:
     """Train on arrays; options are hyperparameters, or for `train_arrays`."""
     own = {name: value for name, value in options.items() if isinstance(estimator.declared.get(name), Hyperparameter)}
     plan = {name: value for name, value in options.items() if name not in own}
-    classes = 100 if estimator is KNNClassifier else None
-    return train_arrays(KNN, vars(settings(estimator, **own)), rows, label=label, classes=classes, **plan)
+    return train_arrays(KNN, vars(settings(estimator, **own)), rows, label=label, **plan)
 
 
 def digits():
@@ -170,7 +170,7 @@ def sample(rows, size, seed, workers=1):
         reservoir = Reservoir(size, np.random.default_rng([seed, communicator.rank]))
         for start in range(0, len(shards[communicator.rank]), 10):
             part = shards[communicator.rank][start : start + 10]
-            reservoir.add(Batch(part, part[:, 0]))
+            reservoir.add(Batch(features=part, label=part[:, 0]))
         own = reservoir.share(communicator)
         return np.empty(0) if own is None else own.label
 
@@ -192,7 +192,7 @@ def test_a_sample_of_many_rows_is_kept_in_little_memory(monkeypatch):
     monkeypatch.setattr("sparkml_algos.training.sampling.MIN_SLACK_ROWS", 5)
     reservoir = Reservoir(20, np.random.default_rng(0))
     for _ in range(500):
-        reservoir.add(Batch(np.zeros((10, 1), np.float32), np.zeros(10, np.float32)))
+        reservoir.add(Batch(features=np.zeros((10, 1), np.float32), label=np.zeros(10, np.float32)))
         assert sum(map(len, reservoir._batches)) <= 25
     assert len(reservoir.share(SingleProcess())) == 20
 

@@ -20,8 +20,9 @@ from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, predict
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Decoder, InvalidRows
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train, train_arrays
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.training.run import Alone, TrainingPlan, train, train_arrays
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
 
 TINY_CORPUS = np.array([[2, 1, 0, 0], [0, 0, 3, 1], [1, 1, 1, 1], [4, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [1, 0, 2, 2]])
@@ -370,7 +371,7 @@ def test_training_resumes_from_any_epoch(lost_after, monkeypatch):
     monkeypatch.setattr(training, "SMALL_VOCABULARY", 0)
     rows, options = corpus()[0][:500], {"num_topics": 4, "refinements": 2, "max_restarts": 2}
     with tempfile.TemporaryDirectory() as directory:
-        plan = TrainingPlan(LDA_ALGORITHM, [LDA(**options).hyperparameters()], Decoder(["features"]), checkpoint_dir=directory)
+        plan = TrainingPlan(LDA_ALGORITHM, [LDA(**options).hyperparameters()], decoder_of(["features"]), checkpoint_dir=directory)
         worker = Alone()
         worker.report = lose
         with pytest.raises(Lost):

@@ -28,9 +28,9 @@ def needs(path):
 def fit(estimator, rows, label, classes=None):
     """A model and its predictions for further rows."""
     hyperparameters = estimator.hyperparameters()
-    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label, classes=classes)
+    artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label)
     predictor = load(artifact, Hyperparameters(**hyperparameters), "cpu")
-    return artifact, lambda others: predictor(Batch(others))
+    return artifact, lambda others: predictor(Batch(features=others))
 
 
 def raw_scores(artifact, rows):

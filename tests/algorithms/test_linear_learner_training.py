@@ -19,7 +19,8 @@ from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
 
@@ -40,7 +41,6 @@ LABELS = {
     "binary_classifier": (SCORE + RANDOM.logistic(size=2000) > 1).astype(np.float32),
     "multiclass_classifier": np.clip(np.round(SCORE + RANDOM.normal(size=2000) + 1), 0, 2).astype(np.float32),
 }
-CLASSES = {"regressor": None, "binary_classifier": 2, "multiclass_classifier": 1000}
 
 # Full batches: the same arithmetic however rows are spread.
 FULL = {"num_models": 1, "mini_batch_size": 10_000, "early_stopping_patience": 1000}
@@ -54,7 +54,7 @@ def fit(task, rows=ROWS, label=None, **options) -> Artifact:
     plan = {name: value for name, value in options.items() if name not in own}
     hyperparameters = settings(task, **own)
     label = LABELS[task][: rows.shape[0]] if label is None else label
-    return train_arrays(LINEAR_LEARNER, vars(hyperparameters), rows, label=label, classes=CLASSES[task], **plan)
+    return train_arrays(LINEAR_LEARNER, vars(hyperparameters), rows, label=label, **plan)
 
 
 def settings(task, **own) -> Hyperparameters:
@@ -62,7 +62,7 @@ def settings(task, **own) -> Hyperparameters:
 
 
 def predict(artifact, rows, hyperparameters) -> dict[str, np.ndarray]:
-    return load(artifact, hyperparameters, "cpu")(Batch(rows))
+    return load(artifact, hyperparameters, "cpu")(Batch(features=rows))
 
 
 def weights(artifact) -> np.ndarray:
@@ -572,7 +572,7 @@ class TestLabels:
     @pytest.mark.parametrize(("task", "value", "message"), [
         ("binary_classifier", 2, r"label column 'label' is 2, expected 0 or 1, in row 17"),
         ("binary_classifier", 0.5, r"label column 'label' is 0.5, expected 0 or 1, in row 17"),
-        ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999, in row 17"),
+        ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999999, in row 17"),
         ("regressor", np.nan, r"column 'label' is nan as a 32-bit float in row 17"),
     ])
     def test_out_of_range_are_named(self, task, value, message):

@@ -18,7 +18,7 @@ from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import MNIST, digits, mnist
 from tests.gang import in_threads
@@ -208,11 +208,11 @@ def test_training_resumes_from_any_epoch(mode):
         if progress["done"] == 1:
             raise Lost
 
-    from sparkml_algos.rows.batch import Decoder
-    from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
+    from tests.decoding import decoder_of, record_batches
 
     with tempfile.TemporaryDirectory() as directory:
-        plan = TrainingPlan(PCA_ALGORITHM, [PCA(**options).hyperparameters()], Decoder(["features"]), checkpoint_dir=directory)
+        plan = TrainingPlan(PCA_ALGORITHM, [PCA(**options).hyperparameters()], decoder_of(["features"]), checkpoint_dir=directory)
         worker = Alone()
         worker.report = lose
         with pytest.raises(Lost):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from pyspark.sql import functions as F
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from sparkml_algos import InvalidParams, RandomCutForest, RandomCutForestModel
-from sparkml_algos.algorithms.random_cut_forest.scoring import scores
+from sparkml_algos.algorithms.random_cut_forest.prediction import scores
 
 NORMAL = np.random.default_rng(0).normal(size=(480, 2)).astype(np.float32)
 ODD = np.random.default_rng(1).uniform(5, 9, (6, 2)).astype(np.float32)
@@ -71,6 +74,68 @@ def test_the_threshold_can_be_taken_from_other_rows(data: DataFrame, model: Rand
     assert np.sort(found)[48] <= changed.threshold <= np.sort(found)[51]
     with pytest.raises(ValueError, match="the dataset to take the threshold from is empty"):
         model.copy().fit_threshold(data.where("id < 0"))
+
+
+# ------------------------------------------------------------------------------------ a threshold that nothing is above is no secret
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    caplog.set_level(logging.WARNING)
+
+    def messages() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if "threshold" in record.getMessage()]
+        caplog.clear()
+        return found
+
+    return messages
+
+
+@pytest.fixture(scope="module")
+def flat(spark: SparkSession) -> DataFrame:
+    """Values that are spread evenly: scores have no tail."""
+    rows = [([float(value)], i) for i, value in enumerate(np.random.default_rng(0).uniform(0, 1, 400))]
+    return spark.createDataFrame(rows, "features array<float>, id int").cache()
+
+
+def test_fit_says_that_no_row_is_above_the_threshold_and_what_to_set(flat: DataFrame, told: Callable[[], list[str]]) -> None:
+    model = RandomCutForest(predictionCol="odd", thresholdDeviations=6.0, num_workers=1).fit(flat)
+    (message,) = told()
+    largest = model.transform(flat).agg(F.max("score")).first()[0]
+    assert model.share_above_threshold == 0 and model.threshold > largest and told() == []
+    assert f"0 % of the rows that the threshold was taken from are above it: it is {model.threshold:.4g}" in message
+    assert f"the largest score is {largest:.4g}" in message
+    mended = model.copy({model.thresholdMethod: "quantile", model.thresholdQuantile: 0.99})
+    assert f"thresholdMethod='quantile' with thresholdQuantile=0.99 puts it at {mended.threshold:.4g}" in message
+    assert mended.share_above_threshold == pytest.approx(0.01, abs=0.002)
+    assert 0 < column(mended.transform(flat), "odd").mean() <= 0.02
+    deviations = float(re.search(r"thresholdDeviations=([\d.]+)$", message)[1])
+    assert model.copy({model.thresholdDeviations: deviations}).threshold == pytest.approx(mended.threshold, rel=0.01)
+    assert told() == []
+
+
+def test_a_threshold_that_is_set_or_fitted_later_is_checked_too(
+    data: DataFrame, model: RandomCutForestModel, told: Callable[[], list[str]]
+) -> None:
+    assert model.share_above_threshold == pytest.approx(6 / 486, abs=0.002)
+    changed = model.copy({model.predictionCol: "odd"})
+    changed.transform(data)
+    assert told() == []
+    changed.setThresholdDeviations(50)
+    changed.transform(data)
+    assert len(told()) == 1
+    changed.transform(data)
+    assert told() == []
+    changed.setThresholdDeviations(7).fit_threshold(data.where("id < 100"))
+    assert len(told()) == 1
+
+
+def test_rows_that_are_all_the_same_are_nothing_to_warn_of(flat: DataFrame, told: Callable[[], list[str]]) -> None:
+    RandomCutForest(num_workers=1).fit(flat.withColumn("features", F.array(F.lit(1.0))))
+    assert told() == []
+
+
+# --------------------------------------------------------------------------------------------------------------------- outputs
 
 
 def test_attributions_are_vectors_that_add_up_to_the_score(data: DataFrame, model: RandomCutForestModel) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ import scipy.sparse as sp
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from sparkml_algos.algorithms.random_cut_forest import prediction, training
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
-from sparkml_algos.algorithms.random_cut_forest.scoring import NUMBERS, scores
-from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS, predict
+from sparkml_algos.algorithms.random_cut_forest.prediction import NUMBERS, load, load_attributing, scores
+from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FOREST, REFERENCE_ROWS
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 from tests.gang import in_threads
@@ -22,6 +27,10 @@ from tests.gang import in_threads
 def fit(rows: np.ndarray, num_trees: int = 50, num_samples_per_tree: int = 256, **options: object) -> Artifact:
     settings = {"feature_dim": None, "eval_metrics": [], "num_trees": num_trees, "num_samples_per_tree": num_samples_per_tree}
     return train_arrays(RANDOM_CUT_FOREST, settings, rows, **options)
+
+
+def scored(artifact: Artifact, rows: Features) -> np.ndarray:
+    return load(artifact, Hyperparameters(), "cpu")(Batch(features=rows))["score"]
 
 
 def trees_of(points: np.ndarray, trees: int, seed: int = 0) -> Forest:
@@ -128,6 +137,34 @@ def test_values_whose_differences_32_bits_do_not_hold_have_scores() -> None:
     assert np.allclose(scores(forest, rows)[0], [defined_score(forest, row.astype(np.float64)) for row in rows], rtol=1e-6)
 
 
+def test_many_features_whose_differences_add_up_to_more_than_32_bits_hold_have_scores() -> None:
+    forest = trees_of(gaussian(12, 40) * np.float32(3e36), 5)
+    rows = np.float32(9e36) * np.sign(gaussian(6, 40, seed=1))
+    assert np.allclose(scores(forest, rows)[0], [defined_score(forest, row.astype(np.float64)) for row in rows], rtol=1e-6)
+    score, attribution = scores(forest, rows, attribute=True)
+    assert np.allclose(attribution.sum(axis=1), score, rtol=1e-5)
+
+
+FAR = {
+    "columns of six orders of magnitude": ([1e6, 1.0, 1e-3, 1e3], [0, 0, 0, 0]),
+    "far from the origin": ([1, 1, 1, 1], [1e5, -1e5, 1e4, 0]),
+    "both": ([1e6, 1.0, 1e-3, 1e3], [1e8, 1e5, -30, 1e6]),
+}
+
+
+@pytest.mark.parametrize("shape", FAR)
+def test_scores_of_columns_far_apart_and_far_from_the_origin_are_those_of_64_bits(shape: str) -> None:
+    """All values are exact with 32 bits, and the closed form is computed with 64."""
+    scale, origin = map(np.array, FAR[shape])
+    points = np.round(gaussian(60, 4) * 64) / 64 * scale + origin
+    forest = trees_of(points.astype(np.float32), 20)
+    rows = (np.round(4 * gaussian(40, 4, seed=1) * 64) / 64 * scale + origin).astype(np.float32)
+    rows = np.vstack([rows, forest.points[:5]])
+    score, attribution = scores(forest, rows, attribute=True)
+    expected = [defined_score(forest, row.astype(np.float64)) for row in rows]
+    assert np.allclose(score, expected, rtol=1e-6) and np.allclose(attribution.sum(axis=1), expected, rtol=1e-6)
+
+
 def test_a_tree_of_one_point_has_scores() -> None:
     point = gaussian(1)
     forest = trees_of(np.repeat(point, 8, axis=0), 3)
@@ -162,6 +199,22 @@ def test_attribution_of_a_node_is_shared_by_the_growth_in_each_feature() -> None
     assert attribution[0] / score[0] == pytest.approx([3 / 4, 1 / 4])
 
 
+def test_a_predictor_computes_what_is_asked_for_and_gives_it_as_the_function_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(prediction, "_climb", lambda *given: asked.append(given[-1]) or climb(*given))
+    artifact, rows = fit(gaussian(300)), gaussian(20, seed=1)
+    score, attribution = scores(Forest.of(artifact), rows, attribute=True)
+    for make, walks in ((load, [False, True]), (load_attributing, [True])):
+        asked.clear()
+        found = make(artifact, Hyperparameters(), "cpu")(Batch(features=rows))
+        assert np.array_equal(found["score"], score) and np.array_equal(found["attribution"], attribution)
+        assert np.array_equal(found["score"], score) and set(found) == {"score", "attribution"} and "other" not in found
+        assert sorted(set(asked)) == walks
+
+
+climb = prediction._climb
+
+
 # --------------------------------------------------------------------------------------- against explicit insertion into trees
 
 
@@ -194,7 +247,7 @@ def test_scores_rank_as_the_displacement_by_explicit_insertion_does() -> None:
         tree = random.choice(points, 16, replace=False)
         displaced += [displaced_by_insertion(tree, row, random) for row in rows]
     artifact = fit(points.astype(np.float32), num_trees=300, num_samples_per_tree=16)
-    found = predict(artifact, rows.astype(np.float32), None)["score"]
+    found = scored(artifact, rows.astype(np.float32))
     assert stats.spearmanr(found, displaced).statistic >= 0.95
 
 
@@ -225,7 +278,7 @@ def test_sparse_rows_give_the_forest_of_dense_ones() -> None:
     rows[0, 0] = -0.0
     dense, sparse = fit(rows), fit(sp.csr_matrix(rows))
     assert all(np.array_equal(array, sparse.arrays[name]) for name, array in dense.arrays.items())
-    found = [predict(dense, features, None)["score"] for features in (rows, sp.csr_matrix(rows))]
+    found = [scored(dense, features) for features in (rows, sp.csr_matrix(rows))]
     assert np.array_equal(*found)
 
 
@@ -246,7 +299,7 @@ def test_fewer_rows_than_trees_make_trees_of_one_row() -> None:
 def test_the_model_knows_the_scores_of_rows_of_the_sample() -> None:
     rows = gaussian(900)
     artifact = fit(rows)
-    found = predict(artifact, rows, None)["score"]
+    found = scored(artifact, rows)
     assert artifact.values["mean"] == pytest.approx(found.mean()) and artifact.values["deviation"] == pytest.approx(found.std())
     assert artifact.arrays["quantiles"][[0, 500, 1000]] == pytest.approx(np.quantile(found, [0, 0.5, 1]))
     assert REFERENCE_ROWS > 900
@@ -254,8 +307,34 @@ def test_the_model_knows_the_scores_of_rows_of_the_sample() -> None:
 
 def test_outliers_score_several_times_as_high_as_common_rows() -> None:
     rows = np.vstack([gaussian(5000), np.full((5, 3), 12, np.float32) + gaussian(5)])
-    found = predict(fit(rows, num_trees=100), rows, None)["score"]
+    found = scored(fit(rows, num_trees=100), rows)
     assert found[-5:].min() > 2.5 * np.median(found) and 0.5 < np.median(found) < 1.2
+
+
+def test_a_forest_that_was_grown_before_the_cut_is_the_one_that_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is all that there is to learn, whatever order the rows come back in."""
+    rows = gaussian(2000)
+    whole = fit(rows, num_samples_per_tree=20)
+    monkeypatch.setattr(CheckpointStore, "save", stop_after(CheckpointStore.save))
+    with pytest.raises(CutOff):
+        fit(rows, num_samples_per_tree=20, checkpoint_dir=str(tmp_path))
+    monkeypatch.setattr(training, "grow", None)
+    resumed = fit(np.random.default_rng(5).permutation(rows), num_samples_per_tree=20, checkpoint_dir=str(tmp_path))
+    for name, array in whole.arrays.items():
+        assert np.array_equal(array, resumed.arrays[name]), name
+    assert {name: resumed.values[name] for name in ("mean", "deviation")} == {name: whole.values[name] for name in ("mean", "deviation")}
+
+
+class CutOff(Exception):
+    pass
+
+
+def stop_after(save: Callable[..., None]) -> Callable[..., None]:
+    def saving(*given: object) -> None:
+        save(*given)
+        raise CutOff
+
+    return saving
 
 
 @pytest.mark.parametrize(("name", "least"), [("thyroid", 0.95), ("satellite", 0.70)])
@@ -265,5 +344,5 @@ def test_anomalies_of_public_data_are_ranked_first(name: str, least: float) -> N
         pytest.skip(f"{DATA / path} is not there")
     table = read_table(path)
     rows = table.drop(columns="anomaly").to_numpy(np.float32)
-    found = predict(fit(rows), rows, None)["score"]
+    found = scored(fit(rows), rows)
     assert roc_auc_score(table["anomaly"], found) >= least

@@ -7,7 +7,7 @@ import pytest
 import xgboost as xgb
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, RegressionEvaluator
 from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.linalg import SparseVector, Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
@@ -56,6 +56,12 @@ def binary(data: DataFrame) -> XGBoostClassificationModel:
     return XGBoostClassifier(labelCol="half", **SMALL).fit(data)
 
 
+@pytest.fixture(scope="module")
+def many(data: DataFrame) -> XGBoostClassificationModel:
+    """Of three classes, which the labels say."""
+    return XGBoostClassifier(labelCol="third", **SMALL).fit(data)
+
+
 def collected(frame: DataFrame, *columns: str) -> list[np.ndarray]:
     vectors = {field.name for field in frame.schema.fields if isinstance(field.dataType, VectorUDT)}
     rows = frame.orderBy("id").select(*(vector_to_array(name) if name in vectors else name for name in columns)).collect()
@@ -73,8 +79,8 @@ def test_two_classes_are_what_the_library_learns_and_says(data, binary):
     assert (raw[:, 0] == -raw[:, 1]).all() and (prediction == (probability[:, 1] > 0.5)).all()
 
 
-def test_many_classes_have_as_many_probabilities(data):
-    model = XGBoostClassifier(labelCol="third", objective="multi:softprob", num_class=3, **SMALL).fit(data)
+def test_many_classes_have_as_many_probabilities(data, many):
+    model = many
     probability, prediction = collected(model.transform(data), "probability", "prediction")
     booster = xgb.train({**LIBRARY, "objective": "multi:softprob", "num_class": 3}, xgb.QuantileDMatrix(ROWS, THIRD), 5)
     np.testing.assert_allclose(probability, booster.inplace_predict(ROWS), atol=1e-5)
@@ -127,13 +133,13 @@ def test_queries_of_text_come_together_and_their_ranking_is_measured_as_the_libr
     untrained = xgb.Booster({"objective": "rank:ndcg", "eval_metric": ["ndcg", "ndcg@5"], "base_score": 0}, [found])
     expected = dict(part.split(":") for part in untrained.eval(found).split("\t")[1:])
     rows = list(zip(QUERY.tolist(), THIRD.tolist(), score.tolist(), strict=True))
-    frame = data.sparkSession.createDataFrame(rows, "q int, l double, s double").withColumn("hit", F.expr("int(l > 1)"))
-    measured = ranking_metrics(frame, "q", "l", "s", ["ndcg", "ndcg@5"])
+    frame = data.sparkSession.createDataFrame(rows, "group int, label double, score double")
+    measured = ranking_metrics(frame, ["ndcg", "ndcg@5"])
     assert measured == pytest.approx({name.removeprefix("eval-"): float(value) for name, value in expected.items()}, rel=1e-5)
     hits = xgb.DMatrix(ROWS, (THIRD > 1).astype(float), qid=QUERY, base_margin=score)
     untrained = xgb.Booster({"objective": "rank:map", "eval_metric": ["map", "map@3", "map@3-"], "base_score": 0}, [hits])
     expected = dict(part.split(":") for part in untrained.eval(hits).split("\t")[1:])
-    measured = ranking_metrics(frame, "q", "hit", "s", ["map", "map@3", "map@3-"])
+    measured = ranking_metrics(frame.withColumn("label", F.expr("int(label > 1)")), ["map", "map@3", "map@3-"])
     assert measured == pytest.approx({name.removeprefix("eval-"): float(value) for name, value in expected.items()}, rel=1e-5)
     assert set(model.evaluate(data)) == {"test:ndcg", "test:map", "test:ndcg@5"}
     assert model.evaluate(data)["test:ndcg"] > 0.9
@@ -168,6 +174,151 @@ def test_boosters_come_and_go(data, binary, tmp_path):
     assert XGBoostClassificationModel.load(str(tmp_path / "saved")).get_booster().get_dump() == binary.get_booster().get_dump()
     with pytest.raises(ValueError, match="the booster's objective is 'binary:logistic'; XGBoostRegressionModel takes reg:squarederror"):
         XGBoostRegressionModel.from_booster(binary.get_booster())
+
+
+def test_a_model_knows_the_loss_that_its_labels_have_said(data, binary, many, tmp_path):
+    assert (binary.getObjective(), binary.getNumClasses(), binary.numClasses) == ("binary:logistic", None, 2)
+    assert (many.getObjective(), many.getNumClasses(), many.numClasses) == ("multi:softprob", 3, 3)
+    many.save(str(tmp_path / "many"))
+    loaded = XGBoostClassificationModel.load(str(tmp_path / "many"))
+    assert (loaded.getObjective(), loaded.numClasses) == ("multi:softprob", 3)
+    np.testing.assert_array_equal(*(collected(model.transform(data), "probability") for model in (many, loaded)))
+    estimator = XGBoostClassifier(labelCol="third", **SMALL)
+    assert estimator.getObjective() is None and estimator.getNumClasses() is None
+
+
+def test_a_grid_over_the_number_of_classes_and_the_loss_is_fitted_in_one_go(data):
+    estimator = XGBoostClassifier(labelCol="half", **SMALL)
+    maps = [{estimator.objective: "binary:hinge"}, {estimator.num_class: 3}, {}]
+    found = [model for _, model in sorted(estimator.fitMultiple(data, maps), key=lambda pair: pair[0])]
+    assert [model.getObjective() for model in found] == ["binary:hinge", "multi:softprob", "binary:logistic"]
+
+
+# ------------------------------------------------------------------------------------- what users of MLlib and xgboost.spark expect
+
+
+def test_importances_are_the_shares_of_the_gain(data, regression, binary):
+    found = regression.featureImportances
+    gains = regression.get_booster().get_score(importance_type="total_gain")
+    expected = np.array([gains.get(f"f{i}", 0) for i in range(3)])
+    assert isinstance(found, SparseVector) and found.size == 3
+    np.testing.assert_allclose(found.toArray(), expected / expected.sum())
+    assert found.toArray().argmax() == 1 and found.toArray().sum() == pytest.approx(1)
+    assert binary.get_feature_importances() == binary.get_booster().get_score(importance_type="weight")
+    assert binary.feature_importances() == binary.get_booster().get_score(importance_type="gain")
+
+
+def test_importances_of_trees_without_a_split_are_0_and_a_linear_booster_has_none(data):
+    stuck = XGBoostRegressor(labelCol="target", gamma=1e9, **SMALL).fit(data)
+    assert stuck.featureImportances == SparseVector(3, {}) and stuck.get_feature_importances() == {}
+    linear = XGBoostRegressor(labelCol="target", booster="gblinear", num_round=3).fit(data)
+    with pytest.raises(ValueError, match=r"a linear booster has no splits that gain; its coefficients are get_feature_importances"):
+        print(linear.featureImportances)
+    assert set(linear.get_feature_importances("weight")) == {"f0", "f1", "f2"}
+    assert (linear.getNumTrees, linear.treeWeights, linear.totalNumNodes) == (0, [], 0)
+
+
+def test_names_that_the_library_refuses_are_names_here(data):
+    odd = ["a[0]", "<b>", "c"]
+    columns = data.select("target", *(F.col("x")[i].alias(name) for i, name in enumerate(odd)))
+    model = XGBoostRegressor(labelCol="target", featuresCols=odd, **SMALL).fit(columns)
+    assert "<b>" in model.get_feature_importances() and set(model.get_feature_importances()) <= set(odd)
+    assert model.nativeBooster.feature_names is None
+
+
+def test_trees_are_counted_as_mllib_counts_them(binary, many):
+    assert (binary.getNumTrees, many.getNumTrees) == (5, 15)
+    assert binary.treeWeights == [1.0] * 5
+    assert binary.totalNumNodes == sum(len(tree.strip().split("\n")) for tree in binary.get_booster().get_dump())
+
+
+def test_trees_that_training_has_dropped_out_weigh_less(data):
+    model = XGBoostRegressor(labelCol="target", booster="dart", rate_drop=0.9, one_drop=1, **SMALL).fit(data)
+    assert model.getNumTrees == 5 and min(model.treeWeights) < 1
+
+
+def test_the_summary_is_the_course_of_the_metric_that_is_watched(regression, binary):
+    history = regression.training_summary.history
+    assert regression.hasSummary and regression.summary.totalIterations == 5
+    assert regression.summary.objectiveHistory == [epoch["train:rmse"] for epoch in history]
+    assert regression.training_summary.train_objective_history == {"rmse": regression.summary.objectiveHistory}
+    assert regression.training_summary.validation_objective_history == {"rmse": [epoch["validation:rmse"] for epoch in history]}
+    assert binary.summary.objectiveHistory == [epoch["train:logloss"] for epoch in binary.training_summary.history]
+    assert binary.training_summary.validation_objective_history == {}
+    elsewhere = XGBoostClassificationModel.from_booster(binary.get_booster())
+    assert not elsewhere.hasSummary
+    with pytest.raises(RuntimeError, match="No training summary available for this XGBoostClassificationModel"):
+        print(elsewhere.summary)
+
+
+def test_a_single_row_is_predicted_as_transform_predicts_it(data, regression, binary, many):
+    rows = [Vectors.dense(ROWS[7]), ROWS[7].tolist(), SparseVector(3, {i: float(value) for i, value in enumerate(ROWS[7])})]
+    for model in (binary, many):
+        raw, probability, prediction = collected(model.transform(data.where("id = 7")), "rawPrediction", "probability", "prediction")
+        for row in rows:
+            assert model.predict(row) == prediction[0]
+            np.testing.assert_array_equal(model.predictRaw(row), raw[0])
+            np.testing.assert_array_equal(model.predictProbability(row), probability[0])
+    (prediction,) = collected(regression.transform(data.where("id = 7")), "prediction")
+    assert regression.predict(rows[0]) == prediction[0]
+    # What a sparse vector does not store is missing.
+    expected = regression.get_booster().inplace_predict(np.array([[np.nan, 1, np.nan]], np.float32))
+    assert regression.predict(SparseVector(3, {1: 1.0})) == regression.predict([np.nan, 1, np.nan]) == expected[0]
+    with pytest.raises(ValueError, match="the row has 2 values; the model takes 3"):
+        regression.predict([1, 2])
+
+
+def test_the_threshold_of_two_classes_acts_and_is_saved(data, binary, tmp_path):
+    model = binary.copy()
+    assert model.getThreshold() == 0.5 and model.thresholds == [0.5, 0.5]
+    (probability,) = collected(model.transform(data), "probability")
+    assert model.setThreshold(0.7) is model and model.getThreshold() == pytest.approx(0.7)
+    (prediction,) = collected(model.transform(data), "prediction")
+    np.testing.assert_array_equal(prediction, probability[:, 1] > 0.7)
+    assert model.evaluate(data)["test:accuracy"] == pytest.approx((prediction == HALF).mean())
+    model.save(str(tmp_path / "model"))
+    assert XGBoostClassificationModel.load(str(tmp_path / "model")).threshold == pytest.approx(0.7)
+    assert binary.threshold == 0.5
+    model.setThresholds([3, 1])
+    assert model.threshold == pytest.approx(0.25) and model.getThresholds() == pytest.approx([0.75, 0.25])
+    for level, share in ((0, 1.0), (1, 0.0)):
+        assert np.mean(collected(model.setThreshold(level).transform(data), "prediction")) == share
+
+
+def test_thresholds_of_many_classes_act_and_are_saved(data, many, tmp_path):
+    model = many.copy()
+    (probability,) = collected(model.transform(data), "probability")
+    thresholds = [0.2, 0.1, 0.7]
+    assert model.thresholds is None and model.setThresholds(thresholds) is model and model.getThresholds() == thresholds
+    (prediction,) = collected(model.transform(data), "prediction")
+    expected = (probability / thresholds).argmax(axis=1)
+    np.testing.assert_array_equal(prediction, expected)
+    assert (expected != probability.argmax(axis=1)).any()
+    assert model.evaluate(data)["test:accuracy"] == pytest.approx((expected == THIRD).mean())
+    model.save(str(tmp_path / "model"))
+    assert XGBoostClassificationModel.load(str(tmp_path / "model")).thresholds == thresholds
+    np.testing.assert_array_equal(collected(model.setThresholds(None).transform(data), "prediction")[0], probability.argmax(axis=1))
+    with pytest.raises(ValueError, match="threshold is for two classes, this model has 3; use setThresholds, with a number for each"):
+        model.setThreshold(0.4)
+    with pytest.raises(ValueError, match="threshold is for two classes, this model has 3; see thresholds"):
+        model.getThreshold()
+    with pytest.raises(ValueError, match="thresholds must be 3 numbers >= 0"):
+        model.setThresholds([0.5, 0.5])
+
+
+def test_hinge_loss_has_a_raw_threshold(data):
+    model = XGBoostClassifier(labelCol="half", objective="binary:hinge", **SMALL).fit(data)
+    (raw,) = collected(model.transform(data), "rawPrediction")
+    level = float(np.median(np.unique(raw[:, 1]))) + 1e-9
+    (prediction,) = collected(model.copy().setThreshold(level).transform(data), "prediction")
+    np.testing.assert_array_equal(prediction, raw[:, 1] > level)
+    with pytest.raises(ValueError, match="this model knows no probabilities"):
+        model.setThresholds([0.5, 0.5])
+    with pytest.raises(ValueError, match="XGBoostClassificationModel with these settings has no probability"):
+        model.predictProbability(ROWS[0])
+
+
+# ------------------------------------------------------------------------------------------------------------------- columns, errors
 
 
 def test_importances_go_by_the_names_of_the_features(data):
@@ -206,8 +357,9 @@ def test_what_must_be_in_one_place_is_trained_by_one_worker(data):
 
 
 def test_bad_labels_and_constraints_are_named(data):
-    with pytest.raises(InvalidDataError, match=r"label column 'third' is 2, expected 0 or 1, in row \d+ of worker \d+'s shard"):
-        XGBoostClassifier(labelCol="third", **SMALL).fit(data)
+    hint = r"\(more classes need objective='multi:softprob' and num_class, or leave both unset\)"
+    with pytest.raises(InvalidDataError, match=rf"label column 'third' is 2, expected 0 or 1 {hint}, in row \d+ of worker \d+'s shard"):
+        XGBoostClassifier(labelCol="third", objective="binary:logistic", **SMALL).fit(data)
     with pytest.raises(InvalidDataError, match=r"label column 'target' is -\d.*, expected a number > 0, in row \d+ of worker \d+'s shard"):
         XGBoostRegressor(labelCol="target", objective="reg:gamma", **SMALL).fit(data)
     columns = data.select("target", *(F.col("x")[i].alias(f"x{i}") for i in range(3)))

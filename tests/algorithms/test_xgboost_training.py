@@ -13,59 +13,36 @@ import scipy.sparse as sp
 import xgboost as xgb
 from sklearn import metrics as reference
 
-from sparkml_algos import InvalidParams, XGBoostClassifier, XGBoostRanker, XGBoostRegressor
+from sparkml_algos import InvalidParams, XGBoostRegressor
 from sparkml_algos.algorithms.xgboost import training
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, LABEL_RANGES, RANKING, REGRESSION
-from sparkml_algos.algorithms.xgboost.prediction import loaded, predict
+from sparkml_algos.algorithms.xgboost.prediction import loaded
 from sparkml_algos.algorithms.xgboost.training import XGBOOST
-from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import CommunicationError
-from sparkml_algos.rows.batch import Decoder, InvalidRows
-from sparkml_algos.training.run import TrainingPlan, record_batches, train_arrays
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.training.run import TrainingPlan
 from sparkml_algos.training.run import train as run_plan
+from tests.boosting import (
+    GROUP,
+    HALF,
+    HELD,
+    LIBRARY,
+    RANDOM,
+    ROWS,
+    SCORE,
+    SMALL,
+    TARGET,
+    TASKS,
+    THIRD,
+    WEIGHT,
+    alone,
+    fit,
+    outputs,
+    same_trees,
+    settings,
+)
+from tests.decoding import decoder_of, record_batches
 from tests.gang import ProcessGang, process_gang
-
-RANDOM = np.random.default_rng(0)
-ROWS = RANDOM.normal(size=(2000, 5)).astype(np.float32)
-SCORE = ROWS @ [1.0, -2.0, 0.5, 0.0, 0.0] + (ROWS[:, 3] > 0) * ROWS[:, 4]
-TARGET = (SCORE + RANDOM.normal(0, 0.3, 2000) + 3).astype(np.float32)
-HALF = (SCORE + RANDOM.logistic(size=2000) > 0).astype(np.float32)
-THIRD = np.clip(np.round(SCORE + 1), 0, 2).astype(np.float32)
-GROUP = np.repeat(np.arange(100), 20)
-HELD = np.arange(2000) % 4 == 0
-WEIGHT = (1 + np.arange(2000) % 3).astype(np.float32)
-
-# The parameters of ours and of the library for the same small trainings.
-SMALL = {"num_round": 8, "max_depth": 3, "nthread": 1}
-LIBRARY = {"max_depth": 3, "nthread": 1, "base_score": 0.5}
-TASKS = {"regressor": XGBoostRegressor, "classifier": XGBoostClassifier, "ranker": XGBoostRanker}
-
-
-def fit(task, label, rows=ROWS, communicator=None, **options) -> Artifact:
-    """Train on arrays; options are hyperparameters, or for `train_arrays`."""
-    known = [name for key, param in TASKS[task].declared.items() if isinstance(param, Hyperparameter) for name in (key, *param.aliases)]
-    own = {name: value for name, value in options.items() if name in known}
-    plan = {name: value for name, value in options.items() if name not in own}
-    return train_arrays(XGBOOST, settings(task, **own), rows, label=label, communicator=communicator, **plan)
-
-
-def settings(task, **own) -> dict:
-    return TASKS[task](**{**SMALL, **own}).hyperparameters()
-
-
-def outputs(artifact, rows=ROWS, base_margin=None, **own):
-    return predict(artifact, rows, Hyperparameters(**{"missing": "nan", **own}), base_margin)
-
-
-def alone(params, label, rows=ROWS, rounds=8, **fields) -> xgb.Booster:
-    """The library by itself."""
-    return xgb.train({**LIBRARY, **params}, xgb.QuantileDMatrix(rows, label, max_bin=params.get("max_bin", 256), **fields), rounds)
-
-
-def same_trees(artifact, booster):
-    assert loaded(artifact).get_dump(with_stats=True) == booster.get_dump(with_stats=True)
-
 
 # -------------------------------------------------------------------------------------------------- against the library itself
 
@@ -460,7 +437,8 @@ def test_a_worker_that_fails_ends_the_others_with_an_error(how, own, others):
 
 @pytest.mark.parametrize(("task", "own", "message"), [
     ("classifier", {"objective": "multi:softprob"}, "objective='multi:softprob' needs num_class, 2 or more"),
-    ("classifier", {"num_class": 3}, "num_class needs objective 'multi:softprob' or 'multi:softmax'"),
+    ("classifier", {"objective": "binary:hinge", "num_class": 3}, "num_class needs objective 'multi:softprob' or 'multi:softmax'"),
+    ("classifier", {"num_class": 1}, "num_class must be 2 or more, got 1"),
     ("regressor", {"max_depth": 0}, "max_depth=0 is no limit, which grow_policy='depthwise' forbids"),
     ("regressor", {"max_depth": 0, "grow_policy": "lossguide"}, "max_depth=0 needs max_leaves"),
     ("regressor", {"max_leaves": 7}, "max_leaves needs grow_policy='lossguide'"),
@@ -525,7 +503,7 @@ def test_labels_beyond_the_range_of_the_objective_are_named(objective, bad, expe
     label = np.full(20, 0.5)
     label[7] = bad
     with pytest.raises(InvalidRows, match=f"label column 'label' is {bad}, expected {expected}, in row 7 of worker 0's shard"):
-        fit("regressor", label, ROWS[:20], objective=objective, label_range=LABEL_RANGES[objective])
+        fit("regressor", label, ROWS[:20], objective=objective)
 
 
 def test_infinite_features_are_refused_though_missing_ones_are_not():
@@ -548,7 +526,7 @@ def test_what_the_library_refuses_is_said_without_its_stack_trace():
 def test_spilled_rows_and_pipes_give_the_same_trees():
     whole = fit("regressor", TARGET)
     for options in ({"max_shard_bytes": 10_000}, {"input_mode": "Pipe"}):
-        plan = TrainingPlan(XGBOOST, [settings("regressor")], Decoder(["f"], label="y", missing_values=True), **options)
+        plan = TrainingPlan(XGBOOST, [settings("regressor")], decoder_of(["f"], label="y", features={"missing_values": True}), **options)
 
         class Surroundings:
             rank, size, device, host, workers_on_host, spill_dir, phase = 0, 1, "cpu", "127.0.0.1", 1, None, ""

@@ -15,8 +15,10 @@ from sparkml_algos import (
 )
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.core.estimator import AlgorithmEstimator
-from sparkml_algos.rows.batch import LABEL, Decoder
-from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+from sparkml_algos.rows.decoder import Decoder, record_batches
+from sparkml_algos.rows.fields import Source
+from sparkml_algos.rows.kinds import ClassLabel
+from sparkml_algos.training.run import Alone, TrainingPlan, train
 
 # Not "cpu", so that algorithms take it for a GPU.
 STAND_IN = "cpu:0"
@@ -67,8 +69,9 @@ def test_values_and_shape_arrive(array: np.ndarray) -> None:
 
 
 def _trained(estimator: AlgorithmEstimator, device: str) -> dict[str, np.ndarray]:
-    label = {} if estimator.label_classes() is None and "labelCol" not in estimator.declared else {LABEL: LABEL}
-    classes = estimator.label_classes()
-    plan = TrainingPlan(estimator.algorithm(), [estimator.hyperparameters()], Decoder(["features"], classes=classes, **label))
-    values = (ROWS.argmax(axis=1) % 3 if classes else LABEL_OF) if label else None
-    return dict(train(plan, Alone(device=device), record_batches(ROWS, values)))["model/0"].arrays
+    fields = [field for field in estimator.fields() if field.role == "features" or field.role == "label" and field.training]
+    columns = {"features": ROWS, "label": ROWS.argmax(axis=1) % 3 if isinstance(fields[-1].kind, ClassLabel) else LABEL_OF}
+    decoder = Decoder([Source(field, [field.role]) for field in fields])
+    plan = TrainingPlan(estimator.algorithm(), [estimator.hyperparameters()], decoder)
+    batches = record_batches(fields, {field.role: columns[field.role] for field in fields})
+    return dict(train(plan, Alone(device=device), batches))["model/0"].arrays

@@ -6,7 +6,7 @@ Named so, and not after the algorithm, because this folder is on the path of the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,13 @@ def compare_peers(data: Data, options: Options) -> Report:
         ["engine", "first fit s", "later s", "MiB of a worker", "all outputs rows/s", "prediction rows/s", "AUC"],
     )
     values: dict[str, Any] = {}
-    for name, function in (("xgboost.spark", peer_session), ("ours", our_session), ("ours, JVM bridge", bridge_session)):
-        sessions = [measure(function, path=dataset.path) for _ in range(options.sessions)]
+    engines = {
+        "xgboost.spark": (peer_session, {}),
+        "ours, in Python only": (our_session, {"bridge": "off"}),
+        "ours": (our_session, {"bridge": "auto"}),
+    }
+    for name, (function, how) in engines.items():
+        sessions = [measure(function, path=dataset.path, **how) for _ in range(options.sessions)]
         first = median([session["fits"][0] for session in sessions])
         later = median([seconds for session in sessions for seconds in session["fits"][1:]])
         speeds = [median([session[key] for session in sessions]) for key in ("all", "prediction")]
@@ -67,25 +72,18 @@ def peer_session(path: str) -> dict[str, Any]:
     return _session(path, estimator, lambda model: model)
 
 
-def bridge_session(path: str) -> dict[str, Any]:
-    """Of ours where the JVM bridge is in the session."""
-    from sparkml_algos import classpath_jars
-
-    return our_session(path, classpath_jars())
-
-
-def our_session(path: str, jars: Sequence[str] = ()) -> dict[str, Any]:
-    """Of ours."""
+def our_session(path: str, bridge: str) -> dict[str, Any]:
+    """Of ours, where the JVM bridge may join the session or where it is off."""
     from sparkml_algos import XGBoostClassifier
 
     estimator = XGBoostClassifier(num_workers=CORES, num_round=ROUNDS, max_depth=6, tree_method="hist", seed=SEED)
-    return _session(path, estimator, lambda model: model.copy({model.rawPredictionCol: "", model.probabilityCol: ""}), jars)
+    return _session(path, estimator, lambda model: model.copy({model.rawPredictionCol: "", model.probabilityCol: ""}), bridge)
 
 
-def _session(path: str, estimator: Any, slim: Callable[[Any], Any], jars: Sequence[str] = ()) -> dict[str, Any]:
+def _session(path: str, estimator: Any, slim: Callable[[Any], Any], bridge: str = "auto") -> dict[str, Any]:
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 
-    frame = cached(local_session(jars), path)
+    frame = cached(local_session(bridge), path)
     rows = frame.count()
     with PeakMemory() as watch:
         fits = [timed(lambda: estimator.fit(frame)) for _ in range(FITS)]

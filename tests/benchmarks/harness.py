@@ -157,17 +157,25 @@ def answer() -> None:
 # ------------------------------------------------------------------------------------------------- inside such a process
 
 
-def local_session(jars: Sequence[str] = (), daemon: str = "pyspark.daemon") -> SparkSession:
-    """A session on the cores of this machine, the same for every engine but for our jars and daemon."""
+def local_session(bridge: str = "auto", daemon: str = "pyspark.daemon") -> SparkSession:
+    """A session on the cores of this machine, the same for every engine but for our daemon and whether the JVM bridge may join it."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark")
     builder = builder.config("spark.driver.memory", DRIVER_MEMORY).config("spark.driver.host", "127.0.0.1")
-    builder = builder.config("spark.jars", ",".join(jars)).config("spark.python.daemon.module", daemon)
+    builder = builder.config("spark.sparkml_algos.bridge", bridge).config("spark.python.daemon.module", daemon)
     session = builder.config("spark.ui.enabled", "false").getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def remote_session() -> SparkSession:
+    """A session of Spark Connect, with a server of its own on the cores of this machine."""
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    return SparkSession.builder.remote(f"local[{CORES}]").getOrCreate()
 
 
 def cached(session: SparkSession, path: str) -> DataFrame:
@@ -213,7 +221,7 @@ def timed(action: Callable[[], Result]) -> tuple[float, Result]:
 
 
 def score_times(
-    path: str, fit: Callable[[DataFrame], tuple[Model, AlgorithmModel]], *, from_disk: bool = False
+    path: str, fit: Callable[[DataFrame], tuple[Model, AlgorithmModel]], *, from_disk: bool = False, connect: bool = False
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds of each transform of the rows of a Parquet folder, by source and engine.
 
@@ -224,12 +232,12 @@ def score_times(
         Makes MLlib's model and ours from a sample of the rows.
     from_disk : bool, default False
         Whether to measure with rows read from disk too, not only with cached ones.
+    connect : bool, default False
+        Whether in a session of Spark Connect.
     """
     from pyspark.sql import functions as F
 
-    from sparkml_algos import classpath_jars
-
-    session = local_session(classpath_jars())
+    session = remote_session() if connect else local_session()
     frame = cached(session, path)
     sample = frame.limit(ROWS_OF_TRANSFORM_MODELS).cache()
     mllib, ours = fit(sample)

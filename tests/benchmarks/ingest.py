@@ -15,9 +15,10 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.params import FeaturesParams
+from sparkml_algos.rows import fields
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ def predict_nothing(artifact: Artifact, features: Features, hyperparameters: Hyp
     return {}
 
 
-NOTHING = Algorithm(name="nothing", train=learn_nothing, load=predicting(predict_nothing))
+FIELDS = (fields.features(),)
+NOTHING = Algorithm(name="nothing", fields=FIELDS, train=learn_nothing, load=predicting(predict_nothing))
 
 
-class Nothing(AlgorithmEstimator, FeaturesParams):
+class Nothing(AlgorithmEstimator):
     """An estimator that reads its rows and learns nothing."""
+
+    reads = FIELDS
 
     @staticmethod
     def algorithm() -> Algorithm:
@@ -55,8 +59,10 @@ class Nothing(AlgorithmEstimator, FeaturesParams):
         return NothingModel
 
 
-class NothingModel(AlgorithmModel, FeaturesParams):
+class NothingModel(AlgorithmModel):
     """What `Nothing` fits."""
+
+    reads = FIELDS
 
     @staticmethod
     def algorithm() -> Algorithm:

@@ -33,7 +33,8 @@ COST_BLOCK = 8192
 FITTED_NOTES = [
     "DataFrame cached and counted before the clock starts, for both; 'first' is the first fit of a fresh session; "
     "'later' is the median of the fits after it.",
-    "tuned: with the JVM bridge and the daemon for Python workers that spark-conf recommends, and warm_up(session) before data is read.",
+    "ours: nothing configured; the JVM bridge joins the session by itself, within the first fit.",
+    "tuned: with the daemon for Python workers that spark-conf recommends, and warm_up(session) before data is read.",
     "Spark = total - ingest - setup - train - finish of training_summary.seconds: scheduling, shuffle, Python workers starting, "
     "collecting; outside = wall clock of fit() - total.",
     "msd: mean squared distance of all rows to the nearest centre, one numpy function for both.",
@@ -84,9 +85,9 @@ def fits_of_mllib(path: str, k: int, fits: int) -> dict[str, Any]:
 
 def fits_of_ours(path: str, k: int, fits: int, tuned: bool) -> dict[str, Any]:
     """Seconds by phase of each fit in one session, and the centres of the last."""
-    from sparkml_algos import classpath_jars, warm_up
+    from sparkml_algos import warm_up
 
-    session = local_session(classpath_jars(), "sparkml_algos.cluster.daemon") if tuned else local_session()
+    session = local_session(daemon="sparkml_algos.cluster.daemon") if tuned else local_session()
     if tuned:
         warm_up(session)
     frame = cached(session, path)
@@ -148,8 +149,8 @@ def compare_scaling(data: Data, options: Options) -> Report:
 def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[float]:
     """Seconds of the train phase on every `shares`-th row, without Spark, after a warm-up."""
     from sparkml_algos.algorithms.kmeans.training import KMEANS
-    from sparkml_algos.rows.batch import Decoder
-    from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
+    from tests.decoding import decoder_of, record_batches
 
     rows = read_vectors(path)[share::shares]
     estimator = _ours(k)
@@ -157,7 +158,7 @@ def bare_loop(path: str, k: int, fits: int, share: int, shares: int) -> list[flo
     found = []
     for _ in range(fits + 1):
         # What train_arrays does; it keeps the seconds to itself.
-        plan = TrainingPlan(KMEANS, [settings], Decoder(["features"]), seed=SEED)
+        plan = TrainingPlan(KMEANS, [settings], decoder_of(["features"]), seed=SEED)
         results = dict(train(plan, Alone(), record_batches(rows)))
         found.append(results["report/0"].values["seconds"]["train"])
     return found[1:]
@@ -179,9 +180,15 @@ def compare_transforms(data: Data, options: Options) -> Report:
     return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
 
 
-def transforms(path: str, k: int) -> dict[str, dict[str, list[float]]]:
+def compare_remote_transforms(data: Data, options: Options) -> Report:
+    """The same through Spark Connect. The server has the heap that Spark gives it, which large rows do not fit into."""
+    dataset = data.get("mnist")
+    return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k, connect=True))])
+
+
+def transforms(path: str, k: int, connect: bool = False) -> dict[str, dict[str, list[float]]]:
     """Seconds of each transform, by source and engine."""
-    return score_times(path, lambda sample: (_mllib(k).fit(sample), _ours(k).fit(sample)), from_disk=True)
+    return score_times(path, lambda sample: (_mllib(k).fit(sample), _ours(k).fit(sample)), from_disk=True, connect=connect)
 
 
 # -------------------------------------------------------------------------------------------------------------------- engines
@@ -204,4 +211,5 @@ CASES: dict[str, Callable[[Data, Options], Report]] = {
     "large": lambda data, options: compare_fits(data.get("large"), options),
     "scaling": compare_scaling,
     "transform": compare_transforms,
+    "connect": compare_remote_transforms,
 }

@@ -154,9 +154,9 @@ def seconds_of_isolation_forest(path: str) -> dict[str, Any]:
 
 def seconds_of_transform(path: str, scorer: str) -> dict[str, Any]:
     """Of a warm fit, and of scoring in a session with the JVM bridge."""
-    from sparkml_algos import RandomCutForest, classpath_jars
+    from sparkml_algos import RandomCutForest
 
-    frame = cached(local_session(classpath_jars()), path)
+    frame = cached(local_session(), path)
     _, fit = (timed(lambda: RandomCutForest(num_trees=TREES, num_samples_per_tree=SAMPLES).fit(frame)) for _ in range(2))
     if scorer == "python":
         frame = frame.limit(PYTHON_ROWS).repartition(CORES).cache()
@@ -187,9 +187,10 @@ def trained(rows: np.ndarray, seed: int) -> Any:
 
 def scores(artifact: Any, rows: np.ndarray) -> np.ndarray:
     """Scores by a model, without Spark."""
-    from sparkml_algos.algorithms.random_cut_forest.training import predict
+    from sparkml_algos.algorithms.random_cut_forest.prediction import load
+    from sparkml_algos.rows.batch import Batch
 
-    return predict(artifact, rows, None)["score"]
+    return load(artifact, None, "cpu")(Batch(features=rows))["score"]
 
 
 CASES: dict[str, Callable[[Data, Options], Report]] = {"tabular": rank_anomalies, "nab": find_windows, "speed": compare_speed}

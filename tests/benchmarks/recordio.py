@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from data import Data
 from harness import Options, Report, Table, cached, local_session, measure, median, ratio, timed
 
-from sparkml_algos.jvm.jars import classpath_jars
+from sparkml_algos import register_recordio
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,7 +55,9 @@ def report_recordio(name: str, data: Data, options: Options) -> Report:
 
 def turns(path: str) -> dict[str, dict[str, list[float]]]:
     """Seconds of each turn by format and action, and the size of the files."""
-    session = local_session(classpath_jars())
+    session = local_session()
+    if register_recordio(session):
+        raise RuntimeError("the JVM bridge is not built: python -m sparkml_algos.jvm build")
     session.dataSource.register(python_source())
     frame = cached(session, path)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in FORMATS}

@@ -166,20 +166,21 @@ def summary(found: list[list[dict[str, float]]]) -> dict[str, float]:
 
 def train_share(communicator: Communicator, training: dict[str, Any], rows: int) -> list[dict[str, float]]:
     """A worker's part: seconds, of these in collectives, bytes sent and number of collectives, for each fit after a warm-up."""
-    from sparkml_algos.rows.batch import Decoder
-    from sparkml_algos.training.run import Alone, TrainingPlan, record_batches, train
+    from sparkml_algos.rows.decoder import Decoder, record_batches
+    from sparkml_algos.rows.fields import Source
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
 
     estimator = estimator_of(training)
     features, label = make_rows(training, rows, communicator.rank)
-    label = label if "labelCol" in estimator.declared else None
-    names = {"label": "label"} if label is not None else {}
+    columns = {"features": features, **({"label": label} if "labelCol" in estimator.declared else {})}
+    fields = [field for field in estimator.fields() if field.role in columns]
     found = []
     for _ in range(FITS + 1):
         metered = Metered(communicator)
         worker = Alone(rank=communicator.rank, size=communicator.size, communicator=metered)
-        decoder = Decoder(["features"], classes=estimator.label_classes(), **names)
+        decoder = Decoder([Source(field, [field.role]) for field in fields])
         plan = TrainingPlan(estimator.algorithm(), [estimator.hyperparameters()], decoder, seed=SEED)
-        report = dict(train(plan, worker, record_batches(features, label)))[f"report/{communicator.rank}"]
+        report = dict(train(plan, worker, record_batches(fields, columns)))[f"report/{communicator.rank}"]
         found.append({"seconds": report.values["seconds"]["train"], **metered.found()})
     return found[1:]
 

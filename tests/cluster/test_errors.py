@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from sparkml_algos import InvalidDataError
-from sparkml_algos.cluster.errors import Failure, WorkerFailed, training_error
+from sparkml_algos.cluster.errors import Failure, WorkerFailed, last_python_error, training_error
 
 
 def failure(rank: int, message: str, **fields) -> Failure:
@@ -74,6 +76,48 @@ def test_a_job_that_fails_without_us_is_told_in_one_line() -> None:
 def test_what_the_bridge_to_the_jvm_says_first_is_left_out() -> None:
     text = "An error occurred while calling o7.collectToPython.\n: org.apache.spark.SparkException: out of disk\n\tat java.lang"
     assert str(training_error(RuntimeError(text), [], {})) == "the Spark job failed: org.apache.spark.SparkException: out of disk"
+
+
+FAILED_BARRIER = """Job aborted due to stage failure: Could not recover from a failed barrier ResultStage. Most recent failure reason: Stage
+failed because barrier task ResultTask(0, 0) finished unsuccessfully.
+org.apache.spark.api.python.PythonException: Traceback (most recent call last):
+  File "worker.py", line 1, in main
+    func = read_udfs()
+           ^^^^^^^^^^^
+KeyError: 'numpy'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "worker.py", line 2, in read_udfs
+    import numpy
+ModuleNotFoundError: No module named 'numpy'
+
+\tat org.apache.spark.api.python.BasePythonRunner"""
+
+NOT_STARTED = """
+Error from python worker:
+  Traceback (most recent call last):
+    File "<frozen runpy>", line 1
+  /usr/bin/python3: No module named pyspark
+PYTHONPATH was:
+  /somewhere
+org.apache.spark.SparkException: EOFException"""
+
+
+def test_a_barrier_stage_fails_with_the_last_python_exception() -> None:
+    assert last_python_error(FAILED_BARRIER) == "ModuleNotFoundError: No module named 'numpy'"
+    message = str(training_error(RuntimeError(FAILED_BARRIER), [], {}))
+    assert message.startswith("the Spark job failed: ModuleNotFoundError: No module named 'numpy'; ")
+    assert f"the driver's Python is {sys.executable}" in message and "PYSPARK_PYTHON" in message
+
+
+def test_a_python_that_did_not_start_is_told_by_its_last_line() -> None:
+    assert last_python_error(NOT_STARTED) == "Python did not start: /usr/bin/python3: No module named pyspark"
+
+
+def test_what_is_not_python_s_is_not_taken_for_it() -> None:
+    assert last_python_error("org.apache.spark.SparkException: out of disk\n\tat java.lang") is None
 
 
 def waited(rank: int, waited_for: int) -> Failure:

@@ -15,7 +15,6 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster import launcher
 from sparkml_algos.cluster.launcher import BYTES_PER_BATCH, Launch, run_gang
 from sparkml_algos.core import inputs as schema
-from sparkml_algos.core.inputs import read_input
 
 ROWS, WIDTH, LIMIT = 60, 20_000, 1 << 20
 
@@ -33,9 +32,9 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bytes_per_batch(data: DataFrame, **settings: object) -> np.ndarray:
     """Of each record batch that the worker of a fit meets."""
-    found = read_input(data, KMeans(k=2, **settings), with_scalars=True)
+    found = KMeans(k=2, **settings).inputs(data)
     rows_per_batch = found.rows_per_record_batch
-    outcome = run_gang(data, found.features, count_bytes, Launch(num_workers=1, rows_per_record_batch=rows_per_batch, launch="gang"))
+    outcome = run_gang(data, found.read, count_bytes, Launch(num_workers=1, rows_per_record_batch=rows_per_batch, launch="gang"))
     found = outcome.artifacts["batches"].arrays
     assert found["rows"].sum() == ROWS
     return found["bytes"]

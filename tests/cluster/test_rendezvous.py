@@ -16,6 +16,7 @@ import pytest
 from sparkml_algos.cluster.errors import Failure
 from sparkml_algos.cluster.rendezvous import Line, Meeting, MeetingPlace
 from sparkml_algos.collectives.handshake import introduce
+from tests.gang import needs_version_6
 
 
 def meeting(size: int, launch: str = "gang", timeout: float = 10.0, **options) -> Meeting:
@@ -43,6 +44,14 @@ def test_everyone_hears_everyone_in_order_of_rank() -> None:
     with meeting(3) as held, ThreadPoolExecutor(3) as pool:
         answers = [answer for _, answer in pool.map(lambda rank: call(held.place, rank), [2, 0, 1])]
     assert answers == [{"messages": ["I am 0", "I am 1", "I am 2"]}] * 3
+
+
+@needs_version_6
+def test_drivers_may_have_addresses_of_version_6_only() -> None:
+    with Meeting(1, "::1", "gang", 10.0) as held:
+        _, answer = call(held.place, 0)
+        assert (held.place.host, held.seen) == ("::1", {0: ("::1", "start")})
+    assert answer == {"messages": ["I am 0"]}
 
 
 def test_who_is_missing_is_told_after_the_timeout() -> None:
@@ -105,7 +114,7 @@ def test_a_death_is_heard_with_the_phase_it_happened_in() -> None:
 def wait_in(place: MeetingPlace, joined: Any) -> None:
     """A worker that joins and then waits for something that never comes."""
     line, _ = call(place, 0)
-    line.end_with_the_gang()
+    line.end_with_the_gang(on_dismissal=lambda: None)
     joined.set()
     time.sleep(60)
 
@@ -138,10 +147,44 @@ def test_a_driver_that_falls_silent_ends_no_worker() -> None:
 def test_a_worker_that_listens_can_leave() -> None:
     with meeting(1) as held:
         line, _ = call(held.place, 0)
-        line.end_with_the_gang()
+        line.end_with_the_gang(on_dismissal=lambda: None)
         line.close()
         time.sleep(0.2)
     assert held.failures == []
+
+
+def test_rows_that_cannot_be_trained_on_dismiss_all_workers() -> None:
+    """One says so before the other listens; each hears of it once, and neither process is ended."""
+    heard: list[int] = []
+    with meeting(2) as held:
+        with ThreadPoolExecutor(2) as pool:
+            (first, _), (second, _) = pool.map(lambda rank: call(held.place, rank), [0, 1])
+        first.send({"failed": vars(failure(0, invalid_data=True))})
+        until(lambda: held.dismissed)
+        for line in (first, second):
+            line.end_with_the_gang(on_dismissal=lambda line=line: heard.append(id(line)))
+            assert line.dismissed.wait(5) and line.is_heard
+            line.close()
+        until(lambda: len(heard) == 2)
+        assert held.failed.is_set() and len(held.failures) == 1
+
+
+def test_other_failures_dismiss_nobody() -> None:
+    with meeting(1) as held:
+        line, _ = call(held.place, 0)
+        line.end_with_the_gang(on_dismissal=lambda: None)
+        line.send({"failed": vars(failure(0))})
+        assert held.failed.wait(5)
+        assert not line.dismissed.wait(0.3) and not held.dismissed
+        line.close()
+
+
+def test_when_the_gang_came_together_is_known() -> None:
+    with meeting(1) as held:
+        assert held.met_at is None
+        before = time.perf_counter()
+        call(held.place, 0)
+        assert before <= held.met_at <= time.perf_counter()
 
 
 def test_leaving_is_no_death() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparkml_algos.cluster import shipping
+from sparkml_algos.cluster.interpreters import Interpreter, ask_an_executor
 from sparkml_algos.cluster.shipping import package_archive
 from sparkml_algos.version import __version__
 
@@ -39,7 +40,8 @@ def test_the_archive_holds_the_whole_package(tmp_path: Path) -> None:
     answer = subprocess.run(
         [_bare_python(), "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout
-    assert answer.split() == [str(archive / "sparkml_algos" / "algorithms" / "kmeans.py"), __version__]
+    path, version = answer.split()
+    assert Path(path).is_relative_to(archive / "sparkml_algos" / "algorithms") and version == __version__
 
 
 @pytest.mark.cluster
@@ -51,23 +53,26 @@ def test_executors_without_the_package_are_sent_it() -> None:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ({"missing": ["scipy", "torch"], "version": None}, r"the Python of the executors, /usr/bin/python3, has no scipy, torch: install"),
-        ({"missing": ["horovod"], "version": None}, r"has no horovod: .* there \(bash spark-conf/install-horovod\.sh builds"),
-        ({"missing": [], "version": "0.0.1"}, rf"the executors have sparkml_algos 0\.0\.1, the driver has {__version__}: install the same"),
+        ({"missing": ["scipy", "torch"]}, r"the Python of the executors, /usr/bin/python3, has no scipy, torch: install .*; Spark starts"),
+        ({"missing": ["horovod"]}, r"has no horovod: .* there \(bash spark-conf/install-horovod\.sh builds"),
+        ({"version": "0.0.1"}, rf"the executors have sparkml_algos 0\.0\.1, the driver has {__version__}: install the same"),
+        ({"python_version": "2.7"}, r"the Python of the executors, /usr/bin/python3, is 2\.7, and Spark takes only .*PYSPARK_PYTHON"),
+        ({"python": sys.executable, "missing": ["torch"]}, r"has no torch: install 'sparkml-algos\[torch\]' there$"),
     ],
-    ids=["libraries", "horovod", "version"],
+    ids=["libraries", "horovod", "version", "Python", "in the driver too"],
 )
 def test_executors_that_cannot_run_it_are_an_error_that_says_why(spark, monkeypatch, found, expected) -> None:
-    monkeypatch.setattr(shipping, "_ask_an_executor", lambda session, libraries: {"python": "/usr/bin/python3", **found})
-    monkeypatch.setattr(shipping, "_is_local", lambda session: False)
+    answer = {"python": "/usr/bin/python3", "missing": [], "version": None, **found}
+    monkeypatch.setattr(shipping, "ask_an_executor", lambda session, libraries: Interpreter(**answer))
+    monkeypatch.setattr(shipping, "is_here", lambda session: False)
+    monkeypatch.setattr(shipping, "_known", {})
     with pytest.raises(RuntimeError, match=expected):
         shipping.ensure_importable(spark)
 
 
 def test_an_executor_says_what_its_python_has(spark) -> None:
-    libraries = [*shipping.WITH_TORCH, "a_library_nobody_has"]
-    found = {"version": __version__, "missing": ["a_library_nobody_has"], "python": os.environ["PYSPARK_PYTHON"]}
-    assert shipping._ask_an_executor(spark, libraries) == found
+    found = ask_an_executor(spark, [*shipping.WITH_TORCH, "a_library_nobody_has"])
+    assert found == Interpreter(os.environ["PYSPARK_PYTHON"], ["a_library_nobody_has"], __version__)
 
 
 def _fit_without_package(libraries: str) -> subprocess.CompletedProcess:

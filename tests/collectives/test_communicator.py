@@ -10,7 +10,7 @@ import pytest
 
 from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
 from sparkml_algos.collectives.tcp import SMALL_BYTES
-from tests.gang import ProcessGang, process_gang
+from tests.gang import ProcessGang, needs_version_6, process_gang
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
 KINDS = ["tcp", "gloo", pytest.param("horovod", marks=pytest.mark.horovod)]
@@ -218,6 +218,38 @@ def test_a_peer_that_does_not_answer_is_an_error_once_the_timeout_is_over(kind):
     seconds = next(gang.outcomes(wait_for_sleeper))
     gang.stop()
     assert isinstance(seconds, float) and TIMEOUT - 1 <= seconds <= TIMEOUT + GRACE, seconds
+
+
+@needs_version_6
+@pytest.mark.parametrize("kind", ["tcp", "gloo"])
+def test_workers_may_have_addresses_of_version_6_only(kind):
+    gang = ProcessGang(3, kind, host="::1")
+    try:
+        first, *others = gang(reduce_fractions, SMALL_BYTES)
+        assert all(np.array_equal(other, first) for other in others)
+    finally:
+        gang.stop()
+
+
+def leave_in_the_middle(communicator):
+    """One leaves the others as after a failure of its own; how long these wait for it."""
+    communicator.barrier()
+    if communicator.rank == communicator.size - 1:
+        communicator.abandon()
+        time.sleep(GRACE)  # its process lives on
+        return None
+    start = time.perf_counter()
+    with pytest.raises(CommunicationError):
+        communicator.allreduce(np.zeros(1000))
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_those_whom_a_worker_leaves_notice_it_long_before_the_timeout(kind):
+    gang = ProcessGang(2, kind, timeout=60)
+    seconds = next(gang.outcomes(leave_in_the_middle))
+    gang.stop()
+    assert isinstance(seconds, float) and seconds < GRACE, seconds
 
 
 class TestSingleProcess:

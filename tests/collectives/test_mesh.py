@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sparkml_algos.cluster.rendezvous import Line, MeetingPlace
 from sparkml_algos.collectives import handshake
 from sparkml_algos.collectives.addresses import listen
 from sparkml_algos.collectives.communicator import CommunicationError
@@ -107,8 +111,111 @@ class _Recording:
         self._recorded.append(message)
         self._connection.sendall(message)
 
-    def recv(self, count: int) -> bytes:
-        return self._connection.recv(count)
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def say_nonsense(connection: socket.socket) -> None:
+    connection.sendall(random.randbytes(32))
+
+
+def say_what_was_said(connection: socket.socket) -> None:
+    connection.sendall(connection.recv(64, socket.MSG_WAITALL)[32:])
+
+
+def say_nothing(connection: socket.socket) -> None:
+    connection.recv(64, socket.MSG_WAITALL)
+    connection.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(params=[say_nonsense, say_what_was_said, say_nothing])
+def impostor(request: pytest.FixtureRequest):
+    """Where somebody listens who greets as a worker does and does not know the secret."""
+    with listen("127.0.0.1") as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(handshake._GREETING + bytes(32))
+                request.param(connection)
+                while connection.recv(1000):  # until the caller has had enough
+                    pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class TestImpostors:
+    """Who answers is not trusted before it has shown that it knows the secret."""
+
+    def test_a_caller_refuses_them(self, impostor):
+        with socket.create_connection(impostor, 5) as caller, pytest.raises(ConnectionError):
+            introduce(caller, "secret")
+
+    def test_a_worker_does_not_train_with_them(self, impostor):
+        with pytest.raises(CommunicationError, match=r"cannot reach worker 0 at 127\.0\.0\.1:\d+: the other end") as caught:
+            Mesh(1, [impostor, ("127.0.0.1", 1)], listen("127.0.0.1"), "secret", TIMEOUT)
+        assert caught.value.peer == 0
+
+    def test_a_worker_does_not_tell_them_anything(self, impostor):
+        with pytest.raises(ConnectionError):
+            Line(MeetingPlace(*impostor, "secret"), rank=0)
+
+
+def drip(connection: socket.socket, message: bytes) -> None:
+    """Send a byte at a time, each well within the patience."""
+    with contextlib.suppress(OSError):  # until the other end has had enough
+        for byte in message:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)
+
+
+class TestDeadline:
+    """There is one for all that two ends say to introduce themselves, not one for every byte."""
+
+    @pytest.mark.parametrize(
+        ("shake", "message"),
+        [(admit, bytes(64)), (introduce, handshake._GREETING + bytes(64))],
+        ids=["of a caller", "of who is called"],
+    )
+    def test_a_byte_at_a_time_is_too_slow(self, monkeypatch, shake: Callable, message: bytes):
+        monkeypatch.setattr(handshake, "PATIENCE", 0.5)
+        ours, theirs = socket.socketpair()
+        with ours, theirs, ThreadPoolExecutor(1) as pool:
+            dripping = pool.submit(drip, theirs, message)
+            start = time.monotonic()
+            with pytest.raises(TimeoutError):
+                shake(ours, "secret")
+            assert time.monotonic() - start < 2
+            ours.close()
+            dripping.result()
+
+    def test_who_is_called_may_take_any_time_to_begin(self, monkeypatch):
+        monkeypatch.setattr(handshake, "PATIENCE", 0.5)
+        ours, theirs = socket.socketpair()
+
+        def begin_late() -> None:
+            time.sleep(1)
+            admit(theirs, "secret")
+
+        with ours, theirs:
+            assert together(lambda: introduce(ours, "secret"), begin_late) == [None, None]
+
+    def test_the_connection_keeps_its_own_timeout(self):
+        ours, theirs = socket.socketpair()
+        ours.settimeout(7)
+        with ours, theirs:
+            together(lambda: introduce(ours, "secret"), lambda: admit(theirs, "secret"))
+            assert (ours.gettimeout(), theirs.gettimeout()) == (7, None)
+
+    def test_a_caller_with_a_timeout_does_not_wait_longer(self):
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0.3)
+        with ours, theirs, pytest.raises(TimeoutError):
+            introduce(ours, "secret")
 
 
 class TestStrangers:

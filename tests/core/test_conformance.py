@@ -43,7 +43,8 @@ ALGORITHMS = [
     XGBoostRanker,
 ]
 
-# Objectives by class; the specification names them in its text, and its default is the regressor's.
+# Objectives by class; the specification names them in its text, and its default is the regressor's. The classifier takes its own from the
+# data where it is unset.
 OBJECTIVES = {
     XGBoostRegressor: [
         *("reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:logistic", "reg:pseudohubererror", "reg:absoluteerror"),
@@ -57,7 +58,7 @@ OBJECTIVES = {
 INFERRED = {"feature_dim", "num_classes"}
 
 # Required by the service; these defaults are ours.
-DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000}
+DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000, ("xgboost", "num_round"): 100}
 
 # The table does not say whether the upper end belongs to the range; the service's client libraries exclude it, and so do we.
 OPEN_UPPER_ENDS = {"beta_1", "beta_2", "momentum"}
@@ -248,7 +249,8 @@ def specified(algorithm):
     entries = [in_one_form(entry, task, losses) for entry in specification["hyperparameters"]]
     for entry in entries:
         if entry["name"] == "objective":
-            entry |= {"choices": OBJECTIVES[algorithm], "default": OBJECTIVES[algorithm][0]}
+            objectives = OBJECTIVES[algorithm]
+            entry |= {"choices": objectives, "default": None if algorithm is XGBoostClassifier else objectives[0]}
     found = {entry["name"]: entry for entry in entries if concerns(entry, task, losses)}
     for (owner, required), default in DEFAULTED.items():
         if owner == name:

@@ -29,7 +29,7 @@ def made(cls, weights, bias, **values):
     model.artifact = Artifact({"weights": weights, "bias": bias}, values)
     history = [{"epoch": epoch + 1, "train:objective_loss": loss} for epoch, loss in enumerate([3.0, 2.0, 1.5])]
     facts = {"num_workers": 1, "rows": 1, "rows_per_worker": [1], "launch": "barrier", "retries": 0, "seconds": {}}
-    model.training_summary = TrainingSummary(num_features=3, history=history, **facts)
+    model.training_summary = TrainingSummary(facts={"features": {"num_features": 3}}, history=history, **facts)
     return model
 
 

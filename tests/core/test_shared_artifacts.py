@@ -106,7 +106,7 @@ def test_an_artifact_that_is_gone_is_forgotten(spark: SparkSession) -> None:
     shipment = ship(artifact, spark)
     del artifact
     gc.collect()
-    assert all(known is not shipment for _, _, known in shared_artifacts._SHIPPED.values())
+    assert all(known is not shipment for _, _, known in shared_artifacts._SHIPPED._made.values())
     # A DataFrame may still need it.
     assert len(seen(spark, shipment)) == 3
 

@@ -61,10 +61,10 @@ def test_without_keys_all_rows_are_one_series(series: DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"inputCols": ["nowhere"]}, "inputCols: 'nowhere' is not a column of the dataset; it has key, time, value, count"),
+    ({"inputCols": ["nowhere"]}, "inputCols='nowhere' is not a column of the dataset; it has key, time, value, count"),
     ({"inputCols": ["key"]}, "inputCols: column 'key' is string; it must be numeric"),
     ({"timeCol": None}, "timeCol is required"),
-    ({"keyCols": ["k"]}, "keyCols: 'k' is not a column"),
+    ({"keyCols": ["k"]}, "keyCols='k' is not a column"),
     ({"outputCol": "count"}, "output column 'count' exists already"),
 ])
 def test_what_cannot_work_is_refused(series: DataFrame, settings: dict, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import numpy as np
@@ -39,8 +40,14 @@ def test_damaged_frames_are_named_by_file_and_offset(damage, offset):
     assert caught.value.offset == offset
 
 
-def test_no_bytes_are_no_records():
-    assert list(recordio.read_payloads(b"")) == []
+@pytest.mark.parametrize("nothing", [b"", gzip.compress(b"")])
+def test_no_bytes_are_no_records_images_entries_or_samples(nothing):
+    assert list(recordio.read_payloads(nothing)) == list(images.read(nothing)) == list(images.read_list(nothing)) == []
+    assert images.read_index(nothing) == {} and list(manifest.read(nothing, ["source-ref"], str.encode)) == []
+    written, index = io.BytesIO(), io.BytesIO()
+    images.write(written, [], index)
+    assert written.getvalue() == index.getvalue() == images.write_list([]) == b""
+    assert images.objects(images.detection_label(np.empty((0, 5)))).shape == (0, 5)
 
 
 def test_image_header_of_the_specification():

@@ -24,7 +24,13 @@ def test_content_types_ignore_case_and_blanks():
     assert (kind.name, kind.integer("label_size", 0), kind.flag("csv_weights")) == ("text/csv", 2, True)
 
 
-@pytest.mark.parametrize("text", ["text", "text/csv;label_size", "text/csv;label_size=-1", "image/jpeg", "text/csv;encoding=utf-16"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text", "text/csv;label_size", "text/csv;label_size=-1", "image/jpeg", "text/csv;encoding=utf-16", "text/csv;charset=utf-16",
+        "text/csv;label_sise=1",
+    ],
+)  # fmt: skip
 def test_content_types_that_mean_nothing_are_refused(text):
     with pytest.raises(FormatError, match="content type"):
         content_types.decode(b"1,2", text)
@@ -34,7 +40,8 @@ def test_label_size_comes_from_the_content_type():
     rows = content_types.decode(b"1,2,3\n4,5,6\n\n", "text/csv; label_size=1")
     assert rows.labels.tolist() == [1, 4] and rows.features.tolist() == [[2, 3], [5, 6]]
     assert content_types.decode(b"1,2,3,4", "text/csv;label_size=2").labels.tolist() == [[1, 2]]
-    assert content_types.decode(b"1.5,16.0,14,23.0", "text/csv").features.tolist() == [[1.5, 16, 14, 23]]
+    assert content_types.decode(b"1.5,16.0,14,23.0", "text/csv;charset=UTF-8").features.tolist() == [[1.5, 16, 14, 23]]
+    assert content_types.decode(b"1 0:2", "text/libsvm;label_size=1").labels.tolist() == [1]
 
 
 def test_responses_are_written_by_content_type():
@@ -77,6 +84,44 @@ def test_csv_faults_are_named_by_offset(text, reason, offset):
     with pytest.raises(FormatError, match=reason) as caught:
         csv.decode(text)
     assert caught.value.offset == offset
+
+
+NO_ROWS = {"nothing": b"", "blank lines": b" \r\n\n", "mark": b"\xef\xbb\xbf", "gzip": gzip.compress(b"")}
+
+
+@pytest.mark.parametrize("what", NO_ROWS)
+def test_a_body_without_rows_has_as_many_labels_and_weights_as_rows(what):
+    body = NO_ROWS[what]
+    rows = content_types.decode(body, "text/csv;label_size=1;csv_weights=1")
+    assert (rows.features.shape, rows.labels.shape, rows.weights.shape) == ((0, 0), (0,), (0,))
+    rows = content_types.decode(body, "text/csv;label_size=2")
+    assert (len(rows), rows.labels.shape, rows.weights) == (0, (0, 2), None)
+    assert content_types.decode(body, "text/csv").labels is None
+    rows = content_types.decode(body, "text/libsvm", label_size=1, num_features=4)
+    assert (rows.features.shape, rows.labels.shape, rows.weights) == ((0, 4), (0,), None)
+    assert content_types.decode(body, "text/libsvm").labels is None
+    assert content_types.decode(body, "application/jsonlines").features().shape == (0, 0)
+    for read in (csv.read, csv.read_strings, libsvm.read, json_instances.read_lines):
+        assert list(read(io.BytesIO(body))) == []
+
+
+def test_recordio_without_records_has_no_rows():
+    for body in (b"", gzip.compress(b"")):
+        batch = content_types.decode(body, "application/x-recordio-protobuf")
+        assert (len(batch), batch.values.shape, batch.label) == (0, (0, 0), None)
+
+
+def test_an_empty_body_is_no_json():
+    assert content_types.decode(b'{"instances":[]}', "application/json").features().shape == (0, 0)
+    with pytest.raises(FormatError, match="the body is empty; expected"):
+        content_types.decode(b"", "application/json")
+
+
+def test_no_results_are_an_empty_body_except_as_json():
+    assert content_types.encode(RecordBatch(0), "application/x-recordio-protobuf") == b""
+    assert content_types.encode(np.empty((0, 3)), "text/csv") == content_types.encode([], "application/jsonlines") == b""
+    assert libsvm.encode(Rows(sp.csr_matrix((0, 3)), np.empty(0))) == b""
+    assert content_types.encode([], "application/json") == b'{"predictions":[]}'
 
 
 def test_csv_round_trips_and_streams_in_bounded_memory():
@@ -123,9 +168,30 @@ def test_libsvm_line_of_the_specification():
     )
 
 
-def test_libsvm_one_based_and_without_label():
-    assert libsvm.decode(b"1:1.5 3:2\n2:1\n", labelled=False).features.toarray().tolist() == [[1.5, 0, 2], [0, 1, 0]]
-    assert libsvm.decode(b"1:1.5", labelled=False, index_base=0).features.toarray().tolist() == [[0, 1.5]]
+def test_libsvm_without_labels_begins_with_the_first_feature():
+    assert libsvm.decode(b"1:1.5 3:2\n2:1\n", labelled=False, index_base=1).features.toarray().tolist() == [[1.5, 0, 2], [0, 1, 0]]
+    assert libsvm.decode(b"1:1.5", labelled=False).features.toarray().tolist() == [[0, 1.5]]
+
+
+LIBSVM_READERS = {
+    "read": lambda data, **told: next(libsvm.read(io.BytesIO(data), labelled=False, **told)),
+    "decode": lambda data, **told: libsvm.decode(data, labelled=False, **told),
+    "content type": lambda data, **told: content_types.decode(data, "text/libsvm", **told),
+}
+
+
+@pytest.mark.parametrize("reader", LIBSVM_READERS)
+def test_libsvm_indices_count_from_0_unless_told_otherwise_whatever_a_body_holds(reader):
+    read = LIBSVM_READERS[reader]
+    for body, row in ((b"1:0.5 2:1\n", [0, 0.5, 1]), (b"0:3 1:0.5 2:1\n", [3, 0.5, 1])):
+        assert read(body).features.toarray().tolist() == [row]
+    told = {"index_base": 1, "num_features": 3}
+    for body, row in ((b"1:0.5 2:1\n", [0.5, 1, 0]), (b"2:1 3:4\n", [0, 1, 4])):
+        assert read(body, **told).features.toarray().tolist() == [row]
+    with pytest.raises(FormatError, match="index 0 is not within 3 features from 1"):
+        read(b"0:3 1:0.5\n", **told)
+    with pytest.raises(ValueError, match="index_base must be 0 or 1, got 'auto'"):
+        read(b"1:1\n", index_base="auto")
 
 
 @pytest.mark.parametrize("text", [b"1 0:1 x", b"1 0:1:2", b"1 2:1 1:1", b"1 0:1\n0:1", b"a 0:1", b"1 -1:2", b"1 0:1_0"])

@@ -21,8 +21,8 @@ from sparkml_algos import (
     XGBoostRegressionModel,
 )
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.core.inputs import column
 
 # A metric may be no number, as the area under the curve of rows of a single class.
 METRICS = {"train:objective_loss": 0.5, "validation:roc_auc_score": float("nan")}
@@ -39,7 +39,7 @@ DECISIONS = {"closest_cluster", "predicted_label"}
 
 def made(model: AlgorithmModel, num_features: int, artifact: Artifact) -> AlgorithmModel:
     model.artifact = artifact
-    model.training_summary = TrainingSummary(num_features=num_features, seconds={}, metrics=METRICS, **SUMMARY)
+    model.training_summary = TrainingSummary(facts={"features": {"num_features": num_features}}, seconds={}, metrics=METRICS, **SUMMARY)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -27,6 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (main / name).parent.mkdir(parents=True, exist_ok=True)
         (main / name).write_text(text)
     monkeypatch.setattr(jars, "CHECKOUT", tmp_path / "jvm-bridge")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(jars.JARS_VARIABLE, raising=False)
     return tmp_path / "jvm-bridge"
 
@@ -57,6 +59,28 @@ def test_a_jar_holds_classes_and_resources_and_is_compiled_again_only_when_sourc
         classpath_jars()
     assert build() == (jar, True)
     assert list(jar.parent.iterdir()) == [jar]
+
+
+def test_what_is_built_in_a_checkout_serves_a_package_that_was_installed_from_it(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar, _ = build()
+    shutil.copytree(checkout / "src", tmp_path / "installed" / "src")
+    monkeypatch.setattr(jars, "CHECKOUT", tmp_path / "nowhere")
+    monkeypatch.setattr(jars, "PACKAGE", tmp_path / "installed")
+    (found,) = classpath_jars()
+    assert Path(found).parent == tmp_path / "cache" / "sparkml-algos" and Path(found).read_bytes() == jar.read_bytes()
+    (tmp_path / "installed" / "src" / "main" / "scala" / "Answer.scala").write_text("object Answer { val value = 43 }")
+    with pytest.raises(JvmBridgeError, match="built from other sources"):
+        classpath_jars()
+
+
+def test_a_cache_that_cannot_be_written_to_is_done_without(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "cache").touch()
+    jar, compiled = build()
+    assert compiled and classpath_jars() == [str(jar)] and capsys.readouterr().out.count("could not be written") == 1
 
 
 def test_what_the_compiler_finds_wrong_is_told(checkout: Path) -> None:

@@ -17,9 +17,11 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos import KMeansModel, classpath_jars
-from sparkml_algos.core.persistence import read_local
+from sparkml_algos.arrays.saved import read_local
 from tests.jvm.models import BIAS, CENTERS, MODELS, WEIGHTS, assert_same, kmeans, side_by_side
 from tests.jvm.models import scores as scores_of
+
+pytestmark = pytest.mark.classic
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,6 +11,7 @@ from pyspark.sql.types import StructField, StructType
 
 from sparkml_algos import KMeans
 from sparkml_algos.core.bridge import packed_vectors
+from sparkml_algos.core.columns import find
 from sparkml_algos.rows.packed import unpack
 from tests.datasets import blobs, grid, in_order
 
@@ -27,7 +28,7 @@ ROWS = [
 
 def test_python_reads_what_the_jvm_has_packed(bridge: SparkSession) -> None:
     frame = bridge.createDataFrame([(row,) for row in ROWS], StructType([StructField("a `b", VectorUDT())]))
-    packed = [row[0] for row in frame.select(packed_vectors(frame, "a `b")).collect()]
+    packed = [row[0] for row in frame.select(packed_vectors(frame, find(frame, "a `b"))).collect()]
     values, indices, size = unpack(pa.array([None if row is None else bytes(row) for row in packed], pa.binary()))
     with np.errstate(over="ignore"):
         assert values.to_pylist() == [None if row is None else np.float32(getattr(row, "values", None)).tolist() for row in ROWS]

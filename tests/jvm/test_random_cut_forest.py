@@ -16,6 +16,8 @@ from sparkml_algos.algorithms.random_cut_forest.training import RANDOM_CUT_FORES
 from sparkml_algos.training.run import train_arrays
 from tests.jvm.models import made
 
+pytestmark = pytest.mark.classic
+
 
 def forest(rows: np.ndarray, samples: int = 64, **params: object) -> RandomCutForestModel:
     """A model as training leaves it."""
@@ -44,6 +46,8 @@ SHAPES = {
     "mostly zeros": (40, 1.0, 0.95),
     "large values": (4, 1e30, 0.0),
     "far from the origin": (6, 1.0, 0.0),
+    "columns of six orders of magnitude": (4, np.array([1e6, 1.0, 1e-3, 1e3]), 0.0),
+    "many large values": (40, 3e36, 0.0),
 }
 
 

@@ -289,12 +289,58 @@ def test_entries_of_other_names_are_columns_on_request(bridge: SparkSession, tmp
         read(bridge, tmp_path / "given")
 
 
+NO_FILES = {"nothing": {}, "a marker": {"_SUCCESS": b""}, "what is hidden": {"_SUCCESS": b"", ".part-0.pbr.crc": b"crc"}}
+NO_RECORDS = {"nothing": {"part-0.pbr": b""}, "gzip of nothing": {"part-0.pbr.gz": gzip.compress(b"")}, "no gzip": {"part-0.pbr.gz": b""}}
+
+
+def folder(path: Path, files: dict[str, bytes]) -> Path:
+    """A folder with these files."""
+    path.mkdir()
+    for name, content in files.items():
+        (path / name).write_bytes(content)
+    return path
+
+
 @pytest.mark.generic
-def test_an_empty_frame_and_an_empty_file_have_no_rows(bridge: SparkSession, tmp_path: Path) -> None:
+def test_an_empty_frame_is_written_and_read_back(bridge: SparkSession, tmp_path: Path) -> None:
     bridge.createDataFrame([], VECTORS).write.format(FORMAT).save(str(tmp_path / "own"))
     found = read(bridge, tmp_path / "own")
-    assert found.columns == ["label", "features"] and found.count() == 0
-    assert read(bridge, tmp_path / "given", b"").collect() == []
+    assert found.schema == VECTORS and found.count() == 0 and found.collect() == []
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_folder_without_files_has_no_rows_and_no_schema(bridge: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_FILES[what])
+    assert read(bridge, path, schema=VECTORS).collect() == []
+    with pytest.raises(Exception, match="UNABLE_TO_INFER_SCHEMA"):
+        read(bridge, path).columns  # noqa: B018 - Spark Connect reads no file before somebody asks
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_RECORDS)
+def test_files_without_records_have_no_rows_and_the_columns_of_the_options(bridge: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_RECORDS[what])
+    assert read(bridge, path, schema=VECTORS).count() == 0
+    assert read(bridge, path).schema == VECTORS and read(bridge, path).collect() == []
+    answers = read(bridge, path, labelEntries="score", featureEntries="source,target")
+    assert answers.columns == ["score", "source", "target"]
+    assert read(bridge, next(path.iterdir())).collect() == []
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("files", [*NO_FILES.values(), *NO_RECORDS.values()], ids=[*NO_FILES, *NO_RECORDS])
+def test_a_stream_of_nothing_has_no_rows(bridge: SparkSession, tmp_path: Path, files: dict[str, bytes]) -> None:
+    stream = bridge.readStream.format(FORMAT).schema(VECTORS).load(str(folder(tmp_path / "given", files)))
+    query = stream.writeStream.format("memory").queryName("stream_of_nothing").trigger(availableNow=True).start()
+    assert query.awaitTermination(60) and bridge.table("stream_of_nothing").count() == 0
+
+
+def test_files_without_records_tell_nothing_of_the_schema_of_others(bridge: SparkSession, tmp_path: Path) -> None:
+    matrix = frame(record({"values": {"values": [1, 2, 3, 4], "shape": [2, 2]}}))
+    files = {**{f"part-{number}.pbr.gz": gzip.compress(b"") for number in range(10)}, "part-a.pbr": matrix}
+    rows = read(bridge, folder(tmp_path / "given", files))
+    assert rows.schema == MATRICES and rows.count() == 1
 
 
 def test_num_features_is_checked_and_noted_down(bridge: SparkSession, tmp_path: Path) -> None:

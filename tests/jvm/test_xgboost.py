@@ -13,10 +13,11 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import XGBoostClassificationModel, XGBoostRankerModel, XGBoostRegressionModel
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
-from sparkml_algos.algorithms.xgboost.prediction import predict
+from sparkml_algos.algorithms.xgboost.prediction import load
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.bridge import scored_on_jvm
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.rows.batch import Batch
 from tests.jvm.models import booster, scores
 
 RANDOM = np.random.default_rng(0)
@@ -64,11 +65,33 @@ def assert_same_scores(models: dict[str, AlgorithmModel], data: DataFrame, rows:
     scored = data.select("id", *(scored_on_jvm(model, data).alias(name) for name, model in models.items())).orderBy("id").collect()
     for name, model in models.items():
         settings = Hyperparameters(**model.hyperparameters())
-        expected = predict(model.artifact, rows, settings, **(base_margin if model.value("baseMarginCol") else {}))
+        expected = load(model.artifact, settings, "cpu")(Batch(features=rows, **(base_margin if model.value("baseMarginCol") else {})))
         for field in (output.field for output in model.own_outputs()):
             values = [row[name][field] for row in scored]
             found = np.array(values if field == "prediction" else [value.toArray() for value in values])
             np.testing.assert_allclose(found, expected[field], rtol=2e-6, atol=1e-6, err_msg=f"{field} of {name}")
+
+
+def test_thresholds_say_the_class_as_in_python(data: DataFrame) -> None:
+    two, many = model_of(grown("binary:logistic")), model_of(grown("multi:softprob"))
+    models = {f"two classes, {level}": two.copy().setThreshold(level) for level in (0, 0.3, 0.9, 1)}
+    models |= {f"many classes, {levels}": many.copy().setThresholds(levels) for levels in ([0.5, 0.1, 0.4], [0, 1, 1], [3, 2, 1])}
+    assert_same_scores(models, data, QUERIES)
+    on_jvm = two.copy().setThreshold(0.9).to_jvm()._java_obj
+    assert on_jvm.rawThreshold() == two.copy().setThreshold(0.9).artifact.values["raw_threshold"]
+    assert list(many.copy().setThresholds([3, 2, 1]).to_jvm()._java_obj.thresholds().get()) == [3, 2, 1]
+
+
+def test_large_scores_have_the_probabilities_of_python(data: DataFrame) -> None:
+    model = model_of(booster(ROWS, CLASS > 1, objective="binary:logistic", base_score=0.5), baseMarginCol="margin")
+    large = data.withColumn("margin", F.col("margin") * 30)
+    with np.errstate(over="raise"):
+        expected = load(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")(Batch(features=QUERIES, base_margin=30 * MARGIN))
+        expected = expected["probability"]
+    scored = model.copy().setScorer("jvm").transform(large).orderBy("id").select("probability").collect()
+    found = np.array([row[0].toArray() for row in scored])
+    assert 0 < expected.min() < 1e-30
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_every_objective_is_predicted_as_by_the_library(data: DataFrame) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparkml_algos.rows.batch import LABEL, PACKED, Decoder, InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.packed import unpack
+from tests.decoding import decoder_of
 
 DENSE = [[1.5, 0.0, -2.0], [0.0, 4.0, 1e-3]]
 SPARSE = [{0: 7.0, 2: -1.0}, {}, {1: 3.0}]
@@ -41,8 +42,9 @@ def test_rows_come_back(rows: list, kind: pa.DataType) -> None:
 
 
 def decoded(rows: list) -> np.ndarray:
-    batch = pa.RecordBatch.from_pydict({PACKED: pa.array(map(pack, rows), pa.binary()), LABEL: pa.array([0.0] * len(rows), pa.float32())})
-    features = Decoder(["f"], label="y")(batch).features
+    label = pa.array([0.0] * len(rows), pa.float32())
+    batch = pa.RecordBatch.from_pydict({"features:packed": pa.array(map(pack, rows), pa.binary()), "label": label})
+    features = decoder_of(["f"], label="y")(batch).features
     return features if isinstance(features, np.ndarray) else features.toarray()
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sparkml_algos.rows.batch import Decoder
+from sparkml_algos.rows.kinds import ClassLabel
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.run import record_batches
+from tests.decoding import decoder_of, record_batches
 
 ROWS, RECORD_BATCH = 100, 7
 NUMBERED = np.stack([np.arange(ROWS), np.arange(ROWS) + 0.5], axis=1)
@@ -29,7 +29,7 @@ stores = pytest.mark.parametrize("store", STORES.values(), ids=STORES.keys())
 
 
 def shard(features=NUMBERED, label=None, weight=None, **options):
-    decoder = Decoder(["x"], label=label is not None and "y", weight=weight is not None and "w")
+    decoder = decoder_of(["x"], label=label is not None and "y", weight=weight is not None and "w")
     return Shard(record_batches(features, label, weight, rows=RECORD_BATCH), decoder, **options)
 
 
@@ -122,7 +122,7 @@ def test_a_pipe_knows_the_number_of_rows_after_the_first_pass():
 def test_a_pipe_is_read_no_further_than_needed():
     arrived = []
     source = record_batches(NUMBERED, rows=RECORD_BATCH)
-    rows = Shard((arrived.append(batch) or batch for batch in source), Decoder(["x"]), input_mode="Pipe")
+    rows = Shard((arrived.append(batch) or batch for batch in source), decoder_of(["x"]), input_mode="Pipe")
     next(rows.minibatches(0, iter([10])))
     assert len(arrived) == 2
 
@@ -190,13 +190,13 @@ class TestWithoutRows:
     @stores
     def test_the_head_is_empty_and_as_wide_as_the_others_rows(self, store):
         rows = shard(NUMBERED[:0], **store)
-        rows.num_features = 5
+        rows.learn([{"features": {"num_features": 5}}])
         assert rows.head(10).features.shape == (0, 5)
 
     @stores
     def test_sizes_of_zero_give_empty_batches_as_wide_as_the_others_rows(self, store):
         rows = shard(NUMBERED[:0], **store)
-        rows.num_features = 5
+        rows.learn([{"features": {"num_features": 5}}])
         assert [batch.features.shape for batch in rows.minibatches(0, iter([0, 0]))] == [(0, 5)] * 2
 
 
@@ -228,7 +228,7 @@ class TestValidation:
     marked = np.arange(ROWS) % 3 == 0
 
     def shard(self, marked, weight=None, **options):
-        decoder = Decoder(["x"], weight=weight is not None and "w", validation="v")
+        decoder = decoder_of(["x"], weight=weight is not None and "w", validation="v")
         return Shard(record_batches(NUMBERED, weight=weight, rows=RECORD_BATCH, validation=marked), decoder, **options)
 
     @stores
@@ -262,13 +262,13 @@ class TestValidation:
 
     def test_without_a_column_no_row_is_marked(self):
         rows = shard()
-        assert (rows.marks_validation, rows.validation) == (False, [])
+        assert (rows.marks_validation, len(rows.validation)) == (False, 0)
 
 
 def test_the_largest_class_is_that_of_all_rows_also_of_those_for_validation():
     label = np.arange(ROWS, dtype=np.float32)
     batches = record_batches(NUMBERED, label, rows=RECORD_BATCH, validation=label == 99)
-    assert Shard(batches, Decoder(["x"], label="y", validation="v", classes=200)).largest_label == 99
+    assert Shard(batches, decoder_of(["x"], label="y", validation="v", label_kind=ClassLabel(200))).largest_label == 99
 
 
 def test_a_spill_that_fails_names_its_directory(tmp_path):

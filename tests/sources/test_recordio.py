@@ -22,7 +22,21 @@ from pyspark.sql.types import StructType
 from sparkml_algos import register_recordio
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.sources.recordio import RecordIODataSource
-from tests.jvm.test_recordio import BAD_FILES, BAD_WRITES, DENSE, MATRICES, ROWS, SPARSE, VECTORS, dense, messages, published
+from tests.jvm.test_recordio import (
+    BAD_FILES,
+    BAD_WRITES,
+    DENSE,
+    MATRICES,
+    NO_FILES,
+    NO_RECORDS,
+    ROWS,
+    SPARSE,
+    VECTORS,
+    dense,
+    folder,
+    messages,
+    published,
+)
 from tests.recordio import MAGIC, frame, in_parts, record
 
 JVM, PYTHON = "recordio-protobuf", "recordio-python"
@@ -151,6 +165,43 @@ def test_append_adds_files_and_overwrite_replaces_them(session: SparkSession, tm
     assert session.read.format(PYTHON).load([path, path]).count() == 8
 
 
+@pytest.mark.generic
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_an_empty_frame_is_written_and_read_back(session: SparkSession, tmp_path: Path, mode: str, compression: str) -> None:
+    rows = session.createDataFrame(ROWS, VECTORS).where("label > 100")
+    rows.write.format(PYTHON).mode(mode).option("compression", compression).save(str(tmp_path / "own"))
+    found = read(session, tmp_path / "own")
+    assert found.schema == VECTORS and found.collect() == [] == read(session, tmp_path / "own", schema=VECTORS).collect()
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_folder_without_files_has_no_rows_and_no_schema(session: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_FILES[what])
+    assert read(session, path, schema=VECTORS).collect() == []
+    with pytest.raises(Exception, match=r"UNABLE_TO_INFER_SCHEMA.* there are no files in .*/given\. It must be specified manually"):
+        _ = read(session, path).schema
+
+
+@pytest.mark.generic
+@pytest.mark.parametrize("what", NO_RECORDS)
+def test_files_without_records_have_no_rows_and_the_columns_of_the_options(session: SparkSession, tmp_path: Path, what: str) -> None:
+    path = folder(tmp_path / "given", NO_RECORDS[what])
+    assert read(session, path, schema=VECTORS).count() == 0
+    assert read(session, path).schema == VECTORS and read(session, path).collect() == []
+    answers = read(session, path, labelEntries="score", featureEntries="source,target")
+    assert answers.columns == ["score", "source", "target"]
+    assert read(session, next(path.iterdir())).collect() == []
+
+
+def test_files_without_records_tell_nothing_of_the_schema_of_others(session: SparkSession, tmp_path: Path) -> None:
+    matrix = frame(record({"values": {"values": [1, 2, 3, 4], "shape": [2, 2]}}))
+    files = {**{f"part-{number}.pbr": b"" for number in range(10)}, "part-a.pbr": matrix}
+    rows = read(session, folder(tmp_path / "given", files))
+    assert rows.schema == MATRICES and rows.count() == 1
+
+
 def test_a_write_that_fails_leaves_what_was_there(session: SparkSession, tmp_path: Path) -> None:
     write(session.createDataFrame(ROWS, VECTORS), tmp_path / "own")
     before = sorted((tmp_path / "own").rglob("*"))
@@ -226,10 +277,13 @@ def test_the_short_names_are_pythons_where_the_jvm_has_none(tmp_path: Path) -> N
     program = f"""
 from pyspark.sql import SparkSession
 from sparkml_algos import register_recordio
+from sparkml_algos.core.joining import why_no_bridge
 from sparkml_algos.formats.errors import FormatError
 builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
-spark = builder.getOrCreate()
+spark = builder.config("spark.sparkml_algos.bridge", "off").getOrCreate()
 assert register_recordio(spark) and register_recordio(spark)
+spark.conf.set("spark.sparkml_algos.bridge", "auto")
+assert "in Python is in place of the JVM bridge's" in why_no_bridge(spark)
 rows = spark.read.format("sagemaker").option("numFeatures", 2).load("{tmp_path}/given.pbr")
 assert rows.schema["features"].metadata == {{"ml_attr": {{"num_attrs": 2}}}}, rows.schema.json()
 spark.read.format("recordio-protobuf").load("{tmp_path}/given.pbr").write.format("sagemaker").mode("append").save("{tmp_path}/own")
@@ -240,5 +294,9 @@ spark.stop()
     assert done.stdout.split() == ["2"], done.stderr[-3000:]
 
 
-def test_the_jvm_keeps_the_names_that_it_has(bridge: SparkSession) -> None:
+@pytest.mark.generic
+def test_the_jvm_has_the_names_where_the_bridge_can_join(spark: SparkSession, bridge: SparkSession, tmp_path: Path) -> None:
     assert register_recordio(bridge) is False
+    (tmp_path / "given.pbr").write_bytes(bytes.fromhex(DENSE))
+    rows = spark.read.format(JVM).option("numFeatures", 2).load(str(tmp_path / "given.pbr"))
+    assert [tuple(row) for row in rows.collect()] == [(1.0, Vectors.dense([1.0, 2.0]))]

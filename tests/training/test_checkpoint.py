@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sparkml_algos.arrays.artifact import Artifact
@@ -77,6 +82,50 @@ def test_a_save_that_was_cut_off_leaves_the_one_before(tmp_path):
     with pytest.raises(OSError, match="gone"):
         store.save(2, CutOff())
     assert store.load()[0] == 1
+
+
+class HalfWritten:
+    """Something happens when half of a file is written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+        self._then, self._write_table = then, pq.write_table
+        monkeypatch.setattr(pq, "write_table", self)
+
+    def __call__(self, table: pa.Table, stream: pa.NativeFile) -> None:
+        whole = pa.BufferOutputStream()
+        self._write_table(table, whole)
+        content = whole.getvalue().to_pybytes()
+        stream.write(content[: len(content) // 2])
+        stream.flush()
+        self._then()
+        stream.write(content[len(content) // 2 :])
+
+
+def test_who_reads_while_another_writes_sees_whole_files_only(tmp_path, monkeypatch):
+    reader, writer, seen = CheckpointStore.of(str(tmp_path), IDENTITY), CheckpointStore.of(str(tmp_path), IDENTITY), []
+    writer.save(1, state(1))
+    HalfWritten(monkeypatch, then=lambda: seen.append(reader.load()[0]))
+    writer.save(2, state(2))
+    assert (seen, reader.load()[0]) == ([1], 2)
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_one_before(tmp_path, monkeypatch):
+    store = CheckpointStore.of(str(tmp_path), IDENTITY)
+    store.save(1, state(1))
+
+    def die() -> None:
+        HalfWritten(monkeypatch, then=lambda: os._exit(7))
+        store.save(2, state(2))
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join(20)
+    assert process.exitcode == 7
+    assert store.load()[0] == 1
+    store.save(2, state(2))
+    assert store.load()[0] == 2
+    store.clear()
+    assert files(tmp_path) == []
 
 
 def test_a_directory_may_be_given_as_uri(tmp_path):

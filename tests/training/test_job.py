@@ -10,12 +10,11 @@ import pytest
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import MIN_ROWS_PER_WORKER, Job
-from sparkml_algos.training.run import record_batches
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
 
 MODES = pytest.mark.parametrize("mode", ["File", "Pipe"])
@@ -25,8 +24,8 @@ SHARDS = pytest.mark.parametrize("counts", [[40, 7, 0], [0, 0, 90], [30, 30, 30]
 def shard(count, start=0, mode="File", passes=5):
     """A shard of rows that carry the numbers from `start` on; its width is known as after the workers' first exchange."""
     features = (start + np.arange(count, dtype=np.float32)).reshape(-1, 1)
-    rows = Shard(record_batches(features, rows=8), Decoder(["x"]), input_mode=mode, passes=passes)
-    rows.num_features = 1
+    rows = Shard(record_batches(features, rows=8), decoder_of(["x"]), input_mode=mode, passes=passes)
+    rows.learn([{"features": {"num_features": 1}}])
     return rows
 
 
@@ -202,10 +201,10 @@ class TestGroups:
     )
 
     def test_without_finalize_each_setting_is_trained_by_itself(self):
-        assert Algorithm("a", train=None, load=None).groups(self.settings) == [[0], [1], [2], [3]]
+        assert Algorithm("a", (), train=None, load=None).groups(self.settings) == [[0], [1], [2], [3]]
 
     def test_with_finalize_settings_that_agree_in_what_is_shared_go_together(self):
-        algorithm = Algorithm("a", train=None, load=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
+        algorithm = Algorithm("a", (), train=None, load=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
         assert algorithm.groups(self.settings) == [[0, 2, 3], [1]]
 
 

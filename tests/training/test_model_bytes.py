@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.cases import CASES, Case
 
@@ -16,9 +16,10 @@ KNOWN = [case for case in CASES if case.estimator.algorithm().model_bytes]
 def fit(case: Case, **plan):
     estimator = case.make()
     rows = np.random.default_rng(0).integers(0, 3, (60, FEATURES)).astype(np.float32)
-    label = (np.arange(60) % (estimator.label_classes() or 2)).astype(np.float32) if "labelCol" in estimator.declared else None
+    label = next((field.kind for field in estimator.fields() if field.role == "label"), None)
+    columns = {"label": np.arange(60) % getattr(label, "classes", 2)} if label else {}
     settings = {**estimator.hyperparameters(), "feature_dim": FEATURES}
-    model = train_arrays(estimator.algorithm(), settings, rows, label=label, classes=estimator.label_classes(), **plan)
+    model = train_arrays(estimator.algorithm(), settings, rows, **columns, **plan)
     return model, estimator.algorithm().model_bytes(type("Settings", (), settings), FEATURES)
 
 

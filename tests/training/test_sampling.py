@@ -7,12 +7,12 @@ import pytest
 import scipy.sparse as sp
 
 from sparkml_algos.collectives.communicator import Communicator, SingleProcess
-from sparkml_algos.rows.batch import Batch, Decoder
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training import sampling
 from sparkml_algos.training.job import Job
-from sparkml_algos.training.run import record_batches
 from sparkml_algos.training.sampling import draw_sample
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
 
 
@@ -20,7 +20,7 @@ def sample(
     rows: int, features: np.ndarray | sp.csr_matrix, communicator: Communicator | None = None, seed: int = 0, **columns: np.ndarray
 ) -> Batch:
     communicator = communicator or SingleProcess()
-    decoder = Decoder(["features"], num_features=features.shape[1], **{name: name for name in columns})
+    decoder = decoder_of(["features"], features={"num_features": features.shape[1]}, **{name: name for name in columns})
     shard = Shard(record_batches(features, **columns), decoder, seed=seed, rank=communicator.rank)
     job = Job(shard, communicator, seed=seed)
     return next(draw_sample(rows, job, communicator) for _ in job.epochs(1))

@@ -8,13 +8,12 @@ import torch
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.collectives.communicator import SingleProcess
-from sparkml_algos.rows.batch import Decoder
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.optimizers import Adam
-from sparkml_algos.training.run import record_batches
 from sparkml_algos.training.trainer import EarlyStopping, EpochResult, Learner, fit
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads, process_gang
 
 ROWS = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
@@ -87,12 +86,12 @@ class LeastSquaresInTorch(LeastSquares):
 def shard(part=slice(None), mode="File", passes=9, rank=0):
     rows = Shard(
         record_batches(ROWS[part], LABEL[part], WEIGHT[part], rows=16),
-        Decoder(["x"], label="y", weight="w"),
+        decoder_of(["x"], label="y", weight="w"),
         input_mode=mode,
         passes=passes,
         rank=rank,
     )
-    rows.num_features = 3
+    rows.learn([{"features": {"num_features": 3}}])
     return rows
 
 

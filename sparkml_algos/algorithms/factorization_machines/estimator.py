@@ -24,10 +24,11 @@ from sparkml_algos.algorithms.factorization_machines.prediction import MachinePr
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
-from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -67,13 +68,10 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
         earlier versions have saved, which are what their last epoch left."""
         return self.artifact.values.get("epoch")
 
-    def label_classes(self) -> int | None:
-        """Number of classes; None of a regression."""
-        return None
-
     def objective_metric(self) -> str:
         return loss_metric(Hyperparameters(**self.hyperparameters()))
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -93,12 +91,12 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters), self.label_classes())
+        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
 
 
 class FactorizationMachinesRegressor(
-    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams, ValidationParams
+    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams
 ):
     """Regression with pairwise interactions of features, by the squared error, on the executors of a Spark cluster.
 
@@ -139,7 +137,7 @@ class FactorizationMachinesRegressorModel(
 
 
 class FactorizationMachinesBinaryClassifier(
-    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams, ValidationParams
+    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams
 ):
     """Classification into 0 and 1 with pairwise interactions of features, by the logistic loss, on the executors of a Spark cluster.
 
@@ -149,9 +147,6 @@ class FactorizationMachinesBinaryClassifier(
     -----
     As of `FactorizationMachinesRegressor`.
     """
-
-    def label_classes(self) -> int:
-        return 2
 
     @staticmethod
     def model_class() -> type[FactorizationMachinesBinaryClassifierModel]:

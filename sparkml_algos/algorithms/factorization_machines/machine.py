@@ -6,6 +6,7 @@ memory, and put back. Workers exchange these rows alone; where the table is larg
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -60,6 +61,7 @@ class Machine(Learner):
     ) -> None:
         self.hyperparameters, self._communicator = hyperparameters, communicator
         self._preparation, self._watched = preparation, watched
+        self._empty = job.shard.empty
         self._keeps_checkpoints = job.keeps_checkpoints
         self._device = None if job.device == "cpu" else job.device
         self.bias, self.table = start(hyperparameters, features, job.random)
@@ -166,7 +168,7 @@ class Machine(Learner):
         """What the rows of all workers contribute to the metrics."""
         parts = []
         with np.errstate(over="ignore", invalid="ignore"):
-            for batch in [Batch.empty(len(self.table)), *rows]:
+            for batch in itertools.chain([self._empty()], rows):
                 parts.append(sums(self._scores(batch.features), batch.label, batch.weights, self.hyperparameters))
             own = np.array([list(part.values()) for part in parts]).sum(axis=0)
         return dict(zip(parts[0], self._communicator.allreduce(own), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, OwnHyperparameter
-from sparkml_algos.core.params import FeaturesParams, LabelParams, WeightParams
+from sparkml_algos.rows import fields
 
 #: The three groups of parameters, each with settings of its own.
 GROUPS = ("bias", "linear", "factors")
@@ -37,8 +37,13 @@ LinearParams = _group("linear", "The linear term", sigma=0.01, lr=0.001, wd=0.00
 FactorsParams = _group("factors", "Every factor", sigma=0.001, lr=0.0001, wd=0.00001)
 
 
-class FactorizationMachinesParams(FeaturesParams, LabelParams, WeightParams, BiasParams, LinearParams, FactorsParams):
+FIELDS = (fields.features(), fields.label(), fields.weight(), fields.validation())
+
+
+class FactorizationMachinesParams(BiasParams, LinearParams, FactorsParams):
     """What both kinds of factorization machine have in common."""
+
+    reads = FIELDS
 
     feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
     num_factors = Hyperparameter(int, "Factors of each feature: the dimension its interactions are learned in.", required=True, minimum=1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from sparkml_algos.algorithms.factorization_machines.machine import Machine
+from sparkml_algos.algorithms.factorization_machines.params import FIELDS
 from sparkml_algos.algorithms.factorization_machines.prediction import load
 from sparkml_algos.algorithms.factorization_machines.preparation import Preparation, prepare
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -71,6 +74,8 @@ def _warn_of_short_way(hyperparameters: Hyperparameters, steps: int, job: Job) -
 
 FACTORIZATION_MACHINES = Algorithm(
     name="factorization_machines",
+    fields=FIELDS,
+    kinds=lambda hyperparameters: {LABEL: ClassLabel(2)} if hyperparameters.predictor_type == "binary_classifier" else {},
     train=train,
     load=load,
     passes=lambda hyperparameters: hyperparameters.epochs,

@@ -24,17 +24,16 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.kmeans.params import KMeansParams
 from sparkml_algos.algorithms.kmeans.training import KMEANS
+from sparkml_algos.core.aggregation import SCORE, scored_rows
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import column
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows.fields import WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
 
 # With more clusters Python's matrix products make up for the way of the rows to Python and back.
 JVM_CLUSTERS = 100
-
-# Column of `evaluate`'s own.
-_DISTANCE = "_sparkml_algos_distance"
 
 
 class KMeans(AlgorithmEstimator, KMeansParams):
@@ -109,6 +108,7 @@ class KMeansModel(AlgorithmModel, KMeansParams):
         """The centres as MLlib's model gives them: a list of k arrays."""
         return list(self.cluster_centers)
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """The metrics named by `eval_metrics` on the rows of a dataset.
 
@@ -122,10 +122,9 @@ class KMeansModel(AlgorithmModel, KMeansParams):
         ValueError
             If the dataset is empty.
         """
-        weight = column(self.getWeightCol()).cast("double") if self.getWeightCol() else F.lit(1.0)
-        square = column(_DISTANCE) * column(_DISTANCE)
-        scored = self.only("distance_to_cluster", _DISTANCE).transform(dataset)
-        sums = scored.agg(F.sum(square * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
+        rows = scored_rows(dataset, self, "distance_to_cluster")
+        weight = F.col(WEIGHT).cast("double") if self.value("weightCol") else F.lit(1.0)
+        sums = rows.agg(F.sum(F.col(SCORE) * F.col(SCORE) * weight).alias("ssd"), F.sum(weight).alias("weight")).first()
         if not sums["weight"]:
             raise ValueError("the dataset to evaluate on is empty")
         scores = {"msd": sums["ssd"] / sums["weight"], "ssd": sums["ssd"]}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
-from sparkml_algos.core.params import FeaturesParams, PredictionParams, WeightParams
+from sparkml_algos.arrays.params import PredictionParams
+from sparkml_algos.rows import fields
+
+FIELDS = (fields.features(), fields.weight())
 
 
-class KMeansParams(FeaturesParams, WeightParams, PredictionParams):
+class KMeansParams(PredictionParams):
     """Hyperparameters and columns of `KMeans` and `KMeansModel`."""
+
+    reads = FIELDS
 
     feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
     k = Hyperparameter(int, "Number of clusters.", required=True, minimum=1)

@@ -6,15 +6,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.algorithms.kmeans.distances import nearest_centers, squared_lengths
+from sparkml_algos.algorithms.kmeans.params import FIELDS
 from sparkml_algos.algorithms.kmeans.prediction import predict
 from sparkml_algos.algorithms.kmeans.shrinking import finalize, spread
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # The service's logs show ``auto`` as ten extra centres for each of the k. For small k that is a coarse sketch: on MNIST, k = 10, the
@@ -143,6 +146,7 @@ def _sketch_msd(state: Artifact) -> float:
 
 KMEANS = Algorithm(
     name="kmeans",
+    fields=FIELDS,
     train=train,
     load=predicting(predict),
     finalize=finalize,

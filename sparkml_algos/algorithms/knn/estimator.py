@@ -19,10 +19,10 @@ from sparkml_algos.algorithms.knn.params import (
 )
 from sparkml_algos.algorithms.knn.training import KNN, predict
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import ClassificationParams, PredictionParams
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
@@ -39,7 +39,7 @@ class _KNN(AlgorithmEstimator, KNNParams):
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)
-        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        known = None if problems else self.inputs(dataset).num_features
         return problems + (self.too_large_target(known) if known else [])
 
 
@@ -115,9 +115,8 @@ class _KNNModel(AlgorithmModel, KNNParams):
 
     def _error(self, dataset: DataFrame, classes: int | None) -> float:
         """Share of wrong labels, or mean squared error, on the rows of a dataset."""
-        named = self.copy().setIdCol(None)  # the rows to evaluate on need no names
         errors = _Errors(ship(self.artifact, dataset.sparkSession), Hyperparameters(**self.hyperparameters()))
-        totals = sum_over_batches(dataset, named, errors, classes)
+        totals = sum_over_batches(dataset, self, errors)
         return float(totals["error"] / totals["rows"])
 
 
@@ -179,6 +178,7 @@ class KNNClassifierModel(_KNNModel, KNNClassifierParams, ClassificationParams):
         """Number of classes: one more than the largest label of the training rows."""
         return self.artifact.values["classes"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """``test:accuracy`` on the rows of a DataFrame with features and label.
 
@@ -220,6 +220,7 @@ class KNNRegressorModel(_KNNModel, KNNRegressorParams, PredictionParams):
 
     outputs = (Output("predicted_label", "double", "predictionCol"), *_VERBOSE)
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """``test:mse`` on the rows of a DataFrame with features and label.
 

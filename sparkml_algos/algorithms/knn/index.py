@@ -30,7 +30,8 @@ from sparkml_algos.algorithms.knn.params import COSINE, FLAT, IVF_FLAT, IVF_PQ, 
 from sparkml_algos.algorithms.knn.reduction import reduce
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.rows.batch import Features, InvalidRows
+from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.kinds import InvalidRows
 
 # Lists the service scans for a query, as its logs show.
 MIN_PROBES = 5

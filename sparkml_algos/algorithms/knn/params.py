@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
-from sparkml_algos.core.params import FeaturesParams, IdParams, LabelParams
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter
+from sparkml_algos.rows import fields
 
 FLAT, IVF_FLAT, IVF_PQ = "faiss.Flat", "faiss.IVFFlat", "faiss.IVFPQ"
 L2, INNER_PRODUCT, COSINE = "L2", "INNER_PRODUCT", "COSINE"
@@ -12,8 +12,17 @@ L2, INNER_PRODUCT, COSINE = "L2", "INNER_PRODUCT", "COSINE"
 MAX_CLASSES = 10_000
 
 
-class KNNParams(FeaturesParams, LabelParams, IdParams):
+FIELDS = (
+    fields.features(),
+    fields.label(),
+    fields.id("Column of whole numbers, a different one for each row, by which the model names the rows it keeps."),
+)
+
+
+class KNNParams(Declarations):
     """What classifier and regressor have in common."""
+
+    reads = FIELDS
 
     feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
     k = Hyperparameter(int, "Number of neighbours; may be changed on the model.", required=True, minimum=1)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.algorithms.knn.index import build, library, neighbors
-from sparkml_algos.algorithms.knn.params import FLAT, IVF_PQ, target_problem
+from sparkml_algos.algorithms.knn.params import FIELDS, FLAT, IVF_PQ, MAX_CLASSES, target_problem
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import Reservoir
 
@@ -137,6 +140,8 @@ def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparame
 
 KNN = Algorithm(
     name="knn",
+    fields=FIELDS,
+    kinds=lambda hyperparameters: {LABEL: ClassLabel(MAX_CLASSES)} if hyperparameters.predictor_type == "classifier" else {},
     train=train,
     load=predicting(predict),
     finalize=finalize,

@@ -33,12 +33,15 @@ from sparkml_algos.algorithms.lda.moments import (
     whitened_third_moment,
     without_mean,
 )
+from sparkml_algos.algorithms.lda.params import FIELDS
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, Features, InvalidRows
+from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Components computed for each topic asked for, by the service's documentation.
@@ -236,9 +239,9 @@ def likelihood(artifact: Artifact, batch: Batch) -> dict[str, np.ndarray]:
 
 LDA_ALGORITHM = Algorithm(
     name="lda",
+    fields=FIELDS,
     train=train,
     load=predicting(predict),
     passes=passes,
-    counts=True,
     model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.num_topics * num_features,
 )

@@ -19,7 +19,6 @@ from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.linear_learner.metrics import Measure, metrics
 from sparkml_algos.algorithms.linear_learner.params import (
-    MAX_CLASSES,
     LinearLearnerBinaryClassifierParams,
     LinearLearnerMultiClassClassifierParams,
     LinearLearnerRegressorParams,
@@ -28,9 +27,11 @@ from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import (
     ArrayMatrix,
     ArrayVector,
@@ -40,12 +41,9 @@ from sparkml_algos.core.mllib import (
     HasSummary,
     PredictsRows,
 )
-from sparkml_algos.core.params import ClassificationParams, PredictionParams, ValidationParams
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
-
-# Column of `evaluate`'s own.
-_RAW = "_sparkml_algos_raw"
 
 _CLASSIFIER_OUTPUTS = (
     Output("predicted_label", "double", "predictionCol"),
@@ -81,6 +79,7 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
         """Place of this model in the `leaderboard`."""
         return self.artifact.values["chosen"]
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -103,7 +102,7 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, Measure(self.artifact, hyperparameters), self.label_classes())
+        totals = sum_over_batches(dataset, self, Measure(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
 
     @property
@@ -111,10 +110,6 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
         """The epoch, counted from 1, whose state this model is: the one in which the figure that was watched was best. None of models that
         earlier versions have saved, which are what their last epoch left."""
         return self.artifact.values.get("epoch")
-
-    def label_classes(self) -> int | None:
-        """Number of classes; None of a regression."""
-        return None
 
     def objective_metric(self) -> str:
         return "objective_loss"
@@ -132,7 +127,7 @@ class _SingleOutputModel(_LinearLearnerModel):
         return float(self.artifact.arrays["bias"][0])
 
 
-class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams, ValidationParams):
+class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
     {parameters}
@@ -189,7 +184,7 @@ class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearne
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerRegressorModel", faster=_is_faster)
 
 
-class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams, ValidationParams):
+class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams):
     """Logistic regression or a linear support vector machine for the classes 0 and 1, on the executors of a Spark cluster.
 
     {parameters}
@@ -204,9 +199,6 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
     What early stopping watches, and the served epoch is chosen by, is the criterion on validation rows or, without them, the training loss;
     see `LinearLearnerRegressor` for that and for few rows.
     """
-
-    def label_classes(self) -> int:
-        return 2
 
     @staticmethod
     def model_class() -> type[LinearLearnerBinaryClassifierModel]:
@@ -235,18 +227,18 @@ class LinearLearnerBinaryClassifierModel(
     def label_classes(self) -> int:
         return 2
 
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_RAW, labelCol=self.value("labelCol"), numBins=0)
-        if self.value("weightCol"):
-            evaluator.setWeightCol(self.value("weightCol"))
-        return {**found, "test:roc_auc_score": evaluator.evaluate(self.only("raw", _RAW).transform(dataset))}
+        weighted = {"weightCol": WEIGHT} if self.value("weightCol") else {}
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=SCORE, labelCol=LABEL, numBins=0, **weighted)
+        return {**found, "test:roc_auc_score": evaluator.evaluate(scored_rows(dataset, self, "raw"))}
 
     evaluate.__doc__ = _LinearLearnerModel.evaluate.__doc__
 
 
 class LinearLearnerMultiClassClassifier(
-    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams, ValidationParams
+    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams
 ):
     """Multinomial logistic regression on the executors of a Spark cluster.
 
@@ -256,9 +248,6 @@ class LinearLearnerMultiClassClassifier(
     -----
     Labels are integers from 0. Candidates are compared, and training is watched, by the loss; see `LinearLearnerRegressor`.
     """
-
-    def label_classes(self) -> int:
-        return self.value("num_classes") or MAX_CLASSES
 
     @staticmethod
     def model_class() -> type[LinearLearnerMultiClassClassifierModel]:

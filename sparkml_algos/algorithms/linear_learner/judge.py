@@ -82,7 +82,7 @@ class Judge:
     def metrics(self, artifact: Artifact) -> dict[str, float]:
         """Of a finished model, on the rows of all workers; the area under the ROC curve on those for calibration."""
         measure = Measure(artifact, self._hyperparameters)
-        totals = measure(Batch.empty(artifact.arrays["weights"].shape[1]))
+        totals = measure(self._job.shard.empty())
         for batch in self._compared():
             totals = {name: totals[name] + array for name, array in measure(batch).items()}
         totals = {name: self._communicator.allreduce(np.atleast_1d(array)) for name, array in totals.items()}
@@ -127,7 +127,7 @@ class Judge:
             total = int(self._communicator.allreduce(np.array([count], np.int64))[0])
             share = min(count, -(-self._calibration_rows * count // max(total, 1)))
             chosen = np.sort(np.random.default_rng([self._job.seed, self._communicator.rank]).permutation(count)[:share])
-            self._calibration = _picked(self._compared(), chosen, self._job.shard.num_features)
+            self._calibration = _picked(self._compared(), chosen) or self._job.shard.empty()
         return self._calibration
 
     def _gathered(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -136,11 +136,11 @@ class Judge:
         return tuple(np.concatenate(self._communicator.allgather(np.ascontiguousarray(part))) for part in parts)
 
 
-def _picked(batches: Iterable[Batch], rows: np.ndarray, num_features: int) -> Batch:
-    """Some rows, by their ascending numbers counted over all batches."""
+def _picked(batches: Iterable[Batch], rows: np.ndarray) -> Batch | None:
+    """Some rows, by their ascending numbers counted over all batches; None of none."""
     parts, first = [], 0
     for batch in batches:
         own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + len(batch))]
         parts += [batch.take(own - first)] if len(own) else []
         first += len(batch)
-    return Batch.concat(parts) if parts else Batch.empty(num_features)
+    return Batch.concat(parts) if parts else None

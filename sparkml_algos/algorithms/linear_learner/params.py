@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import Hyperparameter, OwnHyperparameter
-from sparkml_algos.core.params import FeaturesParams, LabelParams, WeightParams
+from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, OwnHyperparameter
+from sparkml_algos.rows import fields
 
 MAX_CLASSES = 1_000_000
 
 
-class LinearLearnerParams(FeaturesParams, LabelParams, WeightParams):
+FIELDS = (fields.features(), fields.label(), fields.weight(), fields.validation())
+
+
+class LinearLearnerParams(Declarations):
     """What all three kinds of linear learner have in common."""
+
+    reads = FIELDS
 
     feature_dim = Hyperparameter(
         int, "Number of features; taken from the data and, where given, checked.", default="auto", minimum=1, special=["auto"]

@@ -11,7 +11,8 @@ from sparkml_algos.algorithms.linear_learner.scaling import Scaling, estimate
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import share_of_sample
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from sparkml_algos.algorithms.linear_learner.judge import Judge
+from sparkml_algos.algorithms.linear_learner.params import FIELDS, MAX_CLASSES
 from sparkml_algos.algorithms.linear_learner.prediction import load
 from sparkml_algos.algorithms.linear_learner.preparation import Preparation, prepare
 from sparkml_algos.algorithms.linear_learner.side_by_side import SideBySide
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, Kind
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -44,8 +47,18 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     return artifact
 
 
+def kinds(hyperparameters: Hyperparameters) -> dict[str, Kind]:
+    """What labels a task takes."""
+    if hyperparameters.predictor_type == "regressor":
+        return {}
+    classes = 2 if hyperparameters.predictor_type == "binary_classifier" else hyperparameters.num_classes or MAX_CLASSES
+    return {LABEL: ClassLabel(classes)}
+
+
 LINEAR_LEARNER = Algorithm(
     name="linear_learner",
+    fields=FIELDS,
+    kinds=kinds,
     train=train,
     load=load,
     passes=lambda hyperparameters: hyperparameters.epochs,

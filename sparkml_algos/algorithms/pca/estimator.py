@@ -21,13 +21,11 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame
 
-from sparkml_algos.algorithms.pca.params import PCAParams
+from sparkml_algos.algorithms.pca.params import PROJECTION_FIELDS, PCAParams
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, RECONSTRUCTION, too_many_components
 from sparkml_algos.arrays.hyperparameters import ColumnParam
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import FeaturesParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -68,7 +66,7 @@ class PCA(AlgorithmEstimator, PCAParams):
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)
-        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        known = None if problems else self.inputs(dataset).num_features
         return problems + ([too_many_components(self.getNumComponents(), known)] if known and self.getNumComponents() > known else [])
 
 
@@ -133,8 +131,10 @@ class PCAModel(AlgorithmModel, PCAParams):
         return inverse.transform(dataset)
 
 
-class _Reconstruction(AlgorithmModel, FeaturesParams):
+class _Reconstruction(AlgorithmModel):
     """The way back from a projection, as a model whose features are projections."""
+
+    reads = PROJECTION_FIELDS
 
     reconstructionCol = ColumnParam("Output column.", default="reconstruction")
     outputs = (Output("reconstruction", "vector", "reconstructionCol"),)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
-from sparkml_algos.core.params import FeaturesParams, WeightParams
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter
+from sparkml_algos.rows import fields
+
+FIELDS = (fields.features(), fields.weight())
+#: What stands for a row in `inverse_transform`.
+PROJECTION_FIELDS = (fields.features(),)
 
 
-class PCAParams(FeaturesParams, WeightParams):
+class PCAParams(Declarations):
     """Hyperparameters and columns of `PCA` and `PCAModel`."""
+
+    reads = FIELDS
 
     feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
     num_components = Hyperparameter(int, "Number of principal components, at most that of the features.", required=True, minimum=1)

@@ -9,14 +9,17 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.linalg.blas import ssyrk
 
+from sparkml_algos.algorithms.pca.params import FIELDS, PROJECTION_FIELDS
 from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Features, InvalidRows
+from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # extra_components = -1, by the service's documentation.
@@ -264,6 +267,7 @@ def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
 
 PCA_ALGORITHM = Algorithm(
     name="pca",
+    fields=FIELDS,
     train=train,
     load=predicting(predict),
     finalize=finalize,
@@ -273,4 +277,4 @@ PCA_ALGORITHM = Algorithm(
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
 )
-RECONSTRUCTION = Algorithm(name="pca_reconstruction", train=train, load=predicting(reconstruct))
+RECONSTRUCTION = Algorithm(name="pca_reconstruction", fields=PROJECTION_FIELDS, train=train, load=predicting(reconstruct))

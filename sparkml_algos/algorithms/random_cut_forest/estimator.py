@@ -10,6 +10,7 @@ sampling with a reservoir", ACM Transactions on Mathematical Software 11 (1985).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,18 +18,26 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest
+from sparkml_algos.algorithms.random_cut_forest.params import RandomCutForestParams
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.hyperparameters import ColumnParam, DeclaredParam, Hyperparameter, InvalidParams
+from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.core.aggregation import scored_rows
 from sparkml_algos.core.bridge import OnJvm
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import column
-from sparkml_algos.core.params import FeaturesParams, LabelParams
+from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.inputs import output_problems
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
+logger = logging.getLogger(__name__)
+
 # Labelled rows are called anomalous so many deviations above the mean of their scores, by the service's documentation.
 EVALUATION_DEVIATIONS = 3.0
+
+# Of the scores, this share is not above the threshold that is proposed where none is.
+USUAL_QUANTILE = 0.99
 
 # Accuracy of the quantiles of a DataFrame's scores, in ranks: one in so many.
 QUANTILE_ACCURACY = 10_000
@@ -36,44 +45,6 @@ QUANTILE_ACCURACY = 10_000
 
 # The score where it has no column of its own.
 _SCORE = "_sparkml_algos_score"
-
-
-class RandomCutForestParams(FeaturesParams, LabelParams):
-    """Hyperparameters and columns of `RandomCutForest` and `RandomCutForestModel`."""
-
-    # Labels are for `evaluate`; training has no use for them.
-    unread_in_training = ("labelCol",)
-
-    feature_dim = Hyperparameter(
-        int, "Number of features; taken from the data and, where given, checked.", minimum=1, maximum=10_000
-    )
-    eval_metrics = Hyperparameter(
-        list,
-        "What evaluate computes: accuracy, and precision, recall and F1 of both classes.",
-        default=["accuracy", "precision_recall_fscore"],
-        choices=["accuracy", "precision_recall_fscore"],
-    )
-    num_samples_per_tree = Hyperparameter(
-        int,
-        "Rows sampled for each tree; 1 / num_samples_per_tree should be near the share of anomalies.",
-        default=256,
-        minimum=1,
-        maximum=2048,
-    )
-    num_trees = Hyperparameter(int, "Trees; more of them make scores less noisy.", default=100, minimum=50, maximum=1000)
-    scoreCol = ColumnParam("Output column: the anomaly score.", default="score")
-    predictionCol = ColumnParam("Output column, if named: 1.0 where the score is above the threshold, else 0.0.")
-    attributionCol = ColumnParam("Output column, if named: a vector of what each feature adds to the score.")
-    thresholdMethod = DeclaredParam(
-        str,
-        "standard_deviations: so many above the mean of the scores known from fit; quantile: of these scores.",
-        default="standard_deviations",
-        choices=["standard_deviations", "quantile"],
-    )
-    thresholdDeviations = DeclaredParam(float, "Deviations above the mean at which the threshold lies.", default=3.0)
-    thresholdQuantile = DeclaredParam(
-        float, "Share of the scores that are not above the threshold.", default=0.99, minimum=0, maximum=1
-    )
 
 
 class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
@@ -90,7 +61,9 @@ class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
 
     Cuts follow the ranges of the features: bring features to one scale first. Series are made into rows by `Shingle`.
 
-    The scores from which `threshold` comes are those of up to 10,000 rows of the sample. `labelCol` is read by `evaluate` only.
+    The scores from which `threshold` comes are those of up to 10,000 rows of the sample. Where scores have a short tail, as of a series
+    that changes slowly, none may lie three deviations above their mean: `fit` then warns, and ``thresholdMethod="quantile"`` is the better
+    choice. `labelCol` is read by `evaluate` only.
 
     Each row must be on one worker: there is no ``data_distribution="FullyReplicated"``. GPUs would bring nothing: `use_gpu` is
     refused.
@@ -129,6 +102,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
 
     outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol", on_jvm=False))
     on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
+    _warned_of: float | None = None
 
     def algorithm(self) -> Algorithm:
         return ATTRIBUTING if self.value("attributionCol") else RANDOM_CUT_FOREST
@@ -170,8 +144,33 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
             raise ValueError("the dataset to take the threshold from is empty")
         arrays = {**self.artifact.arrays, "quantiles": np.array(found[2], np.float64)}
         self.artifact = Artifact(arrays, {**self.artifact.values, "mean": float(found[0]), "deviation": float(found[1])})
+        self._warn_if_none_is_above()
         return self
 
+    @property
+    def share_above_threshold(self) -> float:
+        """Share of the scores known from `fit`, or from `fit_threshold`, that are above `threshold`, to one in a thousand."""
+        return float(np.mean(self.artifact.arrays["quantiles"] > self.threshold))
+
+    def _take_what_was_found(self) -> None:
+        self._warn_if_none_is_above()
+
+    def _warn_if_none_is_above(self) -> None:
+        """Say so, once for each threshold, where no row that it was taken from would be called anomalous."""
+        quantiles, threshold = self.artifact.arrays["quantiles"], self.threshold
+        if self.share_above_threshold > 0 or quantiles[-1] == quantiles[0] or threshold == self._warned_of:
+            return
+        self._warned_of = threshold
+        usual = float(np.interp(USUAL_QUANTILE, QUANTILES, quantiles))
+        by_quantile = f"thresholdMethod='quantile' with thresholdQuantile={USUAL_QUANTILE:g} puts it at {usual:.4g}"
+        deviations = (usual - self.artifact.values["mean"]) / self.artifact.values["deviation"]
+        logger.warning(
+            "%s: 0 %% of the rows that the threshold was taken from are above it: it is %.4g, and the largest score is %.4g. "
+            "%s, as does thresholdDeviations=%.2f",
+            self.uid, threshold, quantiles[-1], by_quantile, deviations,
+        )  # fmt: skip
+
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """The metrics named by `eval_metrics`, when rows are called anomalous whose score is more than three standard deviations above the
         mean score of these rows; `threshold` has no part in it.
@@ -192,11 +191,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         ValueError
             If the dataset is empty, has no `labelCol`, or labels other than 0 and 1.
         """
-        name = self.value("labelCol")
-        if name not in dataset.columns:
-            raise ValueError(f"labelCol={name!r} is not a column of the dataset; it has {', '.join(dataset.columns)}")
-        label = column(name).cast("double").alias("label")
-        rows = self._scored(dataset).select(column(_SCORE).alias("score"), label).persist()
+        rows = scored_rows(dataset, self.copy({self.predictionCol: None}), "score").persist()
         try:
             moments = rows.agg(F.avg("score").alias("mean"), F.stddev_pop("score").alias("deviation")).first()
             if moments["mean"] is None:
@@ -208,7 +203,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         for row in counts:
             if row["label"] not in (0.0, 1.0):
                 in_all = sum(other["count"] for other in counts if other["label"] == row["label"])
-                raise ValueError(f"label column {name!r} is {row['label']}, expected 0 or 1, in {in_all} row(s)")
+                raise ValueError(f"label column {self.value('labelCol')!r} is {row['label']}, expected 0 or 1, in {in_all} row(s)")
         return _metrics({(row["label"], row["called"]): row["count"] for row in counts}, self.getEvalMetrics())
 
     def _scored(self, dataset: DataFrame) -> DataFrame:
@@ -219,10 +214,12 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
         name, score = self.value("predictionCol"), self.value("scoreCol") or _SCORE
         if not name:
             return super()._transform(dataset)
-        if name in dataset.columns:
-            raise InvalidParams(type(self).__name__, [f"output column {name!r} exists already; drop it or rename the output"])
+        problems = output_problems(dataset, [name, *(self.value(output.param) for output in self.own_outputs())], [])
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
+        self._warn_if_none_is_above()
         scored = self.copy({self.predictionCol: None, self.scoreCol: score}).transform(dataset)
-        return scored.withColumn(name, (column(score) > self.threshold).cast("double")).drop(_SCORE)
+        return scored.select("*", (column(score) > self.threshold).cast("double").alias(name)).drop(_SCORE)
 
 
 def _metrics(counts: dict[tuple[float, bool], int], wanted: Sequence[str]) -> dict[str, float]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
-from sparkml_algos.algorithms.random_cut_forest.scoring import scores
+from sparkml_algos.algorithms.random_cut_forest.params import FIELDS
+from sparkml_algos.algorithms.random_cut_forest.prediction import dense, load, load_attributing, scores
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Features
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import draw_sample
 
@@ -38,7 +37,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     state = job.resume() or Artifact()
     for _ in job.epochs(1):
         sample = draw_sample(hyperparameters.num_trees * hyperparameters.num_samples_per_tree, job, communicator)
-        points, reference = _parts(_dense(sample.features), hyperparameters.num_trees, job.seed)
+        points, reference = _parts(dense(sample.features), hyperparameters.num_trees, job.seed)
         forest = _grown(points, job.seed, communicator)
         mine = np.array_split(reference, communicator.size)[communicator.rank]
         found = np.concatenate(communicator.allgather(scores(forest, mine)[0]))
@@ -47,10 +46,6 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         state.values |= {"mean": float(found.mean()), "deviation": float(found.std())}
         job.end_epoch(state, **{"train:mean_score": state.values["mean"]})
     return state
-
-
-def _dense(features: Features) -> np.ndarray:
-    return features.toarray() if sp.issparse(features) else features
 
 
 def _parts(sample: np.ndarray, trees: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,28 +76,5 @@ def _grown(points: np.ndarray, seed: int, communicator: Communicator) -> Forest:
     ])
 
 
-def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Anomaly scores.
-
-    Returns
-    -------
-    dict
-        ``score`` (rows,) float64.
-    """
-    return {"score": scores(Forest.of(artifact), _dense(features))[0]}
-
-
-def predict_with_attribution(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Anomaly scores and what each feature adds to them.
-
-    Returns
-    -------
-    dict
-        ``score`` (rows,) and ``attribution`` (rows, features), float64.
-    """
-    score, attribution = scores(Forest.of(artifact), _dense(features), attribute=True)
-    return {"score": score, "attribution": attribution}
-
-
-RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", train=train, load=predicting(predict))
-ATTRIBUTING = Algorithm(name="random_cut_forest", train=train, load=predicting(predict_with_attribution))
+RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", fields=FIELDS, train=train, load=load)
+ATTRIBUTING = Algorithm(name="random_cut_forest", fields=FIELDS, train=train, load=load_attributing)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xgboost as xgb
 
-from sparkml_algos.algorithms.xgboost.settings import bins, sets_updater, threads
+from sparkml_algos.algorithms.xgboost.settings import bins, missing_value, sets_updater, threads
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.rows.batch import Batch, InvalidRows
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 
 
@@ -28,45 +28,40 @@ def training_matrix(h: Hyperparameters, shard: Shard, values: bool, copies: int)
     many workers have a copy of every row, the copies share its weight."""
 
     def batches() -> Iterator[Batch]:
-        arriving = iter([_by_group(shard.batches(), shard.num_features)]) if h.objective.startswith("rank:") else shard.batches()
-        return arriving if copies == 1 else (replace(batch, weight=(batch.weights / copies).astype(np.float32)) for batch in arriving)
+        arriving = iter([_by_group(shard)]) if h.objective.startswith("rank:") else shard.batches()
+        return arriving if copies == 1 else (batch.replace(weight=(batch.weights / copies).astype(np.float32)) for batch in arriving)
 
-    return _matrix(h, batches, values, shard.num_features)
+    return _matrix(h, batches, values, shard.empty())
 
 
 def validation_matrix(h: Hyperparameters, shard: Shard, train: xgb.DMatrix) -> xgb.DMatrix:
     """The rows to validate on, in the bins of the rows to train on, if those have any."""
-    rows = [_by_group(shard.validation, shard.num_features)] if h.objective.startswith("rank:") else shard.validation
+    rows = [_by_group(shard, shard.validation)] if h.objective.startswith("rank:") else shard.validation
     reference = train if isinstance(train, xgb.QuantileDMatrix) else None
-    return _matrix(h, lambda: iter(rows), reference is None, shard.num_features, reference)
-
-
-def missing_value(h: Hyperparameters) -> float:
-    """What stands for a missing value besides NaN, or NaN."""
-    return float(h.missing)
+    return _matrix(h, lambda: iter(rows), reference is None, shard.empty(), reference)
 
 
 def _matrix(
     h: Hyperparameters,
     batches: Callable[[], Iterator[Batch]],
     values: bool,
-    num_features: int,
+    empty: Batch,
     reference: xgb.QuantileDMatrix | None = None,
 ) -> xgb.DMatrix:
     common = {"missing": missing_value(h), "nthread": threads(h.nthread)}
     if values:
         rows = list(batches())
-        fields = _fields(h, Batch.concat(rows) if rows else _empty(num_features))
+        fields = _fields(h, Batch.concat(rows) if rows else empty)
         return xgb.DMatrix(**fields, **common)
-    return xgb.QuantileDMatrix(_Feed(h, batches, num_features), max_bin=bins(h), ref=reference, **common)
+    return xgb.QuantileDMatrix(_Feed(h, batches, empty), max_bin=bins(h), ref=reference, **common)
 
 
 class _Feed(xgb.DataIter):
     """Hands batches to the library, as often as it asks for them; a worker without rows hands over an empty one."""
 
-    def __init__(self, h: Hyperparameters, batches: Callable[[], Iterator[Batch]], num_features: int) -> None:
+    def __init__(self, h: Hyperparameters, batches: Callable[[], Iterator[Batch]], empty: Batch) -> None:
         super().__init__()
-        self._h, self._batches, self._num_features = h, batches, num_features
+        self._h, self._batches, self._empty = h, batches, empty
         self.reset()
 
     def reset(self) -> None:
@@ -77,7 +72,7 @@ class _Feed(xgb.DataIter):
         if batch is None and self._any:
             return False
         self._any = True
-        input_data(**_fields(self._h, _empty(self._num_features) if batch is None else batch))
+        input_data(**_fields(self._h, self._empty if batch is None else batch))
         return True
 
 
@@ -92,11 +87,11 @@ def _fields(h: Hyperparameters, batch: Batch) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _by_group(batches: Iterable[Batch], num_features: int) -> Batch:
-    """All rows in order of their groups."""
-    rows = list(batches)
+def _by_group(shard: Shard, batches: Iterable[Batch] | None = None) -> Batch:
+    """All rows of some batches, those to train on by default, in order of their groups."""
+    rows = list(shard.batches() if batches is None else batches)
     if not rows:
-        return _empty(num_features)
+        return shard.empty()
     together = Batch.concat(rows)
     order = np.argsort(together.group, kind="stable")
     if (np.diff(order) != 1).any():
@@ -112,7 +107,3 @@ def _check_weights(batch: Batch) -> None:
     if len(differs):
         one, other = batch.weight[differs[0]], batch.weight[differs[0] + 1]
         raise InvalidRows(f"rows of one group have the weights {one:g} and {other:g}; a group has one weight in ranking")
-
-
-def _empty(num_features: int) -> Batch:
-    return Batch(np.empty((0, num_features), np.float32), np.empty(0, np.float32), group=np.empty(0, np.int64))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel, XGBoostRankerModel, XGBoostRegressionModel
-from sparkml_algos.algorithms.xgboost.objectives import LABEL_RANGES, RELEVANCES
 from sparkml_algos.algorithms.xgboost.params import (
     WarmStartParams,
     XGBoostClassifierParams,
@@ -24,31 +23,25 @@ from sparkml_algos.algorithms.xgboost.params import (
     XGBoostRegressorParams,
 )
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
-from sparkml_algos.algorithms.xgboost.training import XGBOOST
+from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.inputs import read_input
-from sparkml_algos.core.params import ValidationParams
-from sparkml_algos.rows.batch import LabelRange
 from sparkml_algos.training.algorithm import Algorithm
 
 
-class _XGBoost(XGBoostParams, WarmStartParams, ValidationParams, AlgorithmEstimator):
+class _XGBoost(XGBoostParams, WarmStartParams, AlgorithmEstimator):
     """Params come before the base of all Estimators, for `seed` is a hyperparameter here."""
 
     @staticmethod
     def algorithm() -> Algorithm:
         return XGBOOST
 
-    def label_range(self) -> LabelRange | None:
-        return LABEL_RANGES.get(self.value("objective"))
-
     def only_one_worker(self) -> str | None:
         return only_one_worker(self._settings())
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)
-        known = None if problems else read_input(dataset, self, with_scalars=True).num_features
+        known = None if problems else self.inputs(dataset).num_features
         return problems + (dimension_problems(self._settings(), known) if known else [])
 
     def _settings(self) -> Hyperparameters:
@@ -124,8 +117,9 @@ class XGBoostRanker(XGBoostRankerParams, _XGBoost):
     Relevances are numbers from 0; integers up to 31 for ``rank:ndcg``, 0 or 1 for ``rank:map``. All rows of a group have the same weight.
     """
 
-    def label_classes(self) -> int | None:
-        return RELEVANCES.get(self.value("objective"))
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return XGBOOST_RANKING
 
     def shard_key(self) -> str | None:
         return None if self.value("data_distribution") == "FullyReplicated" else self.value("groupCol")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 from sparkml_algos.collectives.communicator import CommunicationError, Communicator, is_timeout
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from xgboost.tracker import RabitTracker
 
 CONNECT_ATTEMPTS = 3
+_RANK = re.compile(r"Task \d+ got rank \d+")
 
 
 @contextmanager
@@ -44,7 +46,8 @@ def collectives(communicator: Communicator, host: str) -> Iterator[None]:
     arguments = communicator.allgather_json(tracker and tracker.worker_args())[0]
     arguments |= {"dmlc_task_id": f"{communicator.rank:08d}", "dmlc_timeout": timeout, "dmlc_retry": CONNECT_ATTEMPTS}
     try:
-        collective.CommunicatorContext(**arguments).__enter__()  # finds NCCL where there are GPUs
+        with _without_ranks():
+            collective.CommunicatorContext(**arguments).__enter__()  # finds NCCL where there are GPUs
         yield
         collective.finalize()
         if tracker:
@@ -58,6 +61,19 @@ def collectives(communicator: Communicator, host: str) -> Iterator[None]:
         if isinstance(error, XGBoostError):
             raise readable(error) from error
         raise
+
+
+@contextmanager
+def _without_ranks() -> Iterator[None]:
+    """The library prints the rank of each worker, whatever its verbosity; the rest of what it has to say is passed on."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            if not _RANK.search(line):
+                print(line)
 
 
 def _tracker(size: int, host: str, timeout: int) -> RabitTracker:

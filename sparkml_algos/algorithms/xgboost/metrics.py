@@ -6,7 +6,7 @@ import numpy as np
 import xgboost as xgb
 
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, MULTICLASS, metric_names
-from sparkml_algos.algorithms.xgboost.prediction import Predictions, predict
+from sparkml_algos.algorithms.xgboost.prediction import Predictions, load
 from sparkml_algos.algorithms.xgboost.settings import library_metrics, source_metric
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -89,7 +89,7 @@ class Sums:
         self._artifact, self._h, self._classes = artifact, h, classes
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
-        predicted = predict(self._artifact, batch.features, self._h, batch.base_margin)
+        predicted = load(self._artifact, self._h, "cpu")(batch)
         weight = batch.weights
         if self._classes is None:
             error = predicted["prediction"] - batch.label

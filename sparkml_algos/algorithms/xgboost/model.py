@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.linalg import SparseVector
 from pyspark.sql import DataFrame
 
+from sparkml_algos.algorithms.xgboost.artifact import booster_artifact
 from sparkml_algos.algorithms.xgboost.metrics import Sums, metrics
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, metric_names
 from sparkml_algos.algorithms.xgboost.params import (
@@ -19,13 +22,16 @@ from sparkml_algos.algorithms.xgboost.params import (
     XGBoostRegressorParams,
 )
 from sparkml_algos.algorithms.xgboost.ranking import ranking_metrics
-from sparkml_algos.algorithms.xgboost.training import XGBOOST, booster_artifact
+from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
 
 if TYPE_CHECKING:
@@ -39,14 +45,19 @@ _PREDICTION = Output("prediction", "double", "predictionCol")
 # The library takes no names of features with these.
 _FORBIDDEN_IN_NAMES = set("[]<")
 
-_SCORE = "_sparkml_algos_score"
-
 # Bytes of a booster up to which the JVM is known to score faster. Of rows of 28 features Python spends 20 µs on handing a row over and
 # back; the walks through 50, 500 and 400 trees of depth 6, 6 and 8 (0.2, 2.2 and 4.6 MB) take the JVM 2, 16 and 30 µs and the library 2, 8
 # and 35 µs.
 JVM_BYTES = 5_000_000
 
 M = TypeVar("M", bound="_XGBoostModel")
+C = TypeVar("C", bound="XGBoostClassificationModel")
+
+
+def _numbered(booster: xgb.Booster, importance_type: str) -> dict[int, float]:
+    """Importances of the features that are used, by their number."""
+    booster.feature_names = None
+    return {int(name[1:]): value for name, value in sorted(booster.get_score(importance_type=importance_type).items())}
 
 
 def _is_faster(artifact: Artifact) -> bool:
@@ -54,14 +65,10 @@ def _is_faster(artifact: Artifact) -> bool:
     return len(artifact.arrays["model"]) <= JVM_BYTES
 
 
-class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
+class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, AlgorithmModel):
     @staticmethod
     def algorithm() -> Algorithm:
         return XGBOOST
-
-    def label_classes(self) -> int | None:
-        """Number of classes; None where labels are numbers."""
-        return None
 
     @property
     def num_features(self) -> int:
@@ -72,8 +79,12 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
 
     @property
     def best_iteration(self) -> int | None:
-        """The last round that serves, counted from 0; with early stopping that of the best metric. None of a booster trained elsewhere."""
+        """The last round that serves, counted from 0: with early stopping that of the best metric, else the last one. None of a booster
+        trained elsewhere."""
         return self.artifact.values.get("best_iteration")
+
+    def objective_metric(self) -> str:
+        return [name for name in self.training_summary.history[0] if name.startswith("train:")][-1].removeprefix("train:")
 
     def get_booster(self) -> xgb.Booster:
         """The library's own model, with the names of the features where they are known."""
@@ -118,16 +129,63 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
         model.feature_names = booster.feature_names
         return model
 
+    @property
+    def nativeBooster(self) -> xgb.Booster:
+        """The same as `get_booster`, by the name of XGBoost4J."""
+        return self.get_booster()
+
+    @property
+    def featureImportances(self) -> SparseVector:
+        """Share of each feature in what all splits have gained, of sum 1, as MLlib has it of boosted trees; 0 everywhere without a split.
+
+        Raises
+        ------
+        ValueError
+            Of a linear booster, which has no splits.
+        """
+        if self.artifact.values["booster"] == "gblinear":
+            raise ValueError("a linear booster has no splits that gain; its coefficients are get_feature_importances('weight')")
+        gains = _numbered(self.get_booster(), "total_gain")
+        whole = sum(gains.values()) or 1.0
+        return SparseVector(self.num_features, {feature: gain / whole for feature, gain in gains.items()})
+
     def feature_importances(self, importance_type: str = "gain") -> dict[str, float]:
         """What each feature that is used contributes, by its name, or ``f0``, ``f1``, … where names are not known.
 
         Parameters
         ----------
         importance_type : {"gain", "weight", "cover", "total_gain", "total_cover"}
-            Of a linear booster only ``weight``, its coefficients.
+            Of a linear booster only ``weight``, its coefficients; those of many classes are lists.
         """
-        return dict(self.get_booster().get_score(importance_type=importance_type))
+        names = self.feature_names
+        is_named = names and len(set(names)) == len(names)
+        found = _numbered(self.get_booster(), importance_type)
+        return {names[feature] if is_named else f"f{feature}": value for feature, value in found.items()}
 
+    def get_feature_importances(self, importance_type: str = "weight") -> dict[str, float]:
+        """The same as `feature_importances`, with the name and the default of xgboost.spark: in how many splits each feature is."""
+        return self.feature_importances(importance_type)
+
+    @property
+    def getNumTrees(self) -> int:
+        """Number of trees: of many classes one for each class and round. A linear booster has none."""
+        return len(self.treeWeights)
+
+    @property
+    def treeWeights(self) -> list[float]:
+        """By what each tree is multiplied: 1, but where training with dropout has made it count less."""
+        model = json.loads(self.get_booster().save_raw("json"))["learner"]["gradient_booster"]
+        if model["name"] == "gblinear":
+            return []
+        trees = int(model.get("gbtree", model)["model"]["gbtree_model_param"]["num_trees"])
+        return [float(weight) for weight in model.get("weight_drop", [1.0] * trees)]
+
+    @property
+    def totalNumNodes(self) -> int:
+        """Number of nodes of all trees, leaves included."""
+        return sum(len(tree.splitlines()) for tree in self.get_booster().get_dump()) if self.getNumTrees else 0
+
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features and label, weighted where `weightCol` is set.
 
@@ -146,7 +204,7 @@ class _XGBoostModel(XGBoostParams, ExplanationParams, AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, Sums(self.artifact, hyperparameters, self.label_classes()), self.label_classes())
+        totals = sum_over_batches(dataset, self, Sums(self.artifact, hyperparameters, self.label_classes()))
         return {f"test:{name}": value for name, value in metrics(totals, self.artifact.values["objective"]).items()}
 
 
@@ -158,11 +216,14 @@ class XGBoostRegressionModel(XGBoostRegressorParams, _XGBoostModel):
     on_jvm = OnJvm("org.sparkmlalgos.ml.XGBoostRegressionModel", faster=_is_faster)
 
 
-class XGBoostClassificationModel(XGBoostClassifierParams, _XGBoostModel):
+class XGBoostClassificationModel(ClassifiesRows, BinaryThreshold, ClassThresholds, XGBoostClassifierParams, _XGBoostModel):
     """Boosted trees for classes.
 
     `transform` appends ``prediction`` (double, the class), ``rawPrediction`` and ``probability`` (vectors with an entry per class) and,
     where their columns are named, contributions and leaves. An output column with an empty name is left out, and not computed.
+
+    Of two classes a row is of the second if its probability is above `threshold`, one half unless `setThreshold` says otherwise; of many
+    it is of the most probable one, or, with `setThresholds`, of the one most probable in relation to its threshold.
     """
 
     outputs = (
@@ -176,19 +237,74 @@ class XGBoostClassificationModel(XGBoostClassifierParams, _XGBoostModel):
     @property
     def numClasses(self) -> int:
         """Number of classes."""
-        return self.label_classes()
+        return self.artifact.values["num_class"] or 2
+
+    def label_classes(self) -> int:
+        return self.numClasses
 
     def own_outputs(self) -> Sequence[Output]:
-        has_probability = self.artifact is None or self.artifact.values["objective"] != "binary:hinge"
+        has_probability = self.artifact is None or self._knows_probabilities
         return [output for output in super().own_outputs() if output.field != "probability" or has_probability]
 
+    def setThreshold(self: C, value: float) -> C:
+        """Let rows be of class 1 above this score: a probability, or a raw score with ``binary:hinge``.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not between 0 and 1, or there are more than two classes.
+        """
+        if not self._is_binary:
+            raise ValueError(f"threshold is for two classes, this model has {self.numClasses}; use setThresholds, with a number for each")
+        return super().setThreshold(value)
+
+    @property
+    def threshold(self) -> float:
+        """The score above which a row is of class 1: a probability, or the raw score with ``binary:hinge``."""
+        if not self._is_binary:
+            raise ValueError(f"threshold is for two classes, this model has {self.numClasses}; see thresholds")
+        return super().threshold
+
+    @property
+    def thresholds(self) -> list[float] | None:
+        """A number for each class; a row is of the class whose probability is largest in relation to it. None: of the most probable."""
+        return self.getThresholds()
+
+    def getThresholds(self) -> list[float] | None:
+        """The value of `thresholds`."""
+        return BinaryThreshold.getThresholds(self) if self._is_binary else ClassThresholds.thresholds.fget(self)
+
+    def setThresholds(self: C, value: Sequence[float] | None) -> C:
+        """Let a row be of the class whose probability is largest in relation to its number; of many classes, None lets it be of the most
+        probable again.
+
+        Raises
+        ------
+        ValueError
+            Unless there is a number from 0 for each class, one of them at most being 0.
+        """
+        return (BinaryThreshold if self._is_binary else ClassThresholds).setThresholds(self, value)
+
+    @property
+    def _is_binary(self) -> bool:
+        return self.artifact.values["objective"] in BINARY
+
+    @property
+    def _knows_probabilities(self) -> bool:
+        return self.artifact.values["objective"] != "binary:hinge"
+
+    def _take_what_was_found(self) -> None:
+        values = self.artifact.values
+        self._set(objective=values["objective"], num_class=values["num_class"] or None)
+
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         found = super().evaluate(dataset)
         if self.artifact.values["objective"] not in BINARY:
             return found
-        options = {"weightCol": self.value("weightCol")} if self.value("weightCol") else {}
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol=_SCORE, labelCol=self.value("labelCol"), numBins=0, **options)
-        return {**found, "test:auc": evaluator.evaluate(self.only("raw", _SCORE).transform(dataset))}
+        weighted = {"weightCol": WEIGHT} if self.value("weightCol") else {}
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=SCORE, labelCol=LABEL, numBins=0, **weighted)
+        return {**found, "test:auc": evaluator.evaluate(scored_rows(dataset, self, "raw"))}
 
     evaluate.__doc__ = _XGBoostModel.evaluate.__doc__
 
@@ -200,6 +316,11 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
     outputs = (_PREDICTION, *_EXPLANATIONS)
     on_jvm = OnJvm("org.sparkmlalgos.ml.XGBoostRankerModel", faster=_is_faster)
 
+    @staticmethod
+    def algorithm() -> Algorithm:
+        return XGBOOST_RANKING
+
+    @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Metrics on the rows of a DataFrame with features, label and groups.
 
@@ -214,7 +335,6 @@ class XGBoostRankerModel(XGBoostRankerParams, _XGBoostModel):
             relevant row count as 1, as in the library.
         """
         asked = [name for name in metric_names(self.value("eval_metric")) if name.startswith(("ndcg", "map"))]
-        scored = self.only("prediction", _SCORE).transform(dataset)
         names = list(dict.fromkeys(["ndcg", "map", *asked]))
-        found = ranking_metrics(scored, self.value("groupCol"), self.value("labelCol"), _SCORE, names)
+        found = ranking_metrics(scored_rows(dataset, self, "prediction"), names)
         return {f"test:{name}": value for name, value in found.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sparkml_algos.rows.batch import LabelRange
+from sparkml_algos.rows.kinds import Number
 
 BINARY = ["binary:logistic", "binary:logitraw", "binary:hinge"]
 MULTICLASS = ["multi:softprob", "multi:softmax"]
@@ -26,13 +26,13 @@ RANKING = ["rank:pairwise", "rank:ndcg", "rank:map"]
 
 # Of survival:cox a negative label is a time of censoring, so any number will do.
 LABEL_RANGES = {
-    "reg:squaredlogerror": LabelRange(-1, min_exclusive=True),
-    "reg:logistic": LabelRange(0, 1),
-    "reg:gamma": LabelRange(0, min_exclusive=True),
-    "reg:tweedie": LabelRange(0),
-    "count:poisson": LabelRange(0),
-    "survival:aft": LabelRange(0, min_exclusive=True),
-    "rank:pairwise": LabelRange(0),
+    "reg:squaredlogerror": Number(-1, min_exclusive=True),
+    "reg:logistic": Number(0, 1),
+    "reg:gamma": Number(0, min_exclusive=True),
+    "reg:tweedie": Number(0),
+    "count:poisson": Number(0),
+    "survival:aft": Number(0, min_exclusive=True),
+    "rank:pairwise": Number(0),
 }
 # The library's gain of a relevance r is 2^r − 1, and it takes r up to 31; of rank:map a row is relevant or not.
 RELEVANCES = {"rank:ndcg": 32, "rank:map": 2}

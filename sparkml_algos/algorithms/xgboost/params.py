@@ -7,19 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION, MULTICLASS, RANKING, REGRESSION
+from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
-from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
-from sparkml_algos.core.params import (
-    BaseMarginParams,
-    ClassificationParams,
-    ColumnParam,
-    FeaturesParams,
-    GroupParams,
-    LabelParams,
-    PredictionParams,
-    WeightParams,
-)
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.rows import fields
 
 NAN = "nan"
 
@@ -54,14 +46,23 @@ class ModelParam(OwnHyperparameter):
         return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else super().convert(value)
 
 
+# Labels have 32 bits, which tell whole numbers apart up to this.
+MOST_CLASSES = 1 << 24
+
 # Longer text is a booster, not a path.
 _LONGEST_PATH = 1024
 
 
-class XGBoostParams(FeaturesParams, LabelParams, WeightParams, BaseMarginParams):
+FIELDS = (fields.features(missing_values=True), fields.label(), fields.weight(), fields.validation(), fields.base_margin())
+RANKING_FIELDS = (*FIELDS, fields.group())
+
+
+class XGBoostParams(Declarations):
     """What classifier, regressor and ranker have in common."""
 
-    num_round = Hyperparameter(int, "Boosting rounds to run.", required=True, minimum=1)
+    reads = FIELDS
+
+    num_round = Hyperparameter(int, "Boosting rounds to run.", default=100, minimum=1)
     num_class = Hyperparameter(int, "Number of classes, for multi:softprob and multi:softmax.", accessor="NumClasses")
     booster = Hyperparameter(
         str, "Trees, trees with dropout, or a linear model.", default="gbtree", choices=["gbtree", "gblinear", "dart"]
@@ -226,18 +227,16 @@ class XGBoostClassifierParams(XGBoostParams, ClassificationParams):
 
     objective = Hyperparameter(
         str,
-        "Loss: for the classes 0 and 1, or (multi:) for num_class classes.",
-        default=BINARY[0],
+        "Loss: for the classes 0 and 1, or (multi:) for num_class classes; where unset, taken from the data: binary:logistic where no "
+        "label is beyond 1, else multi:softprob.",
         choices=CLASSIFICATION,
     )
 
-    def label_classes(self) -> int | None:
-        """Number of classes."""
-        return self.value("num_class") if self.value("objective") in MULTICLASS else 2
 
-
-class XGBoostRankerParams(XGBoostParams, GroupParams, PredictionParams):
+class XGBoostRankerParams(XGBoostParams, PredictionParams):
     """What the ranker has besides."""
+
+    reads = RANKING_FIELDS
 
     objective = Hyperparameter(str, "Loss.", default=RANKING[0], choices=RANKING)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from sparkml_algos.core.inputs import column
 
-
-def ranking_metrics(scored: DataFrame, group: str, label: str, score: str, names: list[str]) -> dict[str, float]:
+def ranking_metrics(rows: DataFrame, names: list[str]) -> dict[str, float]:
     """Means over the groups.
 
     Parameters
     ----------
-    scored : DataFrame
-    group, label, score : str
-        Columns; labels are relevances.
+    rows : DataFrame
+        ``group``, ``label``, which is the relevance, and ``score``.
     names : list of str
         ``ndcg``, ``map``, with ``@n`` for the first n places, with ``-`` at the end where groups without a relevant row count as 0, not 1.
 
@@ -24,7 +21,7 @@ def ranking_metrics(scored: DataFrame, group: str, label: str, score: str, names
     ValueError
         If there is no row.
     """
-    rows = scored.select(column(group).alias("group"), column(label).cast("double").alias("label"), column(score).alias("score"))
+    rows = rows.withColumn("label", F.col("label").cast("double"))
     by_score = Window.partitionBy("group").orderBy(F.desc("score"))
     rows = rows.withColumn("place", F.row_number().over(by_score))
     rows = rows.withColumn("ideal", F.row_number().over(Window.partitionBy("group").orderBy(F.desc("label"))))

@@ -48,7 +48,7 @@ _HIST = ["auto", "hist", "gpu_hist"]
 
 # Hyperparameters that only count under a condition, and the condition in code and words.
 _ONLY_WITH: list[tuple[list[str], Callable[[Hyperparameters], bool], str]] = [
-    (["num_class"], lambda h: h.objective in MULTICLASS, "objective 'multi:softprob' or 'multi:softmax'"),
+    (["num_class"], lambda h: h.objective in (None, *MULTICLASS), "objective 'multi:softprob' or 'multi:softmax'"),
     (_DART, lambda h: h.booster == "dart", "booster='dart'"),
     (_TREES, lambda h: h.booster != "gblinear", "booster 'gbtree' or 'dart'"),
     (["tweedie_variance_power"], lambda h: h.objective == "reg:tweedie", "objective='reg:tweedie'"),
@@ -57,12 +57,12 @@ _ONLY_WITH: list[tuple[list[str], Callable[[Hyperparameters], bool], str]] = [
     (["grow_policy"], lambda h: h.tree_method in _HIST, "tree_method 'auto', 'hist' or 'gpu_hist'"),
     (["max_leaves"], lambda h: h.grow_policy == "lossguide", "grow_policy='lossguide'"),
     (["refresh_leaf"], lambda h: "refresh" in h.updater, "the updater refresh"),
-    (["scale_pos_weight"], lambda h: h.objective in WEIGHS_POSITIVES, f"an objective of {', '.join(WEIGHS_POSITIVES)}"),
+    (["scale_pos_weight"], lambda h: h.objective in (None, *WEIGHS_POSITIVES), f"an objective of {', '.join(WEIGHS_POSITIVES)}"),
 ]
 
 
 def contradictions(h: Hyperparameters, changed: set[str], uses_gpu: bool) -> list[str]:
-    """What is wrong with hyperparameters that are each in its own range.
+    """What is wrong with hyperparameters that are each in its own range; what depends on the objective is known when that is.
 
     Parameters
     ----------
@@ -89,6 +89,7 @@ def _rules(h: Hyperparameters, changed: set[str], uses_gpu: bool) -> list[tuple[
     update, shrinks = h.process_type == "update", set(h.updater) <= set(_UPDATING)
     return [
         (h.objective in MULTICLASS and (h.num_class or 0) < 2, f"objective={h.objective!r} needs num_class, 2 or more"),
+        (h.objective is None and h.num_class is not None and h.num_class < 2, f"num_class must be 2 or more, got {h.num_class}"),
         (h.max_depth == 0 and h.grow_policy == "depthwise", "max_depth=0 is no limit, which grow_policy='depthwise' forbids"),
         (h.max_depth == 0 and h.grow_policy == "lossguide" and not h.max_leaves, "max_depth=0 needs max_leaves, or trees have no end"),
         (h.max_leaves < 0, f"max_leaves must be 0 or more, got {h.max_leaves}"),
@@ -117,8 +118,8 @@ def _rules(h: Hyperparameters, changed: set[str], uses_gpu: bool) -> list[tuple[
     ]
 
 
-def _can_measure(metric: str, objective: str) -> bool:
-    is_class = objective.startswith(("binary:", "multi:"))
+def _can_measure(metric: str, objective: str | None) -> bool:
+    is_class = objective is None or objective.startswith(("binary:", "multi:"))
     return is_class if metric in ("accuracy", "f1") else not is_class and not objective.startswith("rank:")
 
 
@@ -202,6 +203,11 @@ def bins(h: Hyperparameters) -> int:
 def threads(wanted: int | None) -> int:
     """Threads of the library: as wanted, or the CPUs of the task, which Spark writes into OMP_NUM_THREADS, or all."""
     return wanted or int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1
+
+
+def missing_value(h: Hyperparameters) -> float:
+    """What stands for a missing value besides NaN, or NaN."""
+    return float(h.missing)
 
 
 def library_metrics(names: list[str], objective: str) -> list[str]:

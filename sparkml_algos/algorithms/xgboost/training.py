@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import xgboost as xgb
 
+from sparkml_algos.algorithms.xgboost.advice import advice, worse_than_best
+from sparkml_algos.algorithms.xgboost.artifact import booster_artifact
+from sparkml_algos.algorithms.xgboost.classes import with_objective
 from sparkml_algos.algorithms.xgboost.data import needs_values, training_matrix, validation_matrix
 from sparkml_algos.algorithms.xgboost.library import collectives
 from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
-from sparkml_algos.algorithms.xgboost.objectives import is_maximised
-from sparkml_algos.algorithms.xgboost.prediction import predict
+from sparkml_algos.algorithms.xgboost.objectives import BINARY, LABEL_RANGES, MULTICLASS, RELEVANCES, is_maximised
+from sparkml_algos.algorithms.xgboost.params import FIELDS, MOST_CLASSES, RANKING_FIELDS
+from sparkml_algos.algorithms.xgboost.prediction import load
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, library_params
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.fields import LABEL
+from sparkml_algos.rows.kinds import ClassLabel, InvalidRows, Kind
 from sparkml_algos.rows.shard import Shard
-from sparkml_algos.training.algorithm import Algorithm, predicting
+from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 
 # Share of the time that checkpoints may take: a booster is written whole, and grows with every round.
@@ -45,13 +49,13 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     Artifact
         ``model``, the booster in UBJSON as uint8, with the rounds that serve; see `booster_artifact` for the values. On every worker.
     """
-    h = hyperparameters
     if job.device != "cpu" and not xgb.build_info()["USE_CUDA"]:  # the library would train on the CPU with a warning
         raise RuntimeError(
             f"use_gpu=True, but the xgboost {xgb.__version__} of this worker is built without CUDA: install xgboost there in place of "
             "xgboost-cpu"
         )
     shard.drain()
+    h = with_objective(hyperparameters, shard, communicator, job.device != "cpu")
     _check(h, shard, communicator)
     resumed = job.resume()
     initial = None if h.initial_model is None else base64.b64decode(h.initial_model)
@@ -64,7 +68,9 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             data["validation"] = validation_matrix(h, shard, data["train"])
         if job.last:
             shard.release()  # the library has what it needs of the rows
-        booster = xgb.Booster(library_params(h, job.device), list(data.values()), model_file=start)
+        # A booster that goes on draws other rows and features than it did in its first rounds.
+        drawing = {"seed_per_iteration": 1} if resumed else {}
+        booster = xgb.Booster({**library_params(h, job.device), **drawing}, list(data.values()), model_file=start)
         best = _Best(h, job, given_rounds, None if resumed is None else resumed.arrays.get("best"))
         measure, pace = RoundMetrics(h, communicator, data), _Pace()
         for number in job.epochs(h.num_round) if not best.is_over else ():
@@ -76,41 +82,16 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             if best.is_over:
                 break
         served = best.serving(booster)
+    for message in filter(None, [*advice(h, xgb.Booster(model_file=bytearray(served)), data["train"], communicator), best.advice()]):
+        job.warn(message)
     return booster_artifact(served, best.metrics())
-
-
-def booster_artifact(raw: bytes, metrics: dict[str, float]) -> Artifact:
-    """A booster as an artifact.
-
-    Parameters
-    ----------
-    raw : bytes
-        The booster in UBJSON.
-    metrics : dict of str to float
-        Of the rows trained and validated on.
-
-    Returns
-    -------
-    Artifact
-        ``model``; and among the values ``objective``, ``booster``, ``num_class`` (0 unless there are many), ``num_features`` and
-        ``digest``, by which a process knows the booster again.
-    """
-    learner = json.loads(xgb.Booster(model_file=bytearray(raw)).save_config())["learner"]
-    values = {
-        "objective": learner["objective"]["name"],
-        "booster": learner["gradient_booster"]["name"],
-        "num_class": int(learner["learner_model_param"]["num_class"]),
-        "num_features": int(learner["learner_model_param"]["num_feature"]),
-        "digest": hashlib.blake2b(raw, digest_size=16).hexdigest(),
-    }
-    return Artifact({"model": np.frombuffer(raw, np.uint8)}, {**values, **metrics})
 
 
 def _check(h: Hyperparameters, shard: Shard, communicator: Communicator) -> None:
     """What can only be seen with the rows at hand; the same on every worker, so that all of them stop."""
     if found := dimension_problems(h, shard.num_features):
         raise InvalidRows("; ".join(found))
-    if shard.marks_validation and not communicator.allreduce(np.array([sum(map(len, shard.validation))], np.int64))[0]:
+    if shard.marks_validation and not communicator.allreduce(np.array([len(shard.validation)], np.int64))[0]:
         raise InvalidRows("no row is marked for validation; mark some, or leave validationIndicatorCol unset")
 
 
@@ -157,6 +138,10 @@ class _Best:
             booster = booster[: self._given_rounds + self._round + 1]
         return bytes(booster.save_raw("ubj"))
 
+    def advice(self) -> str | None:
+        """What there is to say of the round that serves."""
+        return None if self._patience else worse_than_best(self._job.history)
+
     def metrics(self) -> dict[str, float]:
         """Of the round that serves, and which one it is, counted from 0."""
         number = self._round if self._patience else self._last
@@ -168,8 +153,10 @@ class _Best:
         self._last += 1
         name = [name for name in metrics if ":" in name][-1]
         score = metrics[name] if is_maximised(name.split(":", 1)[1]) else -metrics[name]
-        if not score > self._score and self._last:
+        if self._last and not score > self._score:
             return False
+        if np.isnan(score):  # as the area under the curve where one class has no row; whatever comes is better
+            score = -np.inf
         self._round, self._score = self._last, score
         return True
 
@@ -198,6 +185,29 @@ class _Pace:
             self._cost, self._start = self._end - self._start, None
 
 
+def kinds(hyperparameters: Hyperparameters) -> dict[str, Kind]:
+    """What labels an objective takes; those of a classifier without one say themselves how many classes there are."""
+    objective = hyperparameters.objective
+    if objective in LABEL_RANGES:
+        return {LABEL: LABEL_RANGES[objective]}
+    if objective in RELEVANCES:
+        return {LABEL: ClassLabel(RELEVANCES[objective])}
+    if objective in BINARY:
+        return {LABEL: ClassLabel(2, hint="more classes need objective='multi:softprob' and num_class, or leave both unset")}
+    if objective in (None, *MULTICLASS):
+        return {LABEL: ClassLabel(hyperparameters.num_class or MOST_CLASSES)}
+    return {}
+
+
 XGBOOST = Algorithm(
-    name="xgboost", train=train, load=predicting(predict), passes=lambda hyperparameters: 2, missing_values=True, on_gpu=True
+    name="xgboost",
+    fields=FIELDS,
+    train=train,
+    load=load,
+    passes=lambda hyperparameters: 2,
+    kinds=kinds,
+    on_gpu=True,
+    unit="rounds",
+    libraries=("xgboost",),
 )
+XGBOOST_RANKING = replace(XGBOOST, fields=RANKING_FIELDS)

@@ -38,10 +38,14 @@ final class Artifact(val arrays: Map[String, NamedArray], val values: String) {
   def doubles(name: String): Array[Double] = apply(name).toDoubles
 
   /** A number among the JSON values. */
-  def number(name: String): Double = (PythonJson.parse(values) \ name) match {
-    case JDouble(value) => value
-    case JInt(value) => value.toDouble
-    case _ => throw new IllegalArgumentException(s"the model has no number '$name'")
+  def number(name: String): Double =
+    findNumber(name).getOrElse(throw new IllegalArgumentException(s"the model has no number '$name'"))
+
+  /** A number among the JSON values, if it is there. */
+  def findNumber(name: String): Option[Double] = (PythonJson.parse(values) \ name) match {
+    case JDouble(value) => Some(value)
+    case JInt(value) => Some(value.toDouble)
+    case _ => None
   }
 
   /** A text among the JSON values. */

@@ -1,11 +1,13 @@
 package org.sparkmlalgos.ml
 
+import org.apache.spark.SparkContext
 import org.apache.spark.ml.Model
 import org.apache.spark.ml.attribute.AttributeGroup
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
 import org.apache.spark.ml.param.{Param, ParamMap, StringArrayParam}
 import org.apache.spark.ml.util.{MLWritable, MLWriter}
 import org.apache.spark.sql.{Column, DataFrame, Dataset}
+import org.apache.spark.sql.catalyst.expressions.Expression
 import org.apache.spark.sql.functions.{array, col}
 import org.apache.spark.sql.sparkmlalgos.Columns
 import org.apache.spark.sql.types._
@@ -60,8 +62,11 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
 
   protected def companion: ArtifactModelCompanion[M]
 
+  /** The class in Python. */
+  private[ml] def pythonClass: String = companion.pythonClass
+
   /** Length of the features the model takes. */
-  def numFeatures: Int = artifact.scorer(makeScorer).numFeatures
+  def numFeatures: Int = arithmetic.numFeatures
 
   /** Names of the features in the training data, where it had any. */
   def featureNames: Option[Seq[String]] = saved.featureNames
@@ -97,11 +102,22 @@ abstract class ArtifactModel[M <: ArtifactModel[M]](override val uid: String, va
       case VectorType | ArrayType(DoubleType | FloatType, _) => quoted(names.head)
       case _ => quoted(names.head).cast(ArrayType(FloatType))
     }
-    val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
-    val scorer = artifact.broadcast(dataset.sparkSession.sparkContext, makeScorer)
-    val start = baseMargin.map(name => Columns.expression(quoted(name).cast(FloatType)))
-    Columns.column(ScoreRow(Columns.expression(features), start, scorer, fields, InputColumns(names, missing, baseMargin)))
+    scoredColumn(features, baseMargin.map(quoted(_).cast(FloatType)).orNull)
   }
+
+  /** The same for features, a Vector or an array of double or float, and where there is a base margin, a float, for that. */
+  def scoredColumn(features: Column, start: Column): Column = {
+    val scorer = BroadcastScorer(artifact.broadcast(SparkContext.getOrCreate(), makeScorer))
+    Columns.column(scored(Columns.expression(features), Option(start).map(Columns.expression), scorer))
+  }
+
+  private[sparkmlalgos] def scored(features: Expression, start: Option[Expression], scorer: ScorerSource): Expression = {
+    val fields = StructType(outputs.map(output => StructField(output.field, output.dataType)))
+    ScoreRow(features, start, scorer, fields, InputColumns(names, missing, baseMargin))
+  }
+
+  /** The arithmetic; copies of the model share it. */
+  private[ml] def arithmetic: RowScorer = artifact.scorer(makeScorer)
 
   override def copy(extra: ParamMap): M = copyValues(companion.construct(uid, artifact, saved), extra).setParent(parent)
 

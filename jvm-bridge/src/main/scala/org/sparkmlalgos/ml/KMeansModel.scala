@@ -33,8 +33,6 @@ class KMeansModel protected[ml] (uid: String, artifact: Artifact, saved: SavedMe
 
 object KMeansModel extends ArtifactModelCompanion[KMeansModel] {
 
-  override def pythonClass: String = "sparkml_algos.algorithms.kmeans.KMeansModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): KMeansModel =
-    new sparkml_algos.algorithms.kmeans.KMeansModel(uid, artifact, saved)
+    new sparkml_algos.KMeansModel(uid, artifact, saved)
 }

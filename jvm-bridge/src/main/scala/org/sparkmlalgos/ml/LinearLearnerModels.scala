@@ -91,28 +91,18 @@ class LinearLearnerMultiClassClassifierModel protected[ml] (uid: String, artifac
 
 object LinearLearnerRegressorModel extends ArtifactModelCompanion[LinearLearnerRegressorModel] {
 
-  override def pythonClass: String = LinearLearnerModel.Python + "RegressorModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): LinearLearnerRegressorModel =
-    new sparkml_algos.algorithms.linear_learner.estimator.LinearLearnerRegressorModel(uid, artifact, saved)
+    new sparkml_algos.LinearLearnerRegressorModel(uid, artifact, saved)
 }
 
 object LinearLearnerBinaryClassifierModel extends ArtifactModelCompanion[LinearLearnerBinaryClassifierModel] {
 
-  override def pythonClass: String = LinearLearnerModel.Python + "BinaryClassifierModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): LinearLearnerBinaryClassifierModel =
-    new sparkml_algos.algorithms.linear_learner.estimator.LinearLearnerBinaryClassifierModel(uid, artifact, saved)
+    new sparkml_algos.LinearLearnerBinaryClassifierModel(uid, artifact, saved)
 }
 
 object LinearLearnerMultiClassClassifierModel extends ArtifactModelCompanion[LinearLearnerMultiClassClassifierModel] {
 
-  override def pythonClass: String = LinearLearnerModel.Python + "MultiClassClassifierModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): LinearLearnerMultiClassClassifierModel =
-    new sparkml_algos.algorithms.linear_learner.estimator.LinearLearnerMultiClassClassifierModel(uid, artifact, saved)
-}
-
-private object LinearLearnerModel {
-  val Python = "sparkml_algos.algorithms.linear_learner.estimator.LinearLearner"
+    new sparkml_algos.LinearLearnerMultiClassClassifierModel(uid, artifact, saved)
 }

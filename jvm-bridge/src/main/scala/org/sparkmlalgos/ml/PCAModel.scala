@@ -33,10 +33,8 @@ class PCAModel protected[ml] (uid: String, artifact: Artifact, saved: SavedMetad
 
 object PCAModel extends ArtifactModelCompanion[PCAModel] {
 
-  override def pythonClass: String = "sparkml_algos.algorithms.pca.PCAModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): PCAModel =
-    new sparkml_algos.algorithms.pca.PCAModel(uid, artifact, saved)
+    new sparkml_algos.PCAModel(uid, artifact, saved)
 }
 
 /** (x − m)·c for every component c. Of a dense row m is subtracted first, and what is left is multiplied with 32 bits, as in Python; of a

@@ -1,9 +1,10 @@
 package org.sparkmlalgos.ml
 
 import java.nio.{ByteBuffer, ByteOrder}
+import java.util.function.{Function => JFunction}
 
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
-import org.apache.spark.sql.{Column, Dataset}
+import org.apache.spark.sql.Column
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.analysis.TypeCheckResult
 import org.apache.spark.sql.catalyst.expressions.{Expression, UnaryExpression, UnsafeArrayData}
@@ -29,20 +30,27 @@ case class PackVector(child: Expression) extends UnaryExpression {
 
   override protected def nullSafeEval(vector: Any): Any = PackVector.pack(vector.asInstanceOf[InternalRow])
 
-  override protected def doGenCode(context: CodegenContext, result: ExprCode): ExprCode =
-    defineCodeGen(context, result, vector => s"${classOf[PackVector].getName}.pack($vector)")
+  override protected def doGenCode(context: CodegenContext, result: ExprCode): ExprCode = {
+    // Not the name of this class; see ScoreRow.
+    val function = context.addReferenceObj("pack", new Packing, classOf[JFunction[_, _]].getName)
+    defineCodeGen(context, result, vector => s"(byte[]) $function.apply($vector)")
+  }
 
   override protected def withNewChildInternal(newChild: Expression): PackVector = copy(child = newChild)
+}
+
+/** What the generated code calls. */
+private final class Packing extends JFunction[InternalRow, Array[Byte]] with Serializable {
+  override def apply(vector: InternalRow): Array[Byte] = PackVector.pack(vector)
 }
 
 object PackVector {
   private final val Header = 8
 
-  /** The packed form of a Vector column of a dataset. */
-  def column(dataset: Dataset[_], name: String): Column =
-    Columns.column(PackVector(Columns.expression(dataset.col("`" + name.replace("`", "``") + "`"))))
+  /** The packed form of a Vector column. */
+  def column(vector: Column): Column = Columns.column(PackVector(Columns.expression(vector)))
 
-  /** What the generated code calls, with a value of Spark's Vector type. */
+  /** The packed form of a value of Spark's Vector type. */
   def pack(vector: InternalRow): Array[Byte] = {
     val values = vector.getArray(FeatureRow.VectorValues)
     val count = values.numElements()

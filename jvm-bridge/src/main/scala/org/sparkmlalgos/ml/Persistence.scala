@@ -10,8 +10,11 @@ final case class SavedMetadata(json: String) {
 
   @transient private lazy val parsed: JValue = parse(json)
 
-  /** The Python class. */
-  def className: String = text("class")
+  /** The Python class by the name that the package exports it by, also where it was saved by the module in which it then stood. */
+  def className: String = text("class") match {
+    case saved if saved.startsWith(s"${SavedMetadata.Ours}.") => s"${SavedMetadata.Ours}${saved.substring(saved.lastIndexOf('.'))}"
+    case saved => saved
+  }
 
   def uid: String = text("uid")
 
@@ -41,6 +44,7 @@ final case class SavedMetadata(json: String) {
     val set = model.params.toSeq.filter(model.isSet).map(param => param.name -> asJson(model, param))
     val kept = fields("paramMap").filterNot { case (name, _) => model.hasParam(name) }
     val changed = Map(
+      "class" -> JString(model.pythonClass),
       "timestamp" -> JInt(System.currentTimeMillis()),
       "sparkVersion" -> JString(sparkVersion),
       "uid" -> JString(model.uid),
@@ -63,7 +67,8 @@ final case class SavedMetadata(json: String) {
 }
 
 object SavedMetadata {
-  private val Ours = "sparkml_algos"
+  /** The Python package, and the field of the metadata that is its own. */
+  val Ours = "sparkml_algos"
 
   /** The newest format that is understood, `FORMAT_VERSION` of the Python module. */
   val Format = 1
@@ -91,11 +96,18 @@ private final class ArtifactModelReader[M <: ArtifactModel[M]](companion: Artifa
   }
 }
 
+object ArtifactModelCompanion {
+
+  /** The companion of a model's class in this bridge. */
+  private[sparkmlalgos] def of(name: String): ArtifactModelCompanion[_ <: ArtifactModel[_]] =
+    Class.forName(name + "$", true, getClass.getClassLoader).getField("MODULE$").get(null).asInstanceOf[ArtifactModelCompanion[_ <: ArtifactModel[_]]]
+}
+
 /** What the companion object of a model is: how Spark ML finds its way from a saved stage to the model. */
 abstract class ArtifactModelCompanion[M <: ArtifactModel[M]] extends MLReadable[M] {
 
-  /** The class in Python. */
-  def pythonClass: String
+  /** The class in Python, by the name that the package exports it by; the class here is called the same. */
+  final def pythonClass: String = s"${SavedMetadata.Ours}.${getClass.getSimpleName.stripSuffix("$")}"
 
   private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): M
 

@@ -64,8 +64,6 @@ class RandomCutForestModel protected[ml] (uid: String, artifact: Artifact, saved
 
 object RandomCutForestModel extends ArtifactModelCompanion[RandomCutForestModel] {
 
-  override def pythonClass: String = "sparkml_algos.algorithms.random_cut_forest.estimator.RandomCutForestModel"
-
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): RandomCutForestModel =
-    new sparkml_algos.algorithms.random_cut_forest.estimator.RandomCutForestModel(uid, artifact, saved)
+    new sparkml_algos.RandomCutForestModel(uid, artifact, saved)
 }

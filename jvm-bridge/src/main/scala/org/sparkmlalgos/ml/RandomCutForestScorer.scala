@@ -5,7 +5,7 @@ import scala.collection.mutable
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow
 
-/** Anomaly scores, as `sparkml_algos.algorithms.random_cut_forest.scoring` defines them: down each tree by its cuts to a leaf, then up to
+/** Anomaly scores, as `sparkml_algos.algorithms.random_cut_forest.prediction` defines them: down each tree by its cuts to a leaf, then up to
   * the first box that contains the row.
   *
   * Nodes and leaves of a tree have one numbering, in which two children stand side by side. A step down must not wait for a guess of where

@@ -1,11 +1,12 @@
 package org.sparkmlalgos.ml
 
-import org.apache.spark.broadcast.Broadcast
+import java.util.function.BiFunction
+
 import org.apache.spark.ml.linalg.SQLDataTypes.VectorType
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.analysis.TypeCheckResult
 import org.apache.spark.sql.catalyst.expressions.Expression
-import org.apache.spark.sql.catalyst.expressions.codegen.{CodegenContext, ExprCode, FalseLiteral, JavaCode}
+import org.apache.spark.sql.catalyst.expressions.codegen.{CodegenContext, ExprCode, FalseLiteral, JavaCode, TrueLiteral}
 import org.apache.spark.sql.catalyst.expressions.codegen.Block._
 import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types._
@@ -23,7 +24,7 @@ import org.apache.spark.sql.types._
 case class ScoreRow(
     features: Expression,
     baseMargin: Option[Expression],
-    scorer: Broadcast[RowScorer],
+    scorer: ScorerSource,
     fields: StructType,
     columns: InputColumns) extends Expression {
 
@@ -42,60 +43,56 @@ case class ScoreRow(
     case other => TypeCheckResult.TypeCheckFailure(s"features are ${other.simpleString}; they must be a Vector or an array of numbers")
   }
 
-  override def eval(input: InternalRow): Any = {
-    val start = baseMargin.map(_.eval(input))
-    score(features.eval(input), start.contains(null), start.fold(0f)(value => if (value == null) 0f else value.asInstanceOf[Float]))
-  }
+  override def eval(input: InternalRow): Any = scoring(features.eval(input), baseMargin.map(_.eval(input)).orNull)
 
   override protected def doGenCode(context: CodegenContext, result: ExprCode): ExprCode = {
     val row = features.genCode(context)
-    val start = baseMargin.map(_.genCode(context)).getOrElse(ExprCode(FalseLiteral, JavaCode.literal("0.0f", FloatType)))
-    val self = context.addReferenceObj("score", this, classOf[ScoreRow].getName)
+    val start = baseMargin.map(_.genCode(context)).getOrElse(ExprCode(TrueLiteral, JavaCode.literal("0.0f", FloatType)))
+    // Generated classes are kept by their text for all sessions of a JVM, and those of Spark Connect load classes of the bridge each of its
+    // own: the text may only name what they share.
+    val function = context.addReferenceObj("score", scoring, classOf[BiFunction[_, _, _]].getName)
     val code =
       code"""
         ${row.code}
         ${start.code}
-        ${classOf[InternalRow].getName} ${result.value} =
-          $self.score(${row.isNull} ? null : (Object) ${row.value}, ${start.isNull}, ${start.value});
+        ${classOf[InternalRow].getName} ${result.value} = (${classOf[InternalRow].getName})
+          $function.apply(${row.isNull} ? null : (Object) ${row.value}, ${start.isNull} ? null : (Object) ${start.value});
       """
     result.copy(code = code, isNull = FalseLiteral)
   }
 
-  /** What the generated code calls. */
-  def score(found: Any, hasNoStart: Boolean, start: Float): InternalRow = {
-    val row = buffer.get()
-    kind match {
-      case ScoreRow.Vector => row.readVector(found.asInstanceOf[InternalRow])
-      case ScoreRow.Doubles => row.readArray(found.asInstanceOf[ArrayData], isDouble = true, mayHaveNulls)
-      case ScoreRow.Floats => row.readArray(found.asInstanceOf[ArrayData], isDouble = false, mayHaveNulls)
-    }
-    if (baseMargin.isDefined) row.readBaseMargin(hasNoStart, start)
-    arithmetic.score(row)
-  }
-
-  @transient private lazy val arithmetic: RowScorer = scorer.value
-
-  // Not one per expression: operators of a plan may share an expression and run in threads of their own.
-  @transient private lazy val buffer: ThreadLocal[FeatureRow] =
-    ThreadLocal.withInitial(() => new FeatureRow(arithmetic, columns))
-
-  @transient private lazy val kind: Int = features.dataType match {
-    case ArrayType(DoubleType, _) => ScoreRow.Doubles
-    case ArrayType(FloatType, _) => ScoreRow.Floats
-    case _ => ScoreRow.Vector
-  }
-
-  @transient private lazy val mayHaveNulls: Boolean = features.dataType match {
-    case ArrayType(_, containsNull) => containsNull
-    case _ => false
-  }
+  @transient private lazy val scoring: Scoring = new Scoring(features.dataType, scorer, columns)
 
   override protected def withNewChildrenInternal(newChildren: IndexedSeq[Expression]): ScoreRow =
     copy(features = newChildren.head, baseMargin = newChildren.tail.headOption)
 }
 
-private object ScoreRow {
-  final val Vector = 0
-  final val Doubles = 1
-  final val Floats = 2
+/** Scores rows of one kind: features, and what the score starts from where a column has it, to the struct of outputs.
+  *
+  * @param kind what the features are
+  */
+private final class Scoring(kind: DataType, scorer: ScorerSource, columns: InputColumns)
+    extends BiFunction[Any, Any, InternalRow] with Serializable {
+
+  override def apply(features: Any, start: Any): InternalRow = {
+    val row = buffer.get()
+    if (isVector) row.readVector(features.asInstanceOf[InternalRow])
+    else row.readArray(features.asInstanceOf[ArrayData], isDouble, mayHaveNulls)
+    if (hasStart) row.readBaseMargin(start == null, if (start == null) 0f else start.asInstanceOf[Float])
+    arithmetic.score(row)
+  }
+
+  private val isVector: Boolean = kind == VectorType
+
+  private val (isDouble, mayHaveNulls) = kind match {
+    case ArrayType(element, containsNull) => (element == DoubleType, containsNull)
+    case _ => (true, false)
+  }
+
+  private val hasStart: Boolean = columns.baseMargin.isDefined
+
+  @transient private lazy val arithmetic: RowScorer = scorer.scorer
+
+  // Not one for all: operators of a plan may share an expression and run in threads of their own.
+  @transient private lazy val buffer: ThreadLocal[FeatureRow] = ThreadLocal.withInitial(() => new FeatureRow(arithmetic, columns))
 }

@@ -64,6 +64,12 @@ class XGBoostClassificationModel protected[ml] (uid: String, artifact: Artifact,
 
   def numClasses: Int = math.max(2, artifact.number("num_class").toInt)
 
+  /** Of two classes, the raw score above which a row is of class 1. */
+  def rawThreshold: Double = artifact.findNumber("raw_threshold").getOrElse(0.0)
+
+  /** Of many classes, a number for each, where they were set: the class is the one whose probability is largest in relation to it. */
+  def thresholds: Option[Array[Double]] = artifact.arrays.get("thresholds").map(_.toDoubles)
+
   override def outputs: Seq[Output] = super.outputs ++ Seq(
     Output("raw", VectorType, rawPredictionCol),
     Output("probability", VectorType, probabilityCol))
@@ -79,9 +85,7 @@ class XGBoostClassificationModel protected[ml] (uid: String, artifact: Artifact,
 }
 
 /** What the companions have in common. */
-abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] (name: String) extends ArtifactModelCompanion[M] {
-
-  override def pythonClass: String = s"sparkml_algos.algorithms.xgboost.model.$name"
+abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] extends ArtifactModelCompanion[M] {
 
   override def refusal(artifact: Artifact): String =
     try {
@@ -90,20 +94,20 @@ abstract class XGBoostModelCompanion[M <: XGBoostModel[M]] private[ml] (name: St
     } catch { case reason: ScoredInPython => reason.getMessage }
 }
 
-object XGBoostRegressionModel extends XGBoostModelCompanion[XGBoostRegressionModel]("XGBoostRegressionModel") {
+object XGBoostRegressionModel extends XGBoostModelCompanion[XGBoostRegressionModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostRegressionModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostRegressionModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostRegressionModel(uid, artifact, saved)
 }
 
-object XGBoostRankerModel extends XGBoostModelCompanion[XGBoostRankerModel]("XGBoostRankerModel") {
+object XGBoostRankerModel extends XGBoostModelCompanion[XGBoostRankerModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostRankerModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostRankerModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostRankerModel(uid, artifact, saved)
 }
 
-object XGBoostClassificationModel extends XGBoostModelCompanion[XGBoostClassificationModel]("XGBoostClassificationModel") {
+object XGBoostClassificationModel extends XGBoostModelCompanion[XGBoostClassificationModel] {
 
   override private[ml] def construct(uid: String, artifact: Artifact, saved: SavedMetadata): XGBoostClassificationModel =
-    new sparkml_algos.algorithms.xgboost.model.XGBoostClassificationModel(uid, artifact, saved)
+    new sparkml_algos.XGBoostClassificationModel(uid, artifact, saved)
 }

@@ -22,8 +22,8 @@ private object XGBoostScorer {
     val booster = new Booster(artifact("model").data)
     val trees = BoosterTrees(booster)
     booster.objective.takeWhile(_ != ':') match {
-      case "binary" => new BinaryTreesScorer(trees)
-      case "multi" => new MultiClassTreesScorer(trees)
+      case "binary" => new BinaryTreesScorer(trees, artifact.findNumber("raw_threshold").getOrElse(0.0))
+      case "multi" => new MultiClassTreesScorer(trees, artifact.arrays.get("thresholds").map(_.toDoubles))
       case _ => new NumberTreesScorer(trees, Link(booster.objective))
     }
   }
@@ -36,19 +36,21 @@ private final class NumberTreesScorer(trees: BoosterTrees, link: Link) extends X
     new GenericInternalRow(Array[Any](link.prediction(trees.sum(row)).toDouble))
 }
 
-private final class BinaryTreesScorer(trees: BoosterTrees) extends XGBoostScorer(trees) {
+/** @param threshold the score above which a row is of class 1 */
+private final class BinaryTreesScorer(trees: BoosterTrees, threshold: Double) extends XGBoostScorer(trees) {
 
+  /** Each class has a probability by itself: 1 − p is 0 long before the other class is impossible. */
   override def score(row: FeatureRow): InternalRow = {
     val score = trees.sum(row).toDouble
-    val positive = 1.0 / (1.0 + math.exp(-score))
     new GenericInternalRow(Array[Any](
-      if (score > 0) 1.0 else 0.0,
+      if (score > threshold) 1.0 else 0.0,
       VectorRow.dense(Array(-score, score)),
-      VectorRow.dense(Array(1.0 - positive, positive))))
+      VectorRow.dense(Array(LinearScorer.sigmoid(-score), LinearScorer.sigmoid(score)))))
   }
 }
 
-private final class MultiClassTreesScorer(trees: BoosterTrees) extends XGBoostScorer(trees) {
+/** @param thresholds a number for each class, by which the most probable class is the one most probable in relation to it */
+private final class MultiClassTreesScorer(trees: BoosterTrees, thresholds: Option[Array[Double]]) extends XGBoostScorer(trees) {
 
   override def score(row: FeatureRow): InternalRow = {
     val scores = trees.sums(row)
@@ -59,6 +61,7 @@ private final class MultiClassTreesScorer(trees: BoosterTrees) extends XGBoostSc
       i += 1
     }
     val probability = LinearScorer.softmax(scores, scores(highest))
-    new GenericInternalRow(Array[Any](highest.toDouble, VectorRow.dense(scores), VectorRow.dense(probability)))
+    val label = thresholds.fold(highest)(LinearScorer.byThresholds(probability, _))
+    new GenericInternalRow(Array[Any](label.toDouble, VectorRow.dense(scores), VectorRow.dense(probability)))
   }
 }

@@ -7,7 +7,7 @@ import org.apache.spark.ml.linalg.SQLDataTypes.{MatrixType, VectorType}
 import org.apache.spark.sql.execution.datasources.CodecStreams
 import org.apache.spark.sql.types.{DataType, DoubleType, Metadata, StructField, StructType}
 
-/** Tells columns and their types from the first records of the first files. */
+/** Tells columns and their types from the first records of the first files that have any. */
 object SchemaInference {
   // A head is read on the driver, one file after the other.
   private val MaxFiles = 8
@@ -24,7 +24,8 @@ object SchemaInference {
     def dataType(isLabel: Boolean): DataType = if (isLabel && !several) DoubleType else if (matrix) MatrixType else VectorType
   }
 
-  /** The schema of files; None if there are no files.
+  /** The schema of files; None if there are no files. Files without records have all columns that the options name: vectors, and a double as
+    * label.
     *
     * @throws IllegalArgumentException if the records have none of the wanted entries
     */
@@ -34,17 +35,17 @@ object SchemaInference {
     val found = slots.map(_ => new Found)
     val parser = new RecordParser(slots)
     val entries = collection.mutable.LinkedHashSet.empty[(Int, String)]
-    var records = 0L
-    for (file <- files.filter(_.getLen > 0).take(MaxFiles)) {
-      records += eachHead(file, configuration) { reader =>
+    val looked = files.iterator.filter(_.getLen > 0).filter { file =>
+      val records = eachHead(file, configuration) { reader =>
         entries ++= parser.entries(reader)
         for ((tensor, column) <- parser.tensors.zip(found)) column.add(tensor)
       }
-    }
+      records > 0
+    }.take(MaxFiles).toList
     val missing = slots.zip(found).collectFirst { case (slot, column) if !slot.isLabel && !column.present => slot }
-    for (slot <- missing if records > 0 && !options.namesLabelEntries) throw noFeatures(slot, entries.toSeq, files.head.getPath.toString)
-    val empty = records == 0
-    Some(StructType(for ((slot, column) <- slots.toSeq.zip(found) if column.present || empty)
+    for (slot <- missing; file <- looked.headOption if !options.namesLabelEntries)
+      throw noFeatures(slot, entries.toSeq, file.getPath.toString)
+    Some(StructType(for ((slot, column) <- slots.toSeq.zip(found) if column.present || looked.isEmpty)
       yield StructField(slot.column, column.dataType(slot.isLabel), nullable = true, metadata(slot, column, options))))
   }
 

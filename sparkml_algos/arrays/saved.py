@@ -1,0 +1,36 @@
+"""A saved instance, read from its directory without Spark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sparkml_algos.arrays.artifact import Artifact
+
+
+def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
+    """Metadata and arrays of a saved instance from a local directory, without Spark.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    (dict, Artifact or None)
+        Metadata as saved; arrays by name, if it is a model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was saved there.
+    """
+    path = Path(path)
+    lines = [part.read_text() for part in sorted((path / "metadata").glob("part-*")) if part.stat().st_size]
+    if not lines:
+        raise FileNotFoundError(f"{path} holds no saved instance: it has no metadata/part-…")
+    artifact = Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
+    return json.loads(lines[0]), artifact

@@ -1,0 +1,284 @@
+"""Columns of a DataFrame by name, as users name them, and as what a field's kind reads of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    AtomicType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    IntegralType,
+    MapType,
+    NumericType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
+
+from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Series, Tokens
+from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
+
+# Names that people give to the first part of a box, in the order they are looked for.
+_BOX_CLASSES = ("class_id", "label", "class")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A column of a DataFrame.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Its name as the dataset has it and, of a field within a struct, the names on the way there.
+    column : Column
+    field : StructField
+        Its type and metadata.
+    """
+
+    path: tuple[str, ...]
+    column: Column
+    field: StructField
+
+    @property
+    def type(self) -> DataType:
+        return self.field.dataType
+
+
+def column(name: str) -> Column:
+    """The top-level column of this very name, whatever characters it has."""
+    return F.col(_quoted(name))
+
+
+def find(dataset: DataFrame, name: str) -> Found | None:
+    """The column that a name means to Spark: the one of this very name, whatever characters it has; else what is within a struct, an array
+    of structs or a map (``struct.field``, with backticks around a part that has dots). Names that differ in case only are the same where
+    the session takes them for that.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    name : str
+
+    Returns
+    -------
+    Found or None
+        None if there is no such column.
+
+    Raises
+    ------
+    ValueError
+        If several columns, or fields of a struct, have the name.
+    """
+    paths = _paths(dataset, dataset.schema, [name]) or _paths(dataset, dataset.schema, _parts_of(name))
+    if len(paths) > 1:
+        names = ", ".join(sorted({repr(".".join(field.name for field in path)) for path in paths}))
+        raise ValueError(f"{name!r} is ambiguous: {len(paths)} columns of the dataset have this name ({names}); drop or rename all but one")
+    if not paths:
+        return None
+    path = tuple(field.name for field in paths[0])
+    return Found(path, F.col(".".join(map(_quoted, path))), paths[0][-1])
+
+
+def existing(dataset: DataFrame, name: str) -> str | None:
+    """The column that Spark could not tell from one of this name, if there is one."""
+    same = _same_name(dataset.schema, name, dataset)
+    return same[0].name if same else None
+
+
+def twice(dataset: DataFrame, names: Sequence[str]) -> list[str]:
+    """Names that others of these names are to Spark, too."""
+    lowered = [name.lower() for name in names]
+    found = [name for name, low in zip(names, lowered, strict=True) if lowered.count(low) > 1]
+    return [name for name in found if names.count(name) > 1 or not is_case_sensitive(dataset)]
+
+
+def is_case_sensitive(dataset: DataFrame) -> bool:
+    """Whether names that differ in case only are different names."""
+    return dataset.sparkSession.conf.get("spark.sql.caseSensitive", "false") == "true"
+
+
+def refusal(kind: Kind, type_: DataType) -> str | None:
+    """What a column must be instead, if a kind cannot be read from one of this type."""
+    accepts, expected = _ACCEPTED[type(kind)]
+    return None if accepts(kind, type_) else expected(kind)
+
+
+def parts(kind: Kind, role: str, columns: Sequence[Found]) -> list[Column]:
+    """What a decoder reads of a field, under the names it reads: of one column, or of several that make it up."""
+    names = arrow_names(role, kind)
+    if isinstance(kind, Vector):
+        return [part.alias(name) for part, name in zip(_vector_parts(columns), names, strict=False)]
+    (found,) = columns
+    return [_READ[type(kind)](kind, found).alias(names[0])]
+
+
+def is_number(type_: DataType) -> bool:
+    return isinstance(type_, (NumericType, BooleanType))
+
+
+def is_ordered(type_: DataType) -> bool:
+    """Whether Spark can sort by it, and make groups of it."""
+    if isinstance(type_, ArrayType):
+        return is_ordered(type_.elementType)
+    if isinstance(type_, StructType):
+        return all(is_ordered(field.dataType) for field in type_.fields)
+    return isinstance(type_, AtomicType) and type_.typeName() not in ("variant", "interval")
+
+
+def is_vector(type_: DataType) -> bool:
+    """Whether it is Spark ML's type of vectors."""
+    return isinstance(type_, VectorUDT)
+
+
+def _vector_parts(columns: Sequence[Found]) -> list[Column]:
+    if len(columns) > 1 or is_number(columns[0].type):
+        return [F.array(*(found.column.cast("float") for found in columns))]
+    (found,) = columns
+    if not isinstance(found.type, VectorUDT):
+        return [found.column.cast("array<float>")]
+    vector = F.unwrap_udt(found.column)
+    # On the way to Python a null list costs in proportion to the rows of its Arrow batch; that a row is dense its null size tells.
+    indices = F.coalesce(vector[INDICES], F.array().cast("array<int>"))
+    return [vector["values"].cast("array<float>"), indices, vector[SIZE]]
+
+
+def _key(kind: Key, found: Found) -> Column:
+    if isinstance(found.type, IntegralType):
+        return found.column.cast("long")
+    return F.when(found.column.isNotNull(), F.xxhash64(found.column))
+
+
+def _tokens(kind: Tokens, found: Found) -> Column:
+    if not isinstance(found.type, StringType):
+        return found.column.cast("array<string>")
+    words = F.split(F.trim(found.column), r"\s+")
+    return F.when(F.trim(found.column) == "", F.array().cast("array<string>")).otherwise(words)
+
+
+def _text(kind: Text, found: Found) -> Column:
+    if isinstance(found.type, StringType):
+        return found.column
+    return F.when(found.column.isNotNull(), F.concat_ws(" ", found.column))
+
+
+def _boxes(kind: Boxes, found: Found) -> Column:
+    element = found.type.elementType
+    names = _box_names(element) if isinstance(element, StructType) else list(range(len(BOX_PARTS)))
+    return F.transform(
+        found.column, lambda box: F.struct(*(box[name].cast("float").alias(part) for name, part in zip(names, BOX_PARTS, strict=True)))
+    )
+
+
+def _box_names(box: StructType) -> list[str] | None:
+    """The fields of a struct that are the parts of a box; None if some are missing."""
+    known = {field.name.lower(): field.name for field in box.fields if is_number(field.dataType)}
+    class_name = next((name for name in _BOX_CLASSES if name in known), None)
+    wanted = [class_name, *BOX_PARTS[1:]]
+    return [known[name] for name in wanted] if all(name in known for name in wanted) else None
+
+
+def _is_numbers(type_: DataType) -> bool:
+    return isinstance(type_, ArrayType) and is_number(type_.elementType)
+
+
+def _is_strings(type_: DataType) -> bool:
+    return isinstance(type_, StringType) or isinstance(type_, ArrayType) and isinstance(type_.elementType, StringType)
+
+
+def _is_boxes(type_: DataType) -> bool:
+    if not isinstance(type_, ArrayType):
+        return False
+    element = type_.elementType
+    return _is_numbers(element) or isinstance(element, StructType) and _box_names(element) is not None
+
+
+_Accepts = Callable[[Kind, DataType], bool]
+_ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
+    Vector: (lambda kind, type_: isinstance(type_, VectorUDT) or _is_numbers(type_), lambda kind: "a Vector or an array of numbers"),
+    Number: (lambda kind, type_: is_number(type_), lambda kind: "numeric"),
+    ClassLabel: (lambda kind, type_: is_number(type_), lambda kind: "numeric"),
+    Flag: (lambda kind, type_: isinstance(type_, BooleanType), lambda kind: "boolean"),
+    Key: (lambda kind, type_: kind.hashed or isinstance(type_, IntegralType), lambda kind: "a whole number"),
+    Tokens: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
+    Text: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
+    Bytes: (lambda kind, type_: isinstance(type_, BinaryType), lambda kind: "binary"),
+    Series: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
+    Boxes: (
+        lambda kind, type_: _is_boxes(type_),
+        lambda kind: f"an array of structs of {', '.join(BOX_PARTS)}, or of arrays of these numbers",
+    ),
+    Time: (
+        lambda kind, type_: isinstance(type_, (TimestampType, TimestampNTZType, DateType)),
+        lambda kind: "a timestamp or a date",
+    ),
+}
+_READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
+    Number: lambda kind, found: found.column.cast("float"),
+    ClassLabel: lambda kind, found: found.column.cast("float"),
+    Flag: lambda kind, found: found.column,
+    Key: _key,
+    Tokens: _tokens,
+    Text: _text,
+    Bytes: lambda kind, found: found.column,
+    Series: lambda kind, found: found.column.cast("array<float>"),
+    Boxes: _boxes,
+    Time: lambda kind, found: found.column.cast("timestamp_ntz") if isinstance(found.type, DateType) else found.column,
+}
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+# A part of a name with dots in it, with backticks around it or without.
+_PART = r"`((?:[^`]|``)*)`|([^.`]+)"
+_DOTTED = re.compile(rf"(?:{_PART})(?:\.(?:{_PART}))+|`(?:[^`]|``)*`")
+
+
+def _parts_of(name: str) -> list[str]:
+    """The names on the way to a field, as Spark reads them out of one; none if it would not."""
+    if not _DOTTED.fullmatch(name):
+        return []
+    return [quoted.replace("``", "`") or plain for quoted, plain in re.findall(_PART, name)]
+
+
+def _same_name(schema: StructType, name: str, dataset: DataFrame) -> list[StructField]:
+    same = [field for field in schema.fields if field.name.lower() == name.lower()]
+    exact = [field for field in same if field.name == name]
+    # The session is asked only where the answer matters, for through Connect that takes a call.
+    return exact if len(exact) < len(same) and is_case_sensitive(dataset) else same
+
+
+def _paths(dataset: DataFrame, schema: StructType, names: Sequence[str]) -> list[list[StructField]]:
+    """All ways through the columns of a schema, and what is in them, that have these names."""
+    if not names:
+        return []
+    first, *others = names
+    found = _same_name(schema, first, dataset)
+    if not others:
+        return [[field] for field in found]
+    return [[field, *within] for field in found for within in _within(dataset, field.dataType, others)]
+
+
+def _within(dataset: DataFrame, type_: DataType, names: Sequence[str]) -> list[list[StructField]]:
+    if isinstance(type_, StructType):
+        return _paths(dataset, type_, names)
+    if isinstance(type_, ArrayType):  # the field of all structs, as an array
+        found = _within(dataset, type_.elementType, names) if isinstance(type_.elementType, StructType) else []
+        return [[*path[:-1], StructField(path[-1].name, ArrayType(path[-1].dataType))] for path in found]
+    if isinstance(type_, MapType) and isinstance(type_.keyType, StringType):
+        value, others = StructField(names[0], type_.valueType), names[1:]
+        return [[value, *within] for within in _within(dataset, type_.valueType, others)] if others else [[value]]
+    return []

@@ -1,0 +1,221 @@
+"""Lists of different lengths: tokens, series, boxes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from sparkml_algos.arrays.ragged import Ragged
+from sparkml_algos.rows.kinds import Facts, InvalidValue, Kind, Reader, first_null, flat_values, offsets_of
+
+#: Numbers of a box, in this order: its class, and its edges in the image's pixels.
+BOX_PARTS = ("class_id", "left", "top", "width", "height")
+
+
+@dataclass(frozen=True)
+class Tokens(Kind):
+    """A list of words, as a `Ragged` of strings; a list may be empty.
+
+    The reader's fact, where it is asked for, is ``vocabulary``: how often each word occurs, of all rows.
+
+    Parameters
+    ----------
+    counts_words : bool
+        Whether words are counted.
+    """
+
+    parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.string())}
+
+    counts_words: bool = False
+    row_bytes: ClassVar[int] = 1024
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _TokensReader(self, role, names)
+
+    def arrays(self, values: Ragged | Sequence[Sequence[str]]) -> dict[str, pa.Array]:
+        if isinstance(values, Ragged):
+            return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), values.values)}
+        return {"": pa.array([list(row) for row in values], pa.list_(pa.string()))}
+
+    def from_json(self, values: Sequence[str | Sequence[str]]) -> list[list[str]]:
+        return [value.split() if isinstance(value, str) else list(value) for value in values]
+
+    def merge(self, facts: Sequence[Facts]) -> Facts:
+        if not self.counts_words:
+            return {}
+        total: Counter[str] = Counter()
+        for fact in facts:
+            total.update(fact["vocabulary"])
+        return {"vocabulary": dict(total)}
+
+
+class _ListReader(Reader):
+    """Lists of whose elements none is null."""
+
+    element = "element"
+
+    def lists(self, lists: pa.ListArray) -> tuple[pa.Array, np.ndarray]:
+        """The elements of all lists, and where each list starts."""
+        self.refuse_nulls(lists)
+        return flat_values(lists), offsets_of(lists).astype(np.int64)
+
+    def refuse_null_elements(self, elements: pa.Array, offsets: np.ndarray) -> None:
+        if elements.null_count:
+            raise self.invalid("is null", first_null(elements), offsets)
+
+    def invalid(self, what: str, position: int, offsets: np.ndarray) -> InvalidValue:
+        """What is wrong with the element at a place among those of all lists."""
+        row = int(np.searchsorted(offsets, position, side="right")) - 1
+        return InvalidValue(f"{self.column}, {self.element} {position - int(offsets[row])}, {what}", row)
+
+
+class _TokensReader(_ListReader):
+    element = "token"
+
+    def __init__(self, kind: Tokens, role: str, names: Sequence[str]) -> None:
+        super().__init__(role, names)
+        self._counts, self._vocabulary = kind.counts_words, Counter()
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        words, offsets = self.lists(parts[""])
+        self.refuse_null_elements(words, offsets)
+        return Ragged(words.cast(pa.string()), offsets)
+
+    def note(self, column: Ragged) -> None:
+        if self._counts:
+            self._vocabulary.update({pair["values"]: pair["counts"] for pair in column.values.value_counts().to_pylist()})
+
+    def empty(self) -> Ragged:
+        return Ragged(pa.array([], pa.string()), np.zeros(1, np.int64))
+
+    @property
+    def facts(self) -> Facts:
+        return {"vocabulary": dict(self._vocabulary)} if self._counts else {}
+
+    def learn(self, facts: Facts) -> None:
+        self._vocabulary = Counter(facts.get("vocabulary", {}))
+
+
+@dataclass(frozen=True)
+class Series(Kind):
+    """Numbers in order of time, as a `Ragged` of float32; null and NaN are missing, NaN. A series has at least `min_length` steps.
+
+    Parameters
+    ----------
+    min_length : int
+    """
+
+    parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.float32())}
+
+    min_length: int = 0
+    row_bytes: ClassVar[int] = 4096
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _SeriesReader(self, role, names)
+
+    def arrays(self, values: Ragged | Sequence[Sequence[float]]) -> dict[str, pa.Array]:
+        return {"": pa.array([np.asarray(row, np.float32) for row in values], pa.list_(pa.float32()))}
+
+    def from_json(self, values: Sequence[Sequence[float | str | None]]) -> list[np.ndarray]:
+        return [np.array([np.nan if value in (None, "NaN") else value for value in row], np.float32) for row in values]
+
+
+class _SeriesReader(_ListReader):
+    element = "step"
+
+    def __init__(self, kind: Series, role: str, names: Sequence[str]) -> None:
+        super().__init__(role, names)
+        self._min_length = kind.min_length
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        steps, offsets = self.lists(parts[""])
+        values = steps.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            raise self.invalid(f"is {values[infinite[0]]} as a 32-bit float", int(infinite[0]), offsets)
+        short = np.flatnonzero(np.diff(offsets) < self._min_length)
+        if len(short):
+            steps = offsets[short[0] + 1] - offsets[short[0]]
+            raise InvalidValue(f"{self.column} has {steps} steps, at least {self._min_length} are needed,", int(short[0]))
+        return Ragged(values, offsets)
+
+    def empty(self) -> Ragged:
+        return Ragged(np.empty(0, np.float32), np.zeros(1, np.int64))
+
+
+@dataclass(frozen=True)
+class Boxes(Kind):
+    """The objects in an image, as a `Ragged` of float32 rows of `BOX_PARTS`; an image may have none.
+
+    Parameters
+    ----------
+    classes : int, optional
+        Classes are numbers from 0 below this.
+    """
+
+    parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.struct([(part, pa.float32()) for part in BOX_PARTS]))}
+
+    classes: int | None = None
+    row_bytes: ClassVar[int] = 256
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _BoxesReader(self, role, names)
+
+    def arrays(self, values: Ragged | Sequence[np.ndarray]) -> dict[str, pa.Array]:
+        rows = [np.asarray(row, np.float32).reshape(-1, len(BOX_PARTS)) for row in values]
+        flat = np.concatenate(rows) if rows else np.empty((0, len(BOX_PARTS)), np.float32)
+        boxes = pa.StructArray.from_arrays([pa.array(column) for column in flat.T.copy()], names=list(BOX_PARTS))
+        return {"": pa.ListArray.from_arrays(np.cumsum([0, *map(len, rows)]).astype(np.int32), boxes)}
+
+    def from_json(self, values: Sequence[Sequence[Mapping[str, float]]]) -> list[np.ndarray]:
+        return [np.array([[box[part] for part in BOX_PARTS] for box in row], np.float32) for row in values]
+
+    def merge(self, facts: Sequence[Facts]) -> Facts:
+        return {"largest": max((fact["largest"] for fact in facts if fact), default=-1)}
+
+
+class _BoxesReader(_ListReader):
+    element = "box"
+
+    def __init__(self, kind: Boxes, role: str, names: Sequence[str]) -> None:
+        super().__init__(role, names)
+        self._classes, self._largest = kind.classes, -1
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        boxes, offsets = self.lists(parts[""])
+        self.refuse_null_elements(boxes, offsets)
+        values = np.empty((len(boxes), len(BOX_PARTS)), np.float32)
+        for place, (name, column) in enumerate(zip(BOX_PARTS, boxes.flatten(), strict=True)):
+            values[:, place] = column.to_numpy(zero_copy_only=False)
+            self._check(values[:, place], name, offsets)
+        return Ragged(values, offsets)
+
+    def note(self, column: Ragged) -> None:
+        self._largest = max(self._largest, int(column.values[:, 0].max(initial=-1)))
+
+    def _check(self, values: np.ndarray, name: str, offsets: np.ndarray) -> None:
+        wrong, expected = ~np.isfinite(values), "a number"
+        if name == "class_id":
+            most = np.inf if self._classes is None else self._classes
+            wrong, expected = wrong | (values < 0) | (values >= most) | (values != np.floor(values)), "a whole number from 0"
+            expected += "" if self._classes is None else f" to {self._classes - 1}"
+        if name in ("width", "height"):
+            wrong, expected = wrong | (values <= 0), "a number > 0"
+        if wrong.any():
+            position = int(np.flatnonzero(wrong)[0])
+            raise self.invalid(f"has {name} {values[position]:g}, expected {expected},", position, offsets)
+
+    def empty(self) -> Ragged:
+        return Ragged(np.empty((0, len(BOX_PARTS)), np.float32), np.zeros(1, np.int64))
+
+    @property
+    def facts(self) -> Facts:
+        return {"largest": self._largest}
+
+    def learn(self, facts: Facts) -> None:
+        self._largest = max(self._largest, facts.get("largest", -1))

@@ -1,0 +1,156 @@
+"""A predictor from a saved directory."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.saved import read_local
+from sparkml_algos.formats.columns import RecordBatch
+from sparkml_algos.formats.json_instances import Instances
+from sparkml_algos.names import EXPORTS, current_name
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.decoder import Decoder, record_batches
+from sparkml_algos.rows.fields import Field, Source
+from sparkml_algos.rows.kinds import Facts
+from sparkml_algos.rows.predictor import Predictor
+from sparkml_algos.serving.requests import columns_of_instances, columns_of_records
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A fitted model that scores rows given as arrays.
+
+    Attributes
+    ----------
+    name : str
+        Of its class, such as ``sparkml_algos.KMeansModel``.
+    fields : list of Field
+        The columns it reads.
+    facts : dict of str to dict
+        By the role of a column, what training has found out about it, such as ``num_features``.
+    hyperparameters : Hyperparameters
+        Values of all Params, as attributes.
+    """
+
+    name: str
+    fields: list[Field]
+    facts: Mapping[str, Facts]
+    hyperparameters: Hyperparameters
+    _predictor: Predictor
+
+    def __call__(self, features: Any = None, **columns: Any) -> Mapping[str, Any]:
+        """Score rows.
+
+        Parameters
+        ----------
+        features : ndarray or csr_matrix, shape (rows, features), optional
+            Where the model has a field of this role.
+        **columns
+            Further columns by role; see `Kind.arrays` for what each kind takes.
+
+        Returns
+        -------
+        mapping of str to array
+            Outputs by the names of the service's responses, an entry a row, the very numbers that `transform` computes in Python.
+
+        Raises
+        ------
+        InvalidRows
+            If a row is not what the model takes.
+        ValueError
+            If a column is missing, unknown, or of another length than the others.
+        """
+        given = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
+        known = {field.role for field in self.fields}
+        missing = {field.role for field in self.fields if field.default is not None} - set(given)
+        if missing or set(given) - known:
+            wrong = [f"no {role}" for role in sorted(missing)] + [f"unknown column {role!r}" for role in sorted(set(given) - known)]
+            raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
+        fields = [field for field in self.fields if field.role in given]
+        decoder = self._decoder(fields)
+        batches = [decoder(part) for part in record_batches(fields, given)]
+        return self._predictor(Batch.concat(batches) if batches else decoder.empty())
+
+    def _decoder(self, fields: Sequence[Field]) -> Decoder:
+        decoder = Decoder([Source(field, [field.role]) for field in fields])
+        decoder.know(self.facts)
+        return decoder
+
+    def _of_nothing(self) -> Mapping[str, Any]:
+        """Outputs for no row at all."""
+        return self._predictor(self._decoder([field for field in self.fields if field.default is not None]).empty())
+
+    def predict_instances(self, instances: Instances) -> Mapping[str, Any]:
+        """Score the instances of a JSON request, as `formats.json_instances` decodes it."""
+        return self(**columns_of_instances(self.fields, instances)) if len(instances) else self._of_nothing()
+
+    def predict_records(self, records: RecordBatch) -> Mapping[str, Any]:
+        """Score records of RecordIO-protobuf, as `formats.recordio_protobuf` decodes them."""
+        return self(**columns_of_records(self.fields, records)) if len(records) else self._of_nothing()
+
+
+def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None = None) -> SavedModel:
+    """Load a model from the local directory where it was saved.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        ``cpu``, or where the model is to compute, as torch calls it.
+    prediction : module, optional
+        Of a model whose class this package does not export: the module with its function ``load`` and the sequence ``FIELDS``.
+
+    Returns
+    -------
+    SavedModel
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was saved there.
+    ValueError
+        If it is not a model of this package.
+
+    Examples
+    --------
+    >>> from sparkml_algos import serving
+    >>> model = serving.load("/models/customers")  # doctest: +SKIP
+    >>> model(features=rows)["closest_cluster"]  # doctest: +SKIP
+    """
+    metadata, artifact = read_local(path)
+    name = current_name(metadata["class"])
+    if artifact is None:
+        raise ValueError(f"{path} holds a {name}, which is no fitted model")
+    if prediction is not None:
+        fields, load_predictor = prediction.FIELDS, prediction.load
+    elif exported := EXPORTS.get(name.rpartition(".")[2]):
+        algorithm = exported.rpartition(".")[0]
+        fields = importlib.import_module(f"{algorithm}.params").FIELDS
+        load_predictor = importlib.import_module(f"{algorithm}.prediction").load
+    else:
+        raise ValueError(f"{path} holds a {name}, which is not one of this package: name the module of its predictor in `prediction`")
+    hyperparameters = Hyperparameters(**{**metadata["defaultParamMap"], **metadata["paramMap"]})
+    facts = _facts(metadata["sparkml_algos"]["facts"])
+    scoring = [field for field in fields if field.scoring]
+    return SavedModel(name, scoring, facts, hyperparameters, load_predictor(artifact, hyperparameters, device))
+
+
+def _facts(saved: Mapping[str, Any]) -> dict[str, Facts]:
+    """What is known of the columns, also by models of the first versions, which knew the number of features only."""
+    summary: Mapping[str, Any] = saved.get("training_summary") or {}
+    if "num_features" in summary:
+        return {"features": {"num_features": summary["num_features"]}}
+    return dict(summary.get("facts", {}))
+
+
+def response(predicted: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """An object for each row, as JSON has it, with these outputs."""
+    columns = {name: predicted[name] for name in names}
+    lists = {name: column.to_pylist() if hasattr(column, "to_pylist") else column.tolist() for name, column in columns.items()}
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]

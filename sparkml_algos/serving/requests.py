@@ -1,0 +1,87 @@
+"""Requests as columns: each field of a model is looked for under its role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparkml_algos.formats.columns import RecordBatch
+from sparkml_algos.formats.errors import FormatError
+from sparkml_algos.formats.json_instances import Instances
+from sparkml_algos.rows.fields import FEATURES, Field
+from sparkml_algos.rows.kinds import Bytes, Number
+from sparkml_algos.rows.vectors import Vector
+
+# What RecordIO-protobuf calls the features; other fields go by their role.
+_RECORD_KEYS = {FEATURES: "values"}
+
+
+def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[str, Any]:
+    """The columns of a JSON request: ``{"features": [1, 2], "base_margin": 0.5}``, or, of the service's form, within ``data``.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+    instances : Instances
+
+    Returns
+    -------
+    dict of str to array or list
+        By role, as `Kind.arrays` takes them; optional fields that no instance has are left out.
+
+    Raises
+    ------
+    FormatError
+        Naming the instance and what it lacks.
+    """
+    found: dict[str, Any] = {}
+    for field in fields:
+        has = [_has(item, field.role) for item in instances.items]
+        if field.default is None and not any(has):
+            continue
+        if isinstance(field.kind, Vector):
+            found[field.role] = instances.features(field.role)
+            continue
+        if not all(has):
+            raise FormatError(f"instance {has.index(False)}: it has no {field.role}", instances.file, None)
+        try:
+            found[field.role] = field.kind.from_json([_of(item)[field.role] for item in instances.items])
+        except (TypeError, ValueError, KeyError) as error:
+            raise FormatError(f"{field.role} of an instance cannot be read: {error}", instances.file, None) from error
+    return found
+
+
+def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[str, Any]:
+    """The columns of RecordIO-protobuf: features are ``values``, others go by their role.
+
+    Raises
+    ------
+    FormatError
+        Naming the feature that the records lack.
+    """
+    found: dict[str, Any] = {}
+    for field in fields:
+        key = _RECORD_KEYS.get(field.role, field.role)
+        if key not in records.features:
+            if field.default is None:
+                continue
+            raise FormatError(f"the records have no feature {key!r}; they have {', '.join(records.features) or 'none'}", "<records>", None)
+        values = records.features[key].values
+        if isinstance(field.kind, Number):
+            values = np.asarray(values).reshape(len(records), -1)[:, 0]
+        elif isinstance(field.kind, Bytes):
+            values = [row[0] for row in values]
+        found[field.role] = values
+    return found
+
+
+def _of(item: Any) -> dict[str, Any]:
+    """The object that has the columns of an instance."""
+    data = item.get("data", item) if isinstance(item, dict) else {}
+    return data if isinstance(data, dict) else {}
+
+
+def _has(item: Any, role: str) -> bool:
+    return _of(item).get(role) is not None

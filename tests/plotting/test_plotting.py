@@ -1,0 +1,48 @@
+"""What all pictures have in common: where they are drawn, and that they need matplotlib and nothing of Spark."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import pytest
+
+from sparkml_algos import plotting
+
+DRAW = {
+    "plot_anomalies": lambda **on: plotting.plot_anomalies({"time": [1, 2], "value": [3, 4], "score": [1, 2]}, threshold=1.5, **on),
+    "plot_components": lambda **on: plotting.plot_components([[0.6, 0.8], [0.8, -0.6]], **on),
+    "plot_confusion_matrix": lambda **on: plotting.plot_confusion_matrix({"label": [0, 1], "prediction": [0, 1]}, **on),
+    "plot_elbow": lambda **on: plotting.plot_elbow({"k": [1, 2], "msd": [3, 1]}, **on),
+    "plot_explained_variance": lambda **on: plotting.plot_explained_variance([0.6, 0.3], **on),
+    "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),
+    "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
+    "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
+    "plot_topics": lambda **on: plotting.plot_topics([[0.7, 0.3], [0.2, 0.8]], **on),
+    "plot_training_history": lambda **on: plotting.plot_training_history([{"epoch": 1, "train:msd": 2.0}], **on),
+}
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_a_picture_is_drawn_on_the_axes_that_are_given_or_on_a_new_figure(name):
+    _, ax = plt.subplots()
+    assert DRAW[name](ax=ax) is ax and ax.has_data()
+    figures = len(plt.get_fignums())
+    assert DRAW[name]() is not ax and len(plt.get_fignums()) == figures + 1
+    assert inspect.signature(getattr(plotting, name)).parameters["ax"].default is None
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_without_matplotlib_the_message_says_what_to_install(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=rf"{name} needs matplotlib; install it with: pip install 'sparkml-algos\[plot\]'"):
+        DRAW[name]()
+
+
+def test_pictures_need_no_spark():
+    draw = "import sys; sys.modules['pyspark'] = None; import matplotlib; matplotlib.use('Agg'); import sparkml_algos.plotting as plotting"
+    draw += "; print(plotting.plot_roc_curve({'label': [0, 1], 'probability': [0.2, 0.9]}).get_ylabel())"
+    done = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "share of positive rows found", done.stderr

@@ -1,0 +1,1 @@
+"""Two algorithms that only exercise the machinery, over rows that are no vectors of features."""
