@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
+from sparkml_algos.core.bridge import packed_vectors
 from sparkml_algos.core.columns import column
 from sparkml_algos.core.inputs import Inputs, input_problems, read_inputs
 from sparkml_algos.rows.batch import Batch
@@ -58,6 +59,7 @@ def sum_over_batches(dataset: DataFrame, model: Evaluated, summands: Callable[[B
         If columns do not fit, or no row is left.
     """
     found = _read(dataset, model, [field for field in model.fields() if field.evaluating])
+    found = found.packing(functools.partial(packed_vectors, dataset))
     ensure_importable(dataset.sparkSession, [*ALWAYS, *model.algorithm().libraries])
     decoder = found.decoder(model.facts)
     decoder.where = " of its partition"

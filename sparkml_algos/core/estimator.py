@@ -232,6 +232,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         else:
             ensure_importable(dataset.sparkSession, [*ALWAYS, *self.algorithm().libraries])
             shipment, decoder = ship(self.artifact, dataset.sparkSession), self.decoder(found)
+            found = found.packing(functools.partial(packed_vectors, dataset))
             struct = scored(self.algorithm(), shipment, self.hyperparameters(), found, decoder, outputs)
             appended = rowwise(dataset).withColumn(_SCORED, struct)
             values = [output.column(column(_SCORED)) for output in outputs]

@@ -39,11 +39,25 @@ class Inputs:
         For each of them, the columns of the dataset.
     shard_key : Found or None
         What rows are dealt by.
+    packed : dict of str to Column, optional
+        By role, vectors that are read in packed form.
     """
 
     sources: list[Source]
     columns: list[list[Found]]
     shard_key: Found | None = None
+    packed: Mapping[str, Column] | None = None
+
+    def packing(self, pack: Pack) -> Inputs:
+        """The same inputs, of which those vectors are read in packed form that can be.
+
+        Parameters
+        ----------
+        pack : callable
+            ``pack(found)`` is a Vector column in packed form, None where that is not possible.
+        """
+        forms = {source.field.role: _form(columns, pack) for source, columns in zip(self.sources, self.columns, strict=True)}
+        return replace(self, packed={role: form for role, form in forms.items() if form is not None})
 
     def decoder(self, facts: Mapping[str, Facts] | None = None) -> Decoder:
         """A decoder of these columns; facts are what a model knows of them from training."""
@@ -54,26 +68,27 @@ class Inputs:
     @property
     def read(self) -> list[Column]:
         """What a decoder reads, as columns of the dataset."""
-        return [
-            part
-            for source, columns in zip(self.sources, self.columns, strict=True)
-            for part in parts(source.field.kind, source.field.role, columns)
-        ]
+        return [part for _, part in self._named_parts()]
 
     @property
     def read_names(self) -> list[str]:
         """Names of the columns of `read`."""
-        names = []
-        for source, columns in zip(self.sources, self.columns, strict=True):
-            count = len(parts(source.field.kind, source.field.role, columns))
-            names += arrow_names(source.field.role, source.field.kind)[:count]
-        return names
+        return [name for name, _ in self._named_parts()]
 
     @property
     def read_types(self) -> list[pa.DataType]:
         """Their Arrow types."""
         kinds = {name: type_ for source in self.sources for name, type_ in _types(source.field)}
         return [kinds[name] for name in self.read_names]
+
+    def _named_parts(self) -> Iterator[tuple[str, Column]]:
+        packed = self.packed or {}
+        for source, columns in zip(self.sources, self.columns, strict=True):
+            kind, role = source.field.kind, source.field.role
+            if role in packed:
+                yield _packed_name(source), packed[role].alias(_packed_name(source))
+            else:
+                yield from zip(arrow_names(role, kind), parts(kind, role, columns), strict=False)
 
     def dealt(self, pack: Pack) -> tuple[list[Column], list[Column], str | None]:
         """What is dealt to the workers, what they read of it, and the name of what it is dealt by.
@@ -94,13 +109,13 @@ class Inputs:
         packed, read = [], []
         for source, columns in zip(self.sources, self.columns, strict=True):
             kind, role = source.field.kind, source.field.role
-            form = pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
+            form = _form(columns, pack)
             if form is None:
                 read += parts(kind, role, [send(found) for found in columns])
             else:
                 name = f"packed{len(packed)}"
                 packed.append(form.alias(name))
-                read.append(F.col(name).alias(dict(zip(kind.parts, arrow_names(role, kind), strict=True))[PACKED]))
+                read.append(F.col(name).alias(_packed_name(source)))
         key = None
         if self.shard_key is not None:
             send(self.shard_key)
@@ -133,6 +148,16 @@ class Inputs:
             width += 4 * kind.num_features
             least = MIN_RECORD_BATCH_VECTORS if is_vector(columns[0].type) else least
         return max(least, min(MAX_RECORD_BATCH_ROWS, RECORD_BATCH_BYTES // max(1, width)))
+
+
+def _form(columns: Sequence[Found], pack: Pack) -> Column | None:
+    """Columns that are a vector, in packed form."""
+    return pack(columns[0]) if len(columns) == 1 and is_vector(columns[0].type) else None
+
+
+def _packed_name(source: Source) -> str:
+    kind = source.field.kind
+    return arrow_names(source.field.role, kind)[list(kind.parts).index(PACKED)]
 
 
 def _types(field: Field) -> Iterator[tuple[str, pa.DataType]]:

@@ -181,10 +181,13 @@ class HasSummary:
         RuntimeError
             If that is not known.
         """
+        name = f"train:{self.objective_metric()}"
+        return ObjectiveSummary([epoch[name] for epoch in self._known_summary().history])
+
+    def _known_summary(self) -> TrainingSummary:
         if self.training_summary is None:
             raise RuntimeError(f"No training summary available for this {type(self).__name__}")
-        name = f"train:{self.objective_metric()}"
-        return ObjectiveSummary([epoch[name] for epoch in self.training_summary.history])
+        return self.training_summary
 
 
 class ObjectiveSummary:

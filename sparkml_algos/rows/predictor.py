@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sparkml_algos.arrays.artifact import Artifact
@@ -27,3 +27,30 @@ def predicting(predict: Callable[..., Mapping[str, Any]]) -> Load:
         return predictor
 
     return load
+
+
+class Computed(Mapping[str, Any]):
+    """Outputs by name, each computed when it is first looked up.
+
+    Parameters
+    ----------
+    outputs : dict of str to callable
+        Functions without arguments.
+    """
+
+    def __init__(self, outputs: Mapping[str, Callable[[], Any]]) -> None:
+        self._outputs, self._found = dict(outputs), {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._found:
+            self._found[name] = self._outputs[name]()
+        return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._outputs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)

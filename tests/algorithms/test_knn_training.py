@@ -14,9 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, Nearest
 
 from sparkml_algos import KNNClassifier, KNNRegressor
 from sparkml_algos.algorithms.knn import search
-from sparkml_algos.algorithms.knn.index import neighbors, normalized, padded
+from sparkml_algos.algorithms.knn.index import Lookup, normalized, padded
+from sparkml_algos.algorithms.knn.prediction import load
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
-from sparkml_algos.algorithms.knn.training import KNN, predict
+from sparkml_algos.algorithms.knn.training import KNN
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
@@ -25,6 +26,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from sparkml_algos.training.sampling import Reservoir
 from tests.gang import in_threads, process_gang
+from tests.predicting import predicted
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(1000, 12)).astype(np.float32)
@@ -60,7 +62,7 @@ def digits():
 @pytest.mark.parametrize("k", [1, 5, 200])
 def test_neighbours_and_distances_are_those_of_scikit_learn(metric, k):
     model = fit(index_metric=metric, id=np.arange(1000))
-    found = predict(model, QUERIES, settings(index_metric=metric, k=k))
+    found = predicted(load, model, QUERIES, settings(index_metric=metric, k=k))
     peer = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=METRICS[metric]).fit(ROWS.astype(np.float64))
     distances, places = peer.kneighbors(QUERIES.astype(np.float64))
     assert np.allclose(found["distances"], distances, atol=1e-6)
@@ -123,13 +125,13 @@ def test_sparse_rows_and_queries_give_the_same():
     dense = fit(rows)
     sparse = fit(sp.csr_matrix(rows))
     assert np.array_equal(dense.arrays["rows"], sparse.arrays["rows"])
-    one, other = neighbors(dense, queries, settings()), neighbors(dense, sp.csr_matrix(queries), settings())
+    one, other = Lookup(dense, settings())(queries), Lookup(dense, settings())(sp.csr_matrix(queries))
     assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
 
 
 def test_rows_of_zeros_have_cosine_distance_1():
     model = fit(np.vstack([ROWS, np.zeros((1, 12), np.float32)]), np.append(LABEL, 0), index_metric="COSINE")
-    _, distances = neighbors(model, np.zeros((2, 12), np.float32), settings(index_metric="COSINE"))
+    _, distances = Lookup(model, settings(index_metric="COSINE"))(np.zeros((2, 12), np.float32))
     assert np.array_equal(distances, np.ones((2, 5)))
 
 
@@ -138,7 +140,7 @@ def test_rows_of_zeros_have_cosine_distance_1():
 
 def test_votes_and_probabilities_are_those_of_scikit_learn():
     rows, label, queries, _ = digits()
-    found = predict(fit(rows, label), queries, settings(k=7))
+    found = predicted(load, fit(rows, label), queries, settings(k=7))
     peer = KNeighborsClassifier(7, algorithm="brute").fit(rows, label)
     assert np.array_equal(found["predicted_label"], peer.predict(queries))
     assert np.allclose(found["probability"], peer.predict_proba(queries))
@@ -147,12 +149,12 @@ def test_votes_and_probabilities_are_those_of_scikit_learn():
 
 def test_of_equally_many_votes_the_smallest_label_wins():
     model = fit(np.array([[0], [1], [2], [3]], np.float32), np.array([4, 4, 2, 2], np.float32), k=4)
-    assert predict(model, np.array([[0], [3]], np.float32), settings(k=4))["predicted_label"].tolist() == [2, 2]
+    assert predicted(load, model, np.array([[0], [3]], np.float32), settings(k=4))["predicted_label"].tolist() == [2, 2]
 
 
 def test_regression_is_the_mean_of_the_labels():
     label = RANDOM.normal(1e4, 5, 1000).astype(np.float32)
-    found = predict(fit(label=label, estimator=KNNRegressor), QUERIES, settings(KNNRegressor))
+    found = predicted(load, fit(label=label, estimator=KNNRegressor), QUERIES, settings(KNNRegressor))
     peer = KNeighborsRegressor(5, algorithm="brute").fit(ROWS.astype(np.float64), label.astype(np.float64))
     assert np.allclose(found["predicted_label"], peer.predict(QUERIES), rtol=1e-12)
     assert found["labels"].shape == found["distances"].shape == (300, 5)
@@ -272,7 +274,7 @@ def test_queries_are_reduced_as_the_rows_were(kind):
     options = {"dimension_reduction_type": kind, "dimension_reduction_target": 6}
     model = fit(**options, id=np.arange(1000))
     assert model.arrays["rows"].shape == (1000, 6)
-    found = predict(model, ROWS[:50], settings(k=1, **options))
+    found = predicted(load, model, ROWS[:50], settings(k=1, **options))
     assert np.array_equal(found["ids"][:, 0], np.arange(50)) and np.allclose(found["distances"], 0, atol=1e-5)
 
 
@@ -280,7 +282,7 @@ def test_queries_are_reduced_as_the_rows_were(kind):
 
 
 def recall(model, queries, expected, k=10, **options):
-    found = predict(model, queries, settings(k=k, **options))["ids"]
+    found = predicted(load, model, queries, settings(k=k, **options))["ids"]
     return np.mean([len(set(one) & set(other)) for one, other in zip(found, expected, strict=True)]) / k
 
 
@@ -292,27 +294,27 @@ def test_lists_hold_95_percent_of_the_neighbours(metric):
     model = fit(rows, label, index_type="faiss.IVFFlat", index_metric=metric, id=ids)
     assert np.array_equal(np.sort(model.arrays["ids"]), ids) and len(model.arrays["centroids"]) == int(np.sqrt(1400))
     assert np.array_equal(model.arrays["rows"], flat.arrays["rows"][model.arrays["ids"]])
-    expected = predict(flat, queries, settings(k=10, index_metric=metric))
+    expected = predicted(load, flat, queries, settings(k=10, index_metric=metric))
     assert recall(model, queries, expected["ids"], index_type="faiss.IVFFlat", index_metric=metric) >= 0.95
     assert 5 <= model.values["probes"] < 30
 
 
 def test_all_lists_hold_all_neighbours_whatever_the_blocks(monkeypatch):
-    expected = predict(fit(id=np.arange(1000)), QUERIES, settings())
+    expected = predicted(load, fit(id=np.arange(1000)), QUERIES, settings())
     options = {"index_type": "faiss.IVFFlat", "faiss_index_ivf_nlists": 20}
     model = fit(**options, id=np.arange(1000))
     model.values["probes"] = 20
     monkeypatch.setattr(search, "QUERIES", 70)
     monkeypatch.setattr(search, "SCORES", 500)
-    found = predict(model, QUERIES, settings(**options))
+    found = predicted(load, model, QUERIES, settings(**options))
     assert np.array_equal(found["ids"], expected["ids"]) and np.array_equal(found["distances"], expected["distances"])
 
 
 def test_queries_whose_lists_have_too_few_rows_are_searched_in_all():
     options = {"index_type": "faiss.IVFFlat", "faiss_index_ivf_nlists": 500}
     model, exact = fit(**options, id=np.arange(1000)), fit(id=np.arange(1000))
-    found = predict(model, QUERIES, settings(k=400, **options))
-    assert np.array_equal(found["ids"], predict(exact, QUERIES, settings(k=400))["ids"])
+    found = predicted(load, model, QUERIES, settings(k=400, **options))
+    assert np.array_equal(found["ids"], predicted(load, exact, QUERIES, settings(k=400))["ids"])
 
 
 def test_codes_find_most_neighbours_from_few_bytes():
@@ -320,16 +322,16 @@ def test_codes_find_most_neighbours_from_few_bytes():
     options = {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 16, "faiss_index_ivf_nlists": 16}
     model = fit(rows, label, **options, id=np.arange(1400))
     assert "rows" not in model.arrays and model.arrays["index"].dtype == np.uint8
-    exact = predict(fit(rows, label, id=np.arange(1400)), queries, settings(k=10))
+    exact = predicted(load, fit(rows, label, id=np.arange(1400)), queries, settings(k=10))
     assert recall(model, queries, exact["ids"], **options) > 0.7
-    found = predict(model, queries, settings(k=5, **options))
+    found = predicted(load, model, queries, settings(k=5, **options))
     assert np.mean(found["predicted_label"] == expected) > 0.92
     assert np.allclose(found["distances"][:, 0], exact["distances"][:, 0], rtol=0.5, atol=4)
 
 
 def test_codes_of_few_lists_still_give_k_neighbours():
     options = {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 4, "faiss_index_ivf_nlists": 100}
-    found = predict(fit(**options), QUERIES, settings(k=300, **options))
+    found = predicted(load, fit(**options), QUERIES, settings(k=300, **options))
     assert found["labels"].shape == (300, 300) and np.isfinite(found["distances"]).all()
 
 
@@ -337,7 +339,7 @@ def test_rows_are_padded_to_a_multiple_of_the_parts():
     assert padded(ROWS, 8).shape == (1000, 16) and not padded(ROWS, 8)[:, 12:].any()
     assert padded(ROWS, 4) is ROWS
     options = {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 8, "faiss_index_ivf_nlists": 4}
-    found = predict(fit(ROWS[:400], LABEL[:400], **options, id=np.arange(400)), ROWS[:400], settings(k=3, **options))
+    found = predicted(load, fit(ROWS[:400], LABEL[:400], **options, id=np.arange(400)), ROWS[:400], settings(k=3, **options))
     assert np.mean((found["ids"] == np.arange(400)[:, None]).any(axis=1)) > 0.8
 
 
@@ -345,7 +347,7 @@ def test_the_target_of_a_reduction_is_raised_to_a_multiple_of_the_parts():
     options = {"dimension_reduction_type": "fjlt", "dimension_reduction_target": 9, "index_type": "faiss.IVFPQ", "faiss_index_pq_m": 8}
     model = fit(ROWS[:300], LABEL[:300], **options)
     assert model.values["reduction"]["target_dim"] == 16
-    assert predict(model, QUERIES, settings(**options))["labels"].shape == (300, 5)
+    assert predicted(load, model, QUERIES, settings(**options))["labels"].shape == (300, 5)
 
 
 def test_normalised_rows_have_length_1():

@@ -14,9 +14,10 @@ from scipy.optimize import linear_sum_assignment, minimize
 from sparkml_algos import LDA
 from sparkml_algos.algorithms.lda import training
 from sparkml_algos.algorithms.lda.decomposition import alternate, decompose, topics
-from sparkml_algos.algorithms.lda.mixtures import mixtures
+from sparkml_algos.algorithms.lda.mixtures import Topics, mixtures
 from sparkml_algos.algorithms.lda.moments import Triples, lengths, rates, times_pairs, whiten, whitened_third_moment
-from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, predict
+from sparkml_algos.algorithms.lda.prediction import load
+from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
@@ -24,6 +25,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import Alone, TrainingPlan, train, train_arrays
 from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
+from tests.predicting import predicted
 
 TINY_CORPUS = np.array([[2, 1, 0, 0], [0, 0, 3, 1], [1, 1, 1, 1], [4, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [1, 0, 2, 2]])
 WEIGHT = np.array([1.0, 2.0, 0.5, 1.0, 3.0, 1.0, 1.0, 0.25])
@@ -219,7 +221,7 @@ def test_mixtures_are_those_of_a_slow_search():
     random = np.random.default_rng(0)
     beta, alpha = random.dirichlet(np.full(30, 0.3), 4), np.array([0.5, 0.3, 0.15, 0.05])
     counts = random.multinomial([3, 10, 40, 200], random.dirichlet(alpha, 4) @ beta)
-    theta, probability = mixtures(sp.csr_matrix(counts), alpha, beta, 2000, 1e-7)
+    theta, probability = mixtures(sp.csr_matrix(counts), Topics.of(alpha, beta), 2000, 1e-7)
     for row, document in zip(theta.astype(np.float64), counts, strict=True):
 
         def loss(logits, document=document):
@@ -236,30 +238,30 @@ def test_mixtures_are_those_of_a_slow_search():
 def test_every_step_towards_a_mixture_makes_it_more_likely():
     rows, beta = corpus()
     alpha, document = np.full(6, 1 / 6), rows[0]
-    path = [mixtures(document, alpha, beta + 1e-9, steps)[0][0].astype(np.float64) for steps in range(8)]
+    path = [mixtures(document, Topics.of(alpha, beta + 1e-9), steps)[0][0].astype(np.float64) for steps in range(8)]
     values = [objective(theta, document.toarray()[0], alpha, beta + 1e-9) for theta in path]
     assert (np.diff(values) > 0).all()
 
 
 def test_a_document_without_words_has_the_mean_of_the_prior():
-    theta, _ = mixtures(sp.csr_matrix((2, 5)), np.array([3.0, 1.0]), np.full((2, 5), 0.2), 50)
+    theta, _ = mixtures(sp.csr_matrix((2, 5)), Topics.of(np.array([3.0, 1.0]), np.full((2, 5), 0.2)), 50)
     np.testing.assert_allclose(theta, [[0.75, 0.25]] * 2)
 
 
 def test_the_mixture_of_a_document_does_not_depend_on_the_others(monkeypatch):
     rows, beta = corpus()
     alpha = np.full(6, 1 / 6)
-    together = mixtures(rows[:200], alpha, beta, 100, 1e-3)[0]
-    alone = np.concatenate([mixtures(rows[i], alpha, beta, 100, 1e-3)[0] for i in range(200)])
+    together = mixtures(rows[:200], Topics.of(alpha, beta), 100, 1e-3)[0]
+    alone = np.concatenate([mixtures(rows[i], Topics.of(alpha, beta), 100, 1e-3)[0] for i in range(200)])
     np.testing.assert_allclose(together, alone, atol=1e-6)
     monkeypatch.setattr("sparkml_algos.algorithms.lda.mixtures.WORDS_BLOCK", 600)
-    np.testing.assert_allclose(mixtures(rows[:200], alpha, beta, 100, 1e-3)[0], together, atol=1e-6)
+    np.testing.assert_allclose(mixtures(rows[:200], Topics.of(alpha, beta), 100, 1e-3)[0], together, atol=1e-6)
 
 
 def test_words_that_no_topic_has_leave_a_mixture():
     beta = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     artifact = Artifact({"alpha": np.array([0.5, 0.5]), "beta": beta})
-    found = predict(artifact, np.array([[0, 0, 3], [0, 2, 1]], np.float32), None)["topic_mixture"]
+    found = predicted(load, artifact, np.array([[0, 0, 3], [0, 2, 1]], np.float32))["topic_mixture"]
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert found[1, 0] > 0.7
 
@@ -311,7 +313,7 @@ def test_alpha0_is_the_sum_of_the_prior_and_shapes_the_topics():
     few, many = (fit(rows, num_topics=6, alpha0=alpha0, refinements=0).arrays for alpha0 in (0.1, 10.0))
     assert few["alpha"].sum() == pytest.approx(0.1) and many["alpha"].sum() == pytest.approx(10.0)
     assert not np.allclose(np.sort(few["beta"], axis=0), np.sort(many["beta"], axis=0), atol=1e-3)
-    peaks = [predict(Artifact(found), rows[:100], None)["topic_mixture"].max(axis=1).mean() for found in (few, many)]
+    peaks = [predicted(load, Artifact(found), rows[:100])["topic_mixture"].max(axis=1).mean() for found in (few, many)]
     assert peaks[0] > peaks[1]
 
 
@@ -323,7 +325,7 @@ def test_sparse_rows_give_what_dense_ones_give():
     rows, _ = corpus()
     one, other = (fit(part, num_topics=6) for part in (rows, rows.toarray()))
     assert_same(one, other)
-    both = [predict(one, part[:50], None)["topic_mixture"] for part in (rows, rows.toarray())]
+    both = [predicted(load, one, part[:50])["topic_mixture"] for part in (rows, rows.toarray())]
     np.testing.assert_allclose(*both, atol=1e-6)
 
 

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA as Reference
 from threadpoolctl import threadpool_limits
 
 from sparkml_algos import PCA
-from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
+from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
@@ -22,6 +22,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import MNIST, digits, mnist
 from tests.gang import in_threads
+from tests.predicting import predicted
 
 MODES = ["regular", "randomized"]
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -107,7 +108,7 @@ def test_rows_far_off_lose_nothing(mode):
     assert subspace_angles(found["components"].T, exact[2][:3].T).max() < 1e-4
     artifact = Artifact(found)
     expected = (rows - found["mean"]) @ found["components"].T
-    np.testing.assert_allclose(predict(artifact, rows, None)["projection"], expected, atol=1e-3)
+    np.testing.assert_allclose(predicted(load, artifact, rows)["projection"], expected, atol=1e-3)
 
 
 @every_mode
@@ -223,9 +224,9 @@ def test_training_resumes_from_any_epoch(mode):
 
 def test_all_components_reconstruct_the_rows():
     artifact = Artifact(fit(digits(), num_components=64))
-    projection = predict(artifact, digits(), None)["projection"]
-    np.testing.assert_allclose(reconstruct(artifact, projection, None)["reconstruction"], digits(), atol=1e-4)
-    sparse = predict(artifact, sp.csr_matrix(digits()), None)["projection"]
+    projection = predicted(load, artifact, digits())["projection"]
+    np.testing.assert_allclose(predicted(load_reconstructing, artifact, projection)["reconstruction"], digits(), atol=1e-4)
+    sparse = predicted(load, artifact, sp.csr_matrix(digits()))["projection"]
     np.testing.assert_allclose(sparse, projection, atol=1e-4)
 
 
@@ -259,3 +260,12 @@ def test_mnist_has_the_known_spectrum():
     found = fit(mnist(), num_components=50)
     assert found["explained_variance_ratio"].sum() == pytest.approx(0.8246, abs=1e-4)
     np.testing.assert_allclose(found["explained_variance"][:3], [5.117, 3.741, 3.253], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("mode", ["regular", "randomized"])
+def test_a_column_of_a_much_larger_scale_does_not_hide_the_components_behind_it(mode, form):
+    rows = (np.random.default_rng(0).normal(size=(500, 4)) * [1e6, 1, 1e-3, 0.5]).astype(np.float32)
+    expected = np.linalg.svd(rows - rows.mean(axis=0, dtype=np.float64), compute_uv=False)
+    found = fit(form(rows), num_components=2, algorithm_mode=mode)["singular_values"]
+    np.testing.assert_allclose(found, expected[:2], rtol=1e-3)

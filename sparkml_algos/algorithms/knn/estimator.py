@@ -17,15 +17,17 @@ from sparkml_algos.algorithms.knn.params import (
     KNNParams,
     KNNRegressorParams,
 )
-from sparkml_algos.algorithms.knn.training import KNN, predict
+from sparkml_algos.algorithms.knn.training import KNN
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.mllib import ClassifiesRows, ClassThresholds, PredictsRows
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
 
 _VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels", "array<double>", "neighborLabelsCol"))
@@ -158,12 +160,12 @@ class KNNClassifier(_KNN, KNNClassifierParams, ClassificationParams):
         return KNNClassifierModel
 
 
-class KNNClassifierModel(_KNNModel, KNNClassifierParams, ClassificationParams):
+class KNNClassifierModel(ClassifiesRows, ClassThresholds, _KNNModel, KNNClassifierParams, ClassificationParams):
     """Rows and their classes.
 
     `transform` appends ``prediction`` (double, the class), ``rawPrediction`` (vector of votes) and ``probability`` (vector of their
     shares); where `distancesCol` and `neighborLabelsCol` are named, also those of the neighbours, arrays of double, nearest first. `k` may
-    be changed.
+    be changed, and `setThresholds` makes other classes win than those with the most votes.
     """
 
     outputs = (
@@ -211,7 +213,7 @@ class KNNRegressor(_KNN, KNNRegressorParams, PredictionParams):
         return KNNRegressorModel
 
 
-class KNNRegressorModel(_KNNModel, KNNRegressorParams, PredictionParams):
+class KNNRegressorModel(PredictsRows, _KNNModel, KNNRegressorParams, PredictionParams):
     """Rows and their labels.
 
     `transform` appends ``prediction`` (double); where `distancesCol` and `neighborLabelsCol` are named, also those of the neighbours,
@@ -233,14 +235,16 @@ class KNNRegressorModel(_KNNModel, KNNRegressorParams, PredictionParams):
 
 
 class _Errors:
-    """What a batch adds to the error of a model: wrong labels, or squared errors."""
+    """What a batch adds to the error of a model: wrong labels, or squared errors. The predictor is made once in the life of a task."""
 
     def __init__(self, shipment: Shipment, hyperparameters: Hyperparameters) -> None:
         self._shipment, self._hyperparameters = shipment, hyperparameters
+        self._predictor: Predictor | None = None
 
     def __call__(self, batch: Batch) -> Sums:
-        predicted = predict(self._shipment.open(), batch.features, self._hyperparameters)["predicted_label"]
-        difference = predicted - batch.label
+        if self._predictor is None:
+            self._predictor = KNN.load(self._shipment.open(), self._hyperparameters, "cpu")
+        difference = self._predictor(batch)["predicted_label"] - batch.label
         is_classifier = self._hyperparameters.predictor_type == "classifier"
         return {"error": np.sum(difference != 0 if is_classifier else difference**2, dtype=np.float64), "rows": np.float64(len(batch))}
 

@@ -19,7 +19,9 @@ library", arXiv:2401.08281.
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -76,38 +78,53 @@ def build(sample: Artifact, hyperparameters: Hyperparameters) -> Artifact:
     return _in_lists(Artifact(arrays, sample.values), hyperparameters)
 
 
-def neighbors(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> search.Found:
-    """Places of the k nearest stored rows of each row, nearest first, and their distances.
+class Lookup:
+    """Finds the neighbours of rows in a model. What does not depend on the rows is made ready once; arrays that are mapped stay mapped.
 
     Parameters
     ----------
     artifact : Artifact
         A model.
-    features : ndarray or csr_matrix, shape (rows, features)
     hyperparameters : Hyperparameters
-
-    Returns
-    -------
-    (ndarray, ndarray)
-        int64 and float64, shape (rows, k). Distances ascend: Euclidean, negative inner products, or 1 − cosine.
     """
-    queries = np.ascontiguousarray(reduce(features, artifact.values["reduction"]), np.float32)
-    metric, k = hyperparameters.index_metric, hyperparameters.k
-    if metric == COSINE:
-        queries = normalized(queries)
-    if hyperparameters.index_type == IVF_PQ:
-        places, distances = _search_coded(artifact, queries, k)
-    else:
-        rows = _rows(artifact, metric)
-        if hyperparameters.index_type == FLAT:
-            places, distances = search.search(rows, queries, k)
+
+    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
+        self._metric, self._k = hyperparameters.index_metric, hyperparameters.k
+        self._reduction = artifact.values["reduction"]
+        if hyperparameters.index_type == IVF_PQ:
+            self._search: Callable[[np.ndarray, int], search.Found] = _Coded(artifact)
         else:
-            centroids, offsets = artifact.arrays["centroids"], artifact.arrays["offsets"]
-            centroids = search.Rows(centroids, search.half_squares(centroids), rows.is_l2)
-            places, distances = search.search_lists(rows, centroids, offsets, queries, k, artifact.values["probes"])
-    if metric == L2:
-        return places, np.sqrt(np.maximum(distances, 0))
-    return places, 1 + distances if metric == COSINE else distances
+            self._search = _exact(artifact, hyperparameters)
+
+    def __call__(self, features: Features) -> search.Found:
+        """Places of the k nearest stored rows of each row, nearest first, and their distances.
+
+        Parameters
+        ----------
+        features : ndarray or csr_matrix, shape (rows, features)
+
+        Returns
+        -------
+        (ndarray, ndarray)
+            int64 and float64, shape (rows, k). Distances ascend: Euclidean, negative inner products, or 1 − cosine.
+        """
+        queries = np.ascontiguousarray(reduce(features, self._reduction), np.float32)
+        if self._metric == COSINE:
+            queries = normalized(queries)
+        places, distances = self._search(queries, self._k)
+        if self._metric == L2:
+            return places, np.sqrt(np.maximum(distances, 0))
+        return places, 1 + distances if self._metric == COSINE else distances
+
+
+def _exact(artifact: Artifact, hyperparameters: Hyperparameters) -> Callable[[np.ndarray, int], search.Found]:
+    """The search of a model that keeps its rows, by queries and k."""
+    rows = _rows(artifact, hyperparameters.index_metric)
+    if hyperparameters.index_type == FLAT:
+        return functools.partial(search.search, rows)
+    centroids = artifact.arrays["centroids"]
+    centroids = search.Rows(centroids, search.half_squares(centroids), rows.is_l2)
+    return functools.partial(search.search_lists, rows, centroids, artifact.arrays["offsets"], probes=artifact.values["probes"])
 
 
 def normalized(rows: np.ndarray) -> np.ndarray:
@@ -208,16 +225,24 @@ def _coded(rows: np.ndarray, lists: int, parts: int, seed: int) -> np.ndarray:
     return faiss.serialize_index(index)
 
 
-def _search_coded(artifact: Artifact, queries: np.ndarray, k: int) -> search.Found:
-    """The nearest by approximate distances; queries whose lists hold fewer than k rows are searched in all lists."""
-    faiss = library(IVF_PQ)
-    data = artifact.arrays["index"]
-    index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(data), data.size))  # views of the bytes, which the workers share
-    queries = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, index.d - queries.shape[1]))))
-    index.nprobe = min(artifact.values["probes"], index.nlist)
-    distances, places = index.search(queries, k)
-    few = np.flatnonzero(places[:, -1] < 0)
-    if len(few):
-        index.nprobe = index.nlist
-        distances[few], places[few] = index.search(queries[few], k)
-    return places, distances.astype(np.float64)
+class _Coded:
+    """The search of a model of codes: the nearest by approximate distances. Queries whose lists hold fewer than k rows are searched in all
+    lists."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._faiss = library(IVF_PQ)
+        self._data = artifact.arrays["index"]  # the index is views of these bytes, which the workers share
+        self._index = self._faiss.read_index(self._faiss.ZeroCopyIOReader(self._faiss.swig_ptr(self._data), self._data.size))
+        self._probes = min(artifact.values["probes"], self._index.nlist)
+
+    def __call__(self, queries: np.ndarray, k: int) -> search.Found:
+        queries = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, self._index.d - queries.shape[1]))))
+        distances, places = self._scan(queries, k, self._probes)
+        few = np.flatnonzero(places[:, -1] < 0)
+        if len(few):
+            distances[few], places[few] = self._scan(queries[few], k, self._index.nlist)
+        return places, distances.astype(np.float64)
+
+    def _scan(self, queries: np.ndarray, k: int, probes: int) -> tuple[np.ndarray, np.ndarray]:
+        # Not by a setting of the index: threads of a server share it.
+        return self._index.search(queries, k, params=self._faiss.SearchParametersIVF(nprobe=probes))

@@ -1,19 +1,21 @@
-"""Training and prediction of k-nearest neighbours on arrays: a sample of the rows, an index of it, votes and means of labels."""
+"""Training of k-nearest neighbours on arrays: a sample of the rows, and an index of it."""
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
-from sparkml_algos.algorithms.knn.index import build, library, neighbors
+from sparkml_algos.algorithms.knn.index import build, library
 from sparkml_algos.algorithms.knn.params import FIELDS, FLAT, IVF_PQ, MAX_CLASSES, target_problem
+from sparkml_algos.algorithms.knn.prediction import load
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, Features
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.fields import LABEL
 from sparkml_algos.rows.kinds import ClassLabel, InvalidRows
-from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -108,44 +110,14 @@ def _in_order(arrays: dict[str, np.ndarray], size: int) -> dict[str, np.ndarray]
     return {name: array[order[:size]] for name, array in arrays.items()}
 
 
-# ------------------------------------------------------------------------------------------------------------------- scoring
-
-
-def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """The vote, or mean, of the k nearest rows.
-
-    Returns
-    -------
-    dict
-        ``predicted_label`` (rows,); ``distances`` and ``labels`` (rows, k), nearest first; ``ids`` (rows, k), where the stored rows have
-        names; of a classifier ``votes`` and ``probability`` (rows, classes). All float64, ids int64.
-    """
-    places, distances = neighbors(artifact, features, hyperparameters)
-    labels = artifact.arrays["labels"][places].astype(np.float64)
-    found = {"distances": distances, "labels": labels}
-    if "ids" in artifact.arrays:
-        found["ids"] = artifact.arrays["ids"][places]
-    if hyperparameters.predictor_type == "regressor":
-        return {**found, "predicted_label": labels.mean(axis=1)}
-    classes = artifact.values["classes"]
-    entries = labels.astype(np.int64) + classes * np.arange(len(labels))[:, None]
-    votes = np.bincount(entries.ravel(), minlength=classes * len(labels)).reshape(len(labels), classes).astype(np.float64)
-    return {
-        **found,
-        "predicted_label": votes.argmax(axis=1).astype(np.float64),
-        "votes": votes,
-        "probability": votes / hyperparameters.k,
-    }
-
-
 KNN = Algorithm(
     name="knn",
     fields=FIELDS,
     kinds=lambda hyperparameters: {LABEL: ClassLabel(MAX_CLASSES)} if hyperparameters.predictor_type == "classifier" else {},
     train=train,
-    load=predicting(predict),
+    load=load,
     finalize=finalize,
-    shared=(
+    state_key=attrgetter(
         "feature_dim",
         "sample_size",
         "dimension_reduction_type",

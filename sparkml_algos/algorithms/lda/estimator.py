@@ -10,7 +10,6 @@ allocation", NIPS 2012. A. Asuncion et al., "On smoothing and inference for topi
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,13 +17,15 @@ from pyspark.ml.linalg import DenseMatrix
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.lda.params import LDAParams
-from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM, likelihood
-from sparkml_algos.core.aggregation import sum_over_batches
+from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
 
 
@@ -156,12 +157,63 @@ class LDAModel(AlgorithmModel, LDAParams):
         ValueError
             If the dataset has no words.
         """
-        summands = functools.partial(_likelihood, ship(self.artifact, dataset.sparkSession))
-        total, words = sum_over_batches(dataset, self, summands)["likelihood"]
+        total, words = self._likelihood(dataset)
+        return {"test:pwll": total / words}
+
+    @evaluation
+    def logLikelihood(self, dataset: DataFrame) -> float:
+        """Log-likelihood of the words of documents, Σ c_w log Σ_k θ_k β_kw, each document under its most likely mixture θ.
+
+        MLlib's method of this name gives a lower bound of the likelihood with mixtures averaged out and, as part of it, what prior and
+        topics are worth. The figures are not comparable: this one is larger, and the more so the more topics there are.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+
+        Raises
+        ------
+        ValueError
+            If the dataset has no words.
+        """
+        return self._likelihood(dataset)[0]
+
+    @evaluation
+    def logPerplexity(self, dataset: DataFrame) -> float:
+        """−`logLikelihood` per word, as MLlib relates the two; the smaller the better. It is −``test:pwll`` of `evaluate`.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+
+        Raises
+        ------
+        ValueError
+            If the dataset has no words.
+        """
+        total, words = self._likelihood(dataset)
+        return -total / words
+
+    def isDistributed(self) -> bool:
+        """False: the topics are arrays on the driver, as in MLlib's `LocalLDAModel`."""
+        return False
+
+    def _likelihood(self, dataset: DataFrame) -> tuple[float, float]:
+        """Log-likelihood of the words of all documents, and how many there are."""
+        total, words = sum_over_batches(dataset, self, _Likelihood(ship(self.artifact, dataset.sparkSession)))["likelihood"]
         if not words:
             raise ValueError("the documents to evaluate on have no words")
-        return {"test:pwll": float(total / words)}
+        return float(total), float(words)
 
 
-def _likelihood(shipment: Shipment, batch: Batch) -> dict[str, np.ndarray]:
-    return likelihood(shipment.open(), batch)
+class _Likelihood:
+    """What a batch adds to the likelihood. The predictor is made once in the life of a task."""
+
+    def __init__(self, shipment: Shipment) -> None:
+        self._shipment = shipment
+        self._predictor: Predictor | None = None
+
+    def __call__(self, batch: Batch) -> Sums:
+        if self._predictor is None:
+            self._predictor = LDA_ALGORITHM.load(self._shipment.open(), Hyperparameters(), "cpu")
+        return {"likelihood": self._predictor(batch)["likelihood"]}

@@ -19,6 +19,7 @@ gradients scaled so. A. Asuncion et al., "On smoothing and inference for topic m
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,16 +31,33 @@ WORDS_BLOCK = 1 << 19
 TINY = 1e-30
 
 
-def mixtures(
-    counts: sp.csr_matrix, alpha: np.ndarray, beta: np.ndarray, steps: int, tolerance: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Topics:
+    """Topics as mixtures are computed with.
+
+    Attributes
+    ----------
+    prior : ndarray of float32, shape (topics,)
+    words : ndarray of float32, shape (vocabulary, topics)
+        What each topic has of a word, side by side in memory.
+    """
+
+    prior: np.ndarray
+    words: np.ndarray
+
+    @classmethod
+    def of(cls, alpha: np.ndarray, beta: np.ndarray) -> Topics:
+        """From the prior, shape (topics,), and the topics, shape (topics, vocabulary)."""
+        return cls(alpha.astype(np.float32), np.ascontiguousarray(beta.T, np.float32))
+
+
+def mixtures(counts: sp.csr_matrix, topics: Topics, steps: int, tolerance: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Mixtures of documents, and the probability of each of their words.
 
     Parameters
     ----------
     counts : csr_matrix, shape (documents, vocabulary)
-    alpha : ndarray, shape (topics,)
-    beta : ndarray, shape (topics, vocabulary)
+    topics : Topics
     steps : int
         At most so many.
     tolerance : float
@@ -51,11 +69,11 @@ def mixtures(
         θ (documents, topics), float32; what it is of a document does not depend on the others. Σ_k θ_k β_kw (entries of `counts`,) in
         their order, float32.
     """
-    words, prior = np.ascontiguousarray(beta.T, np.float32), alpha.astype(np.float32)
+    words, prior = topics.words, topics.prior
     counts = counts.astype(np.float32, copy=False)
-    theta = np.empty((counts.shape[0], len(alpha)), np.float32)
+    theta = np.empty((counts.shape[0], len(prior)), np.float32)
     probability = np.empty(counts.nnz, np.float32)
-    for start, end in _blocks(counts, max(1, WORDS_BLOCK // len(alpha))):
+    for start, end in _blocks(counts, max(1, WORDS_BLOCK // len(prior))):
         inside = slice(counts.indptr[start], counts.indptr[end])
         theta[start:end], probability[inside] = _block(counts[start:end], prior, words, steps, tolerance)
     return theta, probability

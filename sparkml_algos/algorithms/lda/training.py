@@ -1,4 +1,4 @@
-"""Training and scoring of LDA on arrays: moments, their decomposition, and refinements that start from it.
+"""Training of LDA on arrays: moments, their decomposition, and refinements that start from it.
 
 The stages are epochs of the job, each a pass over the documents, and each exchanges one sum over them:
 
@@ -23,7 +23,7 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from sparkml_algos.algorithms.lda.decomposition import decompose, topics
-from sparkml_algos.algorithms.lda.mixtures import TINY, mixtures
+from sparkml_algos.algorithms.lda.mixtures import TINY, Topics, mixtures
 from sparkml_algos.algorithms.lda.moments import (
     Triples,
     lengths,
@@ -34,12 +34,11 @@ from sparkml_algos.algorithms.lda.moments import (
     without_mean,
 )
 from sparkml_algos.algorithms.lda.params import FIELDS
+from sparkml_algos.algorithms.lda.prediction import load, log_likelihood
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.rows.kinds import InvalidRows
-from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -64,9 +63,6 @@ WORDS_BEFORE = 0.3
 
 # Steps towards a document's mixture in a refinement. Of 3, 5 and 10 the perplexity there is 1013, 988 and 971 after five refinements.
 REFINEMENT_STEPS = 10
-
-# Of `predict`: at most so many steps, until no share moves by more than this.
-STEPS, TOLERANCE = 200, 1e-4
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
@@ -191,14 +187,15 @@ def _smoothed(words: np.ndarray) -> np.ndarray:
 def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator, job: Job) -> Artifact:
     """Topics of the words that each has by the mixtures of all documents; alpha in proportion to its share of the mixtures."""
     alpha, beta = state.arrays["alpha"], state.arrays["beta"]
+    topics_now = Topics.of(alpha, beta)
     found, shares, totals = np.zeros(beta.shape), np.zeros(alpha.shape), np.zeros(2)
     for counts, weight in _documents(job, hyperparameters):
-        theta, probability = mixtures(counts, alpha, beta, REFINEMENT_STEPS)
+        theta, probability = mixtures(counts, topics_now, REFINEMENT_STEPS)
         theta = theta * weight[:, None]
         ratio = sp.csr_matrix((counts.data / np.maximum(probability, TINY), counts.indices, counts.indptr), counts.shape)
         found += (ratio.T @ theta).T
         shares += theta.sum(axis=0)
-        totals += _likelihood(counts, weight, probability)
+        totals += log_likelihood(counts, weight, probability)
     sums = communicator.allreduce(np.concatenate([found.ravel(), shares, totals]))
     found, shares, totals = np.split(sums, [found.size, found.size + shares.size])
     artifact = {
@@ -208,40 +205,11 @@ def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     return Artifact(artifact, {"train:pwll": float(totals[0] / totals[1])})
 
 
-def _likelihood(counts: sp.csr_matrix, weight: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Log-likelihood of the words and how many there are, shape (2,)."""
-    logs = sp.csr_matrix((counts.data * np.log(probability, dtype=np.float64), counts.indices, counts.indptr), counts.shape)
-    return np.array([weight @ lengths(logs), weight @ lengths(counts)])
-
-
-# ----------------------------------------------------------------------------------------------------------------- scoring
-
-
-def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Mixtures of topics.
-
-    Returns
-    -------
-    dict
-        ``topic_mixture`` (documents, topics) float64, rows of sum 1.
-    """
-    theta = mixtures(sp.csr_matrix(features), artifact.arrays["alpha"], artifact.arrays["beta"], STEPS, TOLERANCE)[0].astype(np.float64)
-    return {"topic_mixture": theta / theta.sum(axis=1, keepdims=True)}
-
-
-def likelihood(artifact: Artifact, batch: Batch) -> dict[str, np.ndarray]:
-    """What documents contribute to the metrics of a model: ``likelihood``, (2,), log-likelihood and number of their words."""
-    counts = sp.csr_matrix(batch.features)
-    probability = mixtures(counts, artifact.arrays["alpha"], artifact.arrays["beta"], STEPS, TOLERANCE)[1]
-    with np.errstate(divide="ignore"):  # topics that were edited may have no place for a word
-        return {"likelihood": _likelihood(counts, batch.weights, probability)}
-
-
 LDA_ALGORITHM = Algorithm(
     name="lda",
     fields=FIELDS,
     train=train,
-    load=predicting(predict),
+    load=load,
     passes=passes,
     model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.num_topics * num_features,
 )

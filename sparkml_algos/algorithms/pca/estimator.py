@@ -19,6 +19,7 @@ positive-semidefinite matrix from streaming data", NIPS 2017.
 from __future__ import annotations
 
 import numpy as np
+from pyspark.ml.linalg import DenseMatrix, DenseVector
 from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.pca.params import PROJECTION_FIELDS, PCAParams
@@ -108,6 +109,17 @@ class PCAModel(AlgorithmModel, PCAParams):
     def explained_variance_ratio(self) -> np.ndarray:
         """Share of the total variance along each component, shape (num_components,); zeros where rows do not vary."""
         return self.artifact.arrays["explained_variance_ratio"]
+
+    @property
+    def pc(self) -> DenseMatrix:
+        """The components as columns, as MLlib has them, shape (features, num_components); a column may have the other sign than there."""
+        count, features = self.components.shape
+        return DenseMatrix(features, count, self.components.ravel())
+
+    @property
+    def explainedVariance(self) -> DenseVector:
+        """What MLlib calls so: shares of the total variance, those of `explained_variance_ratio`, not variances as `explained_variance`."""
+        return DenseVector(self.explained_variance_ratio)
 
     def inverse_transform(self, dataset: DataFrame) -> DataFrame:
         """Append ``reconstruction``: the point of feature space that each ``projection`` stands for.

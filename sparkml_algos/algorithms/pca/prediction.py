@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.sparse as sp
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.batch import Batch
 
 
-def predict(artifact: Artifact, features: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Coordinates along the components.
+def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Projection:
+    """A predictor of ``projection`` (rows, num_components) float64: coordinates along the components.
 
-    Returns
-    -------
-    dict
-        ``projection`` (rows, num_components) float64.
+    Parameters
+    ----------
+    artifact : Artifact
+        From `training.finalize`.
+    hyperparameters : Hyperparameters
+        Not needed.
+    device : str
+        Ignored: rows are multiplied on the CPU.
     """
-    axes, mean = artifact.arrays["components"].T, artifact.arrays["mean"]
-    if sp.issparse(features):
-        return {"projection": features @ axes - mean @ axes}
-    rounded = mean.astype(np.float32)  # float32 is enough for what is left of a row, not for the mean itself
-    return {"projection": (features - rounded) @ axes.astype(np.float32) - (mean - rounded) @ axes}
+    return Projection(artifact)
 
 
-def reconstruct(artifact: Artifact, projections: Features, hyperparameters: Hyperparameters) -> dict[str, np.ndarray]:
-    """Points of feature space.
+def load_reconstructing(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Reconstruction:
+    """A predictor of ``reconstruction`` (rows, features) float64, the points of feature space that projections stand for; `load` tells
+    the parameters."""
+    return Reconstruction(artifact)
 
-    Returns
-    -------
-    dict
-        ``reconstruction`` (rows, features) float64.
-    """
-    return {"reconstruction": projections @ artifact.arrays["components"] + artifact.arrays["mean"]}
+
+class Projection:
+    """Projects the rows of a batch. The axes are made ready for dense or sparse rows when the first of such come."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._components, self._mean = artifact.arrays["components"], artifact.arrays["mean"]
+
+    def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
+        if sp.issparse(batch.features):
+            axes, offset = self._sparse
+            return {"projection": batch.features @ axes - offset}
+        rounded, axes, offset = self._dense
+        return {"projection": (batch.features - rounded) @ axes - offset}
+
+    @functools.cached_property
+    def _sparse(self) -> tuple[np.ndarray, np.ndarray]:
+        """Axes, and what the mean adds to every projection."""
+        axes = np.ascontiguousarray(self._components.T)
+        return axes, self._mean @ axes
+
+    @functools.cached_property
+    def _dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The mean and the axes in float32, which is enough for what is left of a row, and what rounding takes from the mean."""
+        rounded = self._mean.astype(np.float32)
+        return rounded, self._components.astype(np.float32).T, (self._mean - rounded) @ self._components.T
+
+
+class Reconstruction:
+    """Finds the points of the projections of a batch."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._components, self._mean = artifact.arrays["components"], artifact.arrays["mean"]
+
+    def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
+        return {"reconstruction": batch.features @ self._components + self._mean}

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 from scipy.linalg.blas import ssyrk
 
 from sparkml_algos.algorithms.pca.params import FIELDS, PROJECTION_FIELDS
-from sparkml_algos.algorithms.pca.prediction import predict, reconstruct
+from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.batch import Features
 from sparkml_algos.rows.kinds import InvalidRows
-from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -30,13 +27,14 @@ AUTO_MIN_EXTRA_COMPONENTS = 10
 REFINEMENTS = 3
 
 # Rows multiplied in float32 before their sum goes into the float64 total.
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 
 # Floats of a strip of the scatter that workers exchange at once: 32 MiB in float64.
 STRIP = 1 << 22
 
-# Eigenvalues below this share of the largest are rounding of float64 products.
-NEGLIGIBLE = 1e-12
+# Eigenvalues below this share of the largest are rounding of float64 products. A column a million times larger than the others leaves
+# theirs at 1e-12.
+NEGLIGIBLE = 1e-15
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
@@ -261,20 +259,15 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     })
 
 
-def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
-    return max(settings, key=lambda setting: setting.num_components)
-
-
 PCA_ALGORITHM = Algorithm(
     name="pca",
     fields=FIELDS,
     train=train,
-    load=predicting(predict),
+    load=load,
     finalize=finalize,
-    shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
-    combine=_combine,
+    state_key=lambda hyperparameters: sorted(vars(hyperparameters).items()),
     passes=passes,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,
 )
-RECONSTRUCTION = Algorithm(name="pca_reconstruction", fields=PROJECTION_FIELDS, train=train, load=predicting(reconstruct))
+RECONSTRUCTION = Algorithm(name="pca_reconstruction", fields=PROJECTION_FIELDS, train=train, load=load_reconstructing)

@@ -1,0 +1,68 @@
+"""What topics say of documents: their mixtures, and how likely their words are."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from sparkml_algos.algorithms.lda.mixtures import Topics, mixtures
+from sparkml_algos.algorithms.lda.moments import lengths
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.predictor import Computed
+
+# At most so many steps, until no share moves by more than this.
+STEPS, TOLERANCE = 200, 1e-4
+
+
+def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> MixturePredictor:
+    """A predictor of ``topic_mixture`` (documents, topics), rows of sum 1, and ``likelihood`` (2,), log-likelihood of the words under these
+    mixtures and how many words there are, weighted where rows have weights; all float64.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        From `training.train`.
+    hyperparameters : Hyperparameters
+        Not needed.
+    device : str
+        Ignored: mixtures are found on the CPU.
+    """
+    return MixturePredictor(artifact)
+
+
+class MixturePredictor:
+    """Finds the mixtures of the documents of a batch."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._topics = Topics.of(artifact.arrays["alpha"], artifact.arrays["beta"])
+
+    def __call__(self, batch: Batch) -> Computed:
+        counts = sp.csr_matrix(batch.features)
+        theta, probability = mixtures(counts, self._topics, STEPS, TOLERANCE)
+        return Computed({
+            "topic_mixture": lambda: _shares(theta),
+            "likelihood": lambda: log_likelihood(counts, batch.weights, probability),
+        })
+
+
+def _shares(theta: np.ndarray) -> np.ndarray:
+    theta = theta.astype(np.float64)
+    return theta / theta.sum(axis=1, keepdims=True)
+
+
+def log_likelihood(counts: sp.csr_matrix, weight: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Log-likelihood of the words and how many there are, shape (2,).
+
+    Parameters
+    ----------
+    counts : csr_matrix, shape (documents, vocabulary)
+    weight : ndarray, shape (documents,)
+    probability : ndarray
+        Of each entry of `counts`.
+    """
+    with np.errstate(divide="ignore"):  # topics that were edited may have no place for a word
+        logs = np.log(probability, dtype=np.float64)
+    logs = sp.csr_matrix((counts.data * logs, counts.indices, counts.indptr), counts.shape)
+    return np.array([weight @ lengths(logs), weight @ lengths(counts)])
