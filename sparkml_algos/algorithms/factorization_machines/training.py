@@ -17,9 +17,9 @@ from sparkml_algos.training.job import Job
 from sparkml_algos.training.trainer import FEW_STEPS, EarlyStopping, Start, fit
 from sparkml_algos.training.watching import WatchedRows
 
-# How far the linear weights must be able to get, in deviations of the label: a step of Adam is as long as its learning rate. Twice that is a
-# compromise: at the service's rates seven of ten sets of 2,000 to 100,000 ratings were predicted to 1 % as well as by users' and films' means,
-# or better, the others 2 to 4 % worse. Small sets were best with less, large ones with more.
+# How far the linear weights must be able to get, in deviations of the label: a step of Adam is as long as its learning rate. Twice that is
+# a compromise: at the service's rates seven of ten sets of 2,000 to 100,000 ratings were predicted to 1 % as well as by users' and films'
+# means, or better, the others 2 to 4 % worse. Small sets were best with less, large ones with more.
 TRAVEL = 2.0
 # Rows up to which an epoch has as many passes as that takes. Beyond, one pass costs more than anyone may want, and a warning has to do.
 FEW_ROWS = 100_000
