@@ -68,6 +68,7 @@ def test_evaluate_gives_the_metrics_asked_for(data: DataFrame) -> None:
     model = KMeans(k=5, eval_metrics=["msd", "ssd"]).fit(data)
     ssd = inertia(ROWS, model.cluster_centers)
     assert model.evaluate(data) == pytest.approx({"test:msd": ssd / len(ROWS), "test:ssd": ssd}, rel=1e-4)
+    assert model.computeCost(data) == pytest.approx(ssd, rel=1e-4) and model.summary.trainingCost >= ssd * (1 - 1e-4)
     assert set(model.setEvalMetrics("ssd").evaluate(data)) == {"test:ssd"}
 
 

@@ -73,6 +73,8 @@ def test_evaluate_is_the_likelihood_of_a_word_under_the_mixture(data: DataFrame,
     rows = model.transform(data).orderBy("id").select(vector_to_array("topicDistribution")).collect()
     logs = counts * np.log(np.array([row[0] for row in rows]) @ model.topics)
     assert model.evaluate(data) == {"test:pwll": pytest.approx(logs.sum() / counts.sum(), rel=1e-5)}
+    assert model.logLikelihood(data) == pytest.approx(logs.sum(), rel=1e-5)
+    assert model.logPerplexity(data) == pytest.approx(-logs.sum() / counts.sum(), rel=1e-5)
     weighted = model.copy().setWeightCol("weight").evaluate(data.withColumn("weight", 1.0 + F.col("id") % 2))
     weight = 1 + np.arange(301) % 2
     assert weighted["test:pwll"] == pytest.approx(weight @ logs.sum(axis=1) / (weight @ counts.sum(axis=1)), rel=1e-5)

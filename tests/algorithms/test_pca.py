@@ -35,6 +35,9 @@ def test_components_are_mllib_s_up_to_sign(data: DataFrame, model: PCAModel) -> 
     peer = MLlibPCA(k=6, inputCol="features", outputCol="out").fit(data)
     assert np.allclose(np.abs(np.sum(peer.pc.toArray().T * model.components, axis=1)), 1, atol=1e-6)
     assert np.allclose(peer.explainedVariance.toArray(), model.explained_variance_ratio, atol=1e-6)
+    assert (model.pc.numRows, model.pc.numCols, type(model.pc)) == (peer.pc.numRows, peer.pc.numCols, type(peer.pc))
+    assert np.allclose(np.abs(model.pc.toArray()), np.abs(peer.pc.toArray()), atol=1e-5)
+    assert np.allclose(model.explainedVariance.toArray(), peer.explainedVariance.toArray(), atol=1e-6)
 
 
 def test_projection_is_a_vector_of_centred_coordinates(data: DataFrame, model: PCAModel) -> None:

@@ -10,9 +10,14 @@ from pyspark.ml.linalg import DenseMatrix, DenseVector, SparseVector, Vectors
 
 from sparkml_algos import (
     FactorizationMachinesBinaryClassifierModel,
+    KMeansModel,
+    KNNClassifierModel,
+    KNNRegressorModel,
+    LDAModel,
     LinearLearnerBinaryClassifierModel,
     LinearLearnerMultiClassClassifierModel,
     LinearLearnerRegressorModel,
+    PCAModel,
     TrainingSummary,
 )
 from sparkml_algos.arrays.artifact import Artifact
@@ -50,6 +55,31 @@ def pairs():
     model.artifact = Artifact({"bias": np.zeros(1), "linear": WEIGHTS[0], "factors": np.ones((3, 1))})
     model.training_summary = two_classes().training_summary
     return model
+
+
+def trained(model, artifact, **metrics):
+    """A model with this artifact whose training took two passes over rows of three features."""
+    model.artifact = artifact
+    facts = {"num_workers": 1, "rows": 4, "rows_per_worker": [4], "launch": "barrier", "retries": 0, "seconds": {}}
+    history = [{"epoch": 1}, {"epoch": 2}]
+    model.training_summary = TrainingSummary(facts={"features": {"num_features": 3}}, history=history, metrics=metrics, **facts)
+    return model
+
+
+def clusters():
+    return trained(KMeansModel(k=2), Artifact({"centers": np.array([[0.0, 0, 0], [1, 1, 1]])}), **{"train:ssd": 2.5})
+
+
+def components():
+    arrays = {"components": np.array([[0.0, 0.6, 0.8], [1.0, 0, 0]]), "explained_variance_ratio": np.array([0.75, 0.125])}
+    return trained(PCAModel(num_components=2), Artifact(arrays))
+
+
+def stored(cls, k=3):
+    """A model of four rows on a line, of labels 2, 0, 0 and 1."""
+    rows = np.arange(4, dtype=np.float32)[:, None] * np.ones(3, np.float32)
+    arrays = {"rows": rows, "half_squares": (rows**2).sum(axis=1) / 2, "labels": np.array([2, 0, 0, 1], np.float32)}
+    return trained(cls(k=k, sample_size=4), Artifact(arrays, {"seed": 0, "reduction": None, "classes": 3}))
 
 
 class TestSingleRow:
@@ -184,3 +214,56 @@ class TestWeights:
         np.testing.assert_array_equal(np.maximum(matrix, 0), np.maximum(WEIGHTS, 0))
         assert matrix[1, 1] == 1 and matrix[0].tolist() == WEIGHTS[0].tolist() and matrix.shape == (3, 3) and len(matrix) == 3
         assert pickle.loads(pickle.dumps(matrix)) == matrix
+
+
+class TestNearestRows:
+    @FORMS
+    def test_vote_for_a_single_row(self, form):
+        model = stored(KNNClassifierModel)
+        assert model.predict(form(ROW)) == 0 and model.numClasses == 3
+        assert model.predictRaw(form(ROW)) == Vectors.dense([2, 0, 1])
+        np.testing.assert_allclose(model.predictProbability(form(ROW)).toArray(), [2 / 3, 0, 1 / 3])
+
+    def test_are_averaged_for_a_single_row(self):
+        assert stored(KNNRegressorModel).predict(ROW) == pytest.approx(2 / 3)
+
+    def test_are_as_many_as_k_says_at_the_time(self):
+        model = stored(KNNClassifierModel)
+        assert (model.predict(ROW), model.setK(1).predict(ROW)) == (0, 2)
+        with pytest.raises(ValueError, match="k=5 is more than the 4 rows of the model"):
+            model.setK(5).predict(ROW)
+
+    def test_win_in_relation_to_thresholds(self):
+        model = stored(KNNClassifierModel).setThresholds([5, 1, 1])
+        assert model.predict(ROW) == 2 and model.getThresholds() == [5, 1, 1]
+        assert model.setThresholds([0.5, 1, 0.3]).predict(ROW) == 0  # 4/3 against 10/9
+        assert model.setThresholds(None).predict(ROW) == 0
+
+
+class TestClusters:
+    @FORMS
+    def test_of_a_single_row_is_an_int(self, form):
+        found = [clusters().predict(form(row)) for row in (ROW, np.array([0.9, 0.8, 0.0]))]
+        assert found == [0, 1] and {type(one) for one in found} == {int}
+
+    def test_have_a_summary_of_what_is_known(self):
+        summary = clusters().summary
+        assert clusters().hasSummary and (summary.k, summary.trainingCost, summary.numIter) == (2, 2.5, 2)
+
+    def test_without_a_history_have_no_summary(self):
+        with pytest.raises(RuntimeError, match="No training summary available for this KMeansModel"):
+            _ = KMeansModel().summary
+
+
+class TestComponents:
+    def test_are_columns_of_a_matrix(self):
+        model = components()
+        assert isinstance(model.pc, DenseMatrix) and (model.pc.numRows, model.pc.numCols) == (3, 2)
+        np.testing.assert_array_equal(model.pc.toArray(), model.components.T)
+
+    def test_explain_shares_of_the_variance(self):
+        assert components().explainedVariance == Vectors.dense([0.75, 0.125])
+
+
+def test_topics_are_on_the_driver():
+    assert LDAModel().isDistributed() is False
