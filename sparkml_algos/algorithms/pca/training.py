@@ -27,13 +27,14 @@ AUTO_MIN_EXTRA_COMPONENTS = 10
 REFINEMENTS = 3
 
 # Rows multiplied in float32 before their sum goes into the float64 total.
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 
 # Floats of a strip of the scatter that workers exchange at once: 32 MiB in float64.
 STRIP = 1 << 22
 
-# Eigenvalues below this share of the largest are rounding of float64 products.
-NEGLIGIBLE = 1e-12
+# Eigenvalues below this share of the largest are rounding of float64 products. A column a million times larger than the others leaves
+# theirs at 1e-12.
+NEGLIGIBLE = 1e-15
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
