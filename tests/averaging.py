@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,6 @@ AVERAGING = Algorithm(
     train=train,
     load=load,
     finalize=finalize,
-    shared=("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
+    state_key=attrgetter("epochs", "mini_batch_size", "failure", "failing_rank", "failing_epoch", "log"),
     passes=lambda hyperparameters: hyperparameters.epochs,
 )

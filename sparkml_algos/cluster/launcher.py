@@ -164,7 +164,7 @@ def _run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: L
                 time.sleep(SECONDS_BETWEEN_RETRIES)
                 wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS)
             else:
-                watch.split(phases)
+                watch.split(phases, then="collect")
                 return Outcome(artifacts, size, mode, attempt, rounded(watch.seconds()))
     raise AssertionError("unreachable")
 

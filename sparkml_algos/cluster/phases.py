@@ -42,11 +42,11 @@ class Stopwatch:
         self._add(self._phase, now - self._since)
         self._phase, self._since = phase, now
 
-    def split(self, parts: Mapping[str, float]) -> None:
-        """End the phase under way; its time counts as that of these parts, which add up to it."""
+    def split(self, parts: Mapping[str, float], then: str) -> None:
+        """End the phase under way and begin another: its time counts as that of these parts, what they leave of it as the next one's."""
         for phase, seconds in parts.items():
             self._add(phase, seconds)
-        self._since = time.perf_counter()
+        self._phase, self._since = then, self._since + sum(parts.values())
 
     def seconds(self) -> dict[str, float]:
         """Of each phase so far, that under way included."""

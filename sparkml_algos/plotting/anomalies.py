@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from sparkml_algos.plotting._tables import Table
 
 
+# Of the height of the picture.
+_SCORES_SHARE = 0.3
+
+
 def plot_anomalies(
     scored: Table,
     time: str = "time",
@@ -33,7 +37,7 @@ def plot_anomalies(
     time, value : str
         Columns: when a step was, and the series.
     score : str, optional
-        Column of scores, drawn on an axis of their own at the right; None draws none.
+        Column of scores, drawn below the series on an axis at the right; None draws none.
     prediction : str, optional
         Column that is 1 (or true) where a step is called anomalous.
     threshold : float or RandomCutForestModel, optional
@@ -73,19 +77,25 @@ def plot_anomalies(
     ax.set_ylabel(value)
     if score:
         _draw_scores(ax, times, scores, limit, score)
-    ax.legend(frameon=False, loc="upper left")
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.tick_params(axis="x", rotation=30)
     return plain(ax)
 
 
 def _draw_scores(ax: Axes, times: np.ndarray, scores: np.ndarray, limit: float | None, name: str) -> None:
-    """Behind the series, in the lower half of the picture."""
-    behind = ax.twinx()
-    behind.plot(times, scores, color=GREY, linewidth=0.8)
+    """Below the series, in the lowest part of the picture, on an axis of their own."""
+    from matplotlib.ticker import MaxNLocator
+
+    bottom, top = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if bottom <= tick <= top]
+    ax.set_ylim(top - (top - bottom) / (1 - _SCORES_SHARE), top)
+    ax.set_yticks(ticks)
+    below = ax.twinx()
+    below.plot(times, scores, color=GREY, linewidth=0.8)
     if limit is not None:
-        behind.axhline(limit, color=GREY, linewidth=1, linestyle="--")
-    behind.set_ylim(0, 2 * max(scores.max(), limit or 0))
-    behind.set_ylabel(name, color=GREY)
-    behind.spines[["top"]].set_visible(False)
-    ax.set_zorder(behind.get_zorder() + 1)
-    ax.patch.set_visible(False)
+        below.axhline(limit, color=GREY, linewidth=1, linestyle="--")
+    highest = max(scores.max(), limit or 0) * 1.05
+    below.set_ylim(0, highest / _SCORES_SHARE)
+    below.set_yticks(MaxNLocator(3).tick_values(0, highest)[:-1])
+    below.set_ylabel(name, color=GREY)
+    below.spines["top"].set_visible(False)

@@ -190,7 +190,8 @@ def plot_confusion_matrix(
     ax.imshow(matrix, cmap="Blues", vmin=0, interpolation="nearest")
     if len(names) <= _CELLS_WITH_NUMBERS:
         _write_cells(ax, matrix, ".2f" if normalize else "g")
-        ax.set_xticks(range(len(names)), names, rotation=45 if class_names else 0)
+        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if class_names else {}
+        ax.set_xticks(range(len(names)), names, **slanted)
         ax.set_yticks(range(len(names)), names)
     ax.set_xlabel(prediction)
     ax.set_ylabel(label)

@@ -64,7 +64,11 @@ def plot_training_history(model: Any, metric: str | None = None, larger_is_bette
         drawn = [(epoch["epoch"], epoch[name]) for epoch in history if name in epoch]
         (line,) = ax.plot(*zip(*drawn, strict=True), color=color, linewidth=2, label=label)
     epochs, values = (np.asarray(part, np.float64) for part in zip(*drawn, strict=True))
-    _mark_best(ax, epochs, values, _is_maximised(metric) if larger_is_better is None else larger_is_better, line.get_color())
+    best = _best(values, _is_maximised(metric) if larger_is_better is None else larger_is_better)
+    if best is not None:
+        label = f"best: {values[best]:.4g} in {_unit(model)} {epochs[best]:.0f}"
+        ax.axvline(epochs[best], color=line.get_color(), linewidth=1, linestyle="--", alpha=0.6)
+        ax.plot(epochs[best], values[best], "o", color=line.get_color(), markersize=8, markeredgecolor="white", label=label)
     whole_numbers(ax)
     ax.set_xlabel(_unit(model))
     ax.set_ylabel(metric)
@@ -72,13 +76,10 @@ def plot_training_history(model: Any, metric: str | None = None, larger_is_bette
     return plain(ax)
 
 
-def _mark_best(ax: Axes, epochs: np.ndarray, values: np.ndarray, larger_is_better: bool, color: Any) -> None:
+def _best(values: np.ndarray, larger_is_better: bool) -> int | None:
     if np.isnan(values).all():
-        return
-    best = int(np.nanargmax(values) if larger_is_better else np.nanargmin(values))
-    label = f"best: {values[best]:.4g} in {epochs[best]:.0f}"
-    ax.axvline(epochs[best], color=color, linewidth=1, linestyle="--", alpha=0.6)
-    ax.plot(epochs[best], values[best], "o", color=color, markersize=8, markeredgecolor="white", label=label)
+        return None
+    return int(np.nanargmax(values) if larger_is_better else np.nanargmin(values))
 
 
 def _history(model: Any) -> Sequence[Mapping[str, float]]:

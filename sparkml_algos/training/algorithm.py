@@ -35,10 +35,9 @@ class Algorithm:
     finalize : callable, optional
         ``finalize(state, hyperparameters, communicator) -> Artifact``. With it, what `train` returns is a state from which models for
         many settings are cut, by all workers together; the model must be complete on worker 0.
-    shared : sequence of str
-        Hyperparameters that settings must agree in to share one state; nothing is shared without `finalize`.
-    combine : callable, optional
-        ``combine(settings) -> Hyperparameters`` to train the shared state of several settings with.
+    state_key : callable, optional
+        ``state_key(hyperparameters)``: everything that the state depends on, as something with a `repr`. Settings of one key share a state,
+        which is trained with those of any of them, so that each gives the model that it gives alone. Nothing is shared without.
     passes : callable
         ``passes(hyperparameters) -> int``: how often training reads the rows.
     kinds : callable
@@ -59,8 +58,7 @@ class Algorithm:
     train: Callable[[Hyperparameters, Shard, Communicator, Job], Artifact]
     load: Load
     finalize: Callable[[Artifact, Hyperparameters, Communicator], Artifact] | None = None
-    shared: Sequence[str] = ()
-    combine: Callable[[Sequence[Hyperparameters]], Hyperparameters] | None = None
+    state_key: Callable[[Hyperparameters], object] | None = None
     passes: Callable[[Hyperparameters], int] = lambda hyperparameters: 1
     kinds: Callable[[Hyperparameters], Mapping[str, Kind]] = lambda hyperparameters: {}
     on_gpu: bool = False
@@ -77,6 +75,6 @@ class Algorithm:
         """Indices of settings that one state serves, a list per state."""
         groups: dict[str, list[int]] = {}
         for index, setting in enumerate(settings):
-            key = repr([getattr(setting, name) for name in self.shared]) if self.finalize else str(index)
+            key = repr(self.state_key(setting)) if self.finalize and self.state_key else str(index)
             groups.setdefault(key, []).append(index)
         return list(groups.values())

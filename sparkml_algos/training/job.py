@@ -83,7 +83,7 @@ class Job:
     def resume(self) -> Artifact | None:
         """The state of the newest checkpoint, the same on every worker; None to start from the beginning."""
         found = self._checkpoints.load() if self._checkpoints and self.communicator.rank == 0 else None
-        header = [found[0], found[1].values.pop("history", []), found[1].values.pop("rows", None)] if found else None
+        header = [found[0], found[1].values.pop("history", []), found[1].values.pop("digest_of_rows", None)] if found else None
         header = self.communicator.allgather_json(header)[0]
         if header is None:
             return None
@@ -125,7 +125,7 @@ class Job:
         if self.keeps_checkpoints and self._rows is None:
             self._rows = self._digest()
         if state is not None and self.writes_checkpoints:
-            self._save(Artifact(state.arrays, {**state.values, "history": self.history, "rows": self._rows}))
+            self._save(Artifact(state.arrays, {**state.values, "history": self.history, "digest_of_rows": self._rows}))
         self._tell(self._epoch + 1, **metrics)
 
     def warn(self, message: str) -> None:

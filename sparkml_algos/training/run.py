@@ -113,7 +113,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     algorithm = plan.algorithm
     settings = [Hyperparameters(**setting) for setting in plan.settings]
     groups = algorithm.groups(settings)
-    leaders = [algorithm.combine([settings[i] for i in group]) if algorithm.combine else settings[group[0]] for group in groups]
+    leaders = [settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
     passes = sum(algorithm.passes(leader) for leader in leaders)

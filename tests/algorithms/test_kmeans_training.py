@@ -14,11 +14,13 @@ from sklearn.cluster import KMeans as Reference
 from threadpoolctl import threadpool_limits
 
 from sparkml_algos import KMeans
-from sparkml_algos.algorithms.kmeans.prediction import predict
+from sparkml_algos.algorithms.kmeans.assignment import Scratch, assigned_sums
+from sparkml_algos.algorithms.kmeans.prediction import KMeansPredictor
 from sparkml_algos.algorithms.kmeans.shrinking import finalize
-from sparkml_algos.algorithms.kmeans.training import KMEANS, _assigned_sums, _assigned_sums_on_gpu, num_centers
+from sparkml_algos.algorithms.kmeans.training import KMEANS, num_centers
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
+from sparkml_algos.arrays.nearest import Centers
 from sparkml_algos.collectives.communicator import CommunicationError, SingleProcess
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
@@ -28,7 +30,7 @@ from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads, process_gang
 
 # Training returns what `train` leaves behind, before the centres are shrunk to k.
-SKETCH = replace(KMEANS, finalize=None, combine=None)
+SKETCH = replace(KMEANS, finalize=None)
 
 # How far the cost after one pass may lie above that of Lloyd's method, run to its end ten times on all rows. With at least 320 centres in
 # the sketch a cluster is made of 32 or more for k up to 10, and of eleven for k = 30, which costs 1.4 % to 2.4 % on the digits.
@@ -176,7 +178,11 @@ class TestExtraCenterFactor:
         ],
     )
     def test_times_k_is_the_number_of_centres_while_streaming(self, k, factor, expected):
-        assert num_centers(Hyperparameters(k=k, extra_center_factor=factor)) == expected
+        assert num_centers(Hyperparameters(**settings(k=k, extra_center_factor=factor))) == expected
+
+    def test_gives_way_to_the_number_of_extra_centres_itself(self):
+        assert num_centers(Hyperparameters(**settings(k=5, extra_center_factor=3, extra_centers=40))) == 40
+        assert KMeans(k=5, extra_centers=4).problems() == ["extra_centers=4 must be at least k=5: of them the clusters are made"]
 
     def test_says_how_many_centres_are_kept(self):
         assert sketch(digits(), k=10, extra_center_factor=4).arrays["centers"].shape == (40, 64)
@@ -206,8 +212,7 @@ class TestInitMethod:
         weight = np.zeros(len(self.rows))
         weight[:10] = 1
         state = sketch(self.rows, k=10, extra_center_factor=1, init_method=init_method, weight=weight)
-        found = state.arrays["centers"] + state.arrays["shift"]
-        assert cdist(found, self.rows[:10]).min(axis=1).max() < 1e-4
+        assert cdist(state.arrays["centers"], self.rows[:10]).min(axis=1).max() < 1e-4
 
     def test_first_centres_come_from_the_first_minibatch_of_a_pipe(self):
         drifting = np.concatenate([np.zeros((10_000, 2)), np.full((10_000, 2), 9.0)]).astype(np.float32)
@@ -272,14 +277,14 @@ class TestLocalLloyd:
         """What the shrink minimises: squared distances of the extra centres, by the rows they stand for."""
         wanted = Hyperparameters(**settings(k=10, **{"local_lloyd_num_trials": 1, **hyperparameters}))
         found = finalize(state, wanted, SingleProcess()).arrays["centers"]
-        return inertia(state.arrays["centers"] + state.arrays["shift"].astype(np.float64), found, state.arrays["counts"])
+        return inertia(state.arrays["centers"], found, state.arrays["counts"])
 
     def losses(self, states, **hyperparameters):
         return np.array([self.loss(state, **hyperparameters) for state in states])
 
     def test_reaches_what_scikit_learn_reaches_on_the_weighted_extra_centres(self, states):
         for state in states[:3]:
-            best = lloyd_cost(state.arrays["centers"] + state.arrays["shift"], 10, state.arrays["counts"])
+            best = lloyd_cost(state.arrays["centers"], 10, state.arrays["counts"])
             assert self.loss(state, local_lloyd_num_trials=30) <= 1.005 * best
 
     def test_max_iter_bounds_the_iterations(self, states):
@@ -314,21 +319,18 @@ class TestLocalLloyd:
             {
                 "centers": np.array([[0.0], [1.0], [10.0]]),
                 "counts": np.array([30.0, 10.0, 5.0]),
-                "shift": np.zeros(1),
-                **{"rows": np.array([30.0, 10.0, 5.0]), "sums": np.array([[0.0], [10.0], [50.0]]), "squares": np.array([0.0, 10.0, 500.0])},
+                **{"weights": np.array([30.0, 10.0, 5.0]), "means": np.array([[0.0], [1.0], [10.0]]), "within": np.zeros(3)},
             },
-            {"seed": 0},
+            {"seed": 0, "rows": 45},
         )
         artifact = finalize(state, Hyperparameters(**settings(k=2)), SingleProcess())
         np.testing.assert_allclose(np.sort(artifact.arrays["centers"].ravel()), [0.25, 10])
         assert artifact.values["train:ssd"] == pytest.approx(30 * 0.25**2 + 10 * 0.75**2)
 
     def test_leaves_out_extra_centres_that_no_row_came_to(self):
-        zeros = {"sums": np.array([[0.0], [10.0], [0.0]]), "squares": np.array([0.0, 100.0, 0.0])}
-        state = Artifact(
-            {"centers": np.array([[0.0], [10.0], [77.0]]), "counts": np.array([1.0, 1.0, 0.0]), "shift": np.zeros(1)}, {"seed": 0}
-        )
-        state.arrays.update(rows=state.arrays["counts"], **zeros)
+        centers, counts = np.array([[0.0], [10.0], [77.0]]), np.array([1.0, 1.0, 0.0])
+        groups = {"weights": counts, "means": centers, "within": np.zeros(3)}
+        state = Artifact({"centers": centers, "counts": counts, **groups}, {"seed": 0, "rows": 2})
         assert np.sort(finalize(state, Hyperparameters(**settings(k=2)), SingleProcess()).arrays["centers"].ravel()).tolist() == [0, 10]
 
 
@@ -377,7 +379,7 @@ class TestEpochsAndMinibatches:
             count *= 2.0 ** (-10_000 / 5_000)
             p = 10_000 / (count + 10_000)
             center, count = (1 - p) * center + p * block.mean(axis=0, dtype=np.float64), count + 10_000
-        np.testing.assert_allclose((state.arrays["centers"] + state.arrays["shift"])[0], center, rtol=1e-4)
+        np.testing.assert_allclose(state.arrays["centers"][0], center, rtol=1e-4)
         assert state.arrays["counts"].tolist() == pytest.approx([count])
 
 
@@ -542,63 +544,69 @@ class TestAssignedSums:
 
     random = np.random.default_rng(0)
     where = random.normal(size=(40, 20)).astype(np.float32)
-    shift = random.normal(size=20).astype(np.float32)
     dense = random.normal(size=(500, 20)).astype(np.float32)
     few = np.where(random.random(dense.shape) < 0.05, dense, 0).astype(np.float32)
     weight = random.uniform(0, 3, 500).astype(np.float32)
+    far = np.where(random.random((500, 1)) < 0.5, 1e6 + dense, dense).astype(np.float32)
+    near_far = np.concatenate([where[:20], where[20:] + np.float32(1e6)])
     cases = pytest.mark.parametrize(
-        ("batch", "shift"),
+        ("batch", "where"),
         [
-            (Batch(features=dense), shift),
-            (Batch(features=dense, weight=weight), shift),
-            (Batch(features=sp.csr_matrix(few)), 0 * shift),
-            (Batch(features=sp.csr_matrix(few), weight=weight), 0 * shift),
+            (Batch(features=dense), where),
+            (Batch(features=dense, weight=weight), where),
+            (Batch(features=sp.csr_matrix(few)), where),
+            (Batch(features=sp.csr_matrix(few), weight=weight), where),
+            (Batch(features=far), near_far),
+            (Batch(features=sp.csr_matrix(far)), near_far),
+            (Batch(features=dense), where[:1]),
         ],
-        ids=["dense", "dense weighted", "sparse", "sparse weighted"],
+        ids=["dense", "dense weighted", "sparse", "sparse weighted", "half far off", "half far off, sparse", "a single centre"],
     )
 
     @cases
-    @pytest.mark.parametrize("path", ["numpy", "torch"])
-    def test_are_the_sums_over_the_rows_nearest_to_each(self, batch, shift, path):
-        if path == "numpy":
-            found = _assigned_sums(batch, self.where, shift, "cpu")
-        else:
-            found = _assigned_sums_on_gpu(batch, self.where, shift, device="cpu")
-        rows = sp.csr_matrix(batch.features).toarray().astype(np.float64) - shift
+    @pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["numpy", "torch"])
+    def test_are_the_sums_over_the_rows_nearest_to_each(self, batch, where, device):
+        found = assigned_sums(batch, Centers(where), device, Scratch())
+        rows, where = sp.csr_matrix(batch.features).toarray().astype(np.float64), where.astype(np.float64)
         weight = np.ones(len(rows)) if batch.weight is None else batch.weight
+        nearest = cdist(rows, where).argmin(axis=1)
+        rows -= where[nearest]
         columns = np.column_stack([rows * weight[:, None], weight, weight * (rows**2).sum(axis=1), np.ones(len(rows))])
-        expected = np.zeros((len(self.where), 23))
-        np.add.at(expected, cdist(rows, self.where).argmin(axis=1), columns)
+        expected = np.zeros((len(where), 23))
+        np.add.at(expected, nearest, columns)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
     def test_of_no_rows_are_zero(self):
-        assert not _assigned_sums(Batch(features=np.empty((0, 20), np.float32)), self.where, self.shift, "cpu").any()
+        assert not assigned_sums(Batch(features=np.empty((0, 20), np.float32)), Centers(self.where), "cpu", Scratch()).any()
+
+
+def predict(centers, rows):
+    return KMeansPredictor(Artifact({"centers": centers}), Hyperparameters(), "cpu")(Batch(features=rows))
 
 
 class TestPredict:
-    model = Artifact({"centers": grid(9) + np.random.default_rng(0).normal(size=(9, 4))})
+    where = grid(9) + np.random.default_rng(0).normal(size=(9, 4))
     rows = blobs(2_000, grid(9), spread=3.0)[0]
 
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
     def test_gives_the_nearest_centre_and_the_distance_to_it(self, form):
-        distances = cdist(self.rows.astype(np.float64), self.model.arrays["centers"])
-        found = predict(self.model, form(self.rows), Hyperparameters())
+        distances = cdist(self.rows.astype(np.float64), self.where)
+        found = predict(self.where, form(self.rows))
         np.testing.assert_array_equal(found["closest_cluster"], distances.argmin(axis=1))
-        np.testing.assert_allclose(found["distance_to_cluster"], distances.min(axis=1), rtol=1e-5)
+        np.testing.assert_allclose(found["distance_to_cluster"], distances.min(axis=1), rtol=1e-6)
 
-    def test_gives_exact_distances_far_from_the_origin(self):
-        far = Artifact({"centers": self.model.arrays["centers"] + 1e4})
+    @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+    def test_gives_exact_distances_far_from_the_origin(self, form):
         rows = self.rows + np.float32(1e4)
-        expected = cdist(rows.astype(np.float64), far.arrays["centers"]).min(axis=1)
-        np.testing.assert_allclose(predict(far, rows, Hyperparameters())["distance_to_cluster"], expected, rtol=1e-4)
+        expected = cdist(rows.astype(np.float64), self.where + 1e4).min(axis=1)
+        np.testing.assert_allclose(predict(self.where + 1e4, form(rows))["distance_to_cluster"], expected, rtol=1e-6)
 
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
     def test_gives_distance_zero_at_a_centre(self, form):
-        model = Artifact({"centers": self.rows[:5].astype(np.float64)})
-        np.testing.assert_allclose(predict(model, form(self.rows[:5]), Hyperparameters())["distance_to_cluster"], 0, atol=1e-5)
+        assert not predict(self.rows[:5].astype(np.float64), form(self.rows[:5]))["distance_to_cluster"].any()
 
     def test_of_no_rows_gives_no_rows(self):
-        found = predict(self.model, self.rows[:0], Hyperparameters())
+        found = predict(self.where, self.rows[:0])
         assert (len(found["closest_cluster"]), len(found["distance_to_cluster"])) == (0, 0)
 
 

@@ -260,3 +260,12 @@ def test_mnist_has_the_known_spectrum():
     found = fit(mnist(), num_components=50)
     assert found["explained_variance_ratio"].sum() == pytest.approx(0.8246, abs=1e-4)
     np.testing.assert_allclose(found["explained_variance"][:3], [5.117, 3.741, 3.253], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("mode", ["regular", "randomized"])
+def test_a_column_of_a_much_larger_scale_does_not_hide_the_components_behind_it(mode, form):
+    rows = (np.random.default_rng(0).normal(size=(500, 4)) * [1e6, 1, 1e-3, 0.5]).astype(np.float32)
+    expected = np.linalg.svd(rows - rows.mean(axis=0, dtype=np.float64), compute_uv=False)
+    found = fit(form(rows), num_components=2, algorithm_mode=mode)["singular_values"]
+    np.testing.assert_allclose(found, expected[:2], rtol=1e-3)

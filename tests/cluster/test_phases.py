@@ -47,9 +47,9 @@ class TestStopwatch:
         clock[0] = 101
         watch.enter("failed")
         clock[0] = 105
-        watch.split({"start": 1.0, "train": 3.0})
+        watch.split({"start": 1.0, "train": 2.5}, then="collect")
         clock[0] = 106
-        assert watch.seconds() == {"wait": 1, "start": 1, "train": 3, "failed": 1}
+        assert watch.seconds() == {"wait": 1, "start": 1, "train": 2.5, "collect": 1.5}
 
 
 LATE = {"start": 0.1, "ingest": 5.0, "setup": 0.2, "train": 3.0, "finish": 0.1, "done": 0.2}

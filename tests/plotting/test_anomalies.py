@@ -22,10 +22,19 @@ def test_steps_that_score_above_the_threshold_are_dots_on_the_series():
         series, odd = ax.lines
         assert series.get_xydata().tolist() == [[1, 10], [2, 20], [3, 30], [4, 40]]
         assert odd.get_xydata().tolist() == [[2, 20], [4, 40]]
-        behind = ax.figure.axes[-1]
-        scores, line = behind.lines
+        scores, line = ax.figure.axes[-1].lines
         assert scores.get_xydata().tolist() == [[1, 0.9], [2, 2.0], [3, 0.7], [4, 1.6]] and set(line.get_ydata()) == {1.5}
-        assert behind.get_ylim()[1] == 4.0
+
+
+def test_scores_stand_below_the_series():
+    ax = plot_anomalies(SERIES, threshold=1.5)
+    below = ax.figure.axes[-1]
+
+    def height(axes, value):
+        return axes.transAxes.inverted().transform(axes.transData.transform((1, value)))[1]
+
+    assert height(below, 2.0) < height(ax, 10.0) and height(below, 0) == 0
+    assert min(ax.get_yticks()) >= 8 and max(below.get_yticks()) <= 2.1
 
 
 def test_a_column_may_say_what_is_anomalous_and_scores_may_be_left_out():

@@ -25,7 +25,7 @@ def test_both_kinds_of_rows_have_a_curve_and_the_best_epoch_of_the_validation_ro
     assert points(train) == [[1, 5], [2, 3], [3, 2]] and points(validation) == [[1, 6], [2, 4], [3, 4.5]]
     assert list(mark.get_xdata()) == [2, 2] and points(best) == [[2, 4]]
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["training rows", "validation rows", "best: 4 in 2"] and ax.get_ylabel() == "rmse"
+    assert texts == ["training rows", "validation rows", "best: 4 in epoch 2"] and ax.get_ylabel() == "rmse"
 
 
 def test_of_some_metrics_more_is_better():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from operator import attrgetter
 from types import SimpleNamespace
 
 import numpy as np
@@ -203,8 +204,8 @@ class TestGroups:
     def test_without_finalize_each_setting_is_trained_by_itself(self):
         assert Algorithm("a", (), train=None, load=None).groups(self.settings) == [[0], [1], [2], [3]]
 
-    def test_with_finalize_settings_that_agree_in_what_is_shared_go_together(self):
-        algorithm = Algorithm("a", (), train=None, load=None, finalize=lambda *arguments: arguments[0], shared=("epochs",))
+    def test_settings_whose_state_depends_on_the_same_go_together(self):
+        algorithm = Algorithm("a", (), train=None, load=None, finalize=lambda *arguments: arguments[0], state_key=attrgetter("epochs"))
         assert algorithm.groups(self.settings) == [[0, 2, 3], [1]]
 
 

@@ -6,7 +6,7 @@ the nearest centres; the summed rows and weights per centre are added up over al
     p = b / (n + b);   c ← (1 − p)·c + p·d;   n ← n + b
 
 for a centre c that has stood for weight n and now receives rows of weight b and mean d. At the end Lloyd's method, weighted by n,
-shrinks the K centres to k. The K centres serve every k, which is why several k cost one pass.
+shrinks the K centres to k. The K centres can serve every k, which is why an elbow costs one pass.
 
 References
 ----------
@@ -25,7 +25,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.algorithms.kmeans.params import KMeansParams
-from sparkml_algos.algorithms.kmeans.training import KMEANS
+from sparkml_algos.algorithms.kmeans.training import KMEANS, num_centers
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import SCORE, scored_rows
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
@@ -49,6 +50,9 @@ class KMeans(AlgorithmEstimator, KMeansParams):
     A pass costs O(rows · K · features / workers) and, per mini-batch, one exchange of K · features floats between the workers. In ``Pipe``
     mode the first centres come from the first rows to arrive: shuffle sorted data before.
 
+    Features are taken as float32. Of such rows the nearest centre is found, and distances are computed, as precisely as in float64,
+    whatever the scales of the columns and however far from the origin: where float32 products leave a doubt, float64 settles it.
+
     The specification leaves open whether the shrink weighs the K centres: it does, by the rows they stand for. `local_lloyd_tol` is read
     as a relative change.
 
@@ -68,7 +72,11 @@ class KMeans(AlgorithmEstimator, KMeansParams):
         return KMeansModel
 
     def elbow(self, dataset: DataFrame, ks: Sequence[int]) -> DataFrame:
-        """Within-cluster sum of squares for several k from one pass: the K centres of the largest k serve all.
+        """Within-cluster sum of squares for several k from one pass.
+
+        All k are cut from the K centres of the largest, `extra_centers` or else by `extra_center_factor`. A `fit` of a smaller k alone,
+        with its own K, may differ a little. `fitMultiple` gives exactly what `fit` gives alone, and shares a pass between those k that
+        have the same K: by default all up to 32.
 
         Parameters
         ----------
@@ -82,7 +90,8 @@ class KMeans(AlgorithmEstimator, KMeansParams):
             centre it fell to, which bounds the true figure from above. `sparkml_algos.plotting.plot_elbow` draws it.
         """
         ks = sorted(set(ks))
-        models = dict(self.fitMultiple(dataset, [{self.k: k} for k in ks]))
+        extra = self.getExtraCenters() or max(num_centers(Hyperparameters(**{**self.hyperparameters(), "k": k})) for k in ks)
+        models = dict(self.fitMultiple(dataset, [{self.k: k, self.extra_centers: extra} for k in ks]))
         metrics = [models[index].training_summary.metrics for index in range(len(ks))]
         rows = [(int(k), metric["train:ssd"], metric["train:msd"]) for k, metric in zip(ks, metrics, strict=True)]
         return dataset.sparkSession.createDataFrame(rows, "k int, ssd double, msd double")

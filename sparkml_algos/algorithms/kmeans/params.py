@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, OwnHyperparameter
 from sparkml_algos.arrays.params import PredictionParams
 from sparkml_algos.rows import fields
 
@@ -25,7 +25,7 @@ class KMeansParams(PredictionParams):
     )
     extra_center_factor = Hyperparameter(
         int,
-        "Factor x in K = k·x, the centres kept while streaming; auto is 10, or what makes K at least 320.",
+        "Factor x in K = k·x, the centres kept while streaming; auto makes K 10·k or, where that is more, 320.",
         default="auto",
         minimum=1,
         special=["auto"],
@@ -63,4 +63,13 @@ class KMeansParams(PredictionParams):
         default=5000,
         minimum=1,
     )
+    extra_centers = OwnHyperparameter(
+        int, "K itself, at least k, in place of k·x: the same for several k, as elbow sets it, lets them share a pass.", minimum=1
+    )
     distanceCol = ColumnParam("Output column: Euclidean distance to the centre of the row's cluster.", default="distance_to_cluster")
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if not found and (self.value("extra_centers") or self.value("k")) < self.value("k"):
+            found.append(f"extra_centers={self.value('extra_centers')} must be at least k={self.value('k')}: of them the clusters are made")
+        return found

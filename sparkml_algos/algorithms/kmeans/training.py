@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sparkml_algos.algorithms.kmeans.distances import nearest_centers, squared_lengths
+from sparkml_algos.algorithms.kmeans.assignment import Received, Scratch, assigned_sums
 from sparkml_algos.algorithms.kmeans.params import FIELDS
-from sparkml_algos.algorithms.kmeans.prediction import predict
+from sparkml_algos.algorithms.kmeans.prediction import load
 from sparkml_algos.algorithms.kmeans.shrinking import finalize, spread
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.nearest import Centers, middle_of, squared_lengths
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.rows.batch import Batch
-from sparkml_algos.rows.kinds import InvalidRows
-from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -32,23 +29,23 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     Returns
     -------
     Artifact
-        The state after the last epoch, the same on every worker: ``centers`` (K, features) and ``shift`` (features,), to be
-        added to them; ``counts`` (K,), the weight each centre stands for; and of the rows of the last epoch by nearest centre,
-        shifted too, ``rows`` (K,) their weight, ``sums`` (K, features) and ``squares`` (K,) their sums and squared lengths.
+        The state after the last epoch, the same on every worker: ``centers`` (K, features); ``counts`` (K,), the weight each stands for;
+        and of the rows of the last epoch by nearest centre ``weights`` (K,), ``means`` (K, features) and ``within`` (K,), the weighted
+        sum of their squared distances to the mean. In its values ``rows``, the number of rows that the first centres were chosen among,
+        and ``seed``.
     """
     state = job.resume() or _start(hyperparameters, shard, communicator, job)
-    centers, counts, shift = (state.arrays[name].copy() for name in ("centers", "counts", "shift"))
-    last = state.arrays
+    centers, counts = (state.arrays[name].copy() for name in ("centers", "counts"))
+    middle, scratch = middle_of(centers), Scratch()
     for _ in job.epochs(hyperparameters.epochs):
-        last = {"rows": np.zeros(len(centers)), "sums": np.zeros(centers.shape), "squares": np.zeros(len(centers))}
+        groups = _Groups(centers)
         for batch in job.minibatches(hyperparameters.mini_batch_size):
-            sums, weights, squares, rows = _reduce(_assigned_sums(batch, centers, shift, job.device), communicator)
-            _move(centers, counts, sums, weights, rows, hyperparameters.half_life_time_size)
-            last["rows"] += weights
-            last["sums"] += sums
-            last["squares"] += squares
-        state = Artifact({"centers": centers, "counts": counts, "shift": shift, **last}, {"seed": job.seed})
-        job.end_epoch(state, **{"train:extra_centers_msd": _sketch_msd(state)})
+            origin = Centers(centers.astype(np.float32), middle)
+            received = Received(origin.points, communicator.allreduce(assigned_sums(batch, origin, job.device, scratch)))
+            groups.add(received)
+            _move(centers, counts, received, hyperparameters.half_life_time_size)
+        state = Artifact({"centers": centers, "counts": counts, **groups.arrays}, state.values)
+        job.end_epoch(state, **{"train:extra_centers_msd": groups.msd})
     return state
 
 
@@ -57,8 +54,6 @@ def _start(hyperparameters: Hyperparameters, shard: Shard, communicator: Communi
     wanted = num_centers(hyperparameters)
     head = shard.head(max(hyperparameters.mini_batch_size, wanted))
     available = [int(part[0]) for part in communicator.allgather(np.array([len(head)], np.int64))]
-    if sum(available) < hyperparameters.k:
-        raise InvalidRows(f"k={hyperparameters.k} clusters need at least as many rows, the dataset has {sum(available)}")
     count = min(wanted, sum(available))
     offered = count
     if hyperparameters.init_method == "kmeans++":
@@ -67,91 +62,74 @@ def _start(hyperparameters: Hyperparameters, shard: Shard, communicator: Communi
     quota = random.multivariate_hypergeometric(available, offered, method="marginals")[communicator.rank]
     own = np.random.default_rng([job.seed, communicator.rank]).permutation(len(head))[:quota]
     rows = head.features[np.sort(own)]
-    is_sparse = communicator.allreduce(np.array([sp.issparse(rows)], np.int64), "max")[0]
     rows = rows.toarray() if sp.issparse(rows) else rows
-    candidates = np.concatenate(communicator.allgather(np.ascontiguousarray(rows, np.float32)))
-    # Distances from the origin drown in rounding when all rows lie far off; sparse rows must keep their zeros.
-    shift = np.zeros(candidates.shape[1], np.float32) if is_sparse else candidates.mean(axis=0)
-    centers = candidates - shift
+    centers = np.concatenate(communicator.allgather(np.ascontiguousarray(rows, np.float32))).astype(np.float64)
     if hyperparameters.init_method == "kmeans++":
-        chosen = spread(centers.astype(np.float64), np.ones(len(centers)), count, random, candidates=1)
+        chosen = spread(centers - middle_of(centers), np.ones(len(centers)), count, random, candidates=1)
         centers = centers[communicator.broadcast(chosen)]
-    return Artifact({"centers": centers, "counts": np.zeros(count), "shift": shift})
+    return Artifact({"centers": centers, "counts": np.zeros(count)}, {"rows": sum(available), "seed": job.seed})
 
 
 def num_centers(hyperparameters: Hyperparameters) -> int:
     """K, the number of centres kept while streaming."""
+    if hyperparameters.extra_centers:
+        return hyperparameters.extra_centers
     factor = hyperparameters.extra_center_factor
     if factor == "auto":
-        factor = max(AUTO_EXTRA_CENTER_FACTOR, -(-AUTO_MIN_CENTERS // hyperparameters.k))
+        return max(AUTO_EXTRA_CENTER_FACTOR * hyperparameters.k, AUTO_MIN_CENTERS)
     return hyperparameters.k * factor
 
 
-def _assigned_sums(batch: Batch, centers: np.ndarray, shift: np.ndarray, device: str) -> np.ndarray:
-    """What a mini-batch adds to each centre it is nearest to: a row of (sum of its rows, their weight, squared length, number)."""
-    totals = np.zeros((len(centers), centers.shape[1] + 3), np.float32)
-    if not len(batch):
-        return totals
-    if device != "cpu":
-        return _assigned_sums_on_gpu(batch, centers, shift, device)
-    features = batch.features if sp.issparse(batch.features) else batch.features - shift
-    nearest = nearest_centers(features, centers)
-    weight = np.ones(len(batch), np.float32) if batch.weight is None else batch.weight
-    one_hot = sp.csr_matrix((weight, nearest, np.arange(len(batch) + 1)), shape=(len(batch), len(centers)))
-    sums = one_hot.T @ features
-    totals[:, :-3] = sums.toarray() if sp.issparse(sums) else sums
-    totals[:, -3] = np.bincount(nearest, weight, len(centers))
-    totals[:, -2] = np.bincount(nearest, weight * squared_lengths(features), len(centers))
-    totals[:, -1] = np.bincount(nearest, minlength=len(centers))
-    return totals
-
-
-def _assigned_sums_on_gpu(batch: Batch, centers: np.ndarray, shift: np.ndarray, device: str) -> np.ndarray:
-    import torch
-
-    rows = to_device(batch.features.toarray() if sp.issparse(batch.features) else batch.features, device) - to_device(shift, device)
-    where = to_device(centers, device)
-    nearest = torch.addmm((where * where).sum(1).mul_(-0.5), rows, where.T).argmax(1)
-    weight = torch.ones(len(rows), device=device) if batch.weight is None else to_device(batch.weight, device)
-    squares = (rows * rows).sum(1, keepdim=True)
-    parts = torch.cat([rows, torch.ones_like(squares), squares], 1) * weight[:, None]
-    parts = torch.cat([parts, torch.ones_like(squares)], 1)
-    return torch.zeros(len(where), parts.shape[1], device=device).index_add_(0, nearest, parts).cpu().numpy()
-
-
-def _reduce(totals: np.ndarray, communicator: Communicator) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    totals = communicator.allreduce(totals).astype(np.float64)
-    return totals[:, :-3], totals[:, -3], totals[:, -2], float(totals[:, -1].sum())
-
-
-def _move(
-    centers: np.ndarray, counts: np.ndarray, sums: np.ndarray, weights: np.ndarray, rows: float, half_life: int
-) -> None:
+def _move(centers: np.ndarray, counts: np.ndarray, received: Received, half_life: int) -> None:
     """Move the centres towards the means of what they received, in place."""
     if half_life:
-        counts *= 2.0 ** (-rows / half_life)
-    hit = weights > 0
-    counts += weights
-    share = (weights[hit] / counts[hit])[:, None]
-    centers[hit] += share * (sums[hit] / weights[hit, None] - centers[hit])
+        counts *= 2.0 ** (-received.rows / half_life)
+    counts += received.weights
+    centers += received.about(centers) / np.maximum(counts, 1e-300)[:, None]
 
 
-def _sketch_msd(state: Artifact) -> float:
-    """Mean squared distance of the last epoch's rows to the means of the K groups they fell into."""
-    rows, sums, squares = (state.arrays[name] for name in ("rows", "sums", "squares"))
-    hit = rows > 0
-    within = squares[hit] - np.einsum("ij,ij->i", sums[hit], sums[hit]) / rows[hit]
-    return float(max(0.0, within.sum()) / max(rows.sum(), 1e-300))
+class _Groups:
+    """Weights, means and squared distances to them of the rows that fell to each centre in an epoch, merged step by step.
+
+    References
+    ----------
+    T. Chan, G. Golub, R. LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983).
+    """
+
+    def __init__(self, centers: np.ndarray) -> None:
+        self._weights, self._means, self._within = np.zeros(len(centers)), centers.copy(), np.zeros(len(centers))
+
+    def add(self, received: Received) -> None:
+        before, new = self._weights, np.maximum(received.weights, 1e-300)
+        self._weights = before + received.weights
+        after = np.maximum(self._weights, 1e-300)
+        sums = received.about(self._means)
+        self._within += received.within + before / after / new * squared_lengths(sums)
+        self._means += sums / after[:, None]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"weights": self._weights, "means": self._means, "within": self._within}
+
+    @property
+    def msd(self) -> float:
+        """Mean squared distance of the rows to the mean of their group."""
+        return float(self._within.sum() / max(self._weights.sum(), 1e-300))
+
+
+def _state_key(hyperparameters: Hyperparameters) -> list[object]:
+    """What shapes the stream."""
+    names = ("feature_dim", "epochs", "init_method", "mini_batch_size", "half_life_time_size")
+    return [num_centers(hyperparameters), *(getattr(hyperparameters, name) for name in names)]
 
 
 KMEANS = Algorithm(
     name="kmeans",
     fields=FIELDS,
     train=train,
-    load=predicting(predict),
+    load=load,
     finalize=finalize,
-    shared=("feature_dim", "epochs", "init_method", "mini_batch_size", "half_life_time_size"),
-    combine=lambda settings: max(settings, key=num_centers),
+    state_key=_state_key,
     passes=lambda hyperparameters: hyperparameters.epochs,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * hyperparameters.k * num_features,

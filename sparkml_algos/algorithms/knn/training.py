@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from sparkml_algos.algorithms.knn.index import build, library
@@ -115,7 +117,7 @@ KNN = Algorithm(
     train=train,
     load=load,
     finalize=finalize,
-    shared=(
+    state_key=attrgetter(
         "feature_dim",
         "sample_size",
         "dimension_reduction_type",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
@@ -29,13 +27,14 @@ AUTO_MIN_EXTRA_COMPONENTS = 10
 REFINEMENTS = 3
 
 # Rows multiplied in float32 before their sum goes into the float64 total.
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 
 # Floats of a strip of the scatter that workers exchange at once: 32 MiB in float64.
 STRIP = 1 << 22
 
-# Eigenvalues below this share of the largest are rounding of float64 products.
-NEGLIGIBLE = 1e-12
+# Eigenvalues below this share of the largest are rounding of float64 products. A column a million times larger than the others leaves
+# theirs at 1e-12.
+NEGLIGIBLE = 1e-15
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
@@ -260,18 +259,13 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     })
 
 
-def _combine(settings: Sequence[Hyperparameters]) -> Hyperparameters:
-    return max(settings, key=lambda setting: setting.num_components)
-
-
 PCA_ALGORITHM = Algorithm(
     name="pca",
     fields=FIELDS,
     train=train,
     load=load,
     finalize=finalize,
-    shared=("feature_dim", "algorithm_mode", "subtract_mean", "extra_components", "mini_batch_size"),
-    combine=_combine,
+    state_key=lambda hyperparameters: sorted(vars(hyperparameters).items()),
     passes=passes,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,

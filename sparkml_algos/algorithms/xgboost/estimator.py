@@ -75,6 +75,12 @@ class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
     Where the JVM bridge is in the session, models of trees score on the JVM, without the library; contributions, leaves and linear boosters
     are computed in Python.
 
+    With `early_stopping_rounds` the best round serves; without it all rounds do, as in the library, also where rows for validation say that
+    fewer would be better: a warning then names the best round. `training_summary` has the metrics of the round that serves.
+
+    Scores are sums of 32-bit numbers, as the library makes them. Labels that stand 100,000 times their deviation from 0 lose much of their
+    differences in such sums; `fit` warns of that, and of models whose trees have no split, and says what helps.
+
     Checkpoints are written as often as they take a twentieth of the time.
 
     Examples
@@ -91,14 +97,25 @@ class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
 
 
 class XGBoostClassifier(XGBoostClassifierParams, _XGBoost):
-    """Boosted trees for two classes or, with a ``multi:`` objective and `num_class`, for many.
+    """Boosted trees for two classes or for many.
 
     {parameters}
 
     Notes
     -----
-    See `XGBoostRegressor`. Labels are integers from 0. A row is of class 1 if its probability is above one half, of many classes of the
-    most probable one; the probability of ``binary:logitraw`` is that of its loss, ``binary:hinge`` has none.
+    See `XGBoostRegressor`. Labels are integers from 0. Without `objective`, two classes have ``binary:logistic`` and more have
+    ``multi:softprob``: as many as `num_class` says, or one more than the largest label of all rows, those for validation included, or,
+    with `initial_model`, what that was trained with. The workers see that as they train; no job of Spark counts labels before.
+
+    A row is of class 1 if its probability is above one half, of many classes of the most probable one; the model's `setThreshold` and
+    `setThresholds` change that. The probability of ``binary:logitraw`` is that of its loss, ``binary:hinge`` has none.
+
+    Examples
+    --------
+    >>> from sparkml_algos import XGBoostClassifier
+    >>> model = XGBoostClassifier(labelCol="species", num_round=50).fit(dataframe)  # doctest: +SKIP
+    >>> model.numClasses, model.getObjective()  # doctest: +SKIP
+    (3, 'multi:softprob')
     """
 
     @staticmethod
