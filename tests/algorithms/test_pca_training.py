@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from sparkml_algos import PCA
 from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
-from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
+from sparkml_algos.algorithms.pca.scatter import squared
+from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.kinds import InvalidRows
@@ -232,8 +233,8 @@ def test_all_components_reconstruct_the_rows():
 
 def test_torch_multiplies_as_numpy_does():
     block = digits()[:100]
-    np.testing.assert_allclose(_squared(block, "cpu:0"), block.T @ block, rtol=1e-5)
-    np.testing.assert_allclose(np.triu(_squared(block, "cpu")), np.triu(block.T @ block), rtol=1e-5)
+    np.testing.assert_allclose(squared(block, "cpu:0"), block.T @ block, rtol=1e-5)
+    np.testing.assert_allclose(np.triu(squared(block, "cpu")), np.triu(block.T @ block), rtol=1e-5)
     np.testing.assert_allclose(_product(block.T, block, "cpu:0"), block.T @ block, rtol=1e-5)
 
 
