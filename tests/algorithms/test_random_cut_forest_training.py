@@ -138,8 +138,8 @@ def test_values_whose_differences_32_bits_do_not_hold_have_scores() -> None:
 
 
 def test_many_features_whose_differences_add_up_to_more_than_32_bits_hold_have_scores() -> None:
-    forest = trees_of(gaussian(12, 40) * np.float32(3e36), 5)
-    rows = np.float32(9e36) * np.sign(gaussian(6, 40, seed=1))
+    forest = trees_of(gaussian(12, 80) * np.float32(1e36), 5)
+    rows = np.float32(9e36) * np.sign(gaussian(6, 80, seed=1))
     assert np.allclose(scores(forest, rows)[0], [defined_score(forest, row.astype(np.float64)) for row in rows], rtol=1e-6)
     score, attribution = scores(forest, rows, attribute=True)
     assert np.allclose(attribution.sum(axis=1), score, rtol=1e-5)

@@ -257,10 +257,10 @@ def test_a_single_row_is_predicted_as_transform_predicts_it(data, regression, bi
         raw, probability, prediction = collected(model.transform(data.where("id = 7")), "rawPrediction", "probability", "prediction")
         for row in rows:
             assert model.predict(row) == prediction[0]
-            np.testing.assert_array_equal(model.predictRaw(row), raw[0])
-            np.testing.assert_array_equal(model.predictProbability(row), probability[0])
+            np.testing.assert_allclose(model.predictRaw(row), raw[0], rtol=1e-6)
+            np.testing.assert_allclose(model.predictProbability(row), probability[0], rtol=1e-6)
     (prediction,) = collected(regression.transform(data.where("id = 7")), "prediction")
-    assert regression.predict(rows[0]) == prediction[0]
+    assert regression.predict(rows[0]) == pytest.approx(prediction[0], rel=1e-6)
     # What a sparse vector does not store is missing.
     expected = regression.get_booster().inplace_predict(np.array([[np.nan, 1, np.nan]], np.float32))
     assert regression.predict(SparseVector(3, {1: 1.0})) == regression.predict([np.nan, 1, np.nan]) == expected[0]

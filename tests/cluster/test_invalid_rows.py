@@ -17,7 +17,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster import ending
 from sparkml_algos.cluster.jobs import is_connect
 from sparkml_algos.cluster.launcher import Launch, run_gang
-from sparkml_algos.rows.batch import InvalidRows
+from sparkml_algos.rows.kinds import InvalidRows
 from tests.averaging import Averaging
 
 Items = Iterator[tuple[str, Artifact]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sparkml_algos.algorithms.xgboost.training import XGBOOST
 from sparkml_algos.core import progress
 from sparkml_algos.core.progress import ProgressBar
 
@@ -29,6 +30,13 @@ def test_it_shows_epochs_and_metrics(capsys: pytest.CaptureFixture[str]) -> None
     bar.close()
     shown = capsys.readouterr().err
     assert "KMeans" in shown and "1.5/3 epochs" in shown and "train:msd=7.25" in shown
+
+
+def test_it_counts_in_the_unit_of_the_algorithm(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = ProgressBar("XGBoostClassifier", "on", XGBOOST.unit)
+    bar.update({"done": 12, "total": 100})
+    bar.close()
+    assert "12/100 rounds" in capsys.readouterr().err
 
 
 def test_a_short_fit_shows_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

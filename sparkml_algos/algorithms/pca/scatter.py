@@ -32,9 +32,8 @@ PILOT_ROWS, PILOT_FACTOR = 1024, 4
 # The squared length of a row may be on average so many times the smallest variance of interest, for its products to be in float32.
 TRUSTED = 1e4
 
-# Eigenvalues below this share of the largest are computed again from a matrix with unit diagonal, those of which that are below the other
-# share of its largest are rounding.
-GRADED, NEGLIGIBLE = 1e-8, 1e-12
+# Eigenvalues below this share of the largest are computed again from a matrix with unit diagonal.
+GRADED = 1e-8
 
 
 def guarded(num_components: int, num_features: int) -> int:
@@ -127,6 +126,11 @@ def add_outer(matrix: np.ndarray, factor: float, vector: np.ndarray) -> None:
         row += value * vector
 
 
+def negligible(size: int) -> float:
+    """Share of the largest eigenvalue of a matrix with unit diagonal below which others are rounding of float64."""
+    return 4 * size * float(np.finfo(np.float64).eps)
+
+
 def leading(scatter: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest eigenvalues, descending, shape (count,), and their eigenvectors as rows, shape (count, features).
 
@@ -144,6 +148,6 @@ def leading(scatter: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     scales = np.sqrt(np.diag(scatter).clip(min=0))
     divisors = np.where(scales > 0, scales, 1)
     shares, turn = scipy.linalg.eigh(scatter / np.outer(divisors, divisors), lower=False)
-    shares[shares < NEGLIGIBLE * shares[-1]] = 0
+    shares[shares < negligible(size) * shares[-1]] = 0
     _, roots, right = scipy.linalg.svd((turn * np.sqrt(shares)).T * scales)
     return roots[:count] ** 2, right[:count]

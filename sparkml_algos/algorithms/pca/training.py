@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from sparkml_algos.algorithms.pca.params import FIELDS, PROJECTION_FIELDS
 from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
-from sparkml_algos.algorithms.pca.scatter import NEGLIGIBLE, Scatter, add_outer, guarded, leading
+from sparkml_algos.algorithms.pca.scatter import Scatter, add_outer, guarded, leading, negligible
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -168,7 +168,7 @@ def _nystrom(basis: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarr
     inverse = np.where(alive, 1 / np.sqrt(np.where(alive, variances, 1)), 0)
     scaled = core * np.outer(inverse, inverse)
     values, turn = np.linalg.eigh((scaled + scaled.T) / 2)
-    kept = values > max(NEGLIGIBLE * values[-1], 1e-300)
+    kept = values > max(negligible(len(values)) * values[-1], 1e-300)
     root = (image * inverse) @ ((turn[:, kept] / np.sqrt(values[kept])) @ turn[:, kept].T)
     # Where rows span fewer directions than the basis has, the rest fills up with directions of no variance.
     vectors, small = scipy.linalg.qr(root, mode="economic", overwrite_a=True)
