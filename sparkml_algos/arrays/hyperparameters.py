@@ -54,6 +54,8 @@ class DeclaredParam:
         Other names that keyword arguments may use.
     accessor : str, optional
         What follows ``set`` and ``get``; from the name by default.
+    on_model : bool, optional
+        Whether it can be set on a fitted Model, which is so for what scoring or evaluating reads: by default for all but hyperparameters.
     """
 
     order: ClassVar[int] = 1  # of the kind, among constructor keywords and in documentation
@@ -73,7 +75,9 @@ class DeclaredParam:
         special: Sequence[Any] = (),
         aliases: Sequence[str] = (),
         accessor: str | None = None,
+        on_model: bool | None = None,
     ) -> None:
+        self.on_model = not isinstance(self, Hyperparameter) if on_model is None else on_model
         self.type, self.doc, self.default, self.required = type, doc, default, required
         self.minimum, self.maximum = minimum, maximum
         self.min_exclusive, self.max_exclusive = min_exclusive, max_exclusive

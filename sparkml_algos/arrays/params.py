@@ -11,6 +11,10 @@ class PredictionParams(Declarations):
     predictionCol = ColumnParam("Output column: the prediction.", default="prediction")
 
 
+class RegressionParams(PredictionParams):
+    """The prediction is a number like the label."""
+
+
 class ClassificationParams(PredictionParams):
     """Where the scores of the classes go."""
 

@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from typing import Any, ClassVar
 
 from pyspark.ml import Estimator, Model
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters, InvalidParams
+from sparkml_algos.arrays.hyperparameters import DeclaredParam, Hyperparameter, Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import JobParams
 from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
@@ -158,6 +159,34 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
     @classmethod
     def _names(cls, field: Field) -> bool:
         return field.on_model
+
+    @classmethod
+    def _settable(cls, param: DeclaredParam) -> bool:
+        return param.on_model
+
+    def _fixed(self, name: str, value: Any) -> str | None:
+        """A hyperparameter of the training has shaped the artifact, so it stays what it was; the same value again is no change."""
+        if self.artifact is None or self.declared[name].on_model or value == self.value(name):
+            return None
+        return f"{name} is fixed by training at {self.value(name)!r} and cannot become {value!r}; fit again to change it"
+
+    def __repr__(self) -> str:
+        """Class, uid, the hyperparameters that it needed, and how many classes and features it knows."""
+        return self._shown(self._facts_shown())
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = {"uid": self.uid, **self._facts_shown()}
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        summary = self.training_summary._repr_html_() if self.training_summary else ""
+        return f"<b>{type(self).__name__}</b><table>{cells}</table>{summary}"
+
+    def _facts_shown(self) -> dict[str, Any]:
+        needed = [name for name, param in self.declared.items() if isinstance(param, Hyperparameter) and param.required]
+        facts = {name: self.value(name) for name in needed if self.is_given(name)}
+        if self.artifact is not None:
+            facts |= {name: getattr(self, name, None) for name in ("numClasses", "numFeatures")}
+        return {name: value for name, value in facts.items() if value is not None}
 
     def label_classes(self) -> int | None:
         """Number of classes that the model knows; None where labels are no classes."""

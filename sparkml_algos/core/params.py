@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pyspark.ml.param import Param, Params
@@ -18,6 +18,8 @@ from sparkml_algos.arrays.hyperparameters import (
     in_order,
     signature,
 )
+from sparkml_algos.core.hints import hint
+from sparkml_algos.core.mixins import register
 from sparkml_algos.rows.fields import Field
 
 
@@ -37,7 +39,8 @@ class DeclaredParams(Declarations, Params):
         cls.declared = in_order({**columns, **cls.declared})
         for name, param in cls.declared.items():
             setattr(cls, name, SparkParam(param))
-            _add_accessors(cls, param)
+            _add_accessors(cls, param, cls._settable(param))
+        register(cls)
         cls.__signature__ = signature(cls.declared)
         if cls.__doc__ and "{parameters}" in cls.__doc__:
             cls.__doc__ = documented(cls.__doc__, cls.declared)
@@ -47,13 +50,56 @@ class DeclaredParams(Declarations, Params):
         """Whether instances name the column of a field."""
         return True
 
+    @classmethod
+    def _settable(cls, param: DeclaredParam) -> bool:
+        """Whether there is a setter; without it the constructor sets the value, or training does."""
+        return True
+
+    def _fixed(self, name: str, value: Any) -> str | None:
+        """Why a Param cannot take a value now; None if it can."""
+        return None
+
     def __init__(self, **values: Any) -> None:
         super().__init__()
         self._setDefault(**{name: param.default for name, param in self.declared.items() if not param.required})
         self._set(**values)
 
+    def setParams(self, **values: Any) -> DeclaredParams:
+        """Set Params by keyword, as the constructor takes them."""
+        return self._set(**values)
+
     def _set(self, **values: Any) -> DeclaredParams:
         """Set Params by name, or raise one `InvalidParams` that lists every unknown name and bad value."""
+        return self._put(values, self._fixed)
+
+    def set(self, param: Param, value: Any) -> None:
+        """Set a Param of this instance."""
+        self._shouldOwn(param)
+        self._set(**{param.name: value})
+
+    def clear(self, param: Param) -> None:
+        """Let a Param have its default again."""
+        if self.isSet(param) and (refused := self._fixed(param.name, self.declared[param.name].default)):
+            raise InvalidParams(type(self).__name__, [refused])
+        super().clear(param)
+
+    def copy(self, extra: Mapping[Param, Any] | None = None) -> DeclaredParams:
+        """A copy with the same uid and, of the extra Params, those that are its own.
+
+        Parameters
+        ----------
+        extra : mapping of Param to value, optional
+        """
+        for param in extra or {}:
+            if not isinstance(param, Param):
+                raise TypeError(f"expecting a Param, got {param!r}")
+        copied = copy.copy(self)
+        copied._paramMap, copied._defaultParamMap = dict(self._paramMap), dict(self._defaultParamMap)
+        own = {param.name: value for param, value in (extra or {}).items() if self._testOwnParam(param.parent, param.name)}
+        return copied._set(**own)
+
+    def _put(self, values: Mapping[str, Any], fixed: Callable[[str, Any], str | None] = lambda name, value: None) -> DeclaredParams:
+        """Set Params by name, but those of which `fixed` says why they cannot be."""
         problems = []
         aliases = {alias: name for name, param in self.declared.items() for alias in param.aliases}
         for given, value in values.items():
@@ -64,16 +110,38 @@ class DeclaredParams(Declarations, Params):
             if name.startswith("_"):
                 continue  # names the service reserves for itself; see the specification's rules common to all algorithms
             if name not in self.declared:
-                close = difflib.get_close_matches(name, self.declared, 1)
-                problems.append(f"unknown parameter {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+                problems.append(f"unknown parameter {name!r}{hint(name, self.declared)}")
                 continue
             try:
-                self._paramMap[getattr(self, name)] = self.declared[name].convert(value)
+                converted = self.declared[name].convert(value)
             except ValueError as error:
                 problems.append(str(error))
+                continue
+            if refused := fixed(name, converted):
+                problems.append(refused)
+            else:
+                self._paramMap[getattr(self, name)] = converted
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Only for what is not there: say what stands for an accessor of another library."""
+        prefix, accessor = name[:3], name[3:]
+        if prefix in ("set", "get") and accessor[:1].isupper():
+            accessors = {param.accessor: known for known, param in self.declared.items()}
+            if accessor in accessors:
+                reason = f"{accessors[accessor]} is fixed by training; fit again to change it"
+                raise AttributeError(f"{type(self).__name__} has no {name}: {reason}")
+            raise AttributeError(f"{type(self).__name__} has no {name}{hint(accessor[:1].lower() + accessor[1:], self.declared)}")
+        return self.__getattribute__(name)  # so that what a property has raised is not hidden
+
+    def __repr__(self) -> str:
+        """Class, uid and what is set."""
+        return self._shown({param.name: value for param, value in self._paramMap.items()})
+
+    def _shown(self, facts: Mapping[str, Any]) -> str:
+        return ", ".join([f"{type(self).__name__}: uid={self.uid}", *(f"{name}={_short(value)}" for name, value in facts.items())])
 
     def value(self, name: str) -> Any:
         """The value that counts: set, else default, in its declared type; None where there is none."""
@@ -90,6 +158,15 @@ class DeclaredParams(Declarations, Params):
         return self.isDefined(getattr(self, name))
 
 
+# Longer values, such as a booster to start from, are cut.
+_SHOWN_LENGTH = 60
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+
+
 def _column_params(field: Field) -> Iterator[ColumnParam]:
     yield ColumnParam(field.doc, default=field.default).named(field.param)
     if field.list_param:
@@ -97,14 +174,14 @@ def _column_params(field: Field) -> Iterator[ColumnParam]:
         yield ColumnParam(doc, type=list).named(field.list_param)
 
 
-def _add_accessors(cls: type, param: DeclaredParam) -> None:
+def _add_accessors(cls: type, param: DeclaredParam, is_settable: bool) -> None:
     def setter(self: DeclaredParams, value: Any) -> DeclaredParams:
         return self._set(**{param.name: value})
 
     def getter(self: DeclaredParams) -> Any:
         return self.value(param.name)
 
-    for function, prefix, doc in ((setter, "set", "Set"), (getter, "get", "The value of")):
+    for function, prefix, doc in ((setter, "set", "Set"), (getter, "get", "The value of"))[not is_settable :]:
         name = f"{prefix}{param.accessor}"
         function.__name__, function.__qualname__ = name, f"{cls.__qualname__}.{name}"
         function.__doc__, function.is_accessor = f"{doc} `{param.name}`: {param.doc}", True

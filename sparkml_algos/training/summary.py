@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
 # How metrics that are no numbers are saved: Spark's own readers of metadata take only strict JSON, which has no such numbers.
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingSummary:
     """Facts about a fit.
 
@@ -75,6 +76,29 @@ class TrainingSummary:
                 if name.startswith(prefix):
                     found.setdefault(name.removeprefix(prefix), []).append(value)
         return found
+
+    def __str__(self) -> str:
+        """An aligned table; its phases add up to the total."""
+        rows = self._rows()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(["TrainingSummary", *(f"  {name:<{width}}  {value}" for name, value in rows)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value.strip())}</td></tr>" for name, value in self._rows())
+        return f"<table>{cells}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("workers", f"{self.num_workers} ({self.launch})"), ("rows", f"{self.rows:,}")]
+        rows += [("validation rows", f"{self.validation_rows:,}")] if self.validation_rows else []
+        rows += [("features", f"{self.num_features:,}")] if self.num_features is not None else []
+        rows += [("retries", str(self.retries))] if self.retries else []
+        phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
+        rows += [(f"seconds, {phase}", f"{seconds:10.3f}") for phase, seconds in phases.items()]
+        rows += [("seconds, total", f"{self.seconds['total']:10.3f}")] if "total" in self.seconds else []
+        return rows + [(name, f"{value:.6g}") for name, value in self.metrics.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as strict JSON can hold them."""

@@ -35,10 +35,9 @@ def case_sensitive(spark: SparkSession) -> Iterator[None]:
     spark.conf.unset("spark.sql.caseSensitive")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["s", "s.x", "S.X", "s.`y.z`", "`s`.deep.er", "list.x", "list.Deep.er", "map.key", "structs.key.x", "`a ``tick```", "capital", "`s.x.y`"],
-)
+@pytest.mark.parametrize("name", [
+    "s", "s.x", "S.X", "s.`y.z`", "`s`.deep.er", "list.x", "list.Deep.er", "map.key", "structs.key.x", "`a ``tick```", "capital", "`s.x.y`",
+])  # fmt: skip
 def test_a_name_means_what_it_means_to_spark(frame: DataFrame, name: str) -> None:
     (expected,) = frame.select(F.col(name)).schema.fields
     found = find(frame, name)

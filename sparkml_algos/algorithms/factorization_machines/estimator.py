@@ -24,7 +24,7 @@ from sparkml_algos.algorithms.factorization_machines.prediction import MachinePr
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
@@ -96,7 +96,7 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
 
 
 class FactorizationMachinesRegressor(
-    _FactorizationMachines, FactorizationMachinesRegressorParams, PredictionParams
+    _FactorizationMachines, FactorizationMachinesRegressorParams, RegressionParams
 ):
     """Regression with pairwise interactions of features, by the squared error, on the executors of a Spark cluster.
 
@@ -141,7 +141,7 @@ class FactorizationMachinesRegressor(
 
 
 class FactorizationMachinesRegressorModel(
-    PredictsRows, _FactorizationMachinesModel, FactorizationMachinesRegressorParams, PredictionParams
+    PredictsRows, _FactorizationMachinesModel, FactorizationMachinesRegressorParams, RegressionParams
 ):
     """A factorization machine. `transform` appends ``prediction`` (double)."""
 

@@ -22,6 +22,7 @@ class KMeansParams(PredictionParams):
         "Scores that evaluate computes: mean (msd) and sum (ssd) of squared distances to the closest centre.",
         default=["msd"],
         choices=["msd", "ssd"],
+        on_model=True,
     )
     extra_center_factor = Hyperparameter(
         int,

@@ -19,7 +19,7 @@ from sparkml_algos.algorithms.knn.params import (
 )
 from sparkml_algos.algorithms.knn.training import KNN
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
-from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
@@ -192,7 +192,7 @@ class KNNClassifierModel(ClassifiesRows, ClassThresholds, _KNNModel, KNNClassifi
         return {"test:accuracy": 1 - self._error(dataset, MAX_CLASSES)}
 
 
-class KNNRegressor(_KNN, KNNRegressorParams, PredictionParams):
+class KNNRegressor(_KNN, KNNRegressorParams, RegressionParams):
     """Regression by the mean label of the k nearest rows, sampled and indexed on the executors of a Spark cluster.
 
     {parameters}
@@ -213,7 +213,7 @@ class KNNRegressor(_KNN, KNNRegressorParams, PredictionParams):
         return KNNRegressorModel
 
 
-class KNNRegressorModel(PredictsRows, _KNNModel, KNNRegressorParams, PredictionParams):
+class KNNRegressorModel(PredictsRows, _KNNModel, KNNRegressorParams, RegressionParams):
     """Rows and their labels.
 
     `transform` appends ``prediction`` (double); where `distancesCol` and `neighborLabelsCol` are named, also those of the neighbours,

@@ -25,7 +25,7 @@ class KNNParams(Declarations):
     reads = FIELDS
 
     feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1)
-    k = Hyperparameter(int, "Number of neighbours; may be changed on the model.", required=True, minimum=1)
+    k = Hyperparameter(int, "Number of neighbours; may be changed on the model.", required=True, minimum=1, on_model=True)
     sample_size = Hyperparameter(int, "Rows the model keeps, a uniform sample of all; all where there are fewer.", required=True, minimum=1)
     dimension_reduction_type = Hyperparameter(
         str,

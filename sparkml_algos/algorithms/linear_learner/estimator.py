@@ -27,7 +27,7 @@ from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
@@ -127,7 +127,7 @@ class _SingleOutputModel(_LinearLearnerModel):
         return float(self.artifact.arrays["bias"][0])
 
 
-class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, PredictionParams):
+class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, RegressionParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
     {parameters}
@@ -177,7 +177,7 @@ class _ClassifierModel(ClassifiesRows, _LinearLearnerModel):
         return ArrayVector(self.artifact.arrays["bias"])
 
 
-class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearnerRegressorParams, PredictionParams):
+class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearnerRegressorParams, RegressionParams):
     """A linear regression. `transform` appends ``prediction`` (double)."""
 
     outputs = (Output("score", "double", "predictionCol"),)

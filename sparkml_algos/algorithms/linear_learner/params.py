@@ -213,7 +213,7 @@ class LinearLearnerBinaryClassifierParams(LinearLearnerParams):
     target_precision = Hyperparameter(
         float, "Precision that recall_at_target_precision holds.", default=0.8, minimum=0, maximum=1
     )
-    f_beta = Hyperparameter(float, "Beta of the F score.", default=1.0, minimum=0, min_exclusive=True, accessor="FBeta")
+    f_beta = Hyperparameter(float, "Beta of the F score.", default=1.0, minimum=0, min_exclusive=True, accessor="FBeta", on_model=True)
     num_calibration_samples = Hyperparameter(
         int, "Rows the threshold is calibrated on; auto is at most 100,000.", default="auto", minimum=1, special=["auto"]
     )
@@ -234,9 +234,13 @@ class LinearLearnerMultiClassClassifierParams(LinearLearnerParams):
         accessor="BalanceMultiClassWeights",
     )
     accuracy_top_k = Hyperparameter(
-        int, "A row counts as right in multiclass_top_k_accuracy if its label is among so many best scores.", default=3, minimum=1
+        int,
+        "A row counts as right in multiclass_top_k_accuracy if its label is among so many best scores.",
+        default=3,
+        minimum=1,
+        on_model=True,
     )
-    f_beta = Hyperparameter(float, "Beta of the F score.", default=1.0, minimum=0, min_exclusive=True, accessor="FBeta")
+    f_beta = Hyperparameter(float, "Beta of the F score.", default=1.0, minimum=0, min_exclusive=True, accessor="FBeta", on_model=True)
 
     def problems(self) -> list[str]:
         found = super().problems()

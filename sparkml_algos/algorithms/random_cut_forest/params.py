@@ -22,6 +22,7 @@ class RandomCutForestParams(Declarations):
         "What evaluate computes: accuracy, and precision, recall and F1 of both classes.",
         default=["accuracy", "precision_recall_fscore"],
         choices=["accuracy", "precision_recall_fscore"],
+        on_model=True,
     )
     num_samples_per_tree = Hyperparameter(
         int,

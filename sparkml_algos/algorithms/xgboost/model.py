@@ -295,7 +295,7 @@ class XGBoostClassificationModel(ClassifiesRows, BinaryThreshold, ClassThreshold
 
     def _take_what_was_found(self) -> None:
         values = self.artifact.values
-        self._set(objective=values["objective"], num_class=values["num_class"] or None)
+        self._put({"objective": values["objective"], "num_class": values["num_class"] or None})
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING, REGRESSION
 from sparkml_algos.algorithms.xgboost.settings import DEFAULT_UPDATER, contradictions
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
-from sparkml_algos.arrays.params import ClassificationParams, PredictionParams
+from sparkml_algos.arrays.params import ClassificationParams, PredictionParams, RegressionParams
 from sparkml_algos.rows import fields
 
 NAN = "nan"
@@ -160,7 +160,9 @@ class XGBoostParams(Declarations):
         choices=[0, 1],
     )
     eval_metric = Hyperparameter(
-        str, "Metrics of every round, separated by commas; the last one drives early stopping. By the objective where unset."
+        str,
+        "Metrics of every round, separated by commas; the last one drives early stopping. By the objective where unset.",
+        on_model=True,
     )
     early_stopping_rounds = Hyperparameter(
         int,
@@ -182,7 +184,11 @@ class XGBoostParams(Declarations):
         str, "The library always sums in double precision, so only 'false' will do.", default="false", choices=["true", "false"]
     )
     missing = MissingParam(
-        float, "Value that stands for a missing one, besides nulls, NaN and what sparse rows do not store.", default=NAN, special=[NAN]
+        float,
+        "Value that stands for a missing one, besides nulls, NaN and what sparse rows do not store.",
+        default=NAN,
+        special=[NAN],
+        on_model=True,
     )
 
     def problems(self) -> list[str]:
@@ -216,7 +222,7 @@ class ExplanationParams(Declarations):
     leafCol = ColumnParam("Output column, where named: a vector of the leaf that the row ends in, of each tree.")
 
 
-class XGBoostRegressorParams(XGBoostParams, PredictionParams):
+class XGBoostRegressorParams(XGBoostParams, RegressionParams):
     """What the regressor has besides."""
 
     objective = Hyperparameter(str, "Loss.", default="reg:squarederror", choices=REGRESSION)
