@@ -1,8 +1,14 @@
-"""From probabilities to classes."""
+"""From scores to probabilities, and from these to classes."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def sigmoid(score: np.ndarray) -> np.ndarray:
+    """1 / (1 + e⁻ˢ), without overflow."""
+    small = np.exp(-np.abs(score))
+    return np.where(score >= 0, 1, small) / (1 + small)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from pyspark.ml.linalg import DenseMatrix, DenseVector, Matrix, SparseVector, Vector
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.decisions import sigmoid
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.rows.fields import FEATURES
@@ -76,7 +77,7 @@ class BinaryThreshold:
     def threshold(self) -> float:
         """The score from which on a row is of class 1: a probability, or the raw score where the loss knows no probabilities."""
         raw = self.artifact.values.get("raw_threshold", 0.0)
-        return raw if not self._knows_probabilities else float(1 / (1 + np.exp(-np.clip(raw, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))))
+        return float(sigmoid(np.array(raw))) if self._knows_probabilities else raw
 
     def getThreshold(self) -> float:
         """The value of `threshold`."""
@@ -294,9 +295,6 @@ def checked_thresholds(value: Sequence[float], classes: int) -> np.ndarray:
     if found.shape != (classes,) or not np.isfinite(found).all() or (found < 0).any() or (found == 0).sum() > 1:
         raise ValueError(f"thresholds must be {classes} numbers >= 0, one for each class, of which one at most is 0; got {list(value)!r}")
     return found
-
-
-_LARGEST_EXPONENT = 700.0  # of e, for which the result is still a number
 
 
 def _output(model: Any, value: Vector | Sequence[float] | np.ndarray, param: str) -> np.ndarray:

@@ -94,7 +94,21 @@ class Job:
             return None
         self._resumed_epochs, self.history = done, history
         logger.info("resuming after epoch %d", self._resumed_epochs)
-        return _broadcast(found[1] if found else None, self.communicator)
+        return self.broadcast(found[1] if found else None)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that the checkpoint which `resume` has found stands behind; 0 without one."""
+        return self._resumed_epochs
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch, counted from 0."""
+        return self._epoch
+
+    def broadcast(self, artifact: Artifact | None) -> Artifact:
+        """The artifact of worker 0 on every worker."""
+        return _broadcast(artifact, self.communicator)
 
     def epochs(self, total: int) -> Iterator[int]:
         """Epochs that are still to be done, counted from 0."""
@@ -146,7 +160,7 @@ class Job:
                 self._warn(f"checkpoints are written again, since epoch {self._epoch + 1}")
             self._store_fails = False
 
-    def minibatches(self, rows: int, per_worker: int = MIN_ROWS_PER_WORKER) -> Iterator[Batch]:
+    def minibatches(self, rows: int, per_worker: int = MIN_ROWS_PER_WORKER, passes: int = 1) -> Iterator[Batch]:
         """This worker's part of each mini-batch of `rows` rows; every worker gets the same number of them, some perhaps without rows.
 
         A worker takes at least `per_worker` rows per step, or all `rows` where that is less; with 0 a mini-batch has as many rows
@@ -154,14 +168,19 @@ class Job:
 
         Where the number of rows is known, every worker cuts its shard into equally many even parts, so each step is a sample of all
         shards however uneven they are. A pipe is cut as it arrives until the last worker's has run dry.
+
+        With `passes` the rows come so often, each time in another order; give the same number in every epoch, and 1 in the first pass
+        over a pipe.
         """
         size = self.communicator.size
         rows = max(rows, size * min(rows, per_worker))
         total = self.total_rows()
         if total is not None:
-            self._steps_per_epoch = steps = max(1, -(-total // rows))
-            cuts = np.linspace(0, self.shard.num_rows, steps + 1).astype(int)
-            batches = self.shard.minibatches(self._epoch, iter(np.diff(cuts)))
+            steps = max(1, -(-total // rows))
+            self._steps_per_epoch = passes * steps
+            sizes = np.diff(np.linspace(0, self.shard.num_rows, steps + 1).astype(int))
+            orders = range(self._epoch * passes, (self._epoch + 1) * passes)
+            batches = itertools.chain.from_iterable(self.shard.minibatches(order, iter(sizes)) for order in orders)
         else:
             batches = self._until_all_dry(self.shard.minibatches(self._epoch, itertools.repeat(-(-rows // size))))
         for step, batch in enumerate(batches):

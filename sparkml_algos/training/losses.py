@@ -7,9 +7,11 @@ by the score in the shape of the scores. Rows stand last, so that every operatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from sparkml_algos.arrays.decisions import sigmoid
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 
@@ -28,103 +30,165 @@ class Loss:
     positive_weight: np.ndarray | float = 1.0
 
     def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values (models, rows) and derivatives (outputs, models, rows) at scores (outputs, models, rows), which may be overwritten."""
+        """What `value` and `slope` give; `scores` may be overwritten."""
+        return self.value(scores.copy(), label), self.slope(scores, label)
+
+    def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Values (models, rows) at scores (outputs, models, rows), which may be overwritten."""
+        raise NotImplementedError
+
+    def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Derivatives by the scores, in their shape (outputs, models, rows); they may be overwritten."""
         raise NotImplementedError
 
 
 class RegressionLoss(Loss):
-    """A function of the error e = score − label."""
+    """A function of the error e = score − label.
 
-    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    Attributes
+    ----------
+    degree : int
+        Which power of its unit the label's loss has: in a unit half as long, errors are twice as many, and the loss is 2 to this power
+        times as much (where sizes that the loss has of its own are in that unit too).
+    """
+
+    degree: ClassVar[int]
+
+    def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
         scores -= label
-        value, slope = self.of_error(scores[0])
-        return value, slope[None]
+        return self.of_error(scores[0])
 
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        scores -= label
+        return self.slope_at(scores[0])[None]
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        """Values at errors."""
+        raise NotImplementedError
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        """Derivatives at errors."""
         raise NotImplementedError
 
 
 class SquaredLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return error * error, 2 * error
+    degree = 2
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        return error * error
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        return 2 * error
 
 
 class AbsoluteLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.abs(error), np.sign(error)
+    degree = 1
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        return np.abs(error)
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        return np.sign(error)
 
 
 class QuantileLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        quantile = np.float32(self.hyperparameters.quantile)
-        slope = np.where(error > 0, 1 - quantile, np.where(error < 0, -quantile, np.float32(0)))
-        return error * slope, slope
+    degree = 1
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        return error * self.slope_at(error)
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        quantile = error.dtype.type(self.hyperparameters.quantile)
+        return np.where(error > 0, 1 - quantile, np.where(error < 0, -quantile, error.dtype.type(0)))
 
 
 class HuberLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    degree = 2
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        slope = self.slope_at(error)
+        return slope * (error - 0.5 * slope)
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
         delta = self.hyperparameters.huber_delta
-        slope = np.clip(error, -delta, delta)
-        return slope * (error - 0.5 * slope), slope
+        return np.clip(error, -delta, delta)
 
 
 class EpsInsensitiveSquaredLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        epsilon = self.hyperparameters.loss_insensitivity
-        return np.maximum(error * error - epsilon**2, 0), 2 * error * (np.abs(error) > epsilon)
+    degree = 2
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        return np.maximum(error * error - self.hyperparameters.loss_insensitivity**2, 0)
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        return 2 * error * (np.abs(error) > self.hyperparameters.loss_insensitivity)
 
 
 class EpsInsensitiveAbsoluteLoss(RegressionLoss):
-    def of_error(self, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        epsilon = self.hyperparameters.loss_insensitivity
-        return np.maximum(np.abs(error) - epsilon, 0), np.sign(error) * (np.abs(error) > epsilon)
+    degree = 1
+
+    def of_error(self, error: np.ndarray) -> np.ndarray:
+        return np.maximum(np.abs(error) - self.hyperparameters.loss_insensitivity, 0)
+
+    def slope_at(self, error: np.ndarray) -> np.ndarray:
+        return np.sign(error) * (np.abs(error) > self.hyperparameters.loss_insensitivity)
 
 
-class LogisticLoss(Loss):
+class TwoClassLoss(Loss):
+    """A loss for the classes 0 and 1."""
+
+    def weight(self, positive: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """What rows weigh by their class, shape (models, rows) or one that broadcasts to it."""
+        return np.where(positive, np.asarray(self.positive_weight, dtype), np.ones((), dtype))
+
+
+class LogisticLoss(TwoClassLoss):
     """−log of the probability of the label, 1 / (1 + exp(−score)) being that of class 1."""
 
-    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        score = scores[0]
-        small = np.exp(-np.abs(score))
-        positive = label > 0
-        weight = np.where(positive, np.asarray(self.positive_weight, score.dtype), np.ones((), score.dtype))
-        value = np.log1p(small)
+    def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        score, positive = scores[0], label > 0
+        value = np.log1p(np.exp(-np.abs(score)))
         value += np.maximum(np.where(positive, -score, score), 0)
-        probability = np.where(score >= 0, 1, small) / (1 + small)
-        probability -= label
-        probability *= weight
-        return value * weight, probability[None]
+        return value * self.weight(positive, score.dtype)
+
+    def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        score = scores[0]
+        slope = sigmoid(score)
+        slope -= label
+        slope *= self.weight(label > 0, score.dtype)
+        return slope[None]
 
 
-class HingeLoss(Loss):
+class HingeLoss(TwoClassLoss):
     """Scores of class 1 shall be at least (margin + 1) / 2, those of class 0 at most (1 − margin) / 2."""
 
-    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        score, margin = scores[0], self.hyperparameters.margin
-        positive = label > 0
-        weight = np.where(positive, np.asarray(self.positive_weight, score.dtype), np.ones((), score.dtype))
-        short = np.where(positive, (margin + 1) / 2 - score, (margin - 1) / 2 + score).astype(score.dtype, copy=False)
-        slope = np.where(positive, -weight, weight) * (short > 0)
-        return np.maximum(short, 0) * weight, slope[None].astype(score.dtype, copy=False)
+    def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        score, positive = scores[0], label > 0
+        return np.maximum(self._short(score, positive), 0) * self.weight(positive, score.dtype)
+
+    def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        score, positive = scores[0], label > 0
+        weight = self.weight(positive, score.dtype)
+        return (np.where(positive, -weight, weight) * (self._short(score, positive) > 0))[None]
+
+    def _short(self, score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+        """What a score lacks of what is asked of it."""
+        margin = self.hyperparameters.margin
+        return np.where(positive, (margin + 1) / 2 - score, (margin - 1) / 2 + score).astype(score.dtype, copy=False)
 
 
 class SoftmaxLoss(Loss):
     """−log of the probability of the label among the classes, proportional to exp(score)."""
 
-    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        classes = label.astype(np.int64)
-        rows = np.arange(len(classes))
+    def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
         scores -= scores.max(axis=0)
-        value = -scores[classes, :, rows].T
+        value = -scores[label.astype(np.int64), :, np.arange(len(label))].T
+        value += np.log(np.exp(scores, out=scores).sum(axis=0))
+        return value
+
+    def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        scores -= scores.max(axis=0)
         np.exp(scores, out=scores)
-        total = scores.sum(axis=0)
-        value += np.log(total)
-        scores /= total
-        scores[classes, :, rows] -= 1
-        return value, scores
-
-
-def sigmoid(score: np.ndarray) -> np.ndarray:
-    """1 / (1 + e⁻ˢ), without overflow."""
-    small = np.exp(-np.abs(score))
-    return np.where(score >= 0, 1, small) / (1 + small)
+        scores /= scores.sum(axis=0)
+        scores[label.astype(np.int64), :, np.arange(len(label))] -= 1
+        return scores

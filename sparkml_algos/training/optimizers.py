@@ -204,7 +204,7 @@ class StepDecay:
     factor: float | None = None
     minimum: float = 0.0
 
-    def rate(self, initial: np.ndarray, step: int, total: int | None) -> np.ndarray:
+    def rate(self, initial: np.ndarray, step: int, total: int | None, elapsed: float | None = None) -> np.ndarray:
         """Learning rates at a step counted from 0.
 
         Parameters
@@ -213,9 +213,15 @@ class StepDecay:
         step : int
         total : int or None
             Steps of the whole training. While they are not known a rate that depends on them stays where it is.
+        elapsed : float, optional
+            Which share of the training is over, where that is not ``step / total``: an end that is nearer than it was makes the rate fall
+            faster, unless both `every` and `factor` are given.
         """
-        if total is None and (self.every is None or self.factor is None):
+        depends = self.every is None or self.factor is None
+        if depends and total is None:
             return initial
+        if depends and elapsed is not None:
+            step = min(round(elapsed * total), total - 1)
         every = self.every or max(1, -(-total // AUTO_REDUCTIONS))
         factor = AUTO_FINAL_SHARE ** (every / total) if self.factor is None else self.factor
         return np.maximum(initial * factor ** (step // every), np.minimum(initial, self.minimum))

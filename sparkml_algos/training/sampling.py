@@ -1,4 +1,6 @@
-"""A uniform sample without replacement of the rows of all workers, in one pass.
+"""Samples of the rows of all workers.
+
+`draw_sample` is uniform, without replacement, in one pass.
 
 Every row gets a random key; the rows with the smallest keys are the sample, whichever workers they are on. Each worker keeps those it has
 met that may still be among them, and the workers find the largest key of the sample by bisection, exchanging counts alone.
@@ -26,6 +28,14 @@ KEY_BITS = 62
 # Rows beyond the sample that are held before they are sorted out again.
 SLACK = 0.25
 MIN_SLACK_ROWS = 1024
+
+
+def share_of_sample(rows: int, job: Job) -> Batch:
+    """This worker's share of a sample of so many training rows of all workers: all of its rows if there are no more, else some of those in
+    memory at random, or the first of a pipe. Costs no pass."""
+    total = job.total_rows()
+    share = -(-rows // job.communicator.size) if total is None else -(-rows * job.shard.num_rows // max(total, 1))
+    return job.shard.head(min(rows, share))
 
 
 def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:

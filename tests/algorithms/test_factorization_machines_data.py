@@ -7,8 +7,10 @@ import pytest
 import scipy.sparse as sp
 
 from sparkml_algos import FactorizationMachinesRegressor
-from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, predict
+from sparkml_algos.algorithms.factorization_machines.prediction import load
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 
@@ -36,7 +38,7 @@ def error_on_test_rows(ratings, **settings):
     rows, label, is_test = ratings
     hyperparameters = FactorizationMachinesRegressor(**settings).hyperparameters()
     artifact = train_arrays(FACTORIZATION_MACHINES, hyperparameters, rows[~is_test], label=label[~is_test])
-    error = predict(artifact, rows[is_test], Hyperparameters(**hyperparameters))["score"] - label[is_test]
+    error = load(artifact, Hyperparameters(**hyperparameters), "cpu")(Batch(features=rows[is_test]))["score"] - label[is_test]
     return float(np.mean(error**2) ** 0.5)
 
 

@@ -12,8 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMachinesRegressor, InvalidParams
+from sparkml_algos.algorithms.factorization_machines.machine import BLOCK, Machine, start
+from sparkml_algos.algorithms.factorization_machines.prediction import load
+from sparkml_algos.algorithms.factorization_machines.preparation import Preparation
 from sparkml_algos.algorithms.factorization_machines.rows import Rows
-from sparkml_algos.algorithms.factorization_machines.training import BLOCK, FACTORIZATION_MACHINES, Machine, predict, start
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives import sparse_sums
@@ -25,6 +28,7 @@ from sparkml_algos.training.job import Job
 from sparkml_algos.training.losses import LogisticLoss, SquaredLoss
 from sparkml_algos.training.run import train_arrays
 from sparkml_algos.training.trainer import Progress, fit
+from sparkml_algos.training.watching import WatchedRows
 from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads, process_gang
 
@@ -41,10 +45,12 @@ WEIGHT = RANDOM.uniform(0.5, 2, 200).astype(np.float32)
 FACTORS = 4
 # Rates and starts at which a few steps show every term.
 LIVELY = {"num_factors": FACTORS, "linear_lr": 0.02, "factors_lr": 0.05, "factors_init_sigma": 0.3, "linear_init_sigma": 0.2}
+# As many steps as epochs and mini-batches say, on labels as they are.
+PLAIN = {"min_steps": 1}
 
 
 def settings(task, **own) -> Hyperparameters:
-    estimator = ESTIMATORS[task](**{**LIVELY, **own})
+    estimator = ESTIMATORS[task](**{**LIVELY, **PLAIN, **({"normalize_label": False} if task == "regressor" else {}), **own})
     assert estimator.problems() == []
     return Hyperparameters(**estimator.hyperparameters())
 
@@ -55,6 +61,10 @@ def train(task, rows=ROWS, label=None, **options) -> Artifact:
     plan = {name: value for name, value in options.items() if name not in own}
     label = LABELS[task] if label is None else label
     return train_arrays(FACTORIZATION_MACHINES, vars(settings(task, **own)), rows, label=label, **plan)
+
+
+def predict(artifact, rows, hyperparameters) -> dict[str, np.ndarray]:
+    return load(artifact, hyperparameters, "cpu")(Batch(features=rows))
 
 
 def numbers(artifact) -> np.ndarray:
@@ -175,8 +185,10 @@ class Reference:
 
 
 def machine(hyperparameters, features=60) -> Machine:
-    job = Job(Shard(iter([]), decoder_of(["x"])), SingleProcess())
-    return Machine(hyperparameters, features, job, SingleProcess())
+    shard = Shard(iter([]), decoder_of(["x"]))
+    shard.learn([{"features": {"num_features": features}}])
+    job = Job(shard, SingleProcess())
+    return Machine(hyperparameters, features, job, SingleProcess(), Preparation(), WatchedRows(job))
 
 
 class TestSteps:
@@ -300,7 +312,7 @@ def table_of_part(communicator, task, form, ends, small_bytes=None):
     shard = Shard(record_batches(rows, label, weight), decoder_of(["x"], label="y", weight="w"), rank=communicator.rank)
     shard.learn([{"features": {"num_features": rows.shape[1]}}])
     job = Job(shard, communicator)
-    one = Machine(settings(task), rows.shape[1], job, communicator)
+    one = Machine(settings(task), rows.shape[1], job, communicator, Preparation(), WatchedRows(job))
     fit(one, job, communicator, epochs=FULL["epochs"], mini_batch_size=FULL["mini_batch_size"])
     return np.append(one.bias, one.table.ravel())
 
@@ -386,8 +398,9 @@ class TestValidation:
 
     @TASKS
     def test_rows_are_not_trained_on_and_measured_after_each_epoch(self, task):
-        found = train(task, validation=self.marked, **FULL)
-        expected = train(task, ROWS[~self.marked], LABELS[task][~self.marked], **FULL)
+        one = {**FULL, "epochs": 1}  # of several, validation rows would choose one
+        found = train(task, validation=self.marked, **one)
+        expected = train(task, ROWS[~self.marked], LABELS[task][~self.marked], **one)
         np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-3, atol=1e-5)
         score, label = scores(found, ROWS[self.marked], task), LABELS[task][self.marked]
         name, value = {

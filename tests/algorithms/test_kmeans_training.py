@@ -669,3 +669,39 @@ def test_a_single_cluster_is_the_mean():
 def test_centres_are_float64_of_one_row_per_cluster():
     found = centers(digits(), k=10)
     assert (found.dtype, found.shape) == (np.float64, (10, 64))
+
+
+def far_rows(name):
+    """Three groups of rows, exact in float32, and the group of each."""
+    random = np.random.default_rng(0)
+    group, noise = random.integers(0, 3, 900), random.normal(0, 0.5, (2, 900))
+    first = {
+        "one group far away": np.array([0.0, 10.0, 1e5])[group] + noise[0],
+        "a sentinel for unknown": np.where(group == 0, 20, 60) + noise[0],
+        "all far away": 1e7 + np.array([0.0, 20.0, 40.0])[group] + noise[0],
+    }[name]
+    second = np.where(group == 2, 999_999.0, 50 + noise[1]) if name == "a sentinel for unknown" else noise[1]
+    return np.column_stack([first, second]).astype(np.float32), group
+
+
+class TestFarRows:
+    """Where float32 products drown the distances: clusters, nearest centres and distances are those of float64."""
+
+    @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+    @pytest.mark.parametrize("workers", [1, 2, 3])
+    @pytest.mark.parametrize("name", ["one group far away", "a sentinel for unknown", "all far away"])
+    def test_have_their_groups_nearest_centres_and_distances(self, name, workers, form):
+        rows, group = far_rows(name)
+        found = in_threads(workers, lambda communicator: fit(form(rows[communicator.rank :: workers]), k=3, communicator=communicator))[0]
+        where = found.arrays["centers"]
+        distances = cdist(rows.astype(np.float64), where)
+        scored = predict(where, form(rows))
+        np.testing.assert_array_equal(scored["closest_cluster"], distances.argmin(axis=1))
+        np.testing.assert_allclose(scored["distance_to_cluster"], distances.min(axis=1), rtol=1e-6)
+        assert len(np.unique(np.column_stack([group, scored["closest_cluster"]]), axis=0)) == 3
+        assert found.values["train:ssd"] == pytest.approx((distances.min(axis=1) ** 2).sum(), rel=1e-3)
+
+
+def test_settings_in_one_training_give_the_models_that_each_gives_alone():
+    several = [settings(k=10, extra_center_factor=factor) for factor in (1, 50)] + [settings(k=4), settings(k=9)]
+    assert KMEANS.groups([Hyperparameters(**one) for one in several]) == [[0], [1], [2, 3]]

@@ -10,9 +10,11 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sparkml_algos import LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
-from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc, raw_scores
-from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, predict
+from sparkml_algos.algorithms.linear_learner.metrics import area_under_roc
+from sparkml_algos.algorithms.linear_learner.prediction import LinearPredictor, load
+from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.run import train_arrays
 from tests.datasets import DATA, read_table
 
@@ -27,7 +29,12 @@ def fit(estimator, rows, label, classes=None):
     """A model and its predictions for further rows."""
     hyperparameters = estimator.hyperparameters()
     artifact = train_arrays(LINEAR_LEARNER, hyperparameters, rows, label=label)
-    return artifact, lambda others: predict(artifact, others, Hyperparameters(**hyperparameters))
+    predictor = load(artifact, Hyperparameters(**hyperparameters), "cpu")
+    return artifact, lambda others: predictor(Batch(features=others))
+
+
+def raw_scores(artifact, rows):
+    return LinearPredictor(artifact, Hyperparameters()).scores(rows)
 
 
 def split(rows, label) -> Split:

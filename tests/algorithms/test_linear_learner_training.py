@@ -11,11 +11,15 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ri
 from sparkml_algos import LinearLearnerBinaryClassifier, LinearLearnerMultiClassClassifier, LinearLearnerRegressor
 from sparkml_algos.algorithms.linear_learner.candidates import make_candidates
 from sparkml_algos.algorithms.linear_learner.losses import make_loss
+from sparkml_algos.algorithms.linear_learner.prediction import load
+from sparkml_algos.algorithms.linear_learner.products import Product
 from sparkml_algos.algorithms.linear_learner.scaling import Scaling
-from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER, Product, SideBySide, predict
+from sparkml_algos.algorithms.linear_learner.side_by_side import SideBySide
+from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
@@ -37,12 +41,11 @@ LABELS = {
     "binary_classifier": (SCORE + RANDOM.logistic(size=2000) > 1).astype(np.float32),
     "multiclass_classifier": np.clip(np.round(SCORE + RANDOM.normal(size=2000) + 1), 0, 2).astype(np.float32),
 }
-CLASSES = {"regressor": None, "binary_classifier": 2, "multiclass_classifier": 1000}
 
 # Full batches: the same arithmetic however rows are spread.
 FULL = {"num_models": 1, "mini_batch_size": 10_000, "early_stopping_patience": 1000}
 # Long enough to converge on the rows above.
-LONG = {"num_models": 1, "epochs": 150, "early_stopping_patience": 1000, "mini_batch_size": 500}
+LONG = {"num_models": 1, "epochs": 25, "early_stopping_patience": 1000, "mini_batch_size": 500}
 
 
 def fit(task, rows=ROWS, label=None, **options) -> Artifact:
@@ -56,6 +59,10 @@ def fit(task, rows=ROWS, label=None, **options) -> Artifact:
 
 def settings(task, **own) -> Hyperparameters:
     return Hyperparameters(**ESTIMATORS[task](**own).hyperparameters())
+
+
+def predict(artifact, rows, hyperparameters) -> dict[str, np.ndarray]:
+    return load(artifact, hyperparameters, "cpu")(Batch(features=rows))
 
 
 def weights(artifact) -> np.ndarray:
@@ -285,7 +292,7 @@ class TestSideBySide:
     def test_a_model_that_diverges_leaves_the_others_alone(self):
         found = fit("regressor", optimizer="sgd", num_models=2, learning_rate=0.6, epochs=5, mini_batch_size=100)
         losses = [entry["objective_loss"] for entry in found.values["leaderboard"]]
-        assert found.values["chosen"] == 0 and losses[0] < 1 and not losses[1] < 1e6
+        assert found.values["chosen"] == 0 and losses[0] < LABELS["regressor"].var() and not losses[1] < 1e9
 
     def test_a_training_in_which_all_diverge_says_so(self):
         with pytest.raises(FloatingPointError, match=r"not finite in epoch \d+: lower learning_rate \(tried 1e\+10\)"):
@@ -378,8 +385,8 @@ class TestScaling:
 
     def test_copes_with_a_constant_feature(self):
         rows = np.concatenate([ROWS, np.full((2000, 1), 0.1, np.float32)], axis=1)
-        found = fit("regressor", rows, **LONG)
-        np.testing.assert_allclose(predictions(found, "regressor", rows), predictions(fit("regressor", **LONG), "regressor"), atol=0.5)
+        found = fit("regressor", rows, **FULL)
+        np.testing.assert_allclose(predictions(found, "regressor", rows), predictions(fit("regressor", **FULL), "regressor"), atol=0.05)
 
     @TASKS
     @pytest.mark.parametrize("plain", [True, False])
@@ -498,18 +505,18 @@ class TestValidation:
 
     @TASKS
     def test_rows_are_not_trained_on(self, task):
-        label = LABELS[task].copy()
-        expected = fit(task, ROWS[~self.marked], label[~self.marked], **FULL)
+        label, options = LABELS[task].copy(), {**FULL, "epochs": 1}  # of several, validation rows would choose one
+        expected = fit(task, ROWS[~self.marked], label[~self.marked], **options)
         label[self.marked] = label[self.marked][::-1]
-        found = fit(task, label=label, validation=self.marked, **FULL)
+        found = fit(task, label=label, validation=self.marked, **options)
         np.testing.assert_allclose(weights(found), weights(expected), rtol=1e-4)
 
     @TASKS
     def test_rows_decide_between_models(self, task):
-        found = fit(task, validation=self.marked, num_models=8, epochs=2)
+        found = fit(task, validation=self.marked, num_models=8, epochs=1)
         for entry in found.values["leaderboard"]:
             own = {name: entry[name] for name in ("learning_rate", "l1", "wd")}
-            alone = fit(task, validation=self.marked, num_models=1, epochs=2, **own)
+            alone = fit(task, validation=self.marked, num_models=1, epochs=1, **own)
             assert alone.values["validation:objective_loss"] == pytest.approx(entry["objective_loss"], rel=1e-3)
 
     def test_metrics_are_those_of_the_model_on_the_marked_rows(self):
@@ -565,7 +572,7 @@ class TestLabels:
     @pytest.mark.parametrize(("task", "value", "message"), [
         ("binary_classifier", 2, r"label column 'label' is 2, expected 0 or 1, in row 17"),
         ("binary_classifier", 0.5, r"label column 'label' is 0.5, expected 0 or 1, in row 17"),
-        ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999, in row 17"),
+        ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999999, in row 17"),
         ("regressor", np.nan, r"column 'label' is nan as a 32-bit float in row 17"),
     ])
     def test_out_of_range_are_named(self, task, value, message):

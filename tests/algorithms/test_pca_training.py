@@ -15,12 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from sparkml_algos import PCA
 from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
-from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, _squared, sketch_rows
+from sparkml_algos.algorithms.pca.scatter import squared
+from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, _product, sketch_rows
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.kinds import InvalidRows
-from sparkml_algos.training.run import train_arrays
+from sparkml_algos.training.run import Alone, TrainingPlan, train, train_arrays
 from tests.datasets import MNIST, digits, mnist
+from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
 from tests.predicting import predicted
 
@@ -209,9 +211,6 @@ def test_training_resumes_from_any_epoch(mode):
         if progress["done"] == 1:
             raise Lost
 
-    from sparkml_algos.training.run import Alone, TrainingPlan, train
-    from tests.decoding import decoder_of, record_batches
-
     with tempfile.TemporaryDirectory() as directory:
         plan = TrainingPlan(PCA_ALGORITHM, [PCA(**options).hyperparameters()], decoder_of(["features"]), checkpoint_dir=directory)
         worker = Alone()
@@ -232,8 +231,8 @@ def test_all_components_reconstruct_the_rows():
 
 def test_torch_multiplies_as_numpy_does():
     block = digits()[:100]
-    np.testing.assert_allclose(_squared(block, "cpu:0"), block.T @ block, rtol=1e-5)
-    np.testing.assert_allclose(np.triu(_squared(block, "cpu")), np.triu(block.T @ block), rtol=1e-5)
+    np.testing.assert_allclose(squared(block, "cpu:0"), block.T @ block, rtol=1e-5)
+    np.testing.assert_allclose(np.triu(squared(block, "cpu")), np.triu(block.T @ block), rtol=1e-5)
     np.testing.assert_allclose(_product(block.T, block, "cpu:0"), block.T @ block, rtol=1e-5)
 
 
@@ -269,3 +268,30 @@ def test_a_column_of_a_much_larger_scale_does_not_hide_the_components_behind_it(
     expected = np.linalg.svd(rows - rows.mean(axis=0, dtype=np.float64), compute_uv=False)
     found = fit(form(rows), num_components=2, algorithm_mode=mode)["singular_values"]
     np.testing.assert_allclose(found, expected[:2], rtol=1e-3)
+
+
+@every_mode
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("scales", [(1e6, 1, 1e-3, 0.5), (1e9, 1, 1, 0.5), (1e3, 1, 1e-6, 2)], ids=str)
+def test_columns_of_very_different_scales_keep_all_their_components(mode, form, scales):
+    rows = (np.random.default_rng(0).normal(size=(500, 4)) * scales).astype(np.float32)
+    exact = np.linalg.svd(rows - rows.mean(axis=0, dtype=np.float64), compute_uv=False)
+    np.testing.assert_allclose(fit(form(rows), num_components=4, algorithm_mode=mode)["singular_values"], exact, rtol=1e-6)
+
+
+@every_mode
+def test_columns_that_nearly_repeat_each_other_keep_what_tells_them_apart(mode):
+    random = np.random.default_rng(1)
+    column = random.normal(size=(1000, 1)) * 1e6
+    rows = np.hstack([column, column + random.normal(size=(1000, 1))]).astype(np.float32)
+    exact = np.linalg.svd(rows - rows.mean(axis=0, dtype=np.float64), compute_uv=False)
+    np.testing.assert_allclose(fit(rows, num_components=2, algorithm_mode=mode)["singular_values"], exact, rtol=1e-3)
+
+
+def test_settings_that_share_a_scatter_give_the_models_that_each_gives_alone():
+    settings = [PCA(num_components=count).hyperparameters() for count in (2, 5)]
+    assert PCA_ALGORITHM.groups([Hyperparameters(**one) for one in settings]) == [[0, 1]]
+    results = dict(train(TrainingPlan(PCA_ALGORITHM, settings, decoder_of(["features"])), Alone(), record_batches(digits())))
+    for index, count in enumerate((2, 5)):
+        alone = fit(digits(), num_components=count)
+        np.testing.assert_array_equal(results[f"model/{index}"].arrays["components"], alone["components"])

@@ -40,7 +40,7 @@ def failed_tasks(spark: SparkSession) -> Callable[[], int]:
     if is_connect(spark):
         pytest.skip("a Connect client does not see tasks")
     context, group = spark.sparkContext, f"test at {time.time()}"
-    context.setJobGroup(group, "")
+    context.setLocalProperty("spark.jobGroup.id", group)
     yield lambda: sum(
         context.statusTracker().getStageInfo(stage).numFailedTasks
         for job in context.statusTracker().getJobIdsForGroup(group)

@@ -20,7 +20,8 @@ from sparkml_algos.algorithms.factorization_machines.params import (
     FactorizationMachinesBinaryClassifierParams,
     FactorizationMachinesRegressorParams,
 )
-from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES, raw_scores, raw_threshold
+from sparkml_algos.algorithms.factorization_machines.prediction import MachinePredictor, raw_threshold
+from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
@@ -60,6 +61,12 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
     def factors(self) -> np.ndarray:
         """The vectors v as rows, shape (features, num_factors), float32."""
         return self.artifact.arrays["factors"]
+
+    @property
+    def served_epoch(self) -> int | None:
+        """The epoch, counted from 1, whose state this model is: the one in which the figure that was watched was best. None of models that
+        earlier versions have saved, which are what their last epoch left."""
+        return self.artifact.values.get("epoch")
 
     def objective_metric(self) -> str:
         return loss_metric(Hyperparameters(**self.hyperparameters()))
@@ -104,14 +111,26 @@ class FactorizationMachinesRegressor(
     Where the specification is silent: the optimizer is Adam, and a step moves only the parameters of features that are not 0 in all rows of
     its mini-batch; those of others neither decay nor change their running means. The gradient is a sum over rows, multiplied by
     `rescale_grad` (by default divided by the weight of the mini-batch), then clipped; then the weight decay is added to it. `eps` keeps
-    Adam's division from one by 0. Features and label are taken as they are: scale features of very unlike sizes before.
+    Adam's division from one by 0. Features are taken as they are: scale those of very unlike sizes before. The label is normalised, see
+    `normalize_label`; parameters, predictions and metrics are in its own units.
 
     Rows that `validationIndicatorCol` marks are not trained on; the metrics on them after each epoch are in ``training_summary.history``.
+    The model is the state after the epoch in which their ``rmse`` (of a classifier the cross entropy) was best, `served_epoch`; without
+    such rows, that of the training rows, which goes on falling while the model learns them by heart.
+
+    Learning rates, measured with 16 factors: root of the mean squared error on a fifth of the ratings, against users' and films' means
+    alone (ridge regression, the best of five penalties). At the defaults 0.849 against 0.871 on 12,564 ratings of MovieLens, 0.895 against
+    0.904 on 45,316, 0.949 against 0.941 on all 100,000; 1.077 against 1.045 on 5,000 drawn at random, too few a user for interactions. With
+    ``linear_lr=0.01, factors_lr=0.001, epochs=30`` and a tenth of the training rows for validation 0.847, 0.874, 0.917 and 1.067: give such
+    rows where you can, and keep `factors_lr` at a tenth of `linear_lr`. At 0.02 and 0.01, ten epochs without such rows gave 0.899, 0.972,
+    1.055 and 1.133.
 
     Examples
     --------
     >>> from sparkml_algos import FactorizationMachinesRegressor
-    >>> machine = FactorizationMachinesRegressor(num_factors=16, epochs=10, linear_lr=0.02, factors_lr=0.01, labelCol="rating")
+    >>> machine = FactorizationMachinesRegressor(
+    ...     num_factors=16, epochs=30, linear_lr=0.01, factors_lr=0.001, labelCol="rating", validationIndicatorCol="held"
+    ... )
     >>> model = machine.fit(ratings)  # doctest: +SKIP
     >>> model.evaluate(held_out)["test:rmse"]  # doctest: +SKIP
     """
@@ -169,8 +188,8 @@ class _Sums:
     """What a batch contributes to the metrics of a model."""
 
     def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
-        self._artifact, self._hyperparameters = artifact, hyperparameters
+        self._predictor, self._threshold, self._hyperparameters = MachinePredictor(artifact), raw_threshold(artifact), hyperparameters
 
     def __call__(self, batch: Batch) -> Sums:
-        scores = raw_scores(*(self._artifact.arrays[name] for name in ("bias", "linear", "factors")), batch.features)
-        return sums(scores, batch.label, batch.weights, self._hyperparameters, raw_threshold(self._artifact))
+        scores = self._predictor.scores(batch.features)
+        return sums(scores, batch.label, batch.weights, self._hyperparameters, self._threshold)

@@ -31,7 +31,7 @@ def sums(
         Raw score from which on a row is taken for class 1.
     """
     label, weight = label.astype(np.float64), weight.astype(np.float64)
-    value, _ = make_loss(hyperparameters)(scores[None, None].astype(np.float64), label)
+    value = make_loss(hyperparameters).value(scores[None, None].astype(np.float64), label)
     totals = {"weight": weight.sum(), "loss": value[0] @ weight}
     if hyperparameters.predictor_type == "binary_classifier":
         predicted, actual = scores >= threshold, label > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter
+from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, OwnHyperparameter
 from sparkml_algos.rows import fields
 
 #: The three groups of parameters, each with settings of its own.
@@ -49,6 +49,17 @@ class FactorizationMachinesParams(BiasParams, LinearParams, FactorsParams):
     num_factors = Hyperparameter(int, "Factors of each feature: the dimension its interactions are learned in.", required=True, minimum=1)
     epochs = Hyperparameter(int, "Passes over the training rows.", default=1, minimum=1)
     mini_batch_size = Hyperparameter(int, "Rows per mini-batch, of all workers together.", default=1000, minimum=1)
+    min_steps = OwnHyperparameter(
+        int,
+        "About how many steps the training has at least, in epochs of several passes where rows make fewer; auto is 2 / linear_lr on up to "
+        "100,000 rows, else 1.",
+        default="auto",
+        minimum=1,
+        special=["auto"],
+    )
+    early_stopping_patience = OwnHyperparameter(
+        int, "Epochs without gain on validation rows after which training stops; of no effect without such rows.", default=5, minimum=1
+    )
     rescale_grad = Hyperparameter(
         float, "Factor of the gradient, a sum over the rows of a mini-batch; by default it is divided by their weight."
     )
@@ -76,6 +87,12 @@ class FactorizationMachinesRegressorParams(FactorizationMachinesParams):
     """The task of the regressor."""
 
     predictor_type = Hyperparameter(str, "Is the class.", default="regressor", choices=["regressor"])
+    normalize_label = OwnHyperparameter(
+        bool,
+        "Train on a label of mean 0 and deviation 1; auto does. Starts, learning rates and weight decays are for such a label.",
+        default="auto",
+        special=["auto"],
+    )
 
 
 class FactorizationMachinesBinaryClassifierParams(FactorizationMachinesParams):

@@ -17,15 +17,14 @@ from pyspark.ml.linalg import DenseMatrix
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.lda.params import LDAParams
+from sparkml_algos.algorithms.lda.prediction import MixturePredictor
 from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM
-from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
 
 
@@ -211,9 +210,9 @@ class _Likelihood:
 
     def __init__(self, shipment: Shipment) -> None:
         self._shipment = shipment
-        self._predictor: Predictor | None = None
+        self._predictor: MixturePredictor | None = None
 
     def __call__(self, batch: Batch) -> Sums:
         if self._predictor is None:
-            self._predictor = LDA_ALGORITHM.load(self._shipment.open(), Hyperparameters(), "cpu")
-        return {"likelihood": self._predictor(batch)["likelihood"]}
+            self._predictor = MixturePredictor(self._shipment.open())
+        return {"likelihood": self._predictor.likelihood(batch)}

@@ -10,15 +10,13 @@ from sparkml_algos.algorithms.lda.moments import lengths
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.rows.predictor import Computed
 
 # At most so many steps, until no share moves by more than this.
 STEPS, TOLERANCE = 200, 1e-4
 
 
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> MixturePredictor:
-    """A predictor of ``topic_mixture`` (documents, topics), rows of sum 1, and ``likelihood`` (2,), log-likelihood of the words under these
-    mixtures and how many words there are, weighted where rows have weights; all float64.
+    """A predictor of ``topic_mixture`` (documents, topics), rows of sum 1, float64.
 
     Parameters
     ----------
@@ -38,18 +36,14 @@ class MixturePredictor:
     def __init__(self, artifact: Artifact) -> None:
         self._topics = Topics.of(artifact.arrays["alpha"], artifact.arrays["beta"])
 
-    def __call__(self, batch: Batch) -> Computed:
+    def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
+        theta = mixtures(sp.csr_matrix(batch.features), self._topics, STEPS, TOLERANCE)[0].astype(np.float64)
+        return {"topic_mixture": theta / theta.sum(axis=1, keepdims=True)}
+
+    def likelihood(self, batch: Batch) -> np.ndarray:
+        """Log-likelihood of the words of all documents under their mixtures, and how many there are, weighted; shape (2,)."""
         counts = sp.csr_matrix(batch.features)
-        theta, probability = mixtures(counts, self._topics, STEPS, TOLERANCE)
-        return Computed({
-            "topic_mixture": lambda: _shares(theta),
-            "likelihood": lambda: log_likelihood(counts, batch.weights, probability),
-        })
-
-
-def _shares(theta: np.ndarray) -> np.ndarray:
-    theta = theta.astype(np.float64)
-    return theta / theta.sum(axis=1, keepdims=True)
+        return log_likelihood(counts, batch.weights, mixtures(counts, self._topics, STEPS, TOLERANCE)[1])
 
 
 def log_likelihood(counts: sp.csr_matrix, weight: np.ndarray, probability: np.ndarray) -> np.ndarray:

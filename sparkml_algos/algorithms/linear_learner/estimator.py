@@ -13,18 +13,17 @@ Amazon SageMaker", SIGMOD 2020.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 
-from sparkml_algos.algorithms.linear_learner.losses import loss_name
-from sparkml_algos.algorithms.linear_learner.metrics import metrics, raw_scores, sums
+from sparkml_algos.algorithms.linear_learner.metrics import Measure, metrics
 from sparkml_algos.algorithms.linear_learner.params import (
     LinearLearnerBinaryClassifierParams,
     LinearLearnerMultiClassClassifierParams,
     LinearLearnerRegressorParams,
 )
+from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.algorithms.linear_learner.training import LINEAR_LEARNER
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -43,7 +42,6 @@ from sparkml_algos.core.mllib import (
     PredictsRows,
 )
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -71,9 +69,9 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
 
     @property
     def leaderboard(self) -> list[dict[str, float]]:
-        """The candidates: their settings, ``objective_loss`` and ``criterion`` on the rows they were compared on (validation rows or,
-        without them, a sample of the training rows), with two classes ``raw_threshold``. The larger criterion wins; of a regression it is
-        the negative loss, of many classes the accuracy."""
+        """The candidates: their settings, and ``objective_loss`` and ``criterion`` after the epoch that is served, on the rows they were
+        compared on (validation rows or, without them, a sample of the training rows); with two classes ``raw_threshold``, with many
+        ``multiclass_accuracy``. The larger criterion wins; of other than two classes it is the negative loss."""
         return self.artifact.values["leaderboard"]
 
     @property
@@ -92,8 +90,11 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
         Returns
         -------
         dict of str to float
-            By the service's names with the prefix ``test:``. ``test:objective_loss`` is the training loss without penalties; of a
-            regression, in deviations of the label where that was normalised.
+            By the service's names with the prefix ``test:``. ``test:objective_loss`` is the training loss without penalties. Of a
+            regression it is in units of the label like the others, or, where the loss is a square, in their squares: with
+            ``squared_loss`` it is ``test:mse``. Of a classifier it is the mean of −log of the probability of the label (natural
+            logarithm), or the hinge loss; rows of class 1 count `positive_example_weight_mult` times, classes what
+            `balance_multiclass_weights` gave them.
 
         Raises
         ------
@@ -101,8 +102,14 @@ class _LinearLearnerModel(HasSummary, AlgorithmModel):
             If the dataset is empty or has a row that could not be trained on.
         """
         hyperparameters = Hyperparameters(**self.hyperparameters())
-        totals = sum_over_batches(dataset, self, _Sums(self.artifact, hyperparameters))
+        totals = sum_over_batches(dataset, self, Measure(self.artifact, hyperparameters))
         return {f"test:{name}": value for name, value in metrics(totals, hyperparameters).items()}
+
+    @property
+    def served_epoch(self) -> int | None:
+        """The epoch, counted from 1, whose state this model is: the one in which the figure that was watched was best. None of models that
+        earlier versions have saved, which are what their last epoch left."""
+        return self.artifact.values.get("epoch")
 
     def objective_metric(self) -> str:
         return "objective_loss"
@@ -127,13 +134,24 @@ class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, Regre
 
     Notes
     -----
-    Weights, bias and predictions are in the units of the columns, however features and label were normalised for training. Penalties and
-    the sizes in `huber_delta` and `loss_insensitivity` apply to what is trained on: deviations, unless normalising is switched off.
+    Weights, bias, predictions and all metrics are in the units of the columns, however features and label were normalised for training.
+    Penalties and the sizes in `huber_delta` and `loss_insensitivity` apply to what is trained on: deviations, unless normalising is
+    switched off.
+
+    The model is the state after the epoch in which the figure that early stopping watches was best (`served_epoch`): the loss on the rows
+    that `validationIndicatorCol` marks; without such ``train:objective_loss``, what is minimised, penalties included, of up to 10,000
+    training rows after the epoch, of more the mean over its mini-batches, each before its step. ``training_summary.history`` has the
+    figures of the candidate that led.
+
+    Few rows: with mini-batches of 1,000 rows and 15 epochs, 1,000 rows would make 15 steps and end far from the optimum. So an epoch makes
+    about `min_steps_per_epoch` steps at least, in several passes over the rows. Sets of 50 to 1,000 rows with 2 to 100 independent features
+    came within 0.01 % of the least loss at the defaults, whatever the features' scales. The learning rate falls from step to step, and
+    faster once half the patience is used up, so that it has come down before training ends.
 
     A step costs O(mini_batch_size · features · num_models / workers) and one exchange of features · num_models floats.
 
     Where the specification is silent: the penalty is l1·‖w‖₁ + wd·‖w‖²/2; L1 makes exact zeros; all candidates start from the same weights
-    and are compared after the last epoch, on validation rows or else on 10,000 training rows.
+    and are compared after the epoch that is served, on validation rows or else on 10,000 training rows.
 
     Examples
     --------
@@ -177,6 +195,9 @@ class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifie
     training rows; with ``loss_function`` it is a probability of one half.
 
     Where a target of recall or precision cannot be reached, the threshold comes as near to it as it can.
+
+    What early stopping watches, and the served epoch is chosen by, is the criterion on validation rows or, without them, the training loss;
+    see `LinearLearnerRegressor` for that and for few rows.
     """
 
     @staticmethod
@@ -225,7 +246,7 @@ class LinearLearnerMultiClassClassifier(
 
     Notes
     -----
-    Labels are integers from 0. Models are compared by accuracy; early stopping watches the loss.
+    Labels are integers from 0. Candidates are compared, and training is watched, by the loss; see `LinearLearnerRegressor`.
     """
 
     @staticmethod
@@ -251,13 +272,3 @@ class LinearLearnerMultiClassClassifierModel(
 
     def label_classes(self) -> int:
         return self.numClasses
-
-
-class _Sums:
-    """What a batch contributes to the metrics of a model."""
-
-    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
-        self._artifact, self._hyperparameters = artifact, hyperparameters
-
-    def __call__(self, batch: Batch) -> dict[str, Any]:
-        return sums(self._artifact, raw_scores(self._artifact, batch.features), batch.label, batch.weights, self._hyperparameters)

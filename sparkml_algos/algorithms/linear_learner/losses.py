@@ -1,9 +1,10 @@
-"""Which loss a linear learner minimises."""
+"""Which loss a linear learner minimises, and its units."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.training.losses import (
     AbsoluteLoss,
@@ -14,11 +15,11 @@ from sparkml_algos.training.losses import (
     LogisticLoss,
     Loss,
     QuantileLoss,
+    RegressionLoss,
     SoftmaxLoss,
     SquaredLoss,
 )
 
-AUTO_LOSS = {"regressor": "squared_loss", "binary_classifier": "logistic", "multiclass_classifier": "softmax_loss"}
 _LOSSES: dict[str, type[Loss]] = {
     "squared_loss": SquaredLoss,
     "absolute_loss": AbsoluteLoss,
@@ -32,10 +33,11 @@ _LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def loss_name(hyperparameters: Hyperparameters) -> str:
-    """The loss that ``auto`` stands for, or the given one."""
-    return AUTO_LOSS[hyperparameters.predictor_type] if hyperparameters.loss == "auto" else hyperparameters.loss
-
-
 def make_loss(hyperparameters: Hyperparameters, positive_weight: np.ndarray | float = 1.0) -> Loss:
     return _LOSSES[loss_name(hyperparameters)](hyperparameters, positive_weight)
+
+
+def in_label_units(hyperparameters: Hyperparameters, label_scale: float) -> float:
+    """What turns a loss of labels divided by `label_scale` into that of labels as they are: the loss is of their unit or its square."""
+    loss = _LOSSES[loss_name(hyperparameters)]
+    return label_scale**loss.degree if issubclass(loss, RegressionLoss) else 1.0

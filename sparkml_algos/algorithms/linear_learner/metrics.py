@@ -4,43 +4,54 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.algorithms.linear_learner.losses import make_loss
+from sparkml_algos.algorithms.linear_learner.losses import in_label_units, make_loss
+from sparkml_algos.algorithms.linear_learner.prediction import load
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.arrays.decisions import classes_by_thresholds, softmax
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
-from sparkml_algos.rows.batch import Features
+from sparkml_algos.rows.batch import Batch
 
 Sums = dict[str, np.ndarray]
 
 
-def sums(artifact: Artifact, scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparameters: Hyperparameters) -> Sums:
-    """What some rows contribute to the metrics.
+class Measure:
+    """What rows contribute to the metrics of a model.
 
     Parameters
     ----------
     artifact : Artifact
         The model.
-    scores : ndarray, shape (rows, outputs)
-        Its raw scores, in the units of the label.
-    label, weight : ndarray, shape (rows,)
     hyperparameters : Hyperparameters
     """
-    label, weight = label.astype(np.float64), weight.astype(np.float64)
-    totals = {"weight": weight.sum(), "loss": _loss(artifact, scores, label, hyperparameters) @ weight}
-    if hyperparameters.predictor_type == "regressor":
-        error = scores[:, 0] - label
-        totals |= {"absolute": np.abs(error) @ weight, "squared": error**2 @ weight}
-    elif hyperparameters.predictor_type == "binary_classifier":
-        predicted = scores[:, 0] >= artifact.values["raw_threshold"]
-        totals |= _confusion(predicted.astype(np.int64), label.astype(np.int64), weight, 2)
-    else:
-        classes = label.astype(np.int64)
-        totals |= _confusion(classes_of(artifact, scores), classes, weight, scores.shape[1])
-        own = scores[np.arange(len(classes)), classes, None]
-        rank = (scores > own).sum(axis=1)
-        totals |= {"top_k": weight @ (rank < hyperparameters.accuracy_top_k), "dcg": weight @ (1 / np.log2(rank + 2))}
-    return {name: np.asarray(value, np.float64) for name, value in totals.items()}
+
+    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
+        self._artifact, self._hyperparameters = artifact, hyperparameters
+        self.predictor = load(artifact, hyperparameters, "cpu")
+        self._loss = make_loss(hyperparameters, artifact.values.get("positive_example_weight_mult", 1.0))
+
+    def __call__(self, batch: Batch) -> Sums:
+        """The sums over the rows of a batch, each times its weight; all of float64."""
+        scores = self.predictor.scores(batch.features)
+        label, weight = batch.label.astype(np.float64), batch.weights
+        totals = {"weight": weight.sum(), "loss": self._losses(scores, label) @ weight}
+        if self._hyperparameters.predictor_type == "regressor":
+            error = scores[:, 0] - label
+            totals |= {"absolute": np.abs(error) @ weight, "squared": error**2 @ weight}
+        else:
+            classes = label.astype(np.int64)
+            totals |= _confusion(self.predictor.labels(scores), classes, weight, max(2, scores.shape[1]))
+            if self._hyperparameters.predictor_type == "multiclass_classifier":
+                rank = (scores > scores[np.arange(len(classes)), classes, None]).sum(axis=1)
+                totals |= {"top_k": weight @ (rank < self._hyperparameters.accuracy_top_k), "dcg": weight @ (1 / np.log2(rank + 2))}
+        return {name: np.asarray(value, np.float64) for name, value in totals.items()}
+
+    def _losses(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """The training loss of each row, in units of the label, weighted by class as in training."""
+        shift, scale = self._artifact.values.get("label_scaling", (0.0, 1.0))
+        values = self._loss.value(np.array((scores.T - shift) / scale)[:, None], (label - shift) / scale)[0]
+        values *= in_label_units(self._hyperparameters, scale)
+        weights = self._artifact.arrays.get("class_weights")
+        return values if weights is None else values * weights[label.astype(np.int64)]
 
 
 def metrics(totals: Sums, hyperparameters: Hyperparameters) -> dict[str, float]:
@@ -68,17 +79,6 @@ def metrics(totals: Sums, hyperparameters: Hyperparameters) -> dict[str, float]:
     }
 
 
-def raw_scores(artifact: Artifact, features: Features) -> np.ndarray:
-    """w·x + b, shape (rows, outputs), float64."""
-    return features.astype(np.float64) @ artifact.arrays["weights"].T + artifact.arrays["bias"]
-
-
-def classes_of(artifact: Artifact, scores: np.ndarray) -> np.ndarray:
-    """The class of each row, shape (rows,), of a model for many classes with these raw scores (rows, classes)."""
-    thresholds = artifact.arrays.get("thresholds")
-    return scores.argmax(axis=1) if thresholds is None else classes_by_thresholds(softmax(scores), thresholds)
-
-
 def area_under_roc(scores: np.ndarray, label: np.ndarray, weight: np.ndarray) -> float:
     """Chance that a positive row scores above a negative one, ties counting half; NaN where one of the classes has no row."""
     values, place = np.unique(scores, return_inverse=True)
@@ -87,16 +87,6 @@ def area_under_roc(scores: np.ndarray, label: np.ndarray, weight: np.ndarray) ->
     pairs = positive.sum() * negative.sum()
     below = np.cumsum(negative) - negative / 2
     return float(positive @ below / pairs) if pairs else float("nan")
-
-
-def _loss(artifact: Artifact, scores: np.ndarray, label: np.ndarray, hyperparameters: Hyperparameters) -> np.ndarray:
-    """The training loss of each row: of a regression in units of the label it was trained on, weighted by class as in training."""
-    shift, scale = artifact.values.get("label_scaling", (0.0, 1.0))
-    trained_on = np.array((scores.T - shift) / scale)[:, None]
-    loss = make_loss(hyperparameters, artifact.values.get("positive_example_weight_mult", 1.0))
-    values = loss(trained_on, (label - shift) / scale)[0][0]
-    weights = artifact.arrays.get("class_weights")
-    return values if weights is None else values * weights[label.astype(np.int64)]
 
 
 def _confusion(predicted: np.ndarray, actual: np.ndarray, weight: np.ndarray, classes: int) -> Sums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter
+from sparkml_algos.arrays.hyperparameters import Declarations, Hyperparameter, OwnHyperparameter
 from sparkml_algos.rows import fields
 
 MAX_CLASSES = 1_000_000
@@ -21,6 +21,12 @@ class LinearLearnerParams(Declarations):
     )
     epochs = Hyperparameter(int, "Most passes over the training rows.", default=15, minimum=1)
     mini_batch_size = Hyperparameter(int, "Rows per mini-batch, of all workers together.", default=1000, minimum=1)
+    min_steps_per_epoch = OwnHyperparameter(
+        int,
+        "About how many steps an epoch has at least: where rows make fewer mini-batches, it has several passes over them.",
+        default=40,
+        minimum=1,
+    )
     num_models = Hyperparameter(
         int,
         "Models trained side by side, the first with exactly the given settings, others with nearby ones; auto is 32.",
@@ -69,7 +75,7 @@ class LinearLearnerParams(Declarations):
     )
     bias_lr_mult = Hyperparameter(
         float,
-        "Learning rate of the bias relative to that of the weights; auto is 1.",
+        "Learning rate of the bias relative to that of the weights; auto is √features, at most 10.",
         default="auto",
         minimum=0,
         min_exclusive=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkml_algos.algorithms.linear_learner.losses import loss_name
+from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.metrics import f_beta_score
 

@@ -11,6 +11,9 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Batch
 
+# Of the component of least variance: how far from the mean a row may be, to be multiplied in float32.
+TRUSTED_DEVIATIONS = 100.0
+
 
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Projection:
     """A predictor of ``projection`` (rows, num_components) float64: coordinates along the components.
@@ -34,17 +37,28 @@ def load_reconstructing(artifact: Artifact, hyperparameters: Hyperparameters, de
 
 
 class Projection:
-    """Projects the rows of a batch. The axes are made ready for dense or sparse rows when the first of such come."""
+    """Projects the rows of a batch. The axes are made ready for dense or sparse rows when the first of such come.
+
+    Products in float32 have an error of about 1e-7 of the row's distance from the mean. It is to be small compared with the standard
+    deviation along every component, so rows far away are multiplied in float64.
+    """
 
     def __init__(self, artifact: Artifact) -> None:
         self._components, self._mean = artifact.arrays["components"], artifact.arrays["mean"]
+        variances = artifact.arrays.get("explained_variance", np.zeros(1))
+        self._trusted_square = TRUSTED_DEVIATIONS**2 * float(variances.min(initial=np.inf))
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
         if sp.issparse(batch.features):
             axes, offset = self._sparse
             return {"projection": batch.features @ axes - offset}
         rounded, axes, offset = self._dense
-        return {"projection": (batch.features - rounded) @ axes - offset}
+        centred = batch.features - rounded
+        projection = centred @ axes - offset
+        far = np.flatnonzero(~(np.einsum("ij,ij->i", centred, centred) <= self._trusted_square))
+        if len(far):
+            projection[far] = (batch.features[far].astype(np.float64) - self._mean) @ self._components.T
+        return {"projection": projection}
 
     @functools.cached_property
     def _sparse(self) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-from scipy.linalg.blas import ssyrk
 
 from sparkml_algos.algorithms.pca.params import FIELDS, PROJECTION_FIELDS
 from sparkml_algos.algorithms.pca.prediction import load, load_reconstructing
+from sparkml_algos.algorithms.pca.scatter import Scatter, add_outer, guarded, leading, negligible
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -26,15 +26,11 @@ AUTO_MIN_EXTRA_COMPONENTS = 10
 # leave an error of 1.5 % in the singular values, three 0.2 %, four 0.03 %.
 REFINEMENTS = 3
 
-# Rows multiplied in float32 before their sum goes into the float64 total.
-BLOCK_ROWS = 256
-
 # Floats of a strip of the scatter that workers exchange at once: 32 MiB in float64.
 STRIP = 1 << 22
 
-# Eigenvalues below this share of the largest are rounding of float64 products. A column a million times larger than the others leaves
-# theirs at 1e-12.
-NEGLIGIBLE = 1e-15
+# Squares of singular values below this share of the largest are rounding of float64 products.
+NEGLIGIBLE_SQUARE = 1e-24
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
@@ -43,8 +39,9 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     Returns
     -------
     Artifact
-        The same on every worker: ``components`` (count, features), ``mean`` (features,) and ``singular_values`` (count,); ``total``, the
-        sum of squares of all rows about the mean, and ``degrees``, what to divide by for a variance.
+        The same on every worker: ``mean`` (features,); in the regular mode ``scatter`` (features, features), in the randomized one
+        ``components`` (count, features) and ``singular_values`` (count,). In its values ``total``, the sum of squares of all rows about the
+        mean, and ``degrees``, what to divide by for a variance.
     """
     if hyperparameters.num_components > shard.num_features:
         raise InvalidRows(too_many_components(hyperparameters.num_components, shard.num_features))
@@ -56,7 +53,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
             state = _sketched(hyperparameters, shard.num_features, communicator, job)
         else:
             state = _refined(state, hyperparameters, communicator, job)
-        job.end_epoch(state)
+        # A scatter is the square of a model, and there is no pass left that it would save.
+        job.end_epoch(None if hyperparameters.algorithm_mode == "regular" else state)
     return state
 
 
@@ -80,56 +78,17 @@ def sketch_rows(hyperparameters: Hyperparameters) -> int:
 
 
 def _exact(hyperparameters: Hyperparameters, num_features: int, communicator: Communicator, job: Job) -> Artifact:
-    scatter, mean, weight, rows = _local_scatter(job, hyperparameters.mini_batch_size, num_features)
-    sums = communicator.allreduce(np.concatenate([weight * mean, [weight, rows]]))
+    """``scatter`` (features, features), of which the upper triangle counts, and ``mean``."""
+    scatter = Scatter(num_features, guarded(hyperparameters.num_components, num_features), job.device)
+    for batch in job.minibatches(hyperparameters.mini_batch_size):
+        if len(batch):
+            scatter.add(batch)
+    total, mean = scatter.result()
+    sums = communicator.allreduce(np.concatenate([scatter.weight * mean, [scatter.weight, scatter.rows]]))
     center = sums[:-2] / sums[-2] if hyperparameters.subtract_mean else np.zeros(num_features)
-    _add_outer(scatter, weight, mean - center)
-    _sum_upper(scatter, communicator)
-    first = num_features - hyperparameters.num_components
-    values, vectors = scipy.linalg.eigh(scatter, subset_by_index=[first, num_features - 1], lower=False)
-    return _state(vectors[:, ::-1].T, values[::-1], center, np.trace(scatter), sums[-2], sums[-1])
-
-
-def _local_scatter(job: Job, mini_batch_size: int, num_features: int) -> tuple[np.ndarray, np.ndarray, float, int]:
-    """Of this worker's rows: scatter about their mean, in float64, of which the upper triangle counts; mean, weight, number."""
-    scatter, sums = np.zeros((num_features, num_features)), np.zeros(num_features)
-    shift, weight, rows = None, 0.0, 0
-    for batch in job.minibatches(mini_batch_size):
-        if not len(batch):
-            continue
-        rows += len(batch)
-        weights = batch.weights
-        weight += weights.sum()
-        if sp.issparse(batch.features):
-            features = batch.features.astype(np.float64)
-            sums += features.T @ weights
-            scatter += features.T @ features.multiply(weights[:, None]).tocsr()
-            continue
-        if shift is None:
-            shift = batch.features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        for start in range(0, len(batch), BLOCK_ROWS):
-            block = batch.features[start : start + BLOCK_ROWS] - shift
-            part = weights[start : start + BLOCK_ROWS]
-            sums += part @ block
-            if batch.weight is not None:
-                block *= np.sqrt(part, dtype=np.float32)[:, None]
-            scatter += _squared(block, job.device)
-    mean = sums / max(weight, 1e-300)
-    _add_outer(scatter, -weight, mean)
-    return scatter, mean if shift is None else mean + shift, weight, rows
-
-
-def _squared(block: np.ndarray, device: str) -> np.ndarray:
-    """Upper triangle of blockᵀ · block."""
-    if device != "cpu":
-        return _product(block.T, block, device)
-    return ssyrk(1.0, block.T, lower=1).T
-
-
-def _add_outer(matrix: np.ndarray, factor: float, vector: np.ndarray) -> None:
-    """Add factor · vectorᵀ · vector, in place and without a second matrix."""
-    for row, value in zip(matrix, factor * vector, strict=True):
-        row += value * vector
+    add_outer(total, scatter.weight, mean - center)
+    _sum_upper(total, communicator)
+    return Artifact({"scatter": total, "mean": center}, {"total": float(np.trace(total)), "degrees": _degrees(*sums[-2:])})
 
 
 def _sum_upper(matrix: np.ndarray, communicator: Communicator) -> None:
@@ -164,13 +123,14 @@ def _sketched(hyperparameters: Hyperparameters, num_features: int, communicator:
     center = moments[:-2] / moments[-2] if hyperparameters.subtract_mean else np.zeros(num_features)
     _add_products(sketch, signs_sum, (0 if shift is None else shift) - center)
     basis = scipy.linalg.qr(communicator.allreduce(sketch).T, mode="economic", overwrite_a=True)[0]
-    return _state(communicator.broadcast(basis).T, np.zeros(count), center, 0.0, moments[-2], moments[-1])
+    arrays = {"components": np.ascontiguousarray(communicator.broadcast(basis).T), "singular_values": np.zeros(count), "mean": center}
+    return Artifact(arrays, {"total": 0.0, "degrees": _degrees(*moments[-2:])})
 
 
 def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator, job: Job) -> Artifact:
     """Singular vectors from Z = AᵀAQ, Q being the ``components`` so far and A the centred rows."""
     center, basis = state.arrays["mean"], np.ascontiguousarray(state.arrays["components"].T)
-    image, squares = np.zeros(basis.shape), np.zeros(1)
+    image, squares, absent = np.zeros(basis.shape), np.zeros(1), np.zeros(len(center))
     for batch in job.minibatches(hyperparameters.mini_batch_size):
         if not len(batch):
             continue
@@ -180,13 +140,15 @@ def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
             along = (features @ basis - center @ basis) * weights[:, None]
             image += features.T @ along
             _add_products(image, center, -along.sum(axis=0))
-            lengths = np.asarray(features.multiply(features).sum(axis=1)).ravel() - 2 * features @ center + center @ center
+            entries = np.repeat(weights, np.diff(features.indptr))
+            squares += entries @ (features.data - center[features.indices]) ** 2
+            absent += weights.sum() - np.bincount(features.indices, entries, len(center))
         else:
             features = batch.features - center
             along = _product(features, basis, job.device) * weights[:, None]
             image += _product(features.T, along, job.device)
-            lengths = np.einsum("ij,ij->i", features, features)
-        squares += weights @ lengths
+            squares += weights @ np.einsum("ij,ij->i", features, features)
+    squares += absent @ center**2
     image, squares = communicator.allreduce(image), communicator.allreduce(squares)
     vectors, values = _nystrom(basis, image)
     arrays = {**state.arrays, "components": np.ascontiguousarray(communicator.broadcast(vectors).T)}
@@ -195,18 +157,23 @@ def _refined(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
 
 
 def _nystrom(basis: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenvectors, as columns, and eigenvalues, descending, of a matrix of which `image` = matrix · `basis` is known."""
+    """Leading eigenvectors, as columns, and eigenvalues, descending, of a matrix of which `image` = matrix · `basis` is known.
+
+    The columns of the basis may stand for variances of very different sizes: QᵀZ is scaled to a unit diagonal before its root is inverted,
+    and what that gives is not squared.
+    """
     core = basis.T @ image
-    values, rotation = np.linalg.eigh((core + core.T) / 2)
-    values, rotation = values[::-1], rotation[:, ::-1]
-    alive = values > NEGLIGIBLE * max(values[0], 1e-300)
-    root = (image @ rotation[:, alive]) / np.sqrt(values[alive])
-    squares, turn = np.linalg.eigh(root.T @ root)
-    squares, turn = squares[::-1].clip(min=0), turn[:, ::-1]
-    # Where rows span fewer directions than the basis has, the rest of the basis fills up with directions of no variance.
-    vectors = np.hstack([root @ turn, basis @ rotation[:, ~alive]])
-    vectors = scipy.linalg.qr(vectors, mode="economic", overwrite_a=True)[0]
-    return vectors, np.append(squares, np.zeros(len(values) - len(squares)))
+    variances = np.diag(core)
+    alive = variances > NEGLIGIBLE_SQUARE * variances.max(initial=0)
+    inverse = np.where(alive, 1 / np.sqrt(np.where(alive, variances, 1)), 0)
+    scaled = core * np.outer(inverse, inverse)
+    values, turn = np.linalg.eigh((scaled + scaled.T) / 2)
+    kept = values > max(negligible(len(values)) * values[-1], 1e-300)
+    root = (image * inverse) @ ((turn[:, kept] / np.sqrt(values[kept])) @ turn[:, kept].T)
+    # Where rows span fewer directions than the basis has, the rest fills up with directions of no variance.
+    vectors, small = scipy.linalg.qr(root, mode="economic", overwrite_a=True)
+    left, roots, _ = np.linalg.svd(small)
+    return vectors @ left, roots**2
 
 
 def _add_products(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
@@ -225,15 +192,9 @@ def _product(left: Features, right: np.ndarray, device: str) -> np.ndarray:
     return (to_device(left, device) @ to_device(right, device)).cpu().numpy()
 
 
-def _state(
-    components: np.ndarray, squares: np.ndarray, center: np.ndarray, total: float, weight: float, rows: float
-) -> Artifact:
-    arrays = {
-        "components": np.ascontiguousarray(components),
-        "singular_values": np.sqrt(np.maximum(squares, 0)),
-        "mean": center,
-    }
-    return Artifact(arrays, {"total": float(total), "degrees": float(weight * (rows - 1) / rows)})
+def _degrees(weight: float, rows: float) -> float:
+    """What to divide a sum of squares by for a variance."""
+    return float(weight * (rows - 1) / rows)
 
 
 def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Communicator) -> Artifact:
@@ -242,13 +203,19 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     Returns
     -------
     Artifact
+        On worker 0
         ``components`` (num_components, features), ``mean`` (features,), ``singular_values``, ``explained_variance`` and
         ``explained_variance_ratio`` (num_components,), all float64.
     """
+    if communicator.rank:
+        return Artifact()
     count = hyperparameters.num_components
-    components = state.arrays["components"][:count]
+    if "scatter" in state.arrays:
+        values, components = leading(state.arrays["scatter"], count)
+        singular_values = np.sqrt(values.clip(min=0))
+    else:
+        components, singular_values = state.arrays["components"][:count], state.arrays["singular_values"][:count]
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
-    singular_values = state.arrays["singular_values"][:count]
     squares, total, degrees = singular_values**2, state.values["total"], state.values["degrees"]
     return Artifact({
         "components": components * np.where(largest < 0, -1.0, 1.0),
@@ -259,13 +226,21 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
     })
 
 
+def _state_key(hyperparameters: Hyperparameters) -> list[object]:
+    """What shapes scatter or sketch."""
+    is_regular = hyperparameters.algorithm_mode == "regular"
+    size = guarded(hyperparameters.num_components, 1 << 62) if is_regular else sketch_rows(hyperparameters)
+    names = ("feature_dim", "algorithm_mode", "subtract_mean", "mini_batch_size")
+    return [size, *(getattr(hyperparameters, name) for name in names)]
+
+
 PCA_ALGORITHM = Algorithm(
     name="pca",
     fields=FIELDS,
     train=train,
     load=load,
     finalize=finalize,
-    state_key=lambda hyperparameters: sorted(vars(hyperparameters).items()),
+    state_key=_state_key,
     passes=passes,
     on_gpu=True,
     model_bytes=lambda hyperparameters, num_features: 8 * (hyperparameters.num_components + 1) * num_features,

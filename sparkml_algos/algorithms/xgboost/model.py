@@ -84,7 +84,7 @@ class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, 
         return self.artifact.values.get("best_iteration")
 
     def objective_metric(self) -> str:
-        return [name for name in self.training_summary.history[0] if name.startswith("train:")][-1].removeprefix("train:")
+        return [name for name in self._known_summary().history[0] if name.startswith("train:")][-1].removeprefix("train:")
 
     def get_booster(self) -> xgb.Booster:
         """The library's own model, with the names of the features where they are known."""
