@@ -7,9 +7,9 @@ faster. In a classic session a model can be handed to a pipeline that runs witho
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from py4j.java_gateway import JavaObject, JVMView
 from pyspark.ml.linalg import VectorUDT
@@ -24,11 +24,9 @@ from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
 from sparkml_algos.cluster.resources import is_connect
 from sparkml_algos.core.columns import Found, find
 from sparkml_algos.core.joining import ask, do_without, why_no_bridge
-from sparkml_algos.core.persistence import metadata_of, params_of, restored
+from sparkml_algos.core.persistence import Persistable, metadata_of, params_of, restored
 from sparkml_algos.core.shared_artifacts import OncePerArtifact, uploaded
-
-if TYPE_CHECKING:
-    from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.rows.fields import Field
 
 # Outputs of a model of products, such as components or classes, up to which the JVM is known to score faster. Of rows of 784 features
 # Python spends 50 µs and more on handing a row over and back; the JVM takes 10 µs with 10 and with 50 outputs, and products with 300
@@ -63,6 +61,26 @@ class OnJvm:
     faster: Callable[[Artifact], bool]
 
 
+class Bridged(Protocol):
+    """What is asked here of a fitted model."""
+
+    artifact: Artifact
+    uid: str
+    on_jvm: ClassVar[OnJvm | None]
+
+    def value(self, name: str) -> Any:
+        """The value of a Param."""
+
+    def own_outputs(self) -> Sequence[Any]:
+        """Its output columns."""
+
+    def fields(self) -> list[Field]:
+        """The columns it reads."""
+
+
+M = TypeVar("M", bound=Persistable)
+
+
 @dataclass(frozen=True)
 class ScorerChoice:
     """Where rows are scored, and why there.
@@ -85,7 +103,7 @@ class JvmModel(JavaModel, JavaMLWritable):
     """
 
 
-def choose_scorer(model: AlgorithmModel, spark: SparkSession) -> ScorerChoice:
+def choose_scorer(model: Bridged, spark: SparkSession) -> ScorerChoice:
     """What the Param ``scorer`` comes to in a session.
 
     Raises
@@ -107,7 +125,7 @@ def choose_scorer(model: AlgorithmModel, spark: SparkSession) -> ScorerChoice:
     return ScorerChoice("python", missing) if missing else ScorerChoice("jvm", "the JVM bridge is in the session")
 
 
-def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
+def scored_on_jvm(model: Bridged, dataset: DataFrame) -> Column:
     """All outputs of the model for the rows of a dataset, as one struct column; where `choose_scorer` has chosen the JVM."""
     spark = dataset.sparkSession
     features, start = _features(model, dataset), _base_margin(model, dataset)
@@ -118,7 +136,7 @@ def scored_on_jvm(model: AlgorithmModel, dataset: DataFrame) -> Column:
     return F.call_function("sparkml_algos_score", *map(F.lit, given), features, *([] if start is None else [start]))
 
 
-def _features(model: AlgorithmModel, dataset: DataFrame) -> Column:
+def _features(model: Bridged, dataset: DataFrame) -> Column:
     """As the bridge takes them: a Vector, or an array of double or float."""
     if listed := model.value("featuresCols"):
         return F.array(*(find(dataset, name).column.cast("float") for name in listed))
@@ -127,7 +145,7 @@ def _features(model: AlgorithmModel, dataset: DataFrame) -> Column:
     return found.column if taken else found.column.cast("array<float>")
 
 
-def _base_margin(model: AlgorithmModel, dataset: DataFrame) -> Column | None:
+def _base_margin(model: Bridged, dataset: DataFrame) -> Column | None:
     name = "baseMarginCol" in model.declared and model.value("baseMarginCol")
     return find(dataset, name).column.cast("float") if name else None
 
@@ -142,7 +160,7 @@ def packed_vectors(dataset: DataFrame, found: Found) -> Column | None:
     return Column(spark.sparkContext._jvm.org.sparkmlalgos.ml.PackVector.column(found.column._jc))
 
 
-def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
+def to_jvm(model: Bridged, spark: SparkSession) -> JvmModel:
     """The model of the JVM bridge, with the same uid and Params.
 
     Raises
@@ -159,7 +177,7 @@ def to_jvm(model: AlgorithmModel, spark: SparkSession) -> JvmModel:
     return moved
 
 
-def from_jvm(cls: type[AlgorithmModel], java_model: JavaObject) -> AlgorithmModel:
+def from_jvm(cls: type[M], java_model: JavaObject) -> M:
     """Our model from one of the bridge, as when a pipeline is loaded that the JVM has saved."""
     spark = SparkSession.active()
     bridge = spark.sparkContext._jvm.org.sparkmlalgos.Bridge
@@ -170,7 +188,7 @@ def from_jvm(cls: type[AlgorithmModel], java_model: JavaObject) -> AlgorithmMode
     return restored(cls, json.loads(bridge.metadata(java_model, spark.version)), Artifact.from_rows(rows), java_model.uid())
 
 
-def _missing(model: AlgorithmModel, spark: SparkSession) -> str | None:
+def _missing(model: Bridged, spark: SparkSession) -> str | None:
     """Why a model cannot be one of the JVM bridge in a session; None if it can."""
     if model.on_jvm is None:
         return f"the JVM bridge has no model for {type(model).__name__}"
@@ -178,7 +196,7 @@ def _missing(model: AlgorithmModel, spark: SparkSession) -> str | None:
     return f"{only_here[0]} is computed in Python only" if only_here else why_no_bridge(spark)
 
 
-def _refusal(model: AlgorithmModel, spark: SparkSession) -> str | None:
+def _refusal(model: Bridged, spark: SparkSession) -> str | None:
     """Why the model of the JVM bridge cannot score with what this one has learned; None if it can."""
     if is_connect(spark):
         return _SENT(model.artifact, (spark.session_id, model.on_jvm.name), lambda: _refusal_of_server(model, spark))
@@ -186,7 +204,7 @@ def _refusal(model: AlgorithmModel, spark: SparkSession) -> str | None:
     return _companion(model, jvm).refusal(_jvm_artifact(model.artifact, jvm))
 
 
-def _refusal_of_server(model: AlgorithmModel, spark: SparkSession) -> str | None:
+def _refusal_of_server(model: Bridged, spark: SparkSession) -> str | None:
     try:
         return ask(spark, "sparkml_algos_refusal", model.on_jvm.name, uploaded(model.artifact, spark))
     except Exception as error:
@@ -195,13 +213,13 @@ def _refusal_of_server(model: AlgorithmModel, spark: SparkSession) -> str | None
         return reason
 
 
-def _jvm_model(model: AlgorithmModel, spark: SparkSession) -> JavaObject:
+def _jvm_model(model: Bridged, spark: SparkSession) -> JavaObject:
     jvm = spark.sparkContext._jvm
     metadata = json.dumps(metadata_of(model, spark))
     return _companion(model, jvm).restored(jvm.org.sparkmlalgos.ml.SavedMetadata(metadata), _jvm_artifact(model.artifact, jvm))
 
 
-def _companion(model: AlgorithmModel, jvm: JVMView) -> Any:
+def _companion(model: Bridged, jvm: JVMView) -> Any:
     """The companion object of the model's class in the JVM bridge."""
     companion: Any = jvm
     for part in model.on_jvm.name.split("."):

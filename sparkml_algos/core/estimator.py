@@ -33,6 +33,7 @@ from sparkml_algos.core.bridge import (
 )
 from sparkml_algos.core.columns import column
 from sparkml_algos.core.inputs import Inputs, input_problems, output_problems, read_inputs
+from sparkml_algos.core.leftovers import remove_checkpoints
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
@@ -42,7 +43,6 @@ from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import LABEL, Field
 from sparkml_algos.rows.kinds import ClassLabel, Facts
 from sparkml_algos.training.algorithm import Algorithm
-from sparkml_algos.training.checkpoint import CheckpointStore
 from sparkml_algos.training.run import TrainingPlan, train
 from sparkml_algos.training.summary import TrainingSummary
 
@@ -371,17 +371,13 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         outcome = run_gang(dataset.select(*dealt), read, functools.partial(train, plan), options)
     finally:
         bar.close()
-    _remove_checkpoints(plan.checkpoint_dir, outcome)
+    _remove_checkpoints(dataset, plan.checkpoint_dir, outcome)
     return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
 
 
-def _remove_checkpoints(directory: str | None, outcome: Outcome) -> None:
-    """They have served once the models are here. Storage that only the executors reach keeps them."""
-    for name in outcome.artifacts["report/0"].values["checkpoints"]:
-        try:
-            CheckpointStore(directory, name).clear()
-        except OSError as error:
-            logger.warning("checkpoints %s in %s could not be removed: %s", name, directory, error)
+def _remove_checkpoints(dataset: DataFrame, directory: str | None, outcome: Outcome) -> None:
+    """They have served once the models are here."""
+    remove_checkpoints(dataset.sparkSession, directory, outcome.artifacts["report/0"].values["checkpoints"])
 
 
 def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Outcome) -> AlgorithmModel:

@@ -64,7 +64,7 @@ class Writer(MLWriter):
     Raises
     ------
     FileExistsError
-        If there is something at the path and `overwrite` was not asked for.
+        If there is something at the path and `overwrite` was not asked for, or it is no saved instance, which alone is overwritten.
     """
 
     def __init__(self, instance: Persistable) -> None:
@@ -73,17 +73,17 @@ class Writer(MLWriter):
 
     def save(self, path: str) -> None:
         spark, path = self.sparkSession, str(path)
-        if self.shouldOverwrite:
+        occupied = _is_there(spark, path)
+        if occupied and not self.shouldOverwrite:
+            raise FileExistsError(f"{path} exists; use write().overwrite().save(path) to replace it")
+        if occupied and not _is_saved_instance(spark, path):
+            raise FileExistsError(f"{path} holds something else than a saved instance, which overwrite() does not replace; save elsewhere")
+        if occupied:
             # An overwriting write of nothing clears the directory on any file system, without the JVM's help.
             spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
         artifact, _ = self._instance._state()
         metadata = json.dumps(metadata_of(self._instance, spark))
-        try:
-            spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
-        except Exception as error:
-            if "PATH_ALREADY_EXISTS" not in str(error):
-                raise
-            raise FileExistsError(f"{path} exists; use write().overwrite().save(path) to replace it") from None
+        spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
         if artifact is not None:
             rows = [tuple(row.values()) for row in artifact.rows()]
             spark.createDataFrame(rows, SPARK_SCHEMA).coalesce(1).write.parquet(f"{path}/data")
@@ -104,11 +104,38 @@ class Reader(MLReader[T]):
 
     def load(self, path: str) -> T:
         spark, path = self.sparkSession, str(path)
-        metadata = json.loads(spark.read.text(f"{path}/metadata").first()["value"])
+        first = spark.read.text(f"{path}/metadata").first()
+        if first is None:
+            raise ValueError(f"{path} holds no saved instance: its metadata is empty")
+        metadata = json.loads(first["value"])
         artifact = None
         if metadata.get(_OURS, {}).get("has_data"):
             artifact = Artifact.from_rows(row.asDict() for row in spark.read.parquet(f"{path}/data").collect())
         return restored(self._cls, metadata, artifact, path)
+
+
+def _is_there(spark: SparkSession, path: str) -> bool:
+    """Whether there is anything at a path, in a way that every file system of a session knows, in Connect too."""
+    try:
+        # Its schema is known when the path has been looked at, before any file is read.
+        _ = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path).schema
+    except Exception as error:
+        if "PATH_NOT_FOUND" in str(error):
+            return False
+        raise
+    return True
+
+
+def _is_saved_instance(spark: SparkSession, path: str) -> bool:
+    """Whether a path holds what Spark ML calls saved, or nothing but folders."""
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    if files.select("length").limit(1).count() == 0:
+        return True
+    try:
+        first = spark.read.text(f"{path}/metadata").first()
+        return first is not None and {"class", "uid"} <= set(json.loads(first["value"]))
+    except Exception:  # no such folder, no text, no JSON: whatever it is, it is no saved instance
+        return False
 
 
 def metadata_of(instance: Any, spark: SparkSession) -> dict[str, Any]:

@@ -77,10 +77,12 @@ class CheckpointStore:
         for older in self._files()[:-1]:
             self._fs.delete_file(f"{self._path}/{older}")
 
-    def clear(self) -> None:
-        """Remove everything this fit has written."""
-        if self._fs.get_file_info(self._path).type == fs.FileType.Directory:
-            self._fs.delete_dir(self._path)
+    def clear(self) -> bool:
+        """Remove everything this fit has written; whether there was anything."""
+        if self._fs.get_file_info(self._path).type != fs.FileType.Directory:
+            return False
+        self._fs.delete_dir(self._path)
+        return True
 
     def _files(self) -> list[str]:
         selector = fs.FileSelector(self._path, allow_not_found=True)
