@@ -40,7 +40,7 @@ from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.rows.decoder import Decoder
-from sparkml_algos.rows.fields import LABEL, Field
+from sparkml_algos.rows.fields import FEATURES, LABEL, Field
 from sparkml_algos.rows.kinds import ClassLabel, Facts
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.run import TrainingPlan, train
@@ -195,7 +195,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
     @property
     def num_features(self) -> int | None:
         """Length of the features the model takes; None where it takes other things."""
-        return self.training_summary.num_features
+        return self.training_summary.num_features if self.training_summary else None
 
     numFeatures = num_features
 
@@ -277,7 +277,9 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
     @property
     def facts(self) -> dict[str, Facts]:
         """By the role of a column, what training has found out about the rows, such as the number of features."""
-        return self.training_summary.facts if self.training_summary else {}
+        if self.training_summary:
+            return self.training_summary.facts
+        return {FEATURES: {"num_features": self.num_features}} if self.num_features else {}  # of a model that was not trained here
 
     def _take_what_was_found(self) -> None:
         """Called when training has ended: set the Params whose values it has found out."""

@@ -49,7 +49,7 @@ def test_the_model_of_a_gpu_is_that_of_the_cpu_up_to_rounding(estimator: Algorit
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: f"{type(estimator).__name__}")
 def test_every_algorithm_that_takes_a_gpu_sends_its_rows_there(estimator: AlgorithmEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    for module in ("kmeans.training", "pca.training", "linear_learner.training", "factorization_machines.rows"):
+    for module in ("kmeans.assignment", "pca.training", "pca.scatter", "linear_learner.products", "factorization_machines.rows"):
         monkeypatch.setattr(
             f"sparkml_algos.algorithms.{module}.to_device", lambda array, device: sent.append(device) or to_device(array, device)
         )

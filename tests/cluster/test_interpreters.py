@@ -112,11 +112,12 @@ from sparkml_algos.arrays.artifact import Artifact
 master = sys.argv[1]
 builder = SparkSession.builder.config("spark.driver.host", "127.0.0.1").config("spark.ui.enabled", "false")
 builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.executor.memory", "512m")
+builder = builder.config("spark.sparkml_algos.bridge", "off")  # the JVM would score without any Python
 spark = (builder.remote("local[1]") if master == "connect" else builder.master(master)).getOrCreate()
 rows = spark.range(0, 20, 1, 1).select(F.array(F.rand(1), F.rand(2)).alias("features"))
 model = KMeansModel()
 model.artifact = Artifact({"centers": np.zeros((2, 2), np.float32)})
-model.training_summary = TrainingSummary(1, 20, [20], 2, "barrier", 0, {})
+model.training_summary = TrainingSummary(1, 20, [20], {"features": {"num_features": 2}}, "barrier", 0, {})
 for what in (
     lambda: KMeans(k=2, num_workers=1, launch="barrier", max_retries=2).fit(rows),
     lambda: KMeans(k=2, num_workers=1, launch="gang").fit(rows),
