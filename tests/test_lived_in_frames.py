@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import PCA, InvalidParams, KMeans, KNNRegressor, RandomCutForest, Shingle, XGBoostClassifier
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.estimator import AlgorithmModel
 from tests.cases import BLOB, CASES, COUNTS, IMAGES, ROWS, TOKENS, Case
 from tests.conftest import SESSION
@@ -53,7 +54,11 @@ BESIDE = {
 }
 NOTHING = {"nothing": "null", "nothings": "array(null)"}  # which Spark 3.5 cannot write to files
 BESIDE_SPARK_4 = {"variant": "parse_json('[1]')", "collated": "'a' COLLATE UNICODE_CI", **NOTHING}
-NOT_IN_FILES = {"interval": "make_interval(1, 2)", **(NOTHING if IS_SPARK_3 else {})}
+NOT_IN_FILES = {"interval": "make_interval(1, 2)"}
+if IS_SPARK_3:
+    # Its Parquet reader does not read vectors within other types, and its Python does not know the type of intervals.
+    NESTED = ("in arrays", "in.structs", "`in` maps")
+    NOT_IN_FILES = {**NOTHING, **{name: BESIDE.pop(name) for name in NESTED}}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +108,8 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
         others = others.select("*", *(F.expr(expression).alias(name) for name, expression in beside.items()))
         path = str(tmp_path_factory.mktemp("rows") / "beside")
         others.write.parquet(path)
-        read = given.sparkSession.read.parquet(path).selectExpr("*", *(f"{value} AS {name}" for name, value in NOT_IN_FILES.items()))
+        read = given.sparkSession.read.parquet(path)
+        read = read.select("*", *(F.expr(expression).alias(name) for name, expression in NOT_IN_FILES.items()))
         return named.join(read, named["id"] == read["id"])
 
     return make
@@ -261,10 +267,9 @@ def test_a_column_that_no_name_says_is_refused_before_any_job(spark: SparkSessio
     frame = spark.range(4).selectExpr("array(id, 1) x", "array(id) vector", "array(id) vector", "id Y", "id y", "id z")
     with pytest.raises(InvalidParams, match=message):
         XGBoostClassifier(num_round=1, **columns).fit(frame)
-    model = KMeans(k=2, num_workers=1).fit(frame.select(F.col("x").alias("features")))
     with pytest.raises(InvalidParams, match=message):
         booster = XGBoostClassifier.model_class()(**columns)
-        booster.artifact, booster.training_summary = model.artifact, model.training_summary
+        booster.artifact = Artifact({}, {"objective": "binary:logistic", "num_class": 0, "num_features": 2})
         booster.evaluate(frame)
 
 
