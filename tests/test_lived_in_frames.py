@@ -53,6 +53,7 @@ BESIDE = {
     "Output": "'output'",
 }
 NOTHING = {"nothing": "null", "nothings": "array(null)"}  # which Spark 3.5 cannot write to files
+SHOWN = ["binary", "decimal", "Output"] if IS_SPARK_3 else ["binary", "decimal", "in.structs", "Output"]
 BESIDE_SPARK_4 = {"variant": "parse_json('[1]')", "collated": "'a' COLLATE UNICODE_CI", **NOTHING}
 NOT_IN_FILES = {"interval": "make_interval(1, 2)"}
 if IS_SPARK_3:
@@ -173,10 +174,11 @@ def test_columns_that_are_not_read_come_through_as_they_are(
         pytest.skip("this Spark hands no columns on")
     frame = lived_in(False).drop(*NOT_IN_FILES, "id", "Row.x").withColumn("features", F.col("Row.Features"))
     if stored != "memory":
+        frame = frame.drop("Row") if IS_SPARK_3 else frame
         frame.write.parquet(str(tmp_path / "frame"))
         frame = spark.read.parquet(str(tmp_path / "frame"))
     model = clusters.copy({clusters.scorer: "python"})
-    shown = [F.hash(F.col(f"`{name.replace('`', '``')}`").cast("string")) for name in ("binary", "decimal", "in.structs", "Output")]
+    shown = [F.hash(F.col(f"`{name.replace('`', '``')}`").cast("string")) for name in SHOWN]
     before = sorted(map(tuple, frame.select(*shown).collect()))
     spark.conf.set(setting, "true")
     try:
@@ -218,6 +220,7 @@ def test_shingles_are_made_of_them(lived_in: Callable[[bool], DataFrame]) -> Non
     assert all(row[3].toArray()[2:].tolist() == [row[1], row[2]] for row in rows)
 
 
+@pytest.mark.skipif(IS_SPARK_3, reason="Spark 3.5 does not read vectors within structs from files")
 def test_streams_are_scored_with_them(clusters: AlgorithmModel, lived_in: Callable[[bool], DataFrame], tmp_path: Path) -> None:
     batch = lived_in(False).drop("interval", "nothing", "nothings", "Row.x", "id")
     batch.write.parquet(str(tmp_path / "rows"))
