@@ -8,27 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-
-@dataclass(frozen=True)
-class Ragged:
-    """Vectors of different lengths.
-
-    Attributes
-    ----------
-    values : ndarray, (sum of the lengths,)
-    offsets : ndarray of int64, (rows + 1,)
-        Row i is ``values[offsets[i]:offsets[i + 1]]``.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
+from sparkml_algos.arrays.ragged import Ragged
 
 # Dense numbers of equal shape, (rows, *shape); sparse, (rows, product of shape); of different lengths; bytes, a list per row.
 Values = np.ndarray | sp.csr_matrix | Ragged | list[list[bytes]]

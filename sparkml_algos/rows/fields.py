@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparkml_algos.rows.kinds import ClassLabel, Flag, Key, Kind, Number
+from sparkml_algos.rows.kinds import Flag, Key, Kind, Number
 from sparkml_algos.rows.vectors import Vector
 
 #: The roles that mean the same to every algorithm.
@@ -109,8 +109,3 @@ def base_margin() -> Field:
     """Where the score of a row starts."""
     doc = "Column that the score of each row starts from, numeric; read by transform too."
     return Field("base_margin", Number(), doc, scoring=True, evaluating=True)
-
-
-def classes(count: int, hint: str = "") -> ClassLabel:
-    """Labels that are numbers of classes."""
-    return ClassLabel(count, hint)

@@ -147,10 +147,3 @@ def _facts(saved: Mapping[str, Any]) -> dict[str, Facts]:
     if "num_features" in summary:
         return {"features": {"num_features": summary["num_features"]}}
     return dict(summary.get("facts", {}))
-
-
-def response(predicted: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """An object for each row, as JSON has it, with these outputs."""
-    columns = {name: predicted[name] for name in names}
-    lists = {name: column.to_pylist() if hasattr(column, "to_pylist") else column.tolist() for name, column in columns.items()}
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
