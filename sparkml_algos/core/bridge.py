@@ -21,6 +21,7 @@ from pyspark.sql.types import DoubleType, FloatType
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
+from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.resources import is_connect
 from sparkml_algos.core.columns import Found, find
 from sparkml_algos.core.joining import ask, do_without, why_no_bridge
@@ -120,7 +121,8 @@ def choose_scorer(model: Bridged, spark: SparkSession) -> ScorerChoice:
     missing = missing or _refusal(model, spark)
     if wanted == "jvm":
         if missing:
-            raise ValueError(f"scorer='jvm' is not possible: {missing}")
+            message = f"scorer='jvm' is not possible: {missing}"
+            raise ValueError(with_check(message) if why_no_bridge(spark) else message)
         return ScorerChoice("jvm", "scorer='jvm'")
     return ScorerChoice("python", missing) if missing else ScorerChoice("jvm", "the JVM bridge is in the session")
 
