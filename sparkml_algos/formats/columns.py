@@ -21,7 +21,7 @@ class Column:
     Attributes
     ----------
     values : ndarray, csr_matrix, Ragged or list of list of bytes
-        An ndarray has shape (rows, *shape); a csr_matrix (rows, product of shape).
+        An ndarray has shape ``(rows, *shape)``; a csr_matrix (rows, product of shape).
     shape : tuple of int, optional
         Of one row; None where rows differ.
     """
@@ -31,7 +31,7 @@ class Column:
 
     @classmethod
     def of(cls, values: Values) -> Column:
-        """A column around an array of shape (rows, *shape), or (rows,) for scalars, or around any other kind of values."""
+        """A column around an array of shape ``(rows, *shape)``, or (rows,) for scalars, or around any other kind of values."""
         if isinstance(values, Ragged | list):
             return cls(values, None)
         if isinstance(values, np.ndarray):
@@ -79,7 +79,7 @@ class RecordBatch:
 
     @property
     def label(self) -> np.ndarray | Values | None:
-        """The label named ``values``: (rows,) for scalars, else (rows, *shape); None if there is none."""
+        """The label named ``values``: (rows,) for scalars, else ``(rows, *shape)``; None if there is none."""
         if "values" not in self.labels:
             return None
         values = self.labels["values"].values
