@@ -13,7 +13,7 @@ from sparkml_algos import __version__  # noqa: E402
 project = "sparkml-algos"
 author = "the authors of sparkml-algos"
 release = version = __version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser", "sphinx_copybutton", "parameters", "tables", "reference"]
+extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "sphinx_copybutton", "parameters", "tables", "reference"]
 exclude_patterns = ["_ext"]
 nitpicky = True
 
@@ -28,8 +28,7 @@ copybutton_prompt_is_regexp = True
 
 # -------------------------------------------------------------------------------------------------------------- reference
 
-# Names of the tables, not stubs: `reference` writes the pages, a class each.
-autosummary_generate = False
+# The pages, one for each name that is exported, are written by `reference`.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
@@ -42,6 +41,7 @@ html_title = f"sparkml-algos {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_show_copyright = False
 html_copy_source = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#b45309", "color-brand-content": "#b45309"},

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-import sparkml_algos
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from sparkml_algos.arrays.hyperparameters import ColumnParam, DeclaredParam, Hyperparameter, JobParam, OwnHyperparameter
-from sparkml_algos.names import EXPORTS
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+import sparkml_algos
+from sparkml_algos.arrays.hyperparameters import ColumnParam, DeclaredParam, Hyperparameter, JobParam, OwnHyperparameter
+from sparkml_algos.names import EXPORTS
 
 KINDS = {
     "hyperparameters": lambda param: isinstance(param, Hyperparameter),
@@ -69,7 +70,7 @@ def pages() -> dict[str, list[str]]:
     """Classes with Params that users fit or transform with, by the page of their folder: what is exported and is no Model."""
     found: dict[str, list[str]] = {}
     for name, module in EXPORTS.items():
-        package, room, *rest = module.split(".")
+        _, room, *rest = module.split(".")
         if room in ("algorithms", "features") and not name.endswith("Model"):
             found.setdefault(rest[0], []).append(name)
     return dict(sorted(found.items()))

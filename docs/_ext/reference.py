@@ -6,15 +6,23 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import sparkml_algos
 from docutils import nodes
 from parameters import parsed
-from sparkml_algos.names import EXPORTS
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import sparkml_algos
+from sparkml_algos.names import EXPORTS
+
 PACKAGE = "sparkml_algos"
 FOLDER = Path(__file__).parents[1] / "reference" / "generated"
+
+
+# What an algorithm tells the framework, and how that looks at Params: for `adding`, not for users.
+HOOKS = {
+    "algorithm", "fields", "hyperparameters", "inputs", "is_given", "label_classes", "model_class", "only_one_worker", "own_outputs", "problems",
+    "shard_key", "title", "value",
+}  # fmt: skip
 
 
 def write_pages(app: Sphinx) -> None:
@@ -58,7 +66,7 @@ def summary(name: str) -> str:
 
 
 def is_left_out(app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """Of the members of a class: what Spark or Python gives it, Params, and the ``setX`` and ``getX`` that each Param has."""
+    """Of the members of a class: what Spark or Python gives it, hooks, Params, and the ``setX`` and ``getX`` that each Param has."""
     if what != "class":
         return None
     function = getattr(member, "fget", None) or inspect.unwrap(getattr(member, "__func__", member))
@@ -66,7 +74,7 @@ def is_left_out(app: Sphinx, what: str, name: str, member: Any, skip: bool, opti
     if not module.startswith(PACKAGE) or not (inspect.isfunction(function) or inspect.isclass(member)):
         return True
     accessor = name[:3] in ("set", "get") and name[3:4].isupper()
-    return True if accessor else None
+    return True if accessor or name in HOOKS else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -6,6 +6,7 @@ from docutils import nodes
 from parameters import parsed
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
 from tests.benchmarks import table
 
 
