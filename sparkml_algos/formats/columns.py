@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +12,7 @@ import scipy.sparse as sp
 from sparkml_algos.arrays.ragged import Ragged
 
 # Dense numbers of equal shape, (rows, *shape); sparse, (rows, product of shape); of different lengths; bytes, a list per row.
-Values = np.ndarray | sp.csr_matrix | Ragged | list[list[bytes]]
+Values: TypeAlias = np.ndarray | sp.csr_matrix | Ragged | list[list[bytes]]
 
 
 @dataclass(frozen=True)

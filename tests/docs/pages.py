@@ -36,7 +36,8 @@ def pages() -> list[Path]:
 
 def fences(page: Path) -> Iterator[Fence]:
     """Every block of code of a page that names its language."""
-    text = page.read_text()
+    # A fence of four shows how a page is written; its lines stay counted.
+    text = re.sub(r"^````.*?^````$", lambda shown: "\n" * shown[0].count("\n"), page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for found in FENCE.finditer(text):
         line = text.count("\n", 0, found.start("code")) + 1
         yield Fence(found["language"], found["code"], line, found["reason"])
