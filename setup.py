@@ -76,7 +76,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["sparkml_algos", "sparkml_algos.*"]),
-    package_data={"sparkml_algos": ["py.typed"]},
+    package_data={"sparkml_algos": ["py.typed", "*.pyi"]},
     cmdclass={"build_py": BuildWithBridge},
     python_requires=">=3.10",
     install_requires=[
