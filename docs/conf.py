@@ -16,6 +16,9 @@ release = version = __version__
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "sphinx_copybutton", "parameters", "tables", "reference"]
 exclude_patterns = ["_ext"]
 nitpicky = True
+# Quotes in tables of declarations are Python's.
+smartquotes = False
+toc_object_entries_show_parents = "hide"
 
 # ------------------------------------------------------------------------------------------------------------------- text
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from docutils import nodes
@@ -56,14 +58,15 @@ class Outputs(SphinxDirective):
 
 
 class Algorithms(SphinxDirective):
-    """The pages beside this one, the classes that each is about, and what these are for."""
+    """The pages beside this one, the classes that each is about, and what it says first they are for."""
 
     def run(self) -> list[nodes.Node]:
         rows = []
         for page, classes in pages().items():
-            says = (getattr(sparkml_algos, classes[0]).__doc__ or "").strip().splitlines()[0]
+            text = Path(self.env.doc2path(f"algorithms/{page}")).read_text()
+            says = re.search(r"^## What for\n\n(.+?[.:])\s", text, re.DOTALL | re.MULTILINE)[1].replace("\n", " ").rstrip(":")
             rows.append([f"[](/algorithms/{page}.md)", ", ".join(f"{{py:class}}`~sparkml_algos.{name}`" for name in classes), says])
-        return parsed(self, table(["page", "classes", "what they do"], rows))
+        return parsed(self, table(["page", "classes", "what for"], rows))
 
 
 def pages() -> dict[str, list[str]]:

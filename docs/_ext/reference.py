@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parents[1] / "reference" / "generated"
 
 # What an algorithm tells the framework, and how that looks at Params: for `adding`, not for users.
 HOOKS = {
-    "algorithm", "fields", "hyperparameters", "inputs", "is_given", "label_classes", "model_class", "only_one_worker", "own_outputs",
-    "problems", "shard_key", "title", "value",
+    "algorithm", "decoder", "facts", "fields", "hyperparameters", "inputs", "is_given", "label_classes", "model_class", "only",
+    "only_one_worker", "own_outputs", "problems", "shard_key", "title", "value",
 }  # fmt: skip
 
 
