@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,24 @@ def test_what_an_example_is_not_run_for_is_said() -> None:
 def test_the_changelog_begins_with_the_version_of_the_package() -> None:
     newest = re.search(r"^## (\S+?)(?:,|$)", (DOCS / "changelog.md").read_text(), re.MULTILINE)
     assert newest and newest[1] == sparkml_algos.__version__
+
+
+COMMAND = re.compile(r"(?:bash|python) (-m )?([\w./-]+)")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_command_on_a_page_runs_is_there(path: Path) -> None:
+    for fence in fences(path):
+        if fence.language != "bash":
+            continue
+        for line in fence.code.splitlines():
+            found = COMMAND.match(re.sub(r"^(?:export )?(?:\w+=\S+ )*", "", line))
+            if found and found[1]:
+                assert find_spec(found[2]), f"{line}: there is no module {found[2]}"
+            elif found:
+                assert (ROOT / found[2]).is_file(), f"{line}: there is no {found[2]}"
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    first = next(fence for fence in fences(ROOT / "README.md") if fence.language == "bash")
+    assert [line.partition("  #")[0].strip() for line in first.code.splitlines()] == ["bash examples/quickstart.sh", "bash tests/run.sh"]
