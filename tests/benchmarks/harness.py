@@ -22,6 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from table import format_cell
+
 if TYPE_CHECKING:
     from data import Dataset
     from pyspark.ml import Model
@@ -83,6 +85,44 @@ class Table:
         return "\n".join([self.title, lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
+@dataclass(frozen=True)
+class Quality:
+    """What came out of a comparison, by one measure for both."""
+
+    name: str
+    theirs: float
+    ours: float
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A comparison with a peer in one line, for the table of the README.
+
+    Attributes
+    ----------
+    subject : str
+        What both did, on which rows.
+    peer : str
+        Who else did it.
+    theirs, ours : float
+        Seconds or, where more is better, rows per second.
+    unit : {"s", "rows/s"}
+    quality : Quality, optional
+    """
+
+    subject: str
+    peer: str
+    theirs: float
+    ours: float
+    unit: str = "s"
+    quality: Quality | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times quicker ours is."""
+        return ratio(self.theirs, self.ours) if self.unit == "s" else ratio(self.ours, self.theirs)
+
+
 @dataclass
 class Report:
     """What a case found.
@@ -95,11 +135,14 @@ class Report:
         For machines; everything in it can be written as JSON.
     notes : list of str
         How it was measured, where a reader could wonder.
+    headlines : list of Headline
+        Comparisons that are worth a line in the README.
     """
 
     tables: list[Table]
     values: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    headlines: list[Headline] = field(default_factory=list)
 
     def __str__(self) -> str:
         return "\n\n".join([*map(str, self.tables), *(["\n".join(f"* {note}" for note in self.notes)] if self.notes else [])])
@@ -270,8 +313,8 @@ def forced(scored: DataFrame, source: DataFrame) -> DataFrame:
     ))
 
 
-def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
-    """Rows per second from what `score_times` found with each dataset."""
+def score_rates(model: str, measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
+    """Rows per second of a kind of model, from what `score_times` found with each dataset."""
     columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
     table, values = Table("Transform: rows per second", columns), {}
     for dataset, sources in measured:
@@ -289,7 +332,12 @@ def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float
         "bare: the same query with one value of each row in place of a prediction, which no scorer can outrun.",
         "cached: DataFrame cached and counted before; Parquet: read from disk each time.",
     ]
-    return Report([table], values, notes)
+    headlines = [
+        Headline(f"transform of {model}, {dataset.subject}, every output", "MLlib", rates["mllib"], rates["jvm"], "rows/s")
+        for dataset, _ in measured
+        for rates in [values[dataset.name]["cached"]]
+    ]
+    return Report([table], values, notes, headlines)
 
 
 # ------------------------------------------------------------------------------------------------------------------- numbers
@@ -308,12 +356,3 @@ def ratio(numerator: float, denominator: float) -> float:
 def medians(samples: Sequence[dict[str, float]]) -> dict[str, float]:
     """The median of every entry over dictionaries with the same keys."""
     return {key: median([sample[key] for sample in samples]) for key in samples[0]}
-
-
-def format_cell(cell: Cell) -> str:
-    """A figure with as many digits as can be read at a glance."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float):
-        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1f}" if abs(cell) >= 100 else f"{cell:.2f}"
-    return f"{cell:,}" if isinstance(cell, int) else cell
