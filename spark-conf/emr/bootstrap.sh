@@ -8,8 +8,8 @@
 #   bootstrap.sh WHEEL      makes an environment of a Python from 3.10 and installs the wheel and what it requires, from the package index
 #   bootstrap.sh ARCHIVE    unpacks environment.tar.gz, which spark-conf/pack-environment.sh --with-python has made: no index is needed
 #
-# Either may be on S3 or a path of the host. The environment goes to /opt/sparkml-algos, or where $SPARKML_ALGOS_HOME names. Of the wheel's
-# requirements, xgboost is installed as xgboost-cpu, without 469 MB of NVIDIA's libraries, unless $SPARKML_ALGOS_GPU is set.
+# Either may be on S3 or a path of the host. The environment goes to /opt/sparkml-algos, or to what $SPARKML_ALGOS_HOME names. A wheel is
+# installed with its extra xgboost, which is the library without CUDA, or with those that $SPARKML_ALGOS_EXTRAS lists: xgboost-gpu,torch
 #
 # Ends with 0 if the environment can import the package, else with a sentence that says why not.
 set -euo pipefail
@@ -55,21 +55,10 @@ install_wheel() {
         base=$(find_python) || die "python$python is installed, but does not run"
     }
     "$base" -m venv --clear "$home" || die "$base could not make an environment in $home"
-    local pip=("$home/bin/python" -m pip install -q --disable-pip-version-check) requirements
-    "${pip[@]}" --no-deps "$wheel" || die "pip could not install $wheel"
-    requirements=$(cd / && "$home/bin/python" - "${SPARKML_ALGOS_GPU:+gpu}" <<'PYTHON'
-import re
-import sys
-from importlib.metadata import requires
-
-for requirement in requires("sparkml-algos") or ():
-    if "extra ==" not in requirement:
-        print(requirement if sys.argv[1] else re.sub(r"^xgboost\b", "xgboost-cpu", requirement))
-PYTHON
-    )
-    mapfile -t requirements <<<"$requirements"
-    # pandas, which Spark's own Python functions take, comes with the extra that would bring Spark too, which the cluster has.
-    "${pip[@]}" ${requirements[@]+"${requirements[@]}"} 'pandas>=2.0,<3' || die "pip could not install what sparkml_algos requires: ${requirements[*]}"
+    # The extra is xgboost without CUDA; pandas, which Spark's own Python functions take, comes with one that would bring Spark too, which the
+    # cluster has.
+    "$home/bin/python" -m pip install -q --disable-pip-version-check "${wheel}[${SPARKML_ALGOS_EXTRAS-xgboost}]" 'pandas>=2.0,<3' ||
+        die "pip could not install $wheel and what it requires"
 }
 
 find_python() {

@@ -75,12 +75,16 @@ def memory(seen: Sequence[Mapping[str, Any]]) -> Finding:
     tasks_on = {host: sum(one["host"] == host for one in seen) for host in {one["host"] for one in seen}}
     least = min(seen, key=lambda one: one["memory"] / tasks_on[one["host"]])
     each = least["memory"] // tasks_on[least["host"]]
-    found = f"{each >> 20} MiB can still be taken by each of the {tasks_on[least['host']]} workers on {least['host']}"
+    found = f"{each >> 20} MiB can still be taken by each worker on {least['host']}"
     if bounds := [one["address_space"] for one in seen if one["address_space"] is not None]:
         found += f"; the address space of each may grow by {min(bounds) >> 20} MiB"
-    if min([each, *bounds]) < LEAST_WORKER_BYTES:
+    least_bytes = LEAST_WORKER_BYTES >> 20
+    if bounds and min(bounds) < LEAST_WORKER_BYTES:
+        remedy = "raise spark.executor.pyspark.memory, which each core has its share of, or leave it unset"
+        return Finding("free memory", WRONG, f"{found}: a worker takes {least_bytes} MiB and its rows", remedy)
+    if each < LEAST_WORKER_BYTES:
         remedy = "fewer workers on a host (raise spark.task.cpus), a smaller heap (spark.executor.memory), or hosts with more memory"
-        return Finding("free memory", WRONG, f"{found}: a worker takes {LEAST_WORKER_BYTES >> 20} MiB and its rows", remedy)
+        return Finding("free memory", WRONG, f"{found}: a worker takes {least_bytes} MiB and its rows", remedy)
     return Finding("free memory", RIGHT, found)
 
 
@@ -98,7 +102,7 @@ def driver_reached(seen: Sequence[Mapping[str, Any]], driver_host: str, closed: 
             "cluster (--deploy-mode cluster); launch='barrier' trains without, launch='gang' does not"
         )
         return Finding(DRIVER_REACHED, WRONG, found, remedy)
-    return Finding(DRIVER_REACHED, RIGHT, f"all {len(seen)} tasks have called {driver_host}")
+    return Finding(DRIVER_REACHED, RIGHT, f"all of {len(seen)} tasks have called {driver_host}")
 
 
 def executors_reached(seen: Sequence[Mapping[str, Any]]) -> Finding:
@@ -111,7 +115,7 @@ def executors_reached(seen: Sequence[Mapping[str, Any]]) -> Finding:
         found = f"{len(ways)} of {len(seen) ** 2} ways are closed, such as from {here} to {there}: {why}"
         return Finding(EXECUTORS_REACHED, WRONG, found, "let executors call each other's ports (sysctl net.ipv4.ip_local_port_range)")
     hosts = len({one["host"] for one in seen})
-    return Finding(EXECUTORS_REACHED, RIGHT, f"{len(seen)} tasks on {hosts} host{'s' * (hosts > 1)} have called each other")
+    return Finding(EXECUTORS_REACHED, RIGHT, f"{len(seen)} task{'s' * (len(seen) > 1)} on {hosts} host{'s' * (hosts > 1)}: each has called all")
 
 
 def checkpoints(seen: Sequence[Mapping[str, Any]], directory: str, driver: str | None) -> Finding:

@@ -33,7 +33,7 @@ def test_nothing_is_wrong_and_everything_was_seen(report: Report) -> None:
 def test_it_tells_what_it_has_seen(report: Report, spark: SparkSession) -> None:
     assert report.title == f"sparkml_algos {sparkml_algos.__version__} on Spark {spark.version}, {spark.conf.get('spark.master')}"
     assert report.of("Python")[0].found.startswith(f"driver: {sys.version.split()[0]}, {sys.executable}; executors: ")
-    assert report.of("executors reached")[0].found.startswith("3 tasks on 1 host" if SESSION == "local" else "")
+    assert report.of("executors reached")[0].found.startswith("3 tasks on 1 host: each has called all" if SESSION == "local" else "")
     assert (report.of("JVM bridge")[0].status == "right") == (why_no_bridge(spark) is None)
 
 

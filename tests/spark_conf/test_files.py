@@ -177,7 +177,9 @@ class TestBootstrap:
         tools.mkdir(exist_ok=True)
         (tools / "aws").write_text('#!/bin/sh\n[ "$4" = s3://bucket/denied.whl ] && exit 1\ncp "${4#s3:/}" "$5"\n')
         (tools / "aws").chmod(0o755)
-        environment = {**os.environ, "SPARKML_ALGOS_HOME": str(directory / "home"), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        # What pip would take from an index is in the directory too.
+        environment = {**os.environ, "SPARKML_ALGOS_HOME": str(directory / "home"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory)}
+        environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
         environment.pop("PYTHONPATH")
         command = ["bash", str(FOLDER / "emr" / "bootstrap.sh"), argument]
         return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=directory, timeout=120)
@@ -196,23 +198,27 @@ class TestBootstrap:
         assert done.returncode == 1 and said in done.stderr, done.stderr
 
     def test_a_wheel_from_s3_is_installed_into_an_environment(self, tmp_path: Path) -> None:
-        """A wheel of the name that requires nothing; NumPy and Arrow, which the script tries too, are empty modules beside it."""
-        wheel = tmp_path / "sparkml_algos-0.1.0-py3-none-any.whl"
-        info = "sparkml_algos-0.1.0.dist-info"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            for name, text in {
-                "sparkml_algos/__init__.py": '__version__ = "0.1.0"\n', "numpy.py": "", "pyarrow.py": "", "pandas.py": "",
-                f"{info}/METADATA": "Metadata-Version: 2.1\nName: sparkml-algos\nVersion: 0.1.0\n",
-                f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                "pandas-2.3.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: pandas\nVersion: 2.3.0\n",
-                "pandas-2.3.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-                f"{info}/RECORD": "",
-            }.items():  # fmt: skip
-                archive.writestr(name, text)
+        """A wheel of the name with an extra that requires nothing; NumPy and Arrow, which the script tries too, are empty modules in it."""
+        package = {"sparkml_algos/__init__.py": '__version__ = "0.1.0"\n', "numpy.py": "", "pyarrow.py": ""}
+        wheel = self.wheel(tmp_path, "sparkml_algos", "0.1.0", package)
+        self.wheel(tmp_path, "pandas", "2.3.0", {"pandas.py": ""})
         done = self.run(tmp_path, f"s3:/{wheel}")
         assert done.returncode == 0, done.stderr
         assert done.stdout == "sparkml_algos 0.1.0 is installed\n"
-        assert (tmp_path / "home" / "bin" / "python").exists()
+        assert list((tmp_path / "home").glob("lib/*/site-packages/pandas.py"))
+
+    def wheel(self, directory: Path, name: str, version: str, files: dict[str, str]) -> Path:
+        path, info = directory / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+        files = {
+            **files,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: xgboost\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/RECORD": "",
+        }
+        with zipfile.ZipFile(path, "w") as archive:
+            for file, text in files.items():
+                archive.writestr(file, text)
+        return path
 
     def test_an_archive_is_unpacked(self, tmp_path: Path) -> None:
         packed = tmp_path / "packed"
