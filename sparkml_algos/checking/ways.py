@@ -114,8 +114,9 @@ def executors_reached(seen: Sequence[Mapping[str, Any]]) -> Finding:
         here, there, why = ways[0]
         found = f"{len(ways)} of {len(seen) ** 2} ways are closed, such as from {here} to {there}: {why}"
         return Finding(EXECUTORS_REACHED, WRONG, found, "let executors call each other's ports (sysctl net.ipv4.ip_local_port_range)")
-    hosts = len({one["host"] for one in seen})
-    return Finding(EXECUTORS_REACHED, RIGHT, f"{len(seen)} task{'s' * (len(seen) > 1)} on {hosts} host{'s' * (hosts > 1)}: each has called all")
+    tasks, hosts = len(seen), len({one["host"] for one in seen})
+    found = f"{tasks} task{'s' * (tasks > 1)} on {hosts} host{'s' * (hosts > 1)}: each has called all"
+    return Finding(EXECUTORS_REACHED, RIGHT, found)
 
 
 def checkpoints(seen: Sequence[Mapping[str, Any]], directory: str, driver: str | None) -> Finding:
