@@ -152,7 +152,8 @@ def _ask_executors(
     steps.add("Python", lambda: pythons.interpreters(spark, driver, found))
     steps.add("libraries", lambda: pythons.libraries(spark, driver, found, wanted))
     steps.add("sparkml_algos", lambda: pythons.package(__version__, found))
-    steps.add("driver reached", lambda: _try_ways(spark, size, resources, checkpoint_dir, found))
+    if not steps.add(ways.DRIVER_REACHED, lambda: _try_ways(spark, size, resources, checkpoint_dir, found)):
+        steps.unseen(in_python[2:], "executors have not tried")
     return True
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 
 from sparkml_algos.checking.report import UNKNOWN, Finding
+from sparkml_algos.cluster.errors import last_python_error
 from sparkml_algos.cluster.jobs import Jobs
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Steps:
             found = self.answer(lambda: _listed(look()))
         except Exception as error:
             lines = str(error).strip().splitlines()
-            said = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+            said = last_python_error(str(error)) or f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
             self.findings.append(Finding(item, UNKNOWN, f"could not be looked at: {said}", remedy))
             return False
         self.findings += found

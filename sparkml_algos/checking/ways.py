@@ -132,6 +132,8 @@ def checkpoints(seen: Sequence[Mapping[str, Any]], directory: str, driver: str |
     shared = "name storage that all hosts share: a path mounted on each, hdfs://, s3://, gs://"
     if cut := [one for one in seen if one["store"] is not None]:
         hosts = ", ".join(sorted({one["host"] for one in cut}))
+        if cut[0]["store"].startswith(("ImportError", "ModuleNotFoundError")):
+            return Finding(STORE, UNKNOWN, f"executors on {hosts} cannot try: {cut[0]['store']}", "mend that first")
         remedy = f"give the user that runs executors the right to write there, or {shared}"
         return Finding(STORE, WRONG, f"executors on {hosts} cannot write to {directory}: {cut[0]['store']}", remedy)
     by_others = sorted({one["host"] for one in seen if any(other != DRIVER for other in one["unseen"])})

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sparkml_algos.collectives.communicator import is_timeout
-
 # Brackets a failure in an exception's text on its way through the JVM.
 _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"
 
@@ -182,6 +180,9 @@ def first_cause(failures: Sequence[Failure]) -> Failure | None:
     A worker that died silently is heard of at once, and so are those it leaves behind, in any order. Of those who waited for each other,
     one that waited for a worker that says nothing itself is closest to the cause.
     """
+    # Executors that lack NumPy, which this imports, are to be able to tell so.
+    from sparkml_algos.collectives.communicator import is_timeout
+
     spoken = {failure.rank for failure in failures if not failure.silent}
     own = [failure for failure in failures if not failure.peer and not failure.silent]
     close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]
