@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from typing import Any
@@ -49,7 +50,9 @@ class Found(list):
         return [finding["item"] for finding in self if finding["status"] == "wrong"]
 
 
-def drive(*checks: dict[str, Any], command: tuple[str, ...] = (), environment: dict[str, str] | None = None, **spark: str) -> list[Found]:
+def drive(
+    *checks: dict[str, Any], environment: dict[str, str] | None = None, python_path: str = str(ROOT), **spark: str
+) -> list[Found]:
     """What the checks find in one session, which has a process of its own.
 
     Parameters
@@ -57,18 +60,18 @@ def drive(*checks: dict[str, Any], command: tuple[str, ...] = (), environment: d
     *checks : dict
         Arguments of `check`; besides, ``conf``: settings to change first, and ``hide``: a directory that this process, and not its
         JVM, sees empty from then on, and cannot write to.
-    command : tuple of str
-        To start the process through.
     environment : dict, optional
         Variables in place of this process's.
+    python_path : str
+        Where executors look for this package and others first.
     **spark : str
         Settings of the session.
     """
-    task = json.dumps({"spark": {**SETTINGS, **spark}, "checks": checks})
+    task = json.dumps({"spark": {**SETTINGS, **spark}, "checks": checks, "python_path": python_path})
     done = subprocess.run(
-        [*command, sys.executable, "-m", "tests.checking.driver", task],
+        [sys.executable, "-m", "tests.checking.driver", task],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-        cwd=ROOT,
+        cwd=tempfile.gettempdir(),  # executors, too, look where they are started
         capture_output=True,
         text=True,
         timeout=240,
@@ -91,6 +94,7 @@ def main(task: dict[str, Any]) -> None:
 
     import sparkml_algos
 
+    os.environ["PYTHONPATH"] = task["python_path"]
     spark = SparkSession.builder.config(map=task["spark"]).getOrCreate()
     for arguments in task["checks"]:
         for key, value in arguments.pop("conf", {}).items():

@@ -85,12 +85,12 @@ class TestMemory:
     [
         ("10000", "67108864", "4.3.0", "right"),
         ("1000000", "67108864", "4.3.0", "right"),  # bytes bound them
-        ("1000000", "-1", "4.3.0", "wrong"),
-        ("10000", "-1", "4.3.0", "right"),
+        ("1000000", "1900m", "4.3.0", "wrong"),
+        ("10000", "1900m", "4.3.0", "right"),
         ("0", "67108864", "4.3.0", "right"),
-        ("0", "-1", "4.3.0", "wrong"),
-        ("1000000", "67108864", "3.5.9", "wrong"),  # which does not know the second
-        ("10000", "8g", "4.3.0", "right"),
+        ("0", "1900m", "4.3.0", "wrong"),
+        ("0", "67108864", "3.5.9", "wrong"),  # which does not know the second
+        ("1000000", "67108864", "3.5.9", "wrong"),
     ],
 )
 def test_record_batches_are_bounded_by_rows_or_bytes(records: str, nbytes: str, version: str, status: str) -> None:
