@@ -81,7 +81,7 @@ def faulty(directory: Path, bare: str, broken: str) -> dict[str, Found]:
         ("workers", "wrong", "the session runs 1 task at a time, num_workers is 2", "give the session more cores"),
         ("speculation", "wrong", "spark.speculation is true", "set spark.speculation to false"),
         ("memory", "wrong", "spark.executor.pyspark.memory 900m bounds each Python worker to 900m", "raise it to 1024m or more"),
-        ("Arrow batches", "wrong", "may hold 1900 MiB of rows of 1,000 numbers", "set spark.sql.execution.arrow.maxRecordsPerBatch to 10000"),
+        ("Arrow batches", "wrong", "may hold 1900 MiB of rows of 1,000 numbers", "set spark.sql.execution.arrow.maxRecordsPerBatch to "),
         ("Arrow", "advice", "toPandas and createDataFrame go row by row", "set spark.sql.execution.arrow.pyspark.enabled to true"),
         ("Python workers", "advice", "every task starts a Python", "set spark.python.worker.reuse to true"),
         ("checkpoint_dir", "wrong", "cannot write to ", "give the user that runs executors the right to write there"),
