@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import overload
 
 #: As it should be; training works, and there is something better; training, or what was asked for, does not work; not to be seen.
 RIGHT, ADVICE, WRONG, UNKNOWN = "right", "advice", "wrong", "unknown"
@@ -66,6 +67,12 @@ class Report(Sequence[Finding]):
     def of(self, item: str) -> list[Finding]:
         """The findings about one item."""
         return [finding for finding in self if finding.item == item]
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Finding]: ...
 
     def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
         return self._findings[index]

@@ -131,12 +131,12 @@ def _ask_executors(
     in_python = ["sparkml_algos", ways.DRIVER_REACHED, ways.EXECUTORS_REACHED, *([ways.STORE] if checkpoint_dir else [])]
     none_runs = resources is not None and not resources.running_slots and not resources.dynamic_allocation
     if none_runs:
-        found = "none has registered with the driver"
+        none = "none has registered with the driver"
         remedy = (
             "see in the cluster manager's pages whether it has room for one (spark.executor.memory, spark.executor.cores), and why those "
             "that it started ended: they may not know the driver by spark.driver.host"
         )
-        steps.findings.append(Finding("executors", WRONG, found, remedy))
+        steps.findings.append(Finding("executors", WRONG, none, remedy))
     if none_runs or not steps.add("Java", lambda: jvm.java_of(spark), "executors run nothing: see their logs"):
         steps.unseen(["Python", *in_python], "no executor answers")
         return False
@@ -170,7 +170,7 @@ def _try_ways(
 ) -> Iterator[Finding]:
     if any(one["package"] is None for one in executors):
         ensure_importable(spark, ())
-    host = resources.driver_host if resources else spark.conf.get("spark.driver.host", "127.0.0.1")
+    host = resources.driver_host if resources else spark.conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1"
     return ways.try_ways(spark, size, host, checkpoint_dir)
 
 
@@ -183,7 +183,8 @@ def _gpus(spark: SparkSession) -> Iterator[Finding]:
     try:
         resources = inspect_cluster(spark, use_gpu=True)
     except ValueError as error:
-        yield Finding("GPUs", WRONG, *str(error).partition(": ")[::2])
+        complaint = str(error).partition("; sparkml_algos.check")[0]  # which this is
+        yield Finding("GPUs", WRONG, *complaint.partition(": ")[::2])
         return
     size = max(1, min(resources.running_slots, MOST_TASKS))
 
@@ -195,7 +196,7 @@ def _gpus(spark: SparkSession) -> Iterator[Finding]:
             pass
         yield pa.RecordBatch.from_pydict({"trouble": [trouble(claim_gpu) or ""]})
 
-    asked = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
+    asked: dict[str, Any] = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
     with described(spark, "sparkml_algos: see what GPUs tasks are assigned"):
         said = [row["trouble"] for row in spark.range(0, size, 1, size).mapInArrow(claim, "trouble string", **asked).collect()]
     if lacking := [one for one in said if one]:

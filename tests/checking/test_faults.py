@@ -189,7 +189,8 @@ def test_a_barrier_launch_under_dynamic_allocation_is_found(spark: SparkSession)
 @pytest.mark.cluster
 def test_executors_that_were_given_no_gpus_are_found(spark: SparkSession) -> None:
     (finding,) = sparkml_algos.check(spark, use_gpu=True).of("GPUs")
-    assert finding.status == "wrong" and "spark.executor.resource.gpu.discoveryScript" in finding.found, finding
+    assert (finding.status, finding.found) == ("wrong", "use_gpu=True needs a GPU per task, and executors with GPUs"), finding
+    assert "spark.executor.resource.gpu.discoveryScript (spark-conf/find-gpus.sh)" in finding.remedy
 
 
 @pytest.mark.cluster

@@ -41,6 +41,7 @@ def submitted(cluster: StandaloneCluster, file: str, *job: str) -> list[str]:
         "spark.executor.memory": "1g",
         "spark.executor.memoryOverhead": "384m",
         "spark.executor.cores": "1",
+        "spark.cores.max": "2",
         "spark.executorEnv.PYTHONPATH": str(ROOT),
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
@@ -64,8 +65,8 @@ EXPECTED = {"rows": 1797, "workers": 2, "speculation": "false"}
 
 
 @pytest.mark.parametrize(("file", "launch"), [("standalone.conf", "barrier"), ("dynamic-allocation.conf", "gang")])
-def test_the_quickstart_s_pipeline_trains_as_submitted(hosts_of_two: StandaloneCluster, file: str, launch: str) -> None:
-    found = run(submitted(hosts_of_two, file, QUICKSTART))
+def test_the_quickstart_s_pipeline_trains_as_submitted(hosts_of_two: StandaloneCluster, file: str, launch: str, tmp_path: Path) -> None:
+    found = run(submitted(hosts_of_two, file, QUICKSTART, str(tmp_path)))
     assert found.pop("purity") > 0.7
     assert found == {**EXPECTED, "launch": launch, "connect": False}
 
@@ -80,7 +81,7 @@ def test_the_quickstart_s_pipeline_trains_on_a_connect_server(hosts_of_two: Stan
         server = subprocess.Popen(command, env=environment(), cwd=tmp_path, stdout=output, stderr=output)
     try:
         _wait_for(lambda: _answers(address, port), "the server does not come up", log)
-        found = run([sys.executable, QUICKSTART], SPARK_REMOTE=f"sc://{address}:{port}")
+        found = run([sys.executable, QUICKSTART, str(tmp_path)], SPARK_REMOTE=f"sc://{address}:{port}")
     finally:
         server.terminate()
         server.wait(30)
