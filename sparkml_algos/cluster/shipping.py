@@ -63,8 +63,9 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) ->
         message = f"the executors cannot run Python functions of this session: {error}; {how_to_choose(here)}"
         raise RuntimeError(with_check(message)) from None
     if problem := _problem(found, here):
-        with_torch = {"communicator": "horovod" if "horovod" in found.missing else "gloo"} if "torch" in found.missing else {}
-        raise RuntimeError(with_check(problem, **with_torch))
+        needing = {"horovod": "horovod", "torch": "gloo"}  # a communicator that does
+        communicator = next((needing[library] for library in needing if library in found.missing), None)
+        raise RuntimeError(with_check(problem, **({"communicator": communicator} if communicator else {})))
     if found.version is None:
         _ship(spark)
     _known[spark] = {*_known.get(spark, ()), *libraries}
