@@ -4,7 +4,7 @@
 #   install PACKAGE==VERSION …     a Python environment of these, in a temporary folder that goes when the script ends
 #   program | seen_as EXPECTED     runs the program from standard input there, shows what it prints, and fails if that is not EXPECTED
 #
-# PYTHON names the interpreter to begin with (3.10 to 3.12), python3 where it is not set.
+# PYTHON names the interpreter to begin with (3.10 to 3.12), python3 where it is not set. Scripts that install pyspark need Java 17 besides.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -12,7 +12,7 @@ trap 'rm -rf "$folder"' EXIT
 
 install() {
     "${PYTHON:-python3}" -m venv "$folder/environment"
-    "$folder/environment/bin/python" -m pip install -q --disable-pip-version-check --only-binary :all: "$@"
+    "$folder/environment/bin/python" -m pip install -q --disable-pip-version-check "$@"
     printf '%s, %s\n' "$("$folder/environment/bin/python" --version)" "$*"
 }
 

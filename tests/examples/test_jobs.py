@@ -18,6 +18,9 @@ from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "examples" / "jobs"
 BIN = Path(sys.executable).parent
+# Small machines and small rows: no pages of Spark's, few tasks, and Python workers that have imported what they need.
+LOCAL = ["--master", "local[2]", "--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=2"]
+DAEMON = ["--conf", "spark.python.daemon.module=sparkml_algos.cluster.daemon"]
 
 pytestmark = pytest.mark.classic
 
@@ -55,7 +58,7 @@ def jars() -> str:
 def trained(folder: Path, jars: str) -> tuple[Path, dict[str, float]]:
     """The pipeline that train.py has saved for Python and the JVM, and what it has printed."""
     rows = ["--rows", folder / "customers" / "train.parquet", "--features", "age,income,visits", "--label", "leaves"]
-    printed = run(folder, "spark-submit", "--master", "local[2]", JOBS / "train.py", *rows, "--model", folder / "model", "--for-jvm")
+    printed = run(folder, "spark-submit", *LOCAL, *DAEMON, JOBS / "train.py", *rows, "--model", folder / "model", "--for-jvm")
     return folder / "model", json.loads(printed.splitlines()[-1])
 
 
@@ -71,7 +74,7 @@ def test_a_stream_scores_each_file_once(folder: Path, trained: tuple[Path, dict[
     new[:60].to_parquet(folder / "arriving" / "first.parquet")
     new[60:].to_parquet(folder / "arriving" / "second.parquet")
     options = ["--model", trained[0], "--rows", folder / "arriving", "--scored", folder / "scored", "--once"]
-    printed = run(folder, "spark-submit", "--master", "local[2]", "--jars", jars, JOBS / "score_stream.py", *options)
+    printed = run(folder, "spark-submit", *LOCAL, "--jars", jars, JOBS / "score_stream.py", *options)
     assert printed.splitlines()[-1] == "scored 100 rows so far"
     scored = pd.read_parquet(folder / "scored" / "rows").merge(new, on="id")
     assert len(scored) == 100 and scored["probability"].between(0, 1).all()
@@ -80,17 +83,17 @@ def test_a_stream_scores_each_file_once(folder: Path, trained: tuple[Path, dict[
 
 def test_scala_scores_with_the_pipeline_that_python_has_saved(folder: Path, trained: tuple[Path, dict[str, float]], jars: str) -> None:
     variables = {"MODEL": trained[0], "ROWS": folder / "customers" / "new.parquet"}
-    options = ["--master", "local[1]", "--conf", "spark.ui.enabled=false", "--jars", jars]
-    printed = run(folder, "spark-shell", *options, "-i", JOBS / "score_pipeline.scala", **variables)
+    printed = run(folder, "spark-shell", *LOCAL, "--jars", jars, "-i", JOBS / "score_pipeline.scala", **variables)
     table = [tuple(map(float, row)) for row in re.findall(r"\| +([01]\.0)\| +(\d+)\|([\d.]+)\| +([\d.]+)\|", printed)]
     (stays, rows, age, visits), (_, other_rows, other_age, other_visits) = table
     assert stays == 0 and rows + other_rows == 100 and age > other_age and visits > other_visits
 
 
 def test_sql_writes_and_reads_recordio(folder: Path, jars: str) -> None:
-    rows = folder / "customers" / "train.parquet"
-    options = ["--master", "local[1]", "--conf", "spark.ui.enabled=false", "--jars", jars]
-    printed = run(folder, "spark-sql", *options, "-d", f"rows={rows}", "-d", f"out={folder}/recordio", "-f", JOBS / "recordio.sql")
+    rows, variables = folder / "customers" / "train.parquet", {}
+    printed = run(
+        folder, "spark-sql", *LOCAL, "--jars", jars, "-d", f"rows={rows}", "-d", f"out={folder}/recordio", "-f", JOBS / "recordio.sql"
+    )
     customers = pd.read_parquet(rows)
     expected = customers.groupby("leaves").agg(rows=("id", "count"), age=("age", "mean"), visits=("visits", "mean")).round(1)
     found = [[float(cell) for cell in line.split("\t")] for line in printed.splitlines() if line.count("\t") == 3 and line[0].isdigit()]
