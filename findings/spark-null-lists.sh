@@ -4,8 +4,8 @@
 # Guess:  a null costs no more than an empty list, and a row the same in batches of any size; larger batches are a little cheaper.
 # Seen:   13 µs a row in batches of 1,000 rows, 94 in batches of 10,000 (Spark's default), 472 in batches of 50,000, on a busy machine; an
 #         empty list 5 in all of them. Spark 3.5.9 takes 2 to 3 µs in every case.
-# So:     send coalesce(list, array()), and a flag where null and empty must be told apart. The indices of a dense vector of Spark ML, read as
-#         a column, are such nulls.
+# So:     send coalesce(list, array()), and a flag where null and empty must be told apart. The indices of a dense vector of Spark ML, read
+#         as a column, are such nulls.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 install pyspark==4.3.0 pyarrow==26.0.1 pandas==2.3.3 numpy==2.4.6

@@ -90,10 +90,9 @@ def test_scala_scores_with_the_pipeline_that_python_has_saved(folder: Path, trai
 
 
 def test_sql_writes_and_reads_recordio(folder: Path, jars: str) -> None:
-    rows, variables = folder / "customers" / "train.parquet", {}
-    printed = run(
-        folder, "spark-sql", *LOCAL, "--jars", jars, "-d", f"rows={rows}", "-d", f"out={folder}/recordio", "-f", JOBS / "recordio.sql"
-    )
+    rows = folder / "customers" / "train.parquet"
+    variables = ["-d", f"rows={rows}", "-d", f"out={folder / 'recordio'}"]
+    printed = run(folder, "spark-sql", *LOCAL, "--jars", jars, *variables, "-f", JOBS / "recordio.sql")
     customers = pd.read_parquet(rows)
     expected = customers.groupby("leaves").agg(rows=("id", "count"), age=("age", "mean"), visits=("visits", "mean")).round(1)
     found = [[float(cell) for cell in line.split("\t")] for line in printed.splitlines() if line.count("\t") == 3 and line[0].isdigit()]
