@@ -1,4 +1,4 @@
-"""The tables of ``docs/moving.md`` name what there is, with its defaults, here and in the connector, MLlib and xgboost.spark."""
+"""The tables of moving over name what there is, with the defaults it has: of this package, the connector, MLlib and xgboost.spark."""
 
 from __future__ import annotations
 
