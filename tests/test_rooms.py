@@ -27,6 +27,7 @@ ALLOWED = {
     "serving": {"arrays", "rows", "formats", "training", "algorithms"},
     "cluster": {"training", "rows", "collectives", "arrays"},
     "core": {"cluster", "training", "rows", "collectives", "arrays", "jvm"},
+    "compat": {"core", "arrays"},
 }
 # What falls short of the rules today, each to be mended and then struck off here, which the tests insist on.
 STANDING = {
