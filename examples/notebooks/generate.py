@@ -1,7 +1,6 @@
 """Makes the notes for Jupyter, SparkMagic and Zeppelin from one source for each family of algorithms.
 
-    python examples/notebooks/generate.py            writes what differs from the sources
-    python examples/notebooks/generate.py --check    says what differs, and fails if anything does
+    python examples/notebooks/generate.py    writes what differs from the sources
 
 A source, ``sources/NAME.py``, is Python in percent format, which editors know as cells: ``# %% [markdown]`` is text, ``# %%`` is code for
 where Spark is, and ``# %% tags=["show"]`` is code that shows a table or a picture. Where lines of such a cell read ``name =
@@ -16,7 +15,6 @@ import ast
 import hashlib
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -230,14 +228,11 @@ def generated() -> dict[Path, str]:
 
 
 def main() -> None:
-    differing = {path: text for path, text in generated().items() if not path.exists() or path.read_text() != text}
-    for path, text in differing.items():
-        print(path.relative_to(EXAMPLES.parent))
-        if "--check" not in sys.argv[1:]:
+    for path, text in generated().items():
+        if not path.exists() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-    if differing and "--check" in sys.argv[1:]:
-        raise SystemExit("these differ from their sources; write them with: python examples/notebooks/generate.py")
+            print(path.relative_to(EXAMPLES.parent))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ ax.set_ylabel("share of new digits read wrongly")
 ax.set_ylim(bottom=0)
 
 # %% [markdown]
-# A single neighbour is wrong more often, `error with 1: 0.022`, than a vote of five, `error with 5: 0.014`. A hundred of the about 144 images
-# of a digit are far too many: `error with 100: 0.114`.
+# A single neighbour is wrong more often, `error with 1: 0.022`, than a vote of five, `error with 5: 0.014`. A hundred of the about 144
+# images of a digit are far too many: `error with 100: 0.114`.
 #
 # ## Which digits are mixed up?
 #

@@ -34,9 +34,9 @@ print(f"hidden votes: {hidden.count()}")
 # %% [markdown]
 # ## One wide, nearly empty vector for each vote
 #
-# A factorization machine takes sparse vectors: of 450 entries, 434 for the members (one never voted) and 16 for the bills, two
-# are 1. Spark's `StringIndexer` and `OneHotEncoder` make them. Whatever else is known, age or state or the day, would be more entries of the same vector;
-# that is what sets these machines apart from plain matrix factorization.
+# A factorization machine takes sparse vectors: of 450 entries, 434 for the members (one never voted) and 16 for the bills, two are 1.
+# Spark's `StringIndexer` and `OneHotEncoder` make them. Whatever else is known, age or state or the day, would be more entries of the same
+# vector; that is what sets these machines apart from plain matrix factorization.
 
 # %%
 from pyspark.ml import Pipeline

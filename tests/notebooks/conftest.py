@@ -1,0 +1,28 @@
+"""What runs the notes of the examples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks.livy import LivyServer
+from tests.notebooks.notes import EXAMPLES
+
+
+@pytest.fixture(autouse=True)
+def kernels_of_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that know nothing of the user who runs the tests."""
+    for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "SPARKMAGIC_CONF_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
+    (tmp_path / "sparkmagic_conf_dir").mkdir()
+
+
+@pytest.fixture(scope="module")
+def livy() -> Iterator[LivyServer]:
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    server = LivyServer(EXAMPLES / "sparkmagic")
+    yield server
+    server.stop()
