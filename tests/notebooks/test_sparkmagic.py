@@ -6,8 +6,8 @@ import nbformat
 import pytest
 
 from tests.notebooks import figures
-from tests.notebooks.notes import EXAMPLES, FAMILIES, execute, outputs, texts
 from tests.notebooks.livy import LivyServer
+from tests.notebooks.notes import EXAMPLES, FAMILIES, execute, outputs, texts
 
 
 @pytest.mark.parametrize("family", FAMILIES)
