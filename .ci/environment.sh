@@ -16,7 +16,7 @@ die() {
 }
 
 prepare_main_environment() {
-    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test constraints.txt
+    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,notebooks constraints.txt tests/notebooks/sparkmagic.txt
 }
 
 prepare_spark35_environment() {
@@ -24,9 +24,9 @@ prepare_spark35_environment() {
     _prepare "$repository/.venv-spark3.5" 12 spark,connect,torch,test constraints-spark3.5.txt
 }
 
-# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS
+# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS [REQUIREMENTS], the last installed without what they ask for themselves
 _prepare() {
-    local directory=$1 newest=$2 extras=$3 constraints=$4 base wanted
+    local directory=$1 newest=$2 extras=$3 constraints=$4 alone=${5:-} base wanted
     _ensure_java
     python="$directory/bin/python"
     if ! "$python" -c 'import pip' >/dev/null 2>&1; then
@@ -35,7 +35,7 @@ _prepare() {
         "$base" -m venv --clear "$directory" ||
             die "could not create $directory; on Debian and Ubuntu: apt-get install python3-venv"
     fi
-    wanted=$(cd "$repository" && "$python" - "$extras" setup.py pyproject.toml "$constraints" <<'PYTHON'
+    wanted=$(cd "$repository" && "$python" - "$extras" setup.py pyproject.toml "$constraints" $alone <<'PYTHON'
 import hashlib, pathlib, sys
 parts = [str(pathlib.Path.cwd()), sys.argv[1], *(pathlib.Path(name).read_text() for name in sys.argv[2:])]
 print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
@@ -44,6 +44,7 @@ PYTHON
     if [ "$(cat "$directory/.installed" 2>/dev/null)" != "$wanted" ]; then
         say "Installing sparkml-algos[$extras] into ${directory#"$repository"/} (minutes the first time)"
         (cd "$repository" && "$python" -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[$extras]")
+        [ -z "$alone" ] || "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$repository/$alone"
         echo "$wanted" >"$directory/.installed"
     fi
     # A Spark installed on the machine must not get between this environment and its own.
