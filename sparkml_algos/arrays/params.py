@@ -81,3 +81,17 @@ class JobParams(Declarations):
     progress = JobParam(
         str, "Progress bar on the driver; auto shows it where output is interactive.", default="auto", choices=["auto", "on", "off"]
     )
+
+
+class NetworkParams(Declarations):
+    """How the training of a network runs."""
+
+    compile = JobParam(
+        bool,
+        "Compile the network by torch.compile, which takes seconds to minutes and a C++ compiler on every worker; what it cost and gained "
+        "is in training_summary.compile.",
+        default=False,
+    )
+    mixed_precision = JobParam(
+        bool, "Multiply matrices with 16 bits (bfloat16) on GPUs; parameters keep 32. Of no effect on CPUs.", default=False
+    )

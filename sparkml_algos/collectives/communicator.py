@@ -38,11 +38,14 @@ class Communicator(ABC):
         This worker, counted from 0, and how many there are.
     timeout : float
         Seconds a worker waits for the others in a collective.
+    takes_tensors : bool
+        Whether it has ``allreduce_`` and ``allgather_tensors`` too, which take torch's tensors on the device where they are.
     """
 
     rank: int
     size: int
     timeout: float = 600.0
+    takes_tensors: bool = False
 
     @abstractmethod
     def allreduce(self, array: np.ndarray, operation: str = "sum") -> np.ndarray:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sparkml_algos.arrays.device import to_device
 from sparkml_algos.collectives.addresses import interface_of, listen
 from sparkml_algos.collectives.communicator import CommunicationError, Communicator
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TorchCommunicator(Communicator):
@@ -40,6 +43,8 @@ class TorchCommunicator(Communicator):
     CommunicationError
         If the workers cannot connect to each other, or a collective fails or takes longer than the timeout.
     """
+
+    takes_tensors = True
 
     def __init__(self, control: Communicator, host: str, device: str = "cpu") -> None:
         import torch
@@ -70,6 +75,18 @@ class TorchCommunicator(Communicator):
     def allreduce(self, array: np.ndarray, operation: str = "sum") -> np.ndarray:
         tensor = self._tensor(array.copy())
         return self._run(self._dist.all_reduce, tensor, tensor, op=self._operations[operation]).reshape(array.shape)
+
+    def allreduce_(self, tensor: Tensor, operation: str = "sum") -> None:
+        """`allreduce` of a contiguous tensor on this worker's device, in place and without a way through NumPy."""
+        self._start(self._dist.all_reduce, tensor, op=self._operations[operation])
+
+    def allgather_tensors(self, tensor: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+        """`allgather` of a contiguous tensor on this worker's device, whose first dimensions, of all workers, are `lengths`."""
+        padded = tensor.new_zeros((max(lengths), *tensor.shape[1:]))
+        padded[: len(tensor)] = tensor
+        parts = [self._torch.empty_like(padded) for _ in lengths]
+        self._start(self._dist.all_gather, parts, padded)
+        return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
     def broadcast(self, array: np.ndarray, root: int = 0) -> np.ndarray:
         tensor = self._tensor(array.copy())
@@ -118,12 +135,16 @@ class TorchCommunicator(Communicator):
 
         On a GPU it has only been started when it returns. What goes wrong later is raised by whoever touches a tensor next, which is here.
         """
-        self.steps += 1
+        self._start(collective, *arguments, **options)
         with self._failures():
-            collective(*arguments, **options)
             if isinstance(result, list):
                 return [tensor.cpu().numpy() for tensor in result]
             return None if result is None else result.cpu().numpy()
+
+    def _start(self, collective: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        self.steps += 1
+        with self._failures():
+            collective(*arguments, **options)
 
     @contextmanager
     def _failures(self, prefix: str = "") -> Iterator[None]:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import DeclaredParam, Hyperparameter, Hyperparameters, InvalidParams
-from sparkml_algos.arrays.params import JobParams
+from sparkml_algos.arrays.params import JobParams, NetworkParams
 from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
@@ -350,6 +350,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         checkpoint_dir=first.value("checkpoint_dir"),
         replicated=first.value("data_distribution") == "FullyReplicated",
         max_model_bytes=max_result_bytes(dataset.sparkSession),
+        **{name: first.value(name) for name in NetworkParams.declared if name in first.declared},
     )
     bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
     options = Launch(
@@ -388,7 +389,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
     model._resetUid(estimator.uid)
     estimator._copyValues(model)
     model.feature_names = found.feature_names
-    history = artifact.values.pop("history")
+    history, compiled = artifact.values.pop("history"), artifact.values.pop("compile", None)
     model.training_summary = TrainingSummary(
         num_workers=outcome.num_workers,
         rows=sum(report["rows"] for report in reports),
@@ -400,6 +401,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         validation_rows=sum(report["validation_rows"] for report in reports),
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,
+        compile=compiled,
     )
     model.artifact = artifact
     model._take_what_was_found()

@@ -44,6 +44,8 @@ class Job:
         ``warn(message)`` tells the user of trouble that the training survives.
     last : bool
         Whether no other training will use the shard, which this one may then release.
+    compile, mixed_precision : bool
+        How networks compute, see `arrays.params.NetworkParams`.
 
     Attributes
     ----------
@@ -64,10 +66,12 @@ class Job:
         report: Callable[[dict[str, Any]], None] | None = None,
         warn: Callable[[str], None] = logger.warning,
         last: bool = False,
+        compile: bool = False,
+        mixed_precision: bool = False,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
-        self.last = last
+        self.last, self.compile, self.mixed_precision = last, compile, mixed_precision
         self.history: list[dict[str, Any]] = []
         self._checkpoints, self._report, self._warn = checkpoints, report, warn
         self._store_fails = False

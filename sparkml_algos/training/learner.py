@@ -25,6 +25,9 @@ class Learner(ABC):
     larger_is_better: bool = False
     served_by_all: bool = True
 
+    def begin_step(self, progress: Progress) -> None:  # noqa: B027 - most learners draw nothing at random
+        """Know where the training stands before the `gradient` of its next mini-batch."""
+
     @abstractmethod
     def gradient(self, batch: Batch) -> Any:
         """Sums over the rows of this worker's part of a mini-batch, which may have none, of all that `update` needs: a flat array of

@@ -44,6 +44,8 @@ class TrainingPlan:
         Whether every worker gets all rows.
     max_model_bytes : int, optional
         The most that all models together may take.
+    compile, mixed_precision : bool
+        How networks compute, see `arrays.params.NetworkParams`.
     """
 
     algorithm: Algorithm
@@ -55,6 +57,8 @@ class TrainingPlan:
     checkpoint_dir: str | None = None
     replicated: bool = False
     max_model_bytes: int | None = None
+    compile: bool = False
+    mixed_precision: bool = False
 
 
 class Worker(Protocol):
@@ -152,6 +156,8 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
             report=worker.report,
             warn=worker.warn,
             last=group is groups[-1],
+            compile=plan.compile,
+            mixed_precision=plan.mixed_precision,
         )
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []

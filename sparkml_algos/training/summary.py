@@ -42,6 +42,9 @@ class TrainingSummary:
         Of the finished model, on the training rows (``train:``) and on the validation rows (``validation:``).
     history : list of dict
         Metrics by epoch.
+    compile : dict of str to float or None
+        Of a network that was compiled, what that took and gained: ``seconds``, and seconds of a step on worker 0 without
+        (``eager_step_seconds``) and with it (``compiled_step_seconds``).
     """
 
     num_workers: int
@@ -54,6 +57,7 @@ class TrainingSummary:
     validation_rows: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    compile: dict[str, float] | None = None
 
     @property
     def num_features(self) -> int | None:

@@ -70,8 +70,9 @@ def fit(
         total = None if per_epoch is None else step + (epochs - epoch) * per_epoch
         clock.expect(step, stopping.end_in_sight(step, per_epoch, total) if stopping is not None and total is not None else total)
         for batch in job.minibatches(mini_batch_size, per_worker=0, passes=passes):
-            sums = learner.combine(learner.gradient(batch), communicator)
-            learner.update(sums, Progress(epoch, step, total, clock.elapsed(step)))
+            progress = Progress(epoch, step, total, clock.elapsed(step))
+            learner.begin_step(progress)
+            learner.update(learner.combine(learner.gradient(batch), communicator), progress)
             step += 1
         result, done = learner.end_epoch(Progress(epoch, step, total, clock.elapsed(step))), epoch + 1
         if stopping is not None:
