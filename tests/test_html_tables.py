@@ -50,8 +50,8 @@ def test_a_short_history_is_shown_whole_and_what_a_row_lacks_is_empty() -> None:
 def test_a_summary_shows_facts_and_folds_up_times_and_history() -> None:
     html = SUMMARY._repr_html_()
     assert ["rows", "1,000"] in cells(html)
-    assert folded("4.00 seconds", shares_table({"ingest": 1.0, "train": 3.0}, 4.0)) in html
-    assert folded("history, 100", rows_table(HISTORY)) in html
+    assert folded("time: 4.00 seconds", shares_table({"ingest": 1.0, "train": 3.0}, 4.0)) in html
+    assert folded("history: 100 entries", rows_table(HISTORY)) in html
 
 
 def test_tables_take_nothing_from_outside_and_keep_the_colours_of_the_page() -> None:

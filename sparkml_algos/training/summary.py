@@ -95,8 +95,8 @@ class TrainingSummary:
         html = facts_table(self._facts() + self._metrics())
         if "total" in self.seconds:
             phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
-            html += folded(f"{self.seconds['total']:.2f} seconds", shares_table(phases, self.seconds["total"]))
-        return html + (folded(f"history, {len(self.history)}", rows_table(self.history)) if self.history else "")
+            html += folded(f"time: {self.seconds['total']:.2f} seconds", shares_table(phases, self.seconds["total"]))
+        return html + (folded(f"history: {len(self.history)} entries", rows_table(self.history)) if self.history else "")
 
     def _rows(self) -> list[tuple[str, str]]:
         phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}

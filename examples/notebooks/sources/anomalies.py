@@ -86,6 +86,8 @@ for year in range(1980, 2011):
     of_year.write.mode("overwrite" if year == 1980 else "append").json(stream)
 
 # %%
+import pandas as pd
+
 seen = [steps.where("month >= '1979-08-01' and month < '1980-01-01'").toPandas()]
 alarms = []
 
