@@ -94,15 +94,16 @@ class TrainingSummary:
         """Tables for notebooks: facts and metrics, where the time went, and folded up the metrics by epoch."""
         html = facts_table(self._facts() + self._metrics())
         if "total" in self.seconds:
-            phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
-            html += folded(f"time: {self.seconds['total']:.2f} seconds", shares_table(phases, self.seconds["total"]))
+            html += folded(f"time: {self.seconds['total']:.2f} seconds", shares_table(self._phases(), self.seconds["total"]))
         return html + (folded(f"history: {len(self.history)} entries", rows_table(self.history)) if self.history else "")
 
     def _rows(self) -> list[tuple[str, str]]:
-        phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
-        rows = self._facts() + [(f"seconds, {phase}", f"{seconds:10.3f}") for phase, seconds in phases.items()]
+        rows = self._facts() + [(f"seconds, {phase}", f"{seconds:10.3f}") for phase, seconds in self._phases().items()]
         rows += [("seconds, total", f"{self.seconds['total']:10.3f}")] if "total" in self.seconds else []
         return rows + self._metrics()
+
+    def _phases(self) -> dict[str, float]:
+        return {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
 
     def _facts(self) -> list[tuple[str, str]]:
         rows = [("workers", f"{self.num_workers} ({self.launch})"), ("rows", f"{self.rows:,}")]

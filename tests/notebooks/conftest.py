@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -20,6 +21,9 @@ def kernels_of_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for variable in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "SPARKMAGIC_CONF_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
     (tmp_path / "sparkmagic_conf_dir").mkdir()
+    # Deleting a session waits for the thread of its heartbeat, which sleeps for half a minute.
+    settings = {"livy_server_heartbeat_timeout_seconds": 0}
+    (tmp_path / "sparkmagic_conf_dir" / "config.json").write_text(json.dumps(settings))
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,8 @@ class LivyServer:
         if body.get("kind") != "pyspark":
             return 400, {"msg": f"sessions are of kind pyspark, not {body.get('kind')!r}"}
         number = len(self._statements)
-        session = {"id": number, "kind": "pyspark", "state": "idle", "appId": None, "owner": None, "proxyUser": None, "appInfo": {}}
+        session = {"id": number, "kind": "pyspark", "state": "idle", "appId": None, "owner": None, "proxyUser": None}
+        session |= {"appInfo": {}, "log": []}
         self._sessions[number], self._statements[number] = session, []
         return 201, session
 

@@ -15,6 +15,7 @@ def test_a_notebook_shows_what_its_text_says(family: str, livy: LivyServer, monk
     monkeypatch.setenv("LIVY_URL", livy.url)
     folder = EXAMPLES / "sparkmagic"
     notebook = execute(nbformat.read(folder / f"{family}.ipynb", as_version=4), folder)
+    assert outputs(notebook, "stderr") == []  # where an error of a statement goes; it ends nothing
     figures.check(texts(notebook), outputs(notebook, "stdout"))
     assert len(outputs(notebook, "image/png")) >= 2
     assert livy.answer("GET", "/sessions", {})[1]["sessions"] == []
