@@ -82,20 +82,22 @@ def _text(kind: str, lines: list[str]) -> str:
 
 _JUPYTER_START = """import os
 import sys
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers run the Python of this kernel
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+logging = Path("../log4j2.properties").resolve().as_uri()  # Spark's warnings would fill the page
 spark = (
     SparkSession.builder.master("local[2]")
     .appName("{name}")
     .config("spark.driver.host", "127.0.0.1")
     .config("spark.ui.showConsoleProgress", "false")
     .config("spark.sql.shuffle.partitions", "2")
+    .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={{logging}}")
     .getOrCreate()
-)
-spark.sparkContext.setLogLevel("ERROR")"""
+)"""
 
 
 def jupyter(name: str, cells: list[Cell]) -> dict[str, Any]:
