@@ -17,7 +17,7 @@ die() {
 }
 
 prepare_main_environment() {
-    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,docs constraints.txt
+    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,docs,notebooks constraints.txt tests/notebooks/sparkmagic.txt
 }
 
 prepare_example_environment() {
@@ -29,9 +29,9 @@ prepare_spark35_environment() {
     _prepare "$repository/.venv-spark3.5" 12 spark,connect,torch,test constraints-spark3.5.txt
 }
 
-# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS
+# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS [REQUIREMENTS], the last installed without what they ask for themselves
 _prepare() {
-    local directory=$1 newest=$2 extras=$3 constraints=$4 base wanted installed=$1/.installed
+    local directory=$1 newest=$2 extras=$3 constraints=$4 alone=${5:-} base wanted installed=$1/.installed
     _ensure_java
     python="$directory/bin/python"
     if ! "$python" -c 'import pip' >/dev/null 2>&1; then
@@ -40,7 +40,7 @@ _prepare() {
         "$base" -m venv --clear "$directory" ||
             die "could not create $directory; on Debian and Ubuntu: apt-get install python3-venv"
     fi
-    wanted=$(cd "$repository" && "$python" - setup.py pyproject.toml "$constraints" <<'PYTHON'
+    wanted=$(cd "$repository" && "$python" - setup.py pyproject.toml "$constraints" tests/notebooks/sparkmagic.txt <<'PYTHON'
 import hashlib, pathlib, sys
 parts = [str(pathlib.Path.cwd()), *(pathlib.Path(name).read_text() for name in sys.argv[1:])]
 print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
@@ -55,6 +55,7 @@ PYTHON
         fi
         say "Installing sparkml-algos[$extras] into ${directory#"$repository"/} (minutes the first time)"
         (cd "$repository" && "$python" -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[$extras]")
+        [ -z "$alone" ] || "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$repository/$alone"
         [ -f "$installed" ] || echo "$wanted" >"$installed"
         echo "$extras" >>"$installed"
     fi

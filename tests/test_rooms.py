@@ -41,7 +41,7 @@ STANDING = {
     f"{PACKAGE}.collectives.horovod": "Horovod exchanges torch's tensors",
 }
 WITHOUT_SPARK = {"arrays", "formats", "rows", "collectives", "training", "networks", "kernels", "serving"}
-GROUND = {f"{PACKAGE}.names", f"{PACKAGE}.version"}
+GROUND = {f"{PACKAGE}.html_tables", f"{PACKAGE}.names", f"{PACKAGE}.version"}
 
 
 def room(module: str) -> str:

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 from typing import Any, ClassVar, TypeVar
 
 from pyspark.ml import Estimator, Model
@@ -39,6 +38,7 @@ from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
+from sparkml_algos.html_tables import facts_table
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, LABEL, Field
 from sparkml_algos.rows.kinds import ClassLabel, Facts
@@ -178,11 +178,10 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         return self._shown(self._facts_shown())
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
-        rows = {"uid": self.uid, **self._facts_shown()}
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        """Tables for notebooks: what the model is, and how it was trained."""
+        facts = facts_table((name, str(value)) for name, value in {"uid": self.uid, **self._facts_shown()}.items())
         summary = self.training_summary._repr_html_() if self.training_summary else ""
-        return f"<b>{type(self).__name__}</b><table>{cells}</table>{summary}"
+        return f"<div><b>{type(self).__name__}</b>{facts}{summary}</div>"
 
     def _facts_shown(self) -> dict[str, Any]:
         needed = [name for name, param in self.declared.items() if isinstance(param, Hyperparameter) and param.required]
