@@ -229,7 +229,7 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
         raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
 
 
-def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int) -> None:
+def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int | None) -> None:
     """Refuse to train models that could not be sent to whoever asked for them."""
     if plan.algorithm.model_bytes is None or plan.max_model_bytes is None:
         return
@@ -237,8 +237,9 @@ def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_fea
     if needed > plan.max_model_bytes:
         models = "the model" if len(settings) == 1 else f"{len(settings)} models"
         size, limit = (f"{number / 2**20:,.1f} MiB" for number in (needed, plan.max_model_bytes))
+        of_features = "" if num_features is None else f" of {num_features} features"
         raise InvalidRows(
-            f"{models} of {num_features} features would take {size}, more than the {limit} that the driver receives: raise "
+            f"{models}{of_features} would take {size}, more than the {limit} that the driver receives: raise "
             "spark.driver.maxResultSize, and spark.driver.memory with it, or make the model smaller"
         )
 
