@@ -17,6 +17,7 @@ from sparkml_algos.networks.learner import Draws, NetworkLearner
 from sparkml_algos.networks.state import to_tensor
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import NO_ADDRESS
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.progress import EpochResult, Progress
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,11 @@ class IPInsightsLearner(NetworkLearner):
         """The number of pairs."""
         rows = int((batch.ip != NO_ADDRESS).sum())
         return rows * (1 + self._random + self._shuffled * (rows > 1))
+
+    def end_epoch(self, progress: Progress) -> EpochResult:
+        if not self._totals[-1]:
+            raise InvalidRows("no row has an address; with invalid_ip='missing' such are not trained on")
+        return super().end_epoch(progress)
 
     def validate(self, batches: Iterable[Batch], draws: Draws) -> Mapping[str, float]:
         counts = np.zeros((2, *histogram(np.empty(0)).shape))

@@ -10,7 +10,6 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.rows.identities import NO_ADDRESS
-from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
@@ -46,10 +45,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     )
     sample = watched.sample.take(np.flatnonzero(watched.sample.ip != NO_ADDRESS))
     scores = np.concatenate(communicator.allgather(learner.scores(sample.entity, sample.ip)))
-    if not len(scores):
-        raise InvalidRows("no row has an address: with invalid_ip='missing' such are not trained on")
     artifact = learner.model(best)
-    artifact.arrays["quantiles"] = np.quantile(scores.astype(np.float64), QUANTILES)
+    artifact.arrays["quantiles"] = np.quantile(scores.astype(np.float64), QUANTILES) if len(scores) else np.full(len(QUANTILES), np.nan)
     return artifact
 
 
