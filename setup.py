@@ -15,12 +15,21 @@ PLOT = ["matplotlib>=3.7"]
 KNN = ["faiss-cpu>=1.11"]
 TORCH = ["torch>=2.4"]
 
-# Folders of several Sparks, like PATH, whose jars of the JVM bridge go into the wheel; by default the one that is found, if any.
+# xgboost requires NVIDIA's libraries, 0.5 GB, on every Linux; the build without CUDA exists for one architecture of it.
+XGBOOST_CPU = [
+    "xgboost-cpu>=2.1; platform_system == 'Linux' and platform_machine == 'x86_64'",
+    "xgboost>=2.1; platform_system != 'Linux' or platform_machine != 'x86_64'",
+]
+
+# Folders of several Sparks, like PATH, whose jars of the JVM bridge are built into the wheel; by default the one that is found, if any.
 SPARK_HOMES_VARIABLE = "SPARKML_ALGOS_SPARK_HOMES"
+# Versions of Spark, separated by blanks, for which the wheel must have a jar; by default it may have none.
+REQUIRED_SPARKS_VARIABLE = "SPARKML_ALGOS_REQUIRED_SPARKS"
 
 
 class BuildWithBridge(build_py):
-    """Adds the Scala sources of the JVM bridge and, where Spark and Java are at hand, its jar to the package."""
+    """Adds the Scala sources of the JVM bridge to the package, and its jars: those that were built before from these sources, and, where
+    Spark and Java are at hand, one for that Spark."""
 
     def run(self) -> None:
         super().run()
@@ -33,15 +42,30 @@ class BuildWithBridge(build_py):
         sys.path.insert(0, str(HERE))
         from sparkml_algos.jvm import jars
 
+        for jar in jars.built_before(HERE / "jvm-bridge" / "target"):
+            (bridge / "built").mkdir(exist_ok=True)
+            shutil.copy2(jar, bridge / "built")
         homes = list(filter(None, os.environ.get(SPARK_HOMES_VARIABLE, "").split(os.pathsep)))
         for home in homes or [None]:
             try:
-                jar, _ = jars.build(jars.find_spark(home), bridge / "built")
-                print(f"JVM bridge: added {jar.name}")
+                jars.build(jars.find_spark(home), bridge / "built")
             except jars.JvmBridgeError as error:
                 if homes:
                     raise SystemExit(f"error: {error}") from None
-                self.warn(f"JVM bridge: the wheel has its sources but no jar ({error}). Where Spark and Java are: {jars.BUILD_COMMAND}")
+                self.warn(f"JVM bridge: no jar is compiled here ({error})")
+        added = [jar.name for jar in jars.built_before(bridge / "built")]
+        print(f"JVM bridge: added {', '.join(added) or 'its sources alone'}")
+        self._require(added, os.environ.get(REQUIRED_SPARKS_VARIABLE, "").split(), jars.BUILD_COMMAND)
+
+    def _require(self, added: list[str], required: list[str], command: str) -> None:
+        """Refuse to go on without a jar for a Spark that the wheel must serve; say so where none is demanded."""
+        missing = [spark for spark in required if not any(f"-spark{spark}" in name for name in added)]
+        if missing:
+            there = ", ".join(added) or "none"
+            lacks = f"no jar of the JVM bridge for Spark {', '.join(missing)} (there: {there})"
+            raise SystemExit(f"error: {lacks}; where that Spark is installed: {command}")
+        if not added:
+            self.warn(f"JVM bridge: the wheel has its sources but no jar. Where Spark and Java are: {command}")
 
 
 setup(
@@ -52,6 +76,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["sparkml_algos", "sparkml_algos.*"]),
+    package_data={"sparkml_algos": ["py.typed", "*.pyi"]},
     cmdclass={"build_py": BuildWithBridge},
     python_requires=">=3.10",
     install_requires=[
@@ -60,12 +85,14 @@ setup(
         "pyarrow>=12",
         "scipy>=1.10",
         "tqdm>=4.60",
-        "xgboost>=2.1",
     ],
     extras_require={
         # Clusters and Connect clients bring their own Spark. pandas 3 is not supported by Spark yet.
         "spark": [*SPARK, "pandas>=2.0,<3"],
         "connect": ["grpcio>=1.59", "grpcio-status>=1.59", "googleapis-common-protos>=1.59", "zstandard>=0.22"],
+        # One of the two: they are the same files, with and without CUDA.
+        "xgboost": XGBOOST_CPU,
+        "xgboost-gpu": ["xgboost>=2.1"],
         # Training on CPUs takes none of it: for GPUs, and where torch's collectives or Horovod are chosen.
         "torch": TORCH,
         # Where the neighbours are not to be found by exact search.
@@ -74,7 +101,8 @@ setup(
         "horovod": [*TORCH, "horovod>=0.28"],
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
-        "test": [*PLOT, *KNN, "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"],
+        "test": [*PLOT, *KNN, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"],
+        "docs": ["furo>=2024.8", "myst-parser>=4", "numpydoc>=1.8", "sphinx>=8.1", "sphinx-copybutton>=0.5"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -16,7 +16,7 @@ die() {
 }
 
 prepare_main_environment() {
-    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test constraints.txt
+    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,docs constraints.txt
 }
 
 prepare_spark35_environment() {
@@ -42,6 +42,10 @@ print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
 PYTHON
     )
     if [ "$(cat "$directory/.installed" 2>/dev/null)" != "$wanted" ]; then
+        # The build with CUDA, of an earlier time, has the same files as the one without.
+        if "$python" -m pip show -q xgboost nvidia-nccl-cu12 >/dev/null 2>&1; then
+            "$python" -m pip uninstall -q -y xgboost nvidia-nccl-cu12
+        fi
         say "Installing sparkml-algos[$extras] into ${directory#"$repository"/} (minutes the first time)"
         (cd "$repository" && "$python" -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[$extras]")
         echo "$wanted" >"$directory/.installed"

@@ -106,32 +106,17 @@ die() {
     exit 1
 }
 
-# install CONSTRAINTS EXTRA…: this package, the libraries it requires, and pandas, which Spark's own Python functions need.
+# install CONSTRAINTS EXTRA…: this package, the libraries it requires, XGBoost (with CUDA, which takes 700 MB, for --gpu only), and pandas,
+# which Spark's own Python functions need.
 install() {
-    local constraints=$1 pip=("$environment/bin/python" -m pip -q --disable-pip-version-check) requirements
+    local constraints=$1 extras
     shift
+    extras=$(IFS=,; echo "xgboost${gpu:+-gpu}${*:+,$*}")
     # Built from a copy, for a build leaves things behind.
     mkdir "$directory/source"
-    tar -C "$repository" --exclude __pycache__ --exclude jvm-bridge/target -cf - \
+    tar -C "$repository" --exclude __pycache__ -cf - \
         LICENSE MANIFEST.in README.md pyproject.toml setup.py sparkml_algos jvm-bridge | tar -C "$directory/source" -xf -
-    "${pip[@]}" install --no-deps "$directory/source"
-    # xgboost with CUDA and what it requires take 700 MB; its build without exists for one architecture.
-    mapfile -t requirements < <("$environment/bin/python" - "$([ -n "$gpu" ] || [ "$(uname -m)" != x86_64 ] || echo xgboost-cpu)" "$@" <<'PYTHON'
-import re
-import sys
-from importlib.metadata import requires
-
-xgboost, *extras = sys.argv[1:]
-for requirement in requires("sparkml-algos"):
-    requirement, _, marker = requirement.partition(";")
-    extra = re.search(r"""extra\s*==\s*['"](.+?)['"]""", marker)
-    if extra is None or extra[1] in extras:
-        print(re.sub(r"^xgboost\b", xgboost or "xgboost", requirement.strip()))
-PYTHON
-    )
-    # The build for CPUs has the version that the constraints give the other.
-    sed -n 's/^xgboost==/xgboost-cpu==/p; p' "$constraints" >"$directory/constraints.txt"
-    "${pip[@]}" install --no-warn-conflicts -c "$directory/constraints.txt" "${requirements[@]}" 'pandas>=2.0,<3'
+    "$environment/bin/python" -m pip install -q --disable-pip-version-check -c "$constraints" "$directory/source[$extras]" 'pandas>=2.0,<3'
     [ -z "$gpu" ] || "$environment/bin/python" -c 'import torch, sys; sys.exit(torch.version.cuda is None)' ||
         die "--gpu: the package index has given a torch without CUDA; name one that has it, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cu126"
 }

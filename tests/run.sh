@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs everything that must be green: lint; on the newest Spark all tests in a local session, the generic ones in Spark Connect, faults
-# on a cluster, dynamic allocation, training over Horovod where it can be built; and the generic ones on Spark 3.5. The cluster's workers
-# are hosts of their own (network namespaces of this machine) where these may be made, else processes. Tests marked slow run on request
-# only.
+# Runs everything that must be green: lint; types; the site; on the newest Spark all tests in a local session, the generic ones in Spark
+# Connect, faults on a cluster, dynamic allocation, training over Horovod where it can be built; and the generic ones on Spark 3.5. The
+# cluster's workers are hosts of their own (network namespaces of this machine) where these may be made, else processes. Tests marked slow
+# run on request only.
 #
 #   bash tests/run.sh                           everything else
 #   bash tests/run.sh tests/core -k persist     arguments go to pytest; only the newest Spark, paths from the repository root
@@ -49,6 +49,8 @@ other_sessions() {
 
 prepare_main_environment
 check "Lint" "$python" -m ruff check .
+check "Types of what is public" "$python" -m mypy
+check "Site" env PYTHON="$python" bash docs/build.sh
 version=$(spark_version)
 if [ $# -gt 0 ]; then
     check "Tests on Spark $version" "$python" -m pytest "$@"

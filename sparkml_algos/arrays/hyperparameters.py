@@ -247,8 +247,9 @@ def documented(doc: str, declared: dict[str, DeclaredParam]) -> str:
 
 
 def _to_int(value: Any) -> int:
-    number = float(value) if isinstance(value, str) else value
-    if isinstance(number, (bool, np.bool_)) or not isinstance(number, numbers.Real) or number != int(number):
+    number: Any = float(value) if isinstance(value, str) else value
+    is_number = isinstance(number, numbers.Real) and not isinstance(number, (bool, np.bool_))
+    if not is_number or number != int(number):
         raise ValueError
     return int(value) if isinstance(value, str) and value.strip().lstrip("+-").isdigit() else int(number)
 

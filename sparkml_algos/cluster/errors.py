@@ -171,8 +171,7 @@ def last_python_error(text: str) -> str | None:
         lines = [line.strip() for line in words.partition("PYTHONPATH was:")[0].splitlines() if line.strip()]
         return f"Python did not start: {lines[-1]}" if lines else None
     _, traced, words = text.rpartition("Traceback (most recent call last):")
-    lines = (line for line in words.splitlines() if traced and line.strip() and not line.startswith((" ", "\t")))
-    return next(lines, None)
+    return next((line for line in words.splitlines() if traced and line.strip() and not line.startswith((" ", "\t"))), None)
 
 
 def _about_pythons(text: str) -> str:

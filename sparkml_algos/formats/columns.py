@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +12,7 @@ import scipy.sparse as sp
 from sparkml_algos.arrays.ragged import Ragged
 
 # Dense numbers of equal shape, (rows, *shape); sparse, (rows, product of shape); of different lengths; bytes, a list per row.
-Values = np.ndarray | sp.csr_matrix | Ragged | list[list[bytes]]
+Values: TypeAlias = np.ndarray | sp.csr_matrix | Ragged | list[list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Column:
     Attributes
     ----------
     values : ndarray, csr_matrix, Ragged or list of list of bytes
-        An ndarray has shape (rows, *shape); a csr_matrix (rows, product of shape).
+        An ndarray has shape ``(rows, *shape)``; a csr_matrix (rows, product of shape).
     shape : tuple of int, optional
         Of one row; None where rows differ.
     """
@@ -31,7 +32,7 @@ class Column:
 
     @classmethod
     def of(cls, values: Values) -> Column:
-        """A column around an array of shape (rows, *shape), or (rows,) for scalars, or around any other kind of values."""
+        """A column around an array of shape ``(rows, *shape)``, or (rows,) for scalars, or around any other kind of values."""
         if isinstance(values, Ragged | list):
             return cls(values, None)
         if isinstance(values, np.ndarray):
@@ -79,7 +80,7 @@ class RecordBatch:
 
     @property
     def label(self) -> np.ndarray | Values | None:
-        """The label named ``values``: (rows,) for scalars, else (rows, *shape); None if there is none."""
+        """The label named ``values``: (rows,) for scalars, else ``(rows, *shape)``; None if there is none."""
         if "values" not in self.labels:
             return None
         values = self.labels["values"].values

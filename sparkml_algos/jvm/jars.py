@@ -213,6 +213,26 @@ def find_jar(spark: SparkHome, command: str = BUILD_COMMAND) -> Path:
     raise NoJarError(f"the JVM bridge is not built for Spark {spark.minor} with Scala {spark.scala} ({searched}); build it: {command}")
 
 
+def built_before(folder: Path) -> list[Path]:
+    """Jars in a folder for whatever Spark, of this version of the package and from its sources, in alphabetical order.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not exist.
+
+    Returns
+    -------
+    list of Path
+    """
+    found = []
+    for jar in sorted(folder.glob("*.jar")):
+        named = re.fullmatch(rf"sparkml-algos_(\d+\.\d+)-spark(\d+\.\d+)-{re.escape(__version__)}\.jar", jar.name)
+        if named and is_current(jar, SparkHome(folder, version=named[2], scala=named[1])):
+            found.append(jar)
+    return found
+
+
 def default_folder() -> Path:
     """Where jars go that nobody names a folder for."""
     if os.environ.get(JARS_VARIABLE):

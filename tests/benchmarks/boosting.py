@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from data import REPOSITORY, Data, read_vectors
-from harness import CORES, Options, PeakMemory, Report, Table, cached, local_session, measure, median, ratio, timed
+from harness import CORES, Headline, Options, PeakMemory, Quality, Report, Table, cached, local_session, measure, median, ratio, timed
 
 SEED = 1
 FITS = 3
@@ -45,7 +45,9 @@ def compare_peers(data: Data, options: Options) -> Report:
         speeds = [median([session[key] for session in sessions]) for key in ("all", "prediction")]
         memory, area = sessions[0]["mebibytes"], sessions[0]["auc"]
         table.rows.append([name, first, later, memory, *speeds, f"{area:.5f}"])
-        values[name] = {"first": first, "later": later, "mebibytes": memory, "rows_per_second": speeds, "sessions": sessions}
+        values[name] = {
+            "first": first, "later": later, "mebibytes": memory, "rows_per_second": speeds, "auc": area, "sessions": sessions,
+        }  # fmt: skip
     peer = values["xgboost.spark"]
     values["ratios"] = {
         name: {
@@ -61,7 +63,15 @@ def compare_peers(data: Data, options: Options) -> Report:
         "'all outputs': prediction, rawPrediction, probability. 'prediction': that alone of ours; xgboost.spark always computes all, and"
         " Spark drops what is not selected.",
     ]
-    return Report([table], values, notes)
+    ours, rates = values["ours"], (peer["rows_per_second"][0], values["ours"]["rows_per_second"][0])
+    headlines = [
+        Headline(
+            f"boosted trees, {dataset.subject}, {ROUNDS} rounds", "xgboost.spark", peer["later"], ours["later"],
+            quality=Quality("AUC", peer["auc"], ours["auc"]),
+        ),
+        Headline(f"transform of boosted trees, {dataset.subject}, every output", "xgboost.spark", *rates, "rows/s"),
+    ]  # fmt: skip
+    return Report([table], values, notes, headlines)
 
 
 def peer_session(path: str) -> dict[str, Any]:

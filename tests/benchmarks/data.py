@@ -37,6 +37,15 @@ CLICK_SEED = 1
 # The same of census records, and of districts of California.
 TABLE_COPIES = {"adult": 10, "california": 25}
 TERMS = 3072
+KNOWN_AS = {
+    "mnist": "MNIST",
+    "labelled mnist": "MNIST",
+    "large": "mixture of Gaussians",
+    "adult": "Adult",
+    "sparse adult": "Adult, sparse",
+    "california": "California housing",
+    "waves": "made-up table",
+}
 # One task per core reads the documents.
 DOCUMENT_FILES = 2
 
@@ -64,6 +73,11 @@ class Dataset:
     @property
     def title(self) -> str:
         return f"{self.name} ({self.rows:,} x {self.features}{f', k={self.k}' if self.k else ''})"
+
+    @property
+    def subject(self) -> str:
+        """For readers who do not know the names here."""
+        return f"{KNOWN_AS.get(self.name, self.name)}, {self.rows:,} × {self.features}"
 
 
 class Data:

@@ -16,7 +16,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 from data import CLICK_FIELDS, Data
-from harness import CORES, Options, PeakMemory, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from harness import (
+    CORES,
+    Headline,
+    Options,
+    PeakMemory,
+    Quality,
+    Report,
+    Table,
+    cached,
+    local_session,
+    measure,
+    median,
+    medians,
+    ratio,
+    timed,
+)
 
 FACTORS = 20
 MLLIB_ITERATIONS = 100
@@ -51,7 +66,12 @@ def compare_fits(data: Data, options: Options) -> Report:
     errors = Table("Root mean squared error on the test rows", ["", "MLlib", "ours"])
     errors.rows.append(["fold 1", *(f"{sessions[-1]['rmse'][engine]:.4f}" for engine in ("mllib", "ours"))])
     note = f"Medians of {FITS} fits in turn after a warm-up fit of each. bare loop: the training function on arrays, in one thread."
-    return Report([fits, errors], {"sessions": sessions, "bare": bare, "ratio": gain}, [note])
+    rmse = sessions[-1]["rmse"]
+    headline = Headline(
+        f"factorization machines, MovieLens 100k, {FACTORS} factors", "MLlib, its best step size", mllib, ours["wall"],
+        quality=Quality("test RMSE", rmse["mllib"], rmse["ours"]),
+    )  # fmt: skip
+    return Report([fits, errors], {"sessions": sessions, "bare": bare, "ratio": gain}, [note], [headline])
 
 
 def fits_in_turn(path: str, test: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the Python workers or the caches of another.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -16,11 +17,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from table import format_cell
 
 if TYPE_CHECKING:
     from data import Dataset
@@ -83,6 +87,44 @@ class Table:
         return "\n".join([self.title, lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
+@dataclass(frozen=True)
+class Quality:
+    """What came out of a comparison, by one measure for both."""
+
+    name: str
+    theirs: float
+    ours: float
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A comparison with a peer in one line, for the table of the README.
+
+    Attributes
+    ----------
+    subject : str
+        What both did, on which rows.
+    peer : str
+        Who else did it.
+    theirs, ours : float
+        Seconds or, where more is better, rows per second.
+    unit : {"s", "rows/s"}
+    quality : Quality, optional
+    """
+
+    subject: str
+    peer: str
+    theirs: float
+    ours: float
+    unit: str = "s"
+    quality: Quality | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times quicker ours is."""
+        return ratio(self.theirs, self.ours) if self.unit == "s" else ratio(self.ours, self.theirs)
+
+
 @dataclass
 class Report:
     """What a case found.
@@ -95,11 +137,14 @@ class Report:
         For machines; everything in it can be written as JSON.
     notes : list of str
         How it was measured, where a reader could wonder.
+    headlines : list of Headline
+        Comparisons that are worth a line in the README.
     """
 
     tables: list[Table]
     values: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    headlines: list[Headline] = field(default_factory=list)
 
     def __str__(self) -> str:
         return "\n\n".join([*map(str, self.tables), *(["\n".join(f"* {note}" for note in self.notes)] if self.notes else [])])
@@ -217,6 +262,22 @@ def timed(action: Callable[[], Result]) -> tuple[float, Result]:
     return time.perf_counter() - start, result
 
 
+@contextmanager
+def collecting_between() -> Iterator[None]:
+    """Without collection of garbage meanwhile.
+
+    Besides its time: on Spark Connect (4.3.0) MLlib's models say goodbye to the server when they are collected, and where that happens
+    inside another call the client waits for itself for ever.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
+
+
 # ----------------------------------------------------------------------------------------------------------------- transform
 
 
@@ -250,7 +311,8 @@ def score_times(
     }
 
     def seconds(source: DataFrame) -> dict[str, list[float]]:
-        rounds = [{name: timed(engine(source).first)[0] for name, engine in engines.items()} for _ in range(TRANSFORMS + 1)]
+        with collecting_between():
+            rounds = [{name: timed(engine(source).first)[0] for name, engine in engines.items()} for _ in range(TRANSFORMS + 1)]
         return {name: [found[name] for found in rounds[1:]] for name in engines}
 
     found = {"cached": seconds(frame)}
@@ -270,8 +332,8 @@ def forced(scored: DataFrame, source: DataFrame) -> DataFrame:
     ))
 
 
-def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
-    """Rows per second from what `score_times` found with each dataset."""
+def score_rates(model: str, measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
+    """Rows per second of a kind of model, from what `score_times` found with each dataset."""
     columns = ["dataset", "source", "MLlib rows/s", "Python rows/s", "JVM rows/s", "Python/MLlib", "JVM/MLlib", "bare rows/s"]
     table, values = Table("Transform: rows per second", columns), {}
     for dataset, sources in measured:
@@ -289,7 +351,12 @@ def score_rates(measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float
         "bare: the same query with one value of each row in place of a prediction, which no scorer can outrun.",
         "cached: DataFrame cached and counted before; Parquet: read from disk each time.",
     ]
-    return Report([table], values, notes)
+    headlines = [
+        Headline(f"transform of {model}, {dataset.subject}, every output", "MLlib", rates["mllib"], rates["jvm"], "rows/s")
+        for dataset, _ in measured
+        for rates in [values[dataset.name]["cached"]]
+    ]
+    return Report([table], values, notes, headlines)
 
 
 # ------------------------------------------------------------------------------------------------------------------- numbers
@@ -308,12 +375,3 @@ def ratio(numerator: float, denominator: float) -> float:
 def medians(samples: Sequence[dict[str, float]]) -> dict[str, float]:
     """The median of every entry over dictionaries with the same keys."""
     return {key: median([sample[key] for sample in samples]) for key in samples[0]}
-
-
-def format_cell(cell: Cell) -> str:
-    """A figure with as many digits as can be read at a glance."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float):
-        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1f}" if abs(cell) >= 100 else f"{cell:.2f}"
-    return f"{cell:,}" if isinstance(cell, int) else cell

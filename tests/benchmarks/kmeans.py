@@ -13,7 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from data import Data, Dataset, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
+from harness import (
+    CORES,
+    Headline,
+    Options,
+    Quality,
+    Report,
+    Table,
+    cached,
+    local_session,
+    measure,
+    median,
+    medians,
+    ratio,
+    score_rates,
+    score_times,
+    timed,
+)
 
 if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeans as MLlibKMeans
@@ -72,7 +88,13 @@ def compare_fits(dataset: Dataset, options: Options) -> Report:
     costs = {engine: median([session["msd"] for session in found[engine]]) for engine in found}
     values["msd"] = {**costs, "ratio": ratio(costs["ours"], costs["mllib"])}
     cost = Table("Cost: msd", ["", *costs, "ours/MLlib"], [["all rows", *costs.values(), f"{values['msd']['ratio']:.4f}"]])
-    return Report([table, cost], values, FITTED_NOTES)
+    quality = Quality("mean squared distance", costs["mllib"], costs["ours"])
+    subject = f"k-means, {dataset.subject}, k = {dataset.k}"
+    headlines = [
+        Headline(f"{subject}, {what}", "MLlib", values[fit]["mllib"], values[fit]["ours"]["seconds"], quality=quality)
+        for fit, what in (("first", "first fit of a session"), ("later", "later fits"))
+    ]
+    return Report([table, cost], values, FITTED_NOTES, headlines)
 
 
 def fits_of_mllib(path: str, k: int, fits: int) -> dict[str, Any]:
@@ -177,13 +199,13 @@ def train_phase(path: str, k: int, fits: int, num_workers: int) -> list[float]:
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     datasets = [data.get(name) for name in ("mnist", "large")]
-    return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
+    return score_rates("k-means", [(dataset, measure(transforms, path=dataset.path, k=dataset.k)) for dataset in datasets])
 
 
 def compare_remote_transforms(data: Data, options: Options) -> Report:
     """The same through Spark Connect. The server has the heap that Spark gives it, which large rows do not fit into."""
     dataset = data.get("mnist")
-    return score_rates([(dataset, measure(transforms, path=dataset.path, k=dataset.k, connect=True))])
+    return score_rates("k-means over Spark Connect", [(dataset, measure(transforms, path=dataset.path, k=dataset.k, connect=True))])
 
 
 def transforms(path: str, k: int, connect: bool = False) -> dict[str, dict[str, list[float]]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 from data import Data, documents
-from harness import Options, Report, Table, cached, local_session, measure, median, medians, ratio, timed
+from harness import Headline, Options, Quality, Report, Table, cached, local_session, measure, median, medians, ratio, timed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -48,7 +48,12 @@ def compare_fits(data: Data, options: Options) -> Report:
         "The first fit of a session is MLlib's, so it pays for the cold JVM; the first of ours pays for the Python workers.",
         f"Training on arrays in one process, one thread, refined: {bare:.2f} s.",
     ]
-    return Report([fits, worth], values, notes)
+    peer, ours = values["MLlib"], values["refined"]
+    headline = Headline(
+        f"LDA, 20-newsgroups, {TOPICS} topics", f"MLlib, online, {MLLIB_ITERATIONS} iterations", peer["later"], ours["later"],
+        quality=Quality("perplexity", peer["perplexity"], ours["perplexity"]),
+    )  # fmt: skip
+    return Report([fits, worth], values, notes, [headline])
 
 
 def fits_in_turn(path: str, half: str) -> dict[str, Any]:

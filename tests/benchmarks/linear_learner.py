@@ -14,7 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 from data import Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, score_rates, score_times, timed
+from harness import (
+    CORES,
+    Headline,
+    Options,
+    Quality,
+    Report,
+    Table,
+    cached,
+    local_session,
+    measure,
+    median,
+    ratio,
+    score_rates,
+    score_times,
+    timed,
+)
 
 if TYPE_CHECKING:
     from sparkml_algos import LinearLearnerMultiClassClassifierModel
@@ -51,7 +66,12 @@ def compare_fits(data: Data, options: Options) -> Report:
     for value in values.values():
         for session in value["sessions"]:
             del session["weights"], session["bias"]
-    return Report([table], values, ["'first' is the first fit of a fresh session, 'later' the median of the fits after it."])
+    peer, ours = values["MLlib"], values["ours, 1 model"]
+    headline = Headline(
+        f"softmax regression, {train.subject}", f"MLlib, {MLLIB_ITERATIONS} iterations", peer["later"], ours["later"],
+        quality=Quality("test accuracy", peer["accuracy"], ours["accuracy"]),
+    )  # fmt: skip
+    return Report([table], values, ["'first' is the first fit of a fresh session, 'later' the median of the fits after it."], [headline])
 
 
 def fits_of_mllib(path: str, fits: int) -> dict[str, Any]:
@@ -118,7 +138,8 @@ def quality(path: str, weights: np.ndarray, bias: np.ndarray) -> tuple[float, fl
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     datasets = {data.get(name): kind for name, kind in TRANSFORMED.items()}
-    return score_rates([(dataset, measure(transforms, path=dataset.path, kind=kind)) for dataset, kind in datasets.items()])
+    found = [(dataset, measure(transforms, path=dataset.path, kind=kind)) for dataset, kind in datasets.items()]
+    return score_rates("linear models", found)
 
 
 def transforms(path: str, kind: str) -> dict[str, dict[str, list[float]]]:

@@ -9,7 +9,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from data import Data, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, medians, ratio, score_rates, score_times, timed
+from harness import (
+    CORES,
+    Headline,
+    Options,
+    Quality,
+    Report,
+    Table,
+    cached,
+    local_session,
+    measure,
+    median,
+    medians,
+    ratio,
+    score_rates,
+    score_times,
+    timed,
+)
 
 if TYPE_CHECKING:
     from pyspark.ml.feature import PCAModel
@@ -33,10 +49,11 @@ def compare_fits(data: Data, options: Options) -> Report:
     row = [mllib, ours["wall"], ratio(mllib, ours["wall"]), *(ours[phase] for phase in PHASES), bare]
     notes = [
         f"Medians of {FITS} fits in turn after a warm-up fit of each. bare loop: the training function on an array, {CORES} threads.",
-        "Sum of the explained variance ratios: MLlib and ours in the JSON.",
     ]
     table = Table(f"Fit, {dataset.name}, {COMPONENTS} components: seconds", ["", *columns], [["later", *row]])
-    return Report([table], {"sessions": sessions, "bare": bare, "ratio": ratio(mllib, ours["wall"])}, notes)
+    explained = Quality("explained variance", sessions[-1]["explained"]["mllib"], sessions[-1]["explained"]["ours"])
+    headline = Headline(f"PCA, {dataset.subject}, {COMPONENTS} components", "MLlib", mllib, ours["wall"], quality=explained)
+    return Report([table], {"sessions": sessions, "bare": bare, "ratio": headline.ratio}, notes, [headline])
 
 
 def fits_in_turn(path: str) -> dict[str, Any]:
@@ -69,7 +86,7 @@ def bare_loop(path: str) -> list[float]:
 def compare_transforms(data: Data, options: Options) -> Report:
     """Rows per second of transform."""
     dataset = data.get("mnist")
-    return score_rates([(dataset, measure(transforms, path=dataset.path))])
+    return score_rates("PCA", [(dataset, measure(transforms, path=dataset.path))])
 
 
 def transforms(path: str) -> dict[str, dict[str, list[float]]]:

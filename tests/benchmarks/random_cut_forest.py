@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from data import NORMAL_FEATURES, NORMAL_ROWS, Data, public, read_vectors
-from harness import CORES, Options, Report, Table, cached, local_session, measure, median, ratio, timed
+from harness import CORES, Headline, Options, Report, Table, cached, local_session, measure, median, ratio, timed
 
 SEEDS = (0, 1, 2)
 TABULAR = ("thyroid", "satellite")
@@ -135,7 +135,10 @@ def compare_speed(data: Data, options: Options) -> Report:
         f"{PYTHON_ROWS:,} rows and multiplied. Isolation forest: scikit-learn's score_samples, joblib's threads.",
         f"Fit of {NORMAL_ROWS:,} rows: {jvm['fit']:.1f} s here, warm; {peer['fit']:.1f} s there.",
     ]
-    return Report([table], {"isolation_forest": peer, "jvm": jvm, "python": python, "predict": bare, "seconds": lines}, notes)
+    values = {"isolation_forest": peer, "jvm": jvm, "python": python, "predict": bare, "seconds": lines}
+    subject = f"scoring {NORMAL_ROWS:,} × {NORMAL_FEATURES} with a forest of {TREES} trees"
+    headline = Headline(subject, "scikit-learn, isolation forest", reference, lines[f"transform, JVM, {CORES} cores"])
+    return Report([table], values, notes, [headline])
 
 
 def seconds_of_isolation_forest(path: str) -> dict[str, Any]:

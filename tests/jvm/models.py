@@ -65,7 +65,7 @@ def two_classes(weights: np.ndarray, bias: float, **params: Any) -> AlgorithmMod
 
 def components(weights: np.ndarray, mean: np.ndarray, **params: Any) -> PCAModel:
     shares = np.linspace(0.3, 0.1, len(weights))
-    arrays = {"components": weights, "mean": mean, "explained_variance_ratio": shares}
+    arrays = {"components": weights, "mean": mean, "explained_variance": 10 * shares, "explained_variance_ratio": shares}
     return made(PCAModel(num_components=len(weights), **params), weights.shape[1], Artifact(arrays))
 
 

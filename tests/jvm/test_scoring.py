@@ -12,6 +12,7 @@ from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from sparkml_algos import PCA
 from sparkml_algos.core import bridge as on_jvm
 from sparkml_algos.core.estimator import AlgorithmModel
 from tests.jvm.models import CENTERS, MODELS, assert_same, components, kmeans, many_classes, scores, side_by_side, two_classes
@@ -86,6 +87,30 @@ def test_rows_far_from_the_origin_are_scored_as_in_python(bridge: SparkSession) 
     assert_same_scores(kmeans(centers), data)
     sparse = [(i, SparseVector(16, {j: float(value) for j, value in enumerate(row)})) for i, row in enumerate(values)]
     assert_same_scores(kmeans(centers), bridge.createDataFrame(sparse, ["id", "features"]))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_sentinel_far_away_leaves_rows_with_their_nearest_centre(bridge: SparkSession, sparse: bool) -> None:
+    random = np.random.default_rng(0)
+    centers = np.array([[0.0, 1.0, 8e8], [4.0, 1.0, 8e8], [0.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
+    values = np.repeat(centers, 25, axis=0) + np.column_stack([random.normal(0, 1, 100), np.zeros((100, 2))])
+    values = values.astype(np.float32).astype(float)
+    distances = np.linalg.norm(values[:, None] - centers, axis=2)
+    rows = [(i, SparseVector(3, list(enumerate(row))) if sparse else Vectors.dense(row)) for i, row in enumerate(values)]
+    scored = kmeans(centers, scorer="jvm").transform(bridge.createDataFrame(rows, ["id", "features"])).orderBy("id").toPandas()
+    assert scored["prediction"].tolist() == distances.argmin(axis=1).tolist()
+    np.testing.assert_allclose(scored["distance_to_cluster"], distances.min(axis=1), rtol=1e-6)
+
+
+def test_large_rows_are_projected_as_precisely_as_their_smallest_component_asks(bridge: SparkSession) -> None:
+    random = np.random.default_rng(0)
+    large = np.rint(random.normal(0, 1e6, 200))
+    values = np.column_stack([large, large + random.integers(-3, 4, 200)]).astype(float)
+    data = bridge.createDataFrame([(i, row.tolist()) for i, row in enumerate(values)], "id long, features array<double>")
+    model = PCA(num_components=2, num_workers=1).fit(data)
+    wanted = (values - values.mean(axis=0)) @ np.asarray(model.pc.toArray())
+    scored = np.stack([row[0].toArray() for row in model.setScorer("jvm").transform(data).orderBy("id").select("projection").collect()])
+    np.testing.assert_allclose(scored[:, 1], wanted[:, 1], atol=1e-3 * wanted[:, 1].std())
 
 
 def test_a_row_on_its_centre_is_at_distance_zero(bridge: SparkSession) -> None:

@@ -35,25 +35,24 @@ private final class KMeansScorer(
       if (score > highest) { highest = score; nearest = center }
       center += 1
     }
-    new GenericInternalRow(Array[Any](nearest, math.sqrt(squaredDistance(row, nearest, highest))))
+    val square = if (row.isSparse) row.square - 2 * row.dot(middle) + middleSquare else row.square
+    val distance = square - 2 * highest
+    if (distance >= Trusted * (row.square + middleSquare)) result(nearest, distance) else scoreFar(row)
   }
 
-  /** |x − m|² − 2·score, or where that has lost digits the sum of the squared differences. */
-  private def squaredDistance(row: FeatureRow, nearest: Int, score: Double): Double = {
-    val square = if (row.isSparse) row.square - 2 * row.dot(middle) + middleSquare else row.square
-    val distance = square - 2 * score
-    if (distance >= Trusted * (row.square + middleSquare)) distance
-    else {
-      val x = row.dense
-      var sum = 0.0
-      var j = 0
-      while (j < numFeatures) {
-        val difference = x(j) - (if (row.isSparse) middle(j) else 0.0) - centers(nearest, j)
-        sum += difference * difference
-        j += 1
-      }
-      sum
+  /** The same where the expansion has lost digits, and with them perhaps the order of the centres: by sums of squared differences. */
+  private def scoreFar(row: FeatureRow): InternalRow = {
+    val x = row.dense
+    if (row.isSparse) FeatureRow.subtract(x, middle)
+    var nearest = 0
+    var lowest = Double.PositiveInfinity
+    var center = 0
+    while (center < offsets.length) {
+      val distance = centers.squaredDistance(center, x)
+      if (distance < lowest) { lowest = distance; nearest = center }
+      center += 1
     }
+    result(nearest, lowest)
   }
 }
 
@@ -61,6 +60,8 @@ private object KMeansScorer {
 
   /** Smallest share of two squares that their difference may be, to be precise to 32 bits. */
   final val Trusted = 1e-6
+
+  private def result(nearest: Int, square: Double): InternalRow = new GenericInternalRow(Array[Any](nearest, math.sqrt(square)))
 
   def apply(centers: Array[Double], k: Int): KMeansScorer = {
     val numFeatures = centers.length / k

@@ -26,7 +26,8 @@ class PCAModel protected[ml] (uid: String, artifact: Artifact, saved: SavedMetad
   override def outputs: Seq[Output] = Seq(Output("projection", VectorType, outputCol))
 
   override protected def makeScorer: RowScorer =
-    new ProjectionScorer(new Weights(artifact.doubles("components"), artifact("components").rows), artifact.doubles("mean"))
+    ProjectionScorer(new Weights(artifact.doubles("components"), artifact("components").rows), artifact.doubles("mean"),
+      artifact.doubles("explained_variance"))
 
   override protected def companion: ArtifactModelCompanion[PCAModel] = PCAModel
 }
@@ -37,10 +38,12 @@ object PCAModel extends ArtifactModelCompanion[PCAModel] {
     new sparkml_algos.PCAModel(uid, artifact, saved)
 }
 
-/** (x − m)·c for every component c. Of a dense row m is subtracted first, and what is left is multiplied with 32 bits, as in Python; of a
-  * sparse one, which must keep its zeros, m·c afterwards.
+/** (x − m)·c for every component c. Of a dense row m is subtracted first, and what is left is multiplied with 32 bits where these are
+  * precise enough, as in Python; of a sparse one, which must keep its zeros, m·c afterwards.
+  *
+  * @param trustedSquare up to which |x − m|² 32 bits do
   */
-private final class ProjectionScorer(components: Weights, mean: Array[Double]) extends RowScorer {
+private final class ProjectionScorer(components: Weights, mean: Array[Double], trustedSquare: Double) extends RowScorer {
 
   private val ofMean = components.times(mean)
 
@@ -50,11 +53,24 @@ private final class ProjectionScorer(components: Weights, mean: Array[Double]) e
 
   override def zerosPerOther: Double = components.zerosPerOther(Weights.DenseCostOfFloats)
 
-  override def score(row: FeatureRow): InternalRow =
-    VectorRow.only(if (row.isSparse) shifted(components.times(row)) else components.times(row.toFloats))
+  override def score(row: FeatureRow): InternalRow = VectorRow.only(
+    if (row.isSparse) shifted(components.times(row))
+    else if (row.square <= trustedSquare) components.times(row.toFloats)
+    else components.times(row.values))
 
   private def shifted(products: Array[Double]): Array[Double] = {
     FeatureRow.subtract(products, ofMean)
     products
   }
+}
+
+private object ProjectionScorer {
+
+  /** Of the component of least variance: how far from the mean a row may be, to be multiplied with 32 bits, whose error is about 1e-7 of
+    * that distance.
+    */
+  final val TrustedDeviations = 100.0
+
+  def apply(components: Weights, mean: Array[Double], variances: Array[Double]): ProjectionScorer =
+    new ProjectionScorer(components, mean, TrustedDeviations * TrustedDeviations * variances.min)
 }

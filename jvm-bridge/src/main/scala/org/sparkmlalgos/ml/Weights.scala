@@ -32,6 +32,19 @@ private final class Weights(values: Array[Double], val count: Int) extends Seria
 
   def apply(product: Int, feature: Int): Double = values(product * numFeatures + feature)
 
+  /** Sum of the squared differences between an array and all values of a row. */
+  def squaredDistance(product: Int, x: Array[Double]): Double = {
+    val start = product * numFeatures
+    var sum = 0.0
+    var j = 0
+    while (j < numFeatures) {
+      val difference = x(j) - values(start + j)
+      sum += difference * difference
+      j += 1
+    }
+    sum
+  }
+
   /** The product of a row with each array. */
   def times(row: FeatureRow): Array[Double] =
     if (count == 1) Array(row.dot(values))

@@ -1,0 +1,47 @@
+"""What type checkers see of the package, whose names are imported when they are first used; `names.EXPORTS` in the form of imports."""
+
+from sparkml_algos.algorithms.factorization_machines.estimator import (
+    FactorizationMachinesBinaryClassifier as FactorizationMachinesBinaryClassifier,
+)
+from sparkml_algos.algorithms.factorization_machines.estimator import (
+    FactorizationMachinesBinaryClassifierModel as FactorizationMachinesBinaryClassifierModel,
+)
+from sparkml_algos.algorithms.factorization_machines.estimator import FactorizationMachinesRegressor as FactorizationMachinesRegressor
+from sparkml_algos.algorithms.factorization_machines.estimator import (
+    FactorizationMachinesRegressorModel as FactorizationMachinesRegressorModel,
+)
+from sparkml_algos.algorithms.kmeans.estimator import KMeans as KMeans
+from sparkml_algos.algorithms.kmeans.estimator import KMeansModel as KMeansModel
+from sparkml_algos.algorithms.knn.estimator import KNNClassifier as KNNClassifier
+from sparkml_algos.algorithms.knn.estimator import KNNClassifierModel as KNNClassifierModel
+from sparkml_algos.algorithms.knn.estimator import KNNRegressor as KNNRegressor
+from sparkml_algos.algorithms.knn.estimator import KNNRegressorModel as KNNRegressorModel
+from sparkml_algos.algorithms.lda.estimator import LDA as LDA
+from sparkml_algos.algorithms.lda.estimator import LDAModel as LDAModel
+from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerBinaryClassifier as LinearLearnerBinaryClassifier
+from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerBinaryClassifierModel as LinearLearnerBinaryClassifierModel
+from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerMultiClassClassifier as LinearLearnerMultiClassClassifier
+from sparkml_algos.algorithms.linear_learner.estimator import (
+    LinearLearnerMultiClassClassifierModel as LinearLearnerMultiClassClassifierModel,
+)
+from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressor as LinearLearnerRegressor
+from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressorModel as LinearLearnerRegressorModel
+from sparkml_algos.algorithms.pca.estimator import PCA as PCA
+from sparkml_algos.algorithms.pca.estimator import PCAModel as PCAModel
+from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForest as RandomCutForest
+from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForestModel as RandomCutForestModel
+from sparkml_algos.algorithms.xgboost.estimator import XGBoostClassifier as XGBoostClassifier
+from sparkml_algos.algorithms.xgboost.estimator import XGBoostRanker as XGBoostRanker
+from sparkml_algos.algorithms.xgboost.estimator import XGBoostRegressor as XGBoostRegressor
+from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel as XGBoostClassificationModel
+from sparkml_algos.algorithms.xgboost.model import XGBoostRankerModel as XGBoostRankerModel
+from sparkml_algos.algorithms.xgboost.model import XGBoostRegressionModel as XGBoostRegressionModel
+from sparkml_algos.arrays.hyperparameters import InvalidParams as InvalidParams
+from sparkml_algos.cluster.errors import InvalidDataError as InvalidDataError
+from sparkml_algos.cluster.errors import TrainingError as TrainingError
+from sparkml_algos.cluster.warmup import warm_up as warm_up
+from sparkml_algos.features.shingle import Shingle as Shingle
+from sparkml_algos.jvm.jars import classpath_jars as classpath_jars
+from sparkml_algos.sources.register import register_recordio as register_recordio
+from sparkml_algos.training.summary import TrainingSummary as TrainingSummary
+from sparkml_algos.version import __version__ as __version__

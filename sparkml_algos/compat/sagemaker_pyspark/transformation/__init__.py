@@ -1,0 +1,1 @@
+"""Which columns a model reads and appends, in the connector's words."""
