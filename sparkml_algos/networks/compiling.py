@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sparkml_algos.networks.batch_norm import SharedBatchNorm
+from sparkml_algos.networks.parameters import is_table
 
 # Steps made without compiling, to know what compiling gains; each is made a second time, compiled, and only that one counts.
 TIMED_STEPS = 3
@@ -33,7 +34,8 @@ class Compiled:
 
     def __init__(self, network: nn.Module) -> None:
         for module in network.modules():
-            if isinstance(module, SharedBatchNorm):  # which talks to the other workers
+            # The first talks to the other workers; gradients of the second, of touched rows alone, a compiled network does not have.
+            if isinstance(module, SharedBatchNorm) or is_table(module):
                 module.forward = torch.compiler.disable(module.forward)
         self._network, self._compiled, self._bypassed = network, torch.compile(network), False
         self._eager: list[float] = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,6 +124,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     leaders = [settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
+    _import_ahead(algorithm.libraries)
     passes = sum(algorithm.passes(leader) for leader in leaders)
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
@@ -175,6 +180,18 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
         "seconds": clock.stop(),
     }
     yield f"report/{worker.rank}", Artifact(values=report)
+
+
+def _import_ahead(libraries: Sequence[str]) -> None:
+    """Import libraries while rows arrive, for some take over a second; one that cannot be imported is the training's to miss."""
+
+    def work() -> None:
+        for library in libraries:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
+
+    if not set(libraries) <= set(sys.modules):
+        threading.Thread(target=work, daemon=True).start()
 
 
 def train_arrays(

@@ -15,7 +15,7 @@ NORM = {**SHAPE, "batch_norm": True}
 
 @pytest.mark.slow
 def test_a_compiled_network_learns_what_it_learns_without():
-    options = settings(NORM, epochs=6, mini_batch_size=60)
+    options = settings({**NORM, "vocabulary": 50}, epochs=6, mini_batch_size=60)
     expected, found = fit(SingleProcess(), WHOLE, options), fit(SingleProcess(), WHOLE, options, compile=True)
     for name, array in arrays(found).items():
         np.testing.assert_allclose(array, expected.arrays[name], rtol=1e-3, atol=1e-4, err_msg=name)
