@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.device import to_device
 
 #: Beginning of the names of a network's arrays in an artifact.
 PREFIX = "network/"
@@ -135,7 +136,5 @@ def to_tensor(array: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
     It is copied on the CPU too: what torch allocates starts at multiples of 64 bytes, on which the last bits of a matrix product may
     depend, so that the same rows give the same product in a process that goes on later.
     """
-    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-    if torch.device(device).type == "cpu":
-        return tensor.clone(memory_format=torch.contiguous_format)
-    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+    tensor = to_device(array if array.flags.writeable else array.copy(), str(device))
+    return tensor.clone(memory_format=torch.contiguous_format) if tensor.device.type == "cpu" else tensor
