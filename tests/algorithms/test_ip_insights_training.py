@@ -73,10 +73,13 @@ def apache() -> tuple[list[str], list[str], list[str], list[str]]:
 class TestQuality:
     def test_later_requests_to_a_web_server_are_told_from_shuffled_ones(self):
         entities, addresses, later_entities, later_addresses = apache()
-        settings = {"num_entity_vectors": 20_000, "vector_dim": 128, "epochs": 20, "mini_batch_size": 300, "learning_rate": 0.001}
-        artifact = fit(settings=settings, entity=entities, ip=addresses)
+        settings = {"num_entity_vectors": 20_000, "vector_dim": 128, "epochs": 20, "mini_batch_size": 500, "learning_rate": 0.001}
+        found = [
+            auc(fit(settings=settings, entity=entities, ip=addresses, seed=seed), later_entities, later_addresses, **settings)
+            for seed in range(3)
+        ]
         # Counts of the first half of the address reach 0.688.
-        assert auc(artifact, later_entities, later_addresses, **settings) >= 0.76
+        assert np.median(found) >= 0.76, found
 
     @pytest.mark.parametrize("workers", [2, 3])
     def test_is_that_of_one_worker_on_several(self, workers):

@@ -20,7 +20,7 @@ from harness import CORES, Options, Report, Table, cached, local_session, measur
 USERS, ROWS, SEED = 5000, 200_000, 11
 ADDRESS_BITS = 32
 SETTINGS = {"num_entity_vectors": 10_000, "vector_dim": 128, "epochs": 4}
-WEB = {"num_entity_vectors": 20_000, "vector_dim": 128, "epochs": 20, "mini_batch_size": 300}
+WEB = {"num_entity_vectors": 20_000, "vector_dim": 128, "epochs": 20, "mini_batch_size": 500}
 WEB_SEEDS = 3
 FITS = 3
 
