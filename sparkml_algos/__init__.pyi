@@ -10,6 +10,8 @@ from sparkml_algos.algorithms.factorization_machines.estimator import Factorizat
 from sparkml_algos.algorithms.factorization_machines.estimator import (
     FactorizationMachinesRegressorModel as FactorizationMachinesRegressorModel,
 )
+from sparkml_algos.algorithms.ip_insights.estimator import IPInsights as IPInsights
+from sparkml_algos.algorithms.ip_insights.estimator import IPInsightsModel as IPInsightsModel
 from sparkml_algos.algorithms.kmeans.estimator import KMeans as KMeans
 from sparkml_algos.algorithms.kmeans.estimator import KMeansModel as KMeansModel
 from sparkml_algos.algorithms.knn.estimator import KNNClassifier as KNNClassifier

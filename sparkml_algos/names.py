@@ -13,6 +13,8 @@ EXPORTS = {
     "FactorizationMachinesBinaryClassifierModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesRegressor": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesRegressorModel": "sparkml_algos.algorithms.factorization_machines.estimator",
+    "IPInsights": "sparkml_algos.algorithms.ip_insights.estimator",
+    "IPInsightsModel": "sparkml_algos.algorithms.ip_insights.estimator",
     "KMeans": "sparkml_algos.algorithms.kmeans.estimator",
     "KMeansModel": "sparkml_algos.algorithms.kmeans.estimator",
     "KNNClassifier": "sparkml_algos.algorithms.knn.estimator",
