@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sparkml_algos.checking.report import in_a_line
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace
 from sparkml_algos.collectives.addresses import address_towards, endpoint, listen
 from sparkml_algos.rows import memory
@@ -124,8 +125,7 @@ def trouble(action: Callable[[], object]) -> str | None:
     try:
         action()
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        return in_a_line(error)
     return None
 
 
