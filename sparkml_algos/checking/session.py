@@ -150,7 +150,8 @@ def _ask_executors(steps: Steps, spark: SparkSession, resources: Resources | Non
         found = steps.answer(lambda: pythons.ask_executors(spark, size))
         driver = steps.answer(lambda: pythons.ask_driver(imported))
     except Exception as error:
-        steps.findings.append(pythons.no_answer(spark, error))
+        no_answer = error  # the name of the other ends with its block
+        steps.add("Python", lambda: pythons.no_answer(spark, no_answer))
         steps.unseen(wanted.in_python, "executors run no Python")
         return
     steps.add("Python", lambda: pythons.interpreters(spark, driver, found))
