@@ -194,34 +194,11 @@ def test_executors_that_were_given_no_gpus_are_found(spark: SparkSession) -> Non
 
 
 @pytest.mark.cluster
-class TestHosts:
-    def test_a_firewall_between_executors_and_driver_is_found(self, spark: SparkSession, cluster: StandaloneCluster) -> None:
-        """It lets through what Spark needs, on ports that an administrator has been told of."""
-        own = spark.sparkContext._jsc.sc().env().blockManager().blockManagerId().port()
-        spark_s = [int(spark.conf.get("spark.driver.port")), own, int(cluster.url.rpartition(":")[2])]
-        spark.range(0, 3, 1, 3).count()  # executors are there
-        with cluster.hosts[0].firewall(cluster.driver_address, let_through=spark_s):
-            (finding,) = (report := sparkml_algos.check(spark, num_workers=3)).of("driver reached")
-        assert finding.status == "wrong" and cluster.hosts[0].address in finding.found, report
-        assert "--deploy-mode cluster" in finding.remedy and "launch='barrier'" in finding.remedy
-        assert report.of("executors reached")[0].status == "unknown"
-
-    def test_a_firewall_between_executors_is_found(self, spark: SparkSession, cluster: StandaloneCluster) -> None:
-        here, there = cluster.hosts[:2]
-        spark.range(0, 3, 1, 3).count()
-        with here.firewall(there.address, let_through=[]):
-            report = sparkml_algos.check(spark, num_workers=3)
-        (finding,) = report.of("executors reached")
-        assert finding.status == "wrong" and here.address in finding.found and there.address in finding.found, report
-        assert report.of("driver reached")[0].status == "right"
-
-    def test_a_directory_that_is_another_one_on_each_host_is_found(
-        self, spark: SparkSession, cluster: StandaloneCluster, tmp_path: Path
-    ) -> None:
-        host = cluster.hosts[0]
-        spark.range(0, 3, 1, 3).count()
-        with host.hiding(tmp_path):
-            report = sparkml_algos.check(spark, num_workers=3, checkpoint_dir=str(tmp_path))
-        (finding,) = report.of("checkpoint_dir")
-        assert finding.status == "wrong" and "is another one on each host" in finding.found, report
-        assert "name storage that all hosts share" in finding.remedy
+def test_a_directory_that_is_another_one_on_each_host_is_found(spark: SparkSession, cluster: StandaloneCluster, tmp_path: Path) -> None:
+    host = cluster.hosts[0]
+    spark.range(0, 3, 1, 3).count()
+    with host.hiding(tmp_path):
+        report = sparkml_algos.check(spark, num_workers=3, checkpoint_dir=str(tmp_path))
+    (finding,) = report.of("checkpoint_dir")
+    assert finding.status == "wrong" and "is another one on each host" in finding.found, report
+    assert "name storage that all hosts share" in finding.remedy

@@ -104,19 +104,6 @@ class Host:
         return slow(self.cable, self.bridge, delay, loss)
 
     @contextmanager
-    def firewall(self, address: str, let_through: Sequence[int]) -> Iterator[None]:
-        """Keep the host's processes from calling an address but on some ports, inside a with statement."""
-        rule = ["to", address, "ipproto", "tcp", "dport"]
-        rules = [[*rule, str(port), "lookup", "main"] for port in let_through] + [[*rule, "1024-65534", "prohibit"]]
-        for priority, rule in enumerate(rules, 100):
-            _ip("-netns", self.name, "rule", "add", "priority", str(priority), *rule)
-        try:
-            yield
-        finally:
-            for priority, rule in enumerate(rules, 100):
-                _ip("-netns", self.name, "rule", "delete", "priority", str(priority), *rule)
-
-    @contextmanager
     def hiding(self, directory: Path) -> Iterator[None]:
         """Have the executors of the host see an empty directory of their own in place of one that all share, inside a with statement."""
         entered = [["nsenter", "--target", str(pid), "--mount"] for pid in self.processes("CoarseGrainedExecutorBackend")[:1]]

@@ -64,7 +64,9 @@ QUICKSTART = str(ROOT / "tests" / "spark_conf" / "quickstart.py")
 EXPECTED = {"rows": 1797, "workers": 2, "speculation": "false"}
 
 
-@pytest.mark.parametrize(("file", "launch"), [("standalone.conf", "barrier"), ("dynamic-allocation.conf", "gang")])
+@pytest.mark.parametrize(
+    ("file", "launch"), [("standalone.conf", "barrier"), pytest.param("dynamic-allocation.conf", "gang", marks=pytest.mark.slow)]
+)
 def test_the_quickstart_s_pipeline_trains_as_submitted(hosts_of_two: StandaloneCluster, file: str, launch: str, tmp_path: Path) -> None:
     found = run(submitted(hosts_of_two, file, QUICKSTART, str(tmp_path)))
     assert found.pop("purity") > 0.7
