@@ -93,7 +93,7 @@ setup(
         # One of the two: they are the same files, with and without CUDA.
         "xgboost": XGBOOST_CPU,
         "xgboost-gpu": ["xgboost>=2.1"],
-        # Training on CPUs takes none of it: for GPUs, and where torch's collectives or Horovod are chosen.
+        # Networks take it; other training on CPUs none: for GPUs, and where torch's collectives or Horovod are chosen.
         "torch": TORCH,
         # Where the neighbours are not to be found by exact search.
         "knn": KNN,

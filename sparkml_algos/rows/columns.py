@@ -5,6 +5,7 @@ Numbers are an ndarray, (rows, …); sparse vectors a csr_matrix; lists of diffe
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
@@ -64,12 +65,12 @@ def row_hashes(column: Column) -> np.ndarray:
     if isinstance(column, Ragged):
         elements = row_hashes(column.values)
         places = np.arange(len(elements)) - np.repeat(column.offsets[:-1], column.lengths) + 1
-        sums = np.append(np.uint64(0), np.cumsum(_mixed(elements) * places.astype(np.uint64)))
+        sums = np.append(np.uint64(0), np.cumsum(mixed(elements) * places.astype(np.uint64)))
         return sums[column.offsets[1:]] - sums[column.offsets[:-1]] + column.lengths.astype(np.uint64)
     if sp.issparse(column):
         words = sp.csr_matrix((_words(column.data[:, None])[:, 0], column.indices, column.indptr), shape=column.shape)
         return np.asarray(words @ _multipliers(column.shape[1])).ravel()
-    flat = column.reshape(len(column), -1)
+    flat = column.reshape(len(column), math.prod(column.shape[1:]))  # -1 is refused where there are no rows
     found, multipliers = np.empty(len(flat), np.uint64), _multipliers(flat.shape[1])
     for start in range(0, len(flat), _BLOCK_ROWS):
         found[start : start + _BLOCK_ROWS] = _words(flat[start : start + _BLOCK_ROWS]) @ multipliers
@@ -81,11 +82,11 @@ def combined(hashes: Sequence[np.ndarray]) -> int:
     modulo 2⁶⁴."""
     total = np.zeros(len(hashes[0]), np.uint64)
     for column in hashes:
-        total = _mixed(total * _MULTIPLIER + column)
+        total = mixed(total * _MULTIPLIER + column)
     return int(total.sum(dtype=np.uint64))
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
+def mixed(numbers: np.ndarray) -> np.ndarray:
     """Every bit depends on every bit (the finaliser of splitmix64; G. Steele, D. Lea, C. Flood, OOPSLA 2014)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -93,7 +94,7 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def _multipliers(count: int) -> np.ndarray:
-    return _mixed(np.arange(1, count + 1, dtype=np.uint64) * _MULTIPLIER) | np.uint64(1)
+    return mixed(np.arange(1, count + 1, dtype=np.uint64) * _MULTIPLIER) | np.uint64(1)
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ import kmeans
 import knn
 import lda
 import linear_learner
+import ntm
 import pca
 import random_cut_forest
 import recordio
@@ -49,6 +50,7 @@ MODULES = {
     "random_cut_forest": random_cut_forest,
     "xgboost": boosting,
     "lda": lda,
+    "ntm": ntm,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pyspark.ml import Model
 
 import sparkml_algos
 from sparkml_algos.names import EXPORTS
@@ -19,7 +20,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 DOCUMENTED = {
     name: module.split(".")[2]
     for name, module in EXPORTS.items()
-    if module.split(".")[1] in ("algorithms", "features") and not name.endswith("Model")
+    if module.split(".")[1] in ("algorithms", "features") and not issubclass(getattr(sparkml_algos, name), Model)
 }
 PATHS = [*sorted({ROOT / "jvm-bridge" / "README.md", ROOT / "tests" / "cluster" / "README.md", *pages()})]
 
