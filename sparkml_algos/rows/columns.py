@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from sparkml_algos.arrays.hashing import mixed
 from sparkml_algos.arrays.ragged import Ragged
 
 Column = np.ndarray | sp.csr_matrix | Ragged | pa.Array
@@ -84,13 +85,6 @@ def combined(hashes: Sequence[np.ndarray]) -> int:
     for column in hashes:
         total = mixed(total * _MULTIPLIER + column)
     return int(total.sum(dtype=np.uint64))
-
-
-def mixed(numbers: np.ndarray) -> np.ndarray:
-    """Every bit depends on every bit (the finaliser of splitmix64; G. Steele, D. Lea, C. Flood, OOPSLA 2014)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
 
 
 def _multipliers(count: int) -> np.ndarray:

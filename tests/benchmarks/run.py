@@ -26,10 +26,12 @@ import boosting
 import factorization_machines
 import formats
 import ingest
+import ip_insights
 import kmeans
 import knn
 import lda
 import linear_learner
+import networks
 import ntm
 import pca
 import random_cut_forest
@@ -51,6 +53,8 @@ MODULES = {
     "xgboost": boosting,
     "lda": lda,
     "ntm": ntm,
+    "networks": networks,
+    "ip_insights": ip_insights,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

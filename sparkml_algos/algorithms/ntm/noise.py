@@ -17,8 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
+from sparkml_algos.arrays.hashing import mixed
 from sparkml_algos.rows.batch import Features
-from sparkml_algos.rows.columns import mixed, row_hashes
+from sparkml_algos.rows.columns import row_hashes
 
 #: The seed of the noise with which documents are evaluated: the same every time, so that figures differ for what was learned alone.
 EVALUATION = (0,)
