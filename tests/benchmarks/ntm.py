@@ -22,13 +22,10 @@ from sparkml_algos.arrays.topics import npmi, topic_uniqueness
 TOPICS = 50
 SEEDS = (0, 1, 2)
 MEASURES = ("perplexity", "npmi", "uniqueness")
-#: Settings by how they are called; what they leave out is as by default.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "adam": {"optimizer": "adam", "learning_rate": 0.005},
-}
-# Documents of a mini-batch that is recommended for several workers, and the learning rate that goes with it.
+# What is recommended for several workers.
 LARGE_BATCH = {"optimizer": "adam", "learning_rate": 0.01, "mini_batch_size": 1024}
+#: Settings by how they are called; what they leave out is as by default.
+SETTINGS: dict[str, dict[str, Any]] = {"defaults": {}, "large mini-batches": LARGE_BATCH}
 SPEED_EPOCHS = 3
 ROUNDS = 5
 
