@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,6 +17,8 @@ from sparkml_algos import (
     FactorizationMachinesBinaryClassifierModel,
     FactorizationMachinesRegressor,
     FactorizationMachinesRegressorModel,
+    IPInsights,
+    IPInsightsModel,
     KMeans,
     KMeansModel,
     KNNClassifier,
@@ -39,10 +42,12 @@ from sparkml_algos import (
     XGBoostRegressionModel,
     XGBoostRegressor,
 )
+from sparkml_algos.algorithms.ip_insights.prediction import load as load_pairs
 from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.identities import Name
 from tests import averaging
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -54,6 +59,9 @@ COUNTS = np.abs(ROWS.round())
 # The same as words, and as bytes.
 TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
 IMAGES = [row.tobytes() for row in ROWS]
+# The same as pairs of an entity and an address: every blob has networks of its own.
+ENTITIES = [f"user {blob}" for blob in BLOB]
+ADDRESSES = [f"{10 + 60 * blob}.{blob}.{index % 7}.{index % 251}" for index, blob in enumerate(BLOB)]
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Case:
     @property
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
-        known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES}
+        known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
     @property
@@ -177,6 +185,20 @@ def _machine(model: AlgorithmModel) -> np.ndarray:
 
 # Few steps: Adam makes visible differences of rounding errors, and more of them with every step.
 _MACHINE = {"num_factors": 2, "epochs": 2, "factors_lr": 0.01, "factors_init_sigma": 0.01, "min_steps": 1}
+
+def _goes_together(model: AlgorithmModel) -> np.ndarray:
+    """Which of four entities go with the networks of which, by the dot product: what negative samples, which are others on every worker,
+    leave of a model."""
+    score = load_pairs(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")
+    entities, networks = (Name().arrays([f"user {blob}" for blob in range(4)])[""].to_numpy(), [to_number(blob) for blob in range(4)])
+    pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(networks, 4))
+    return (score(pairs)["dot_product"] > 0).reshape(4, 4).astype(float)
+
+
+def to_number(blob: int) -> int:
+    """The address of the middle of a blob's networks."""
+    return int(ipaddress.ip_address(f"{10 + 60 * blob}.{blob}.3.100"))
+
 
 CASES = [
     Case(
@@ -288,6 +310,14 @@ CASES = [
         lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
         ("num_samples_per_tree", [2, 4]),
         takes_replicas=False,
+    ),
+    Case(
+        IPInsights,
+        IPInsightsModel,
+        {"num_entity_vectors": 50, "vector_dim": 16, "epochs": 6, "mini_batch_size": 12, "learning_rate": 0.02},
+        _goes_together,
+        ("num_ip_encoder_layers", [0, 1]),
+        checks_framework=True,
     ),
     Case(
         XGBoostClassifier,

@@ -12,6 +12,8 @@ from sparkml_algos.rows import fields
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.kinds import Kind, Number
+from sparkml_algos.rows.shard import Shard
+from sparkml_algos.training.algorithm import Algorithm
 
 
 def common_fields(label: Kind = Number(), **features: Any) -> list[Field]:  # noqa: B008 - it is frozen
@@ -44,3 +46,10 @@ def record_batches(features: Any, label: Any = None, weight: Any = None, rows: i
     """Arrays by role as record batches."""
     given = {"features": features, "label": label, "weight": weight, **columns}
     return decoding.record_batches(common_fields(), {role: values for role, values in given.items() if values is not None}, rows)
+
+
+def shard_of(algorithm: Algorithm, **columns: Any) -> Shard:
+    """The rows of a worker, by role, as an algorithm reads them."""
+    fields_read = [field for field in algorithm.fields if field.role in columns]
+    decoder = Decoder([Source(field, [field.role]) for field in fields_read])
+    return Shard(decoding.record_batches(fields_read, columns), decoder)

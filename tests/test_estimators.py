@@ -20,7 +20,7 @@ from sparkml_algos import InvalidDataError, InvalidParams, serving
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.scoring import as_arrow
-from tests.cases import BLOB, CASES, COUNTS, IMAGES, ROWS, TOKENS, Case
+from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, ROWS, TOKENS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -70,8 +70,9 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
         frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
         frame = frame.withColumn("few", F.col("id") % 60)
-        others = [(i, tokens, bytearray(image)) for i, (tokens, image) in enumerate(zip(TOKENS, IMAGES, strict=True))]
-        frame = frame.join(spark.createDataFrame(others, "id long, tokens array<string>, image binary"), "id")
+        parts = zip(TOKENS, IMAGES, ENTITIES, ADDRESSES, strict=True)
+        others = [(i, tokens, bytearray(image), *pair) for i, (tokens, image, *pair) in enumerate(parts)]
+        frame = frame.join(spark.createDataFrame(others, "id long, tokens array<string>, image binary, entity string, ip string"), "id")
         box = "named_struct('left', a, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         frame = frame.withColumn("boxes", F.expr(f"IF(id % 5 = 0, array(), array({box}, {box}))"))
         return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
@@ -254,6 +255,14 @@ BAD_ROWS = {
     "null weight": ("weight", "IF(id = 7, NULL, 1)", r"column 'bad' is null in row"),
     "null tokens": ("tokens", "IF(id = 7, NULL, tokens)", r"tokens column 'bad' is null in row"),
     "null token": ("tokens", "IF(id = 7, array('a', NULL), tokens)", r"tokens column 'bad', token 1, is null in row"),
+    "null name": ("entity", "IF(id = 7, NULL, entity)", r"entity column 'bad' is null in row"),
+    "null address": ("ip", "IF(id = 7, NULL, ip)", r"ip column 'bad' is null in row"),
+    "no address": (
+        "ip",
+        "IF(id = 7, '10.0.0.256', ip)",
+        r"ip column 'bad' is '10\.0\.0\.256', expected one of version 4 such as 192\.0\.2\.10, in row",
+    ),
+    "address of version 6": ("ip", "IF(id = 7, '2001:db8::1', ip)", r"ip column 'bad' is '2001:db8::1', an address of version 6, expected"),
     "null text": ("text", "IF(id = 7, NULL, 'a')", r"text column 'bad' is null in row"),
     "null key": ("owner", "IF(id = 7, NULL, blob)", r"owner column 'bad' is null in row"),
     "null bytes": ("image", "IF(id = 7, NULL, image)", r"image column 'bad' is null in row"),
@@ -290,7 +299,7 @@ def test_bad_rows_are_named(case: Case, data: DataFrame, what: str) -> None:
 @framework
 def test_bad_rows_are_named_in_transform(case: Case, fitted: Fitted, scorer: str, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
-    good = {"features": "doubles", "tokens": "tokens", "image": "image"}
+    good = {"features": "doubles", "tokens": "tokens", "image": "image", "entity": "entity"}
     role = next(role for role in good if role in case.roles)
     bad = data.withColumn("bad", F.expr(f"IF(id = 7, NULL, {good[role]})"))
     with pytest.raises(Exception, match=f"{role} column 'bad' is null"):
@@ -301,6 +310,8 @@ BAD_COLUMNS = {
     "missing": ({"features": "nowhere"}, r"featuresCol='nowhere' is not a column of the dataset; it has id, a, b"),
     "text": ({"features": "a name"}, r"features column 'a name' is string; it must be a Vector or an array of numbers"),
     "number for tokens": ({"tokens": "a"}, r"tokensCol: column 'a' is double; it must be a string or an array of strings"),
+    "number for an address": ({"ip": "a"}, r"ipCol: column 'a' is double; it must be a string"),
+    "fraction for a name": ({"entity": "a"}, r"entityCol: column 'a' is double; it must be a string or a whole number"),
     "text for bytes": ({"image": "a name"}, r"imageCol: column 'a name' is string; it must be binary"),
     "numbers for boxes": ({"boxes": "doubles"}, r"boxesCol: column 'doubles' is array<double>; it must be an array of structs"),
     "no name": ({"tokens": ""}, r"tokensCol is required: name a column"),

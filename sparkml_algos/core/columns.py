@@ -26,6 +26,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
 from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Series, Tokens
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
@@ -160,6 +161,10 @@ def _key(kind: Key, found: Found) -> Column:
     return F.when(found.column.isNotNull(), F.xxhash64(found.column))
 
 
+def _name(kind: Name, found: Found) -> Column:
+    return F.when(found.column.isNotNull(), F.xxhash64(found.column.cast("string")))
+
+
 def _tokens(kind: Tokens, found: Found) -> Column:
     if not isinstance(found.type, StringType):
         return found.column.cast("array<string>")
@@ -213,6 +218,8 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Key: (lambda kind, type_: kind.hashed or isinstance(type_, IntegralType), lambda kind: "a whole number"),
     Tokens: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
     Text: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
+    Name: (lambda kind, type_: isinstance(type_, (StringType, IntegralType)), lambda kind: "a string or a whole number"),
+    Ipv4: (lambda kind, type_: isinstance(type_, StringType), lambda kind: "a string"),
     Bytes: (lambda kind, type_: isinstance(type_, BinaryType), lambda kind: "binary"),
     Series: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
     Boxes: (
@@ -231,6 +238,8 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Key: _key,
     Tokens: _tokens,
     Text: _text,
+    Name: _name,
+    Ipv4: lambda kind, found: found.column,
     Bytes: lambda kind, found: found.column,
     Series: lambda kind, found: found.column.cast("array<float>"),
     Boxes: _boxes,

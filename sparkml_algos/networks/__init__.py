@@ -60,8 +60,11 @@ driver without torch::
         from …perceptron.network import Perceptron
         from sparkml_algos.networks.state import loaded, to_tensor
 
-        network = loaded(Perceptron(*artifact.values["shape"]), artifact, device)    # in eval mode, without gradients
-        return lambda batch: {"scores": network(to_tensor(batch.features, device)).numpy(force=True)}
+        network = loaded(lambda: Perceptron(*artifact.values["shape"]), artifact, device).double()    # in eval mode, without gradients
+        return lambda batch: {"scores": network(to_tensor(batch.features, device).double()).float().numpy(force=True)}
+
+(What is computed with 64 bits and rounded to 32 does not depend on which rows are beside a row, as 32 bits of a matrix product do: a model
+then scores the same in Spark and without it.)
 
 The Estimator mixes in `arrays.params.NetworkParams`. Override `NetworkLearner.weight` where sums are not divided by the weight of the
 rows (tokens, say), `validate` for figures that are no means over rows, `result` to watch another one. What changes over the training, such

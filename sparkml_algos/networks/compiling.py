@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparkml_algos.networks.batch_norm import SharedBatchNorm
+from sparkml_algos.networks.parameters import is_table
+
 # Steps made without compiling, to know what compiling gains; each is made a second time, compiled, and only that one counts.
 TIMED_STEPS = 3
 # Steps in which torch may compile: the first, and the second of another number of rows, for which it compiles once more for any number.
@@ -30,6 +33,10 @@ class Compiled:
     """
 
     def __init__(self, network: nn.Module) -> None:
+        for module in network.modules():
+            # The first talks to the other workers; gradients of the second, of touched rows alone, a compiled network does not have.
+            if isinstance(module, SharedBatchNorm) or is_table(module):
+                module.forward = torch.compiler.disable(module.forward)
         self._network, self._compiled, self._bypassed = network, torch.compile(network), False
         self._eager: list[float] = []
         self._steps: list[float] = []

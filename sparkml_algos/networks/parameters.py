@@ -43,7 +43,7 @@ class FlatParameters:
         other = {name: parameter.dtype for name, parameter in trained.items() if parameter.dtype != torch.float32}
         if other:
             raise TypeError(f"parameters to be trained must be torch.float32, got {other}")
-        sparse = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse}
+        sparse = {id(module.weight) for module in network.modules() if is_table(module)}
         self.tables = {name: parameter for name, parameter in trained.items() if id(parameter) in sparse}
         dense = [parameter for name, parameter in trained.items() if name not in self.tables]
         ends = [0]
@@ -79,6 +79,11 @@ class FlatParameters:
                 gradient = gradient.coalesce()
                 found[name] = gradient.indices()[0], gradient.values()
         return found
+
+
+def is_table(module: nn.Module) -> bool:
+    """Whether a module looks up rows of its weights, of which a step touches few."""
+    return isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
 
 
 class Mover:

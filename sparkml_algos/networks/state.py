@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.device import to_device
 
 #: Beginning of the names of a network's arrays in an artifact.
 PREFIX = "network/"
@@ -54,9 +56,7 @@ def from_artifact(artifact: Artifact, name: str) -> Tensor:
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers by name, as in the state dict, each tensor once: of a tensor with several names the first."""
-    kept = network.state_dict(keep_vars=True)
-    named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return {f"{PREFIX}{name}": tensor.detach() for name, tensor in named.items() if name in kept}
+    return {name: tensor.detach() for name, tensor in _named_state(network).items()}
 
 
 def put_state(network: nn.Module, artifact: Artifact) -> None:
@@ -68,22 +68,66 @@ def put_state(network: nn.Module, artifact: Artifact) -> None:
         If the artifact is that of another network.
     """
     own = state_of(network)
-    there = {name for name in artifact.arrays if name.startswith(PREFIX)}
-    if there != set(own):
-        lacks, more = sorted(set(own) - there), sorted(there - set(own))
+    _check_names(own, artifact)
+    for name, tensor in own.items():
+        tensor.copy_(from_artifact(artifact, name))
+
+
+def loaded(make: Callable[[], nn.Module], artifact: Artifact, device: str = "cpu") -> nn.Module:
+    """A network with the state of an artifact, on a device, ready to predict.
+
+    On the CPU it shares the artifact's memory, which tasks of an executor share in their turn: change none of its numbers in place.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the network, whose start nobody needs: it is called where tensors have no memory, so what a network computes with must be in
+        its state, or be made when it computes.
+    artifact : Artifact
+    device : str
+
+    Raises
+    ------
+    ValueError
+        If the artifact is that of another network.
+    TypeError
+        If the network has buffers that are not in its state.
+    """
+    with torch.device("meta"):
+        network = make()
+    own = _named_state(network)
+    _check_names(own, artifact)
+    left_out = {name for name, _ in network.named_buffers()} - {name.removeprefix(PREFIX) for name in own}
+    if left_out:
+        raise TypeError(f"a network that is loaded must not have buffers that are not persistent, such as {min(left_out)}")
+    for name, tensor in own.items():
+        found = _shared(artifact, name).to(device)
+        torch.utils.swap_tensors(tensor, nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found)
+    return network.eval()
+
+
+def _named_state(network: nn.Module) -> dict[str, Tensor]:
+    kept = network.state_dict(keep_vars=True)
+    named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return {f"{PREFIX}{name}": tensor for name, tensor in named.items() if name in kept}
+
+
+def _check_names(own: Mapping[str, Tensor], artifact: Artifact) -> None:
+    there = {name: array.shape for name, array in artifact.arrays.items() if name.startswith(PREFIX)}
+    if set(there) != set(own):
+        lacks, more = sorted(set(own) - set(there)), sorted(set(there) - set(own))
         raise ValueError(f"the artifact is of another network: it lacks {lacks}, and has {more} more")
     for name, tensor in own.items():
-        found = from_artifact(artifact, name)
-        if found.shape != tensor.shape:
-            raise ValueError(f"the artifact is of another network: {name} has shape {tuple(found.shape)}, expected {tuple(tensor.shape)}")
-        tensor.copy_(found)
+        if there[name] != tuple(tensor.shape):
+            raise ValueError(f"the artifact is of another network: {name} has shape {there[name]}, expected {tuple(tensor.shape)}")
 
 
-def loaded(network: nn.Module, artifact: Artifact, device: str = "cpu") -> nn.Module:
-    """A network with the state of an artifact, on a device, ready to predict: build it within ``torch.device("meta")`` or anyhow."""
-    network = network.to_empty(device="cpu") if any(one.is_meta for one in network.parameters()) else network
-    put_state(network, artifact)
-    return network.to(device).eval().requires_grad_(False)
+def _shared(artifact: Artifact, name: str) -> Tensor:
+    """A tensor of an artifact in the artifact's own memory, whether that may be written to or not."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        tensor = torch.from_numpy(artifact.arrays[name])
+    return tensor.view(torch.bfloat16) if name in artifact.values.get(BFLOAT16, ()) else tensor
 
 
 def to_tensor(array: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
@@ -92,7 +136,5 @@ def to_tensor(array: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
     It is copied on the CPU too: what torch allocates starts at multiples of 64 bytes, on which the last bits of a matrix product may
     depend, so that the same rows give the same product in a process that goes on later.
     """
-    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-    if torch.device(device).type == "cpu":
-        return tensor.clone(memory_format=torch.contiguous_format)
-    return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+    tensor = to_device(array if array.flags.writeable else array.copy(), str(device))
+    return tensor.clone(memory_format=torch.contiguous_format) if tensor.device.type == "cpu" else tensor

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
+from sparkml_algos.arrays.hashing import mixed
 from sparkml_algos.arrays.ragged import Ragged
 
 Column = np.ndarray | sp.csr_matrix | Ragged | pa.Array
@@ -64,7 +65,7 @@ def row_hashes(column: Column) -> np.ndarray:
     if isinstance(column, Ragged):
         elements = row_hashes(column.values)
         places = np.arange(len(elements)) - np.repeat(column.offsets[:-1], column.lengths) + 1
-        sums = np.append(np.uint64(0), np.cumsum(_mixed(elements) * places.astype(np.uint64)))
+        sums = np.append(np.uint64(0), np.cumsum(mixed(elements) * places.astype(np.uint64)))
         return sums[column.offsets[1:]] - sums[column.offsets[:-1]] + column.lengths.astype(np.uint64)
     if sp.issparse(column):
         words = sp.csr_matrix((_words(column.data[:, None])[:, 0], column.indices, column.indptr), shape=column.shape)
@@ -81,19 +82,12 @@ def combined(hashes: Sequence[np.ndarray]) -> int:
     modulo 2⁶⁴."""
     total = np.zeros(len(hashes[0]), np.uint64)
     for column in hashes:
-        total = _mixed(total * _MULTIPLIER + column)
+        total = mixed(total * _MULTIPLIER + column)
     return int(total.sum(dtype=np.uint64))
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Every bit depends on every bit (the finaliser of splitmix64; G. Steele, D. Lea, C. Flood, OOPSLA 2014)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
-
-
 def _multipliers(count: int) -> np.ndarray:
-    return _mixed(np.arange(1, count + 1, dtype=np.uint64) * _MULTIPLIER) | np.uint64(1)
+    return mixed(np.arange(1, count + 1, dtype=np.uint64) * _MULTIPLIER) | np.uint64(1)
 
 
 def _words(values: np.ndarray) -> np.ndarray:

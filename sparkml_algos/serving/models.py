@@ -104,7 +104,8 @@ def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None
     device : str
         ``cpu``, or where the model is to compute, as torch calls it.
     prediction : module, optional
-        Of a model whose class this package does not export: the module with its function ``load`` and the sequence ``FIELDS``.
+        Of a model whose class this package does not export: the module with its function ``load`` and the sequence ``FIELDS``; and with
+        ``kinds``, if it is of `Algorithm`'s, where hyperparameters say what a column is.
 
     Returns
     -------
@@ -128,16 +129,17 @@ def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None
     if artifact is None:
         raise ValueError(f"{path} holds a {name}, which is no fitted model")
     if prediction is not None:
-        fields, load_predictor = prediction.FIELDS, prediction.load
+        declared, load_predictor = prediction, prediction.load
     elif exported := EXPORTS.get(name.rpartition(".")[2]):
         algorithm = exported.rpartition(".")[0]
-        fields = importlib.import_module(f"{algorithm}.params").FIELDS
+        declared = importlib.import_module(f"{algorithm}.params")
         load_predictor = importlib.import_module(f"{algorithm}.prediction").load
     else:
         raise ValueError(f"{path} holds a {name}, which is not one of this package: name the module of its predictor in `prediction`")
     hyperparameters = Hyperparameters(**{**metadata["defaultParamMap"], **metadata["paramMap"]})
     facts = _facts(metadata["sparkml_algos"]["facts"])
-    scoring = [field for field in fields if field.scoring]
+    kinds = declared.kinds(hyperparameters) if hasattr(declared, "kinds") else {}
+    scoring = [field.of(kinds.get(field.role, field.kind)) for field in declared.FIELDS if field.scoring]
     return SavedModel(name, scoring, facts, hyperparameters, load_predictor(artifact, hyperparameters, device))
 
 

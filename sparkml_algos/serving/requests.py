@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ _RECORD_KEYS = {FEATURES: "values"}
 
 
 def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[str, Any]:
-    """The columns of a JSON request: ``{"features": [1, 2], "base_margin": 0.5}``, or, of the service's form, within ``data``.
+    """The columns of a JSON request: ``{"features": [1, 2], "base_margin": 0.5}``, or, of the service's form, within ``data``. Where a
+    model has no features but, say, entity and address, these may be a list in that order: ``{"features": ["user_17", "192.0.2.10"]}``.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[
         Naming the instance and what it lacks.
     """
     found: dict[str, Any] = {}
+    if not any(field.role == FEATURES for field in fields):
+        instances = replace(instances, items=[_by_role(fields, item) for item in instances.items])
     for field in fields:
         has = [_has(item, field.role) for item in instances.items]
         if field.default is None and not any(has):
@@ -75,6 +79,16 @@ def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[st
             values = [row[0] for row in values]
         found[field.role] = values
     return found
+
+
+def _by_role(fields: Sequence[Field], item: Any) -> Any:
+    """An instance whose columns, which it may have as a list, go by their roles."""
+    given = _of(item).get(FEATURES)
+    values = given.get("values") if isinstance(given, dict) else given
+    required = [field.role for field in fields if field.default is not None]
+    if not isinstance(values, list) or len(values) != len(required):
+        return item
+    return {**_of(item), **dict(zip(required, values, strict=True))}
 
 
 def _of(item: Any) -> dict[str, Any]:

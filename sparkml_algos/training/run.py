@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,6 +124,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     leaders = [settings[group[0]] for group in groups]
     clock = _Clock(worker)
 
+    _import_ahead(algorithm.libraries)
     passes = sum(algorithm.passes(leader) for leader in leaders)
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
@@ -177,6 +182,18 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     yield f"report/{worker.rank}", Artifact(values=report)
 
 
+def _import_ahead(libraries: Sequence[str]) -> None:
+    """Import libraries while rows arrive, for some take over a second; one that cannot be imported is the training's to miss."""
+
+    def work() -> None:
+        for library in libraries:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
+
+    if not set(libraries) <= set(sys.modules):
+        threading.Thread(target=work, daemon=True).start()
+
+
 def train_arrays(
     algorithm: Algorithm,
     hyperparameters: dict[str, Any],
@@ -229,7 +246,7 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
         raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
 
 
-def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int) -> None:
+def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int | None) -> None:
     """Refuse to train models that could not be sent to whoever asked for them."""
     if plan.algorithm.model_bytes is None or plan.max_model_bytes is None:
         return
@@ -237,8 +254,9 @@ def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_fea
     if needed > plan.max_model_bytes:
         models = "the model" if len(settings) == 1 else f"{len(settings)} models"
         size, limit = (f"{number / 2**20:,.1f} MiB" for number in (needed, plan.max_model_bytes))
+        of_features = "" if num_features is None else f" of {num_features} features"
         raise InvalidRows(
-            f"{models} of {num_features} features would take {size}, more than the {limit} that the driver receives: raise "
+            f"{models}{of_features} would take {size}, more than the {limit} that the driver receives: raise "
             "spark.driver.maxResultSize, and spark.driver.memory with it, or make the model smaller"
         )
 

@@ -26,10 +26,12 @@ import boosting
 import factorization_machines
 import formats
 import ingest
+import ip_insights
 import kmeans
 import knn
 import lda
 import linear_learner
+import networks
 import pca
 import random_cut_forest
 import recordio
@@ -49,6 +51,8 @@ MODULES = {
     "random_cut_forest": random_cut_forest,
     "xgboost": boosting,
     "lda": lda,
+    "networks": networks,
+    "ip_insights": ip_insights,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

@@ -22,7 +22,7 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import KMeans, LinearLearnerRegressor, XGBoostRegressor
+from sparkml_algos import IPInsights, KMeans, LinearLearnerRegressor, XGBoostRegressor
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
@@ -35,19 +35,23 @@ LEARNERS = {
         labelCol="label", epochs=140, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
     ),
     "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job),
+    "IP Insights": lambda **job: IPInsights(num_entity_vectors=1000, vector_dim=8, epochs=60, mini_batch_size=10000, **job),
 }
-EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300}
+EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300, "IP Insights": 60}
 
 
 def rows(spark: SparkSession) -> DataFrame:
     """The same rows for everyone, in one partition: so they reach the workers in the same order every time."""
     numbers = spark.range(0, ROWS, 1, 1).select(*(F.randn(seed).alias(f"x{seed}") for seed in range(FEATURES)))
     features = F.array(*(F.col(f"x{index}") for index in range(FEATURES)))
-    return numbers.select(features.alias("features"), (F.sin("x0") + F.col("x1") * F.col("x2") + F.col("x3")).alias("label"))
+    label = F.sin("x0") + F.col("x1") * F.col("x2") + F.col("x3")
+    user = F.floor(10 * F.abs("x4"))
+    address = F.concat_ws(".", F.lit(10), user, *(F.floor(80 * F.abs(name)) % 256 for name in ("x5", "x6")))
+    return numbers.select(features.alias("features"), label.alias("label"), user.alias("entity"), address.alias("ip"))
 
 
 def estimator(algorithm: str, **job: Any) -> AlgorithmEstimator:
-    return LEARNERS[algorithm](featuresCol="features", num_workers=2, **job)
+    return LEARNERS[algorithm](num_workers=2, **job)
 
 
 class Warnings(logging.Handler):

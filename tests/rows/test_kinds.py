@@ -13,6 +13,7 @@ from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows import columns
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
+from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, Key, Kind, Number, Text, Time
 from sparkml_algos.rows.lists import Boxes, Series, Tokens
 from sparkml_algos.rows.vectors import Vector
@@ -29,6 +30,8 @@ VALUES: dict[Kind, tuple[Any, Any]] = {
         ["2020-02-29T12:00", "1969-12-31", "2020-01-01"],
     ),
     Text(): (["one", "", "three"], ["one", "", "three"]),
+    Ipv4(): (["192.0.2.10", "0.0.0.0", " 255.255.255.255 "], ["192.0.2.10", "0.0.0.0", "255.255.255.255"]),
+    Name(): (["user 1", "", "17"], ["user 1", "", 17]),
     Bytes(): ([b"a", b"\0\1", b"bc"], ["YQ==", "AAE=", "YmM="]),
     Tokens(): ([["a", "b"], [], ["a"]], ["a b", "", ["a"]]),
     Series(): ([[1.0, np.nan], [], [3.0]], [[1, None], [], [3]]),
@@ -58,7 +61,7 @@ def equal(one: Sequence[Any], other: Sequence[Any]) -> bool:
     return repr(one) == repr(other)  # NaN is as good as NaN
 
 
-@kinds
+@pytest.mark.parametrize("kind", [kind for kind in VALUES if kind not in (Name(), Ipv4())], ids=lambda kind: type(kind).__name__)
 def test_values_come_back_as_they_were(kind: Kind) -> None:
     values, _ = VALUES[kind]
     assert equal(decoded(kind, values), [row if isinstance(row, (str, bytes)) else np.asarray(row).tolist() for row in values])

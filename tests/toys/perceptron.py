@@ -61,7 +61,7 @@ def train(settings, shard, communicator, job):
 
 def load(artifact: Artifact, settings, device):
     features = artifact.arrays["network/first.weight"].shape[1]
-    network = loaded(Perceptron(features, **settings.shape), artifact, device)
+    network = loaded(lambda: Perceptron(features, **settings.shape), artifact, device)
     return lambda batch: {"scores": network(to_tensor(np.asarray(batch.features), device)).numpy(force=True)}
 
 

@@ -1,0 +1,161 @@
+"""The loop that networks learn in against a plain loop of torch: the same losses, and what the loop costs.
+
+A perceptron of 784, 512 and 10 units learns the digits of MNIST by Adam. The plain loop is what one writes by hand: rows as tensors in
+memory, an order at random, ``torch.optim.Adam``. Both run in one process, epoch after epoch in turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from data import Data
+from harness import Options, Report, Table, measure
+
+HIDDEN, CLASSES = 512, 10
+LEARNING_RATE = 0.001
+MINI_BATCHES = (128, 1000)
+CURVE_STEPS = 200
+ROUNDS = 4
+
+
+def compare_loops(data: Data, options: Options) -> Report:
+    """Seconds of a step of both loops by rows of a mini-batch, with one thread and with two, and how far their losses are apart."""
+    dataset = data.get("labelled mnist")
+    title = f"MLP 784-{HIDDEN}-{CLASSES} on MNIST: milliseconds of a step (the least of {ROUNDS} epochs)"
+    table = Table(title, ["", "plain torch", "ours", "ours/plain", "losses apart"])
+    values: dict[str, Any] = {}
+    for threads in (1, 2):
+        for rows in MINI_BATCHES:
+            found = measure(both_loops, threads=threads, path=dataset.path, mini_batch_size=rows)
+            plain, ours = (1000 * found[name] for name in ("plain", "ours"))
+            apart = f"{found['apart']:.1e}"
+            table.rows.append([f"mini-batches of {rows}, {threads} thread(s)", plain, ours, f"{ours / plain:.3f}", apart])
+            values[f"{rows}/{threads}"] = found
+    note = f"losses apart: the largest relative difference between the losses of the first {CURVE_STEPS} steps, on the same mini-batches."
+    return Report([table], values, [note])
+
+
+def both_loops(path: str, mini_batch_size: int) -> dict[str, float]:
+    """Seconds of a step of each loop, the least of some epochs in turns, and how far the losses are apart."""
+    import torch
+
+    features, label = read(path)
+    tensors = torch.from_numpy(features), torch.from_numpy(label).long()
+    learner, job = ours(features, label, mini_batch_size)
+    plain = Plain()
+    plain_seconds, our_seconds = [], []
+    for _ in range(ROUNDS):
+        start, order = time.perf_counter(), torch.randperm(len(features)).split(mini_batch_size)
+        for rows in order:
+            plain.step(tensors[0][rows], tensors[1][rows])
+        plain_seconds.append((time.perf_counter() - start) / len(order))
+        our_seconds.append(epoch_of(learner, job, mini_batch_size))
+    return {"plain": min(plain_seconds), "ours": min(our_seconds), "apart": curves_apart(features, label, mini_batch_size)}
+
+
+class Plain:
+    """The loop one writes by hand."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.network = make_network()
+        self._optimizer, self._loss = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE), torch.nn.CrossEntropyLoss()
+
+    def step(self, features: Any, label: Any) -> float:
+        """The mean loss before the step."""
+        self._optimizer.zero_grad()
+        loss = self._loss(self.network(features), label)
+        loss.backward()
+        self._optimizer.step()
+        return loss.item()
+
+
+def make_network() -> Any:
+    """The perceptron, from the same start every time."""
+    from torch import nn
+
+    from sparkml_algos.networks.state import built
+
+    return built(lambda: nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES)), seed=0)
+
+
+def ours(features: np.ndarray, label: np.ndarray, mini_batch_size: int) -> tuple[Any, Any]:
+    """A learner of the same perceptron, and a job on the same rows."""
+    from torch import nn
+
+    from sparkml_algos.collectives.communicator import SingleProcess
+    from sparkml_algos.networks.learner import NetworkLearner
+    from sparkml_algos.networks.optimizers import OptimizerSettings
+    from sparkml_algos.networks.state import to_tensor
+    from sparkml_algos.rows import fields
+    from sparkml_algos.rows.decoder import Decoder, record_batches
+    from sparkml_algos.rows.fields import Source
+    from sparkml_algos.rows.shard import Shard
+    from sparkml_algos.training.job import Job
+    from sparkml_algos.training.watching import WatchedRows
+
+    class Perceptron(NetworkLearner):
+        def loss(self, batch: Any, draws: Any) -> dict[str, Any]:
+            scores = self.forward(to_tensor(batch.features, self.device))
+            return {"loss": nn.functional.cross_entropy(scores, to_tensor(batch.label, self.device).long(), reduction="sum")}
+
+    read_fields = [fields.features(), fields.label()]
+    decoder = Decoder([Source(field, [field.role]) for field in read_fields])
+    shard = Shard(record_batches(read_fields, {"features": features, "label": label}), decoder)
+    job = Job(shard, SingleProcess())
+    return Perceptron(make_network(), job, job.communicator, OptimizerSettings("adam", LEARNING_RATE), WatchedRows(job, 1)), job
+
+
+def epoch_of(learner: Any, job: Any, mini_batch_size: int) -> float:
+    """Seconds of a step, in an epoch of the common loop."""
+    from sparkml_algos.training.trainer import fit
+
+    fit(learner, job, job.communicator, epochs=1, mini_batch_size=mini_batch_size)
+    return job.history[-1]["seconds"] / -(-job.shard.num_rows // mini_batch_size)
+
+
+def curves_apart(features: np.ndarray, label: np.ndarray, mini_batch_size: int) -> float:
+    """The largest relative difference between the losses of both loops on the same mini-batches."""
+    import torch
+
+    from sparkml_algos.training.progress import Progress
+
+    learner, job = ours(features, label, mini_batch_size)
+    plain, apart = Plain(), 0.0
+    for step, batch in enumerate(first_batches(job, mini_batch_size)):
+        learner.begin_step(Progress(0, step, None))
+        sums = learner.gradient(batch)
+        loss, weight = sums.flat[-2:].tolist()
+        learner.update(sums, Progress(0, step, None))
+        expected = plain.step(torch.from_numpy(batch.features), torch.from_numpy(batch.label).long())
+        apart = max(apart, abs(loss / weight - expected) / expected)
+    return apart
+
+
+def first_batches(job: Any, mini_batch_size: int) -> Iterator[Any]:
+    """Mini-batches of the first steps."""
+    done = 0
+    for _ in job.epochs(CURVE_STEPS):
+        for batch in job.minibatches(mini_batch_size, per_worker=0):
+            if done == CURVE_STEPS:
+                return
+            done += 1
+            yield batch
+
+
+def read(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """The dense rows of a folder, float32, and their labels."""
+    parts = [pq.read_table(file) for file in sorted(Path(path).glob("*.parquet"))]
+    values = [pc.struct_field(table["features"], "values").combine_chunks() for table in parts]
+    features = [part.flatten().to_numpy().astype(np.float32).reshape(len(part), -1) for part in values]
+    return np.concatenate(features), np.concatenate([table["label"].to_numpy() for table in parts]).astype(np.float32)
+
+
+CASES = {"mnist": compare_loops}
