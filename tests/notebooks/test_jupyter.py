@@ -11,7 +11,6 @@ import pytest
 from tests.notebooks import figures
 from tests.notebooks.notes import EXAMPLES, FAMILIES, execute, outputs, texts
 
-
 # Of what is written beside the output. The JVM and native libraries may have a word to say when they start.
 ALARMING = re.compile(r"Warning\b|Traceback|\bWARN\b|\bERROR\b")
 
