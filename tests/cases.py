@@ -316,7 +316,7 @@ CASES = [
         IPInsightsModel,
         # Addresses of other rows are those of the worker's own, which may all be of one blob: negatives at random alone.
         {
-            "num_entity_vectors": 50,
+            "num_entity_vectors": 60,
             "vector_dim": 16,
             "epochs": 6,
             "mini_batch_size": 6,
