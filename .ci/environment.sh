@@ -1,10 +1,11 @@
 # Python environments and Java for tests/run.sh and examples/quickstart.sh; to be sourced, works from any directory.
 #
 #   prepare_main_environment       REPO/.venv            newest Spark, everything for tests and examples
+#   prepare_example_environment    REPO/.venv            as much of it as the quickstart needs: a newcomer waits for no torch
 #   prepare_spark35_environment    REPO/.venv-spark3.5   the oldest Spark that is supported
 #
 # Each leaves the interpreter's path in $python and has Spark use it. Packages are installed when setup.py, pyproject.toml or the
-# constraints have changed since the last time, and not otherwise.
+# constraints have changed since the last time, or where they have not been before, and not otherwise.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -16,7 +17,11 @@ die() {
 }
 
 prepare_main_environment() {
-    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,docs constraints.txt
+    _prepare "$repository/.venv" 99 spark,connect,torch,plot,examples,test,docs,notebooks constraints.txt tests/notebooks/sparkmagic.txt
+}
+
+prepare_example_environment() {
+    _prepare "$repository/.venv" 99 examples constraints.txt
 }
 
 prepare_spark35_environment() {
@@ -24,9 +29,9 @@ prepare_spark35_environment() {
     _prepare "$repository/.venv-spark3.5" 12 spark,connect,torch,test constraints-spark3.5.txt
 }
 
-# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS
+# _prepare DIRECTORY NEWEST_PYTHON_MINOR EXTRAS CONSTRAINTS [REQUIREMENTS], the last installed without what they ask for themselves
 _prepare() {
-    local directory=$1 newest=$2 extras=$3 constraints=$4 base wanted
+    local directory=$1 newest=$2 extras=$3 constraints=$4 alone=${5:-} base wanted installed=$1/.installed
     _ensure_java
     python="$directory/bin/python"
     if ! "$python" -c 'import pip' >/dev/null 2>&1; then
@@ -35,20 +40,24 @@ _prepare() {
         "$base" -m venv --clear "$directory" ||
             die "could not create $directory; on Debian and Ubuntu: apt-get install python3-venv"
     fi
-    wanted=$(cd "$repository" && "$python" - "$extras" setup.py pyproject.toml "$constraints" <<'PYTHON'
+    wanted=$(cd "$repository" && "$python" - setup.py pyproject.toml "$constraints" tests/notebooks/sparkmagic.txt <<'PYTHON'
 import hashlib, pathlib, sys
-parts = [str(pathlib.Path.cwd()), sys.argv[1], *(pathlib.Path(name).read_text() for name in sys.argv[2:])]
+parts = [str(pathlib.Path.cwd()), *(pathlib.Path(name).read_text() for name in sys.argv[1:])]
 print(hashlib.sha256("\0".join(parts).encode()).hexdigest())
 PYTHON
     )
-    if [ "$(cat "$directory/.installed" 2>/dev/null)" != "$wanted" ]; then
+    # What has changed is installed anew; what has not is added to.
+    [ "$(head -n 1 "$installed" 2>/dev/null)" = "$wanted" ] || rm -f "$installed"
+    if ! grep -qsx "$extras" "$installed"; then
         # The build with CUDA, of an earlier time, has the same files as the one without.
         if "$python" -m pip show -q xgboost nvidia-nccl-cu12 >/dev/null 2>&1; then
-            "$python" -m pip uninstall -q -y xgboost nvidia-nccl-cu12
+            "$python" -m pip uninstall -q -y xgboost xgboost-cpu nvidia-nccl-cu12
         fi
         say "Installing sparkml-algos[$extras] into ${directory#"$repository"/} (minutes the first time)"
         (cd "$repository" && "$python" -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[$extras]")
-        echo "$wanted" >"$directory/.installed"
+        [ -z "$alone" ] || "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$repository/$alone"
+        [ -f "$installed" ] || echo "$wanted" >"$installed"
+        echo "$extras" >>"$installed"
     fi
     # A Spark installed on the machine must not get between this environment and its own.
     unset SPARK_HOME PYTHONPATH

@@ -25,13 +25,15 @@ try() {
         echo "error: NVIDIA's libraries are in the environment" >&2
         return 1
     fi
-    cp "$repository/examples/quickstart.py" "$repository/examples/log4j2.properties" "$directory"
+    mkdir "$directory/examples" "$directory/spark-conf"
+    cp "$repository/examples/quickstart.py" "$directory/examples"
+    cp "$repository/spark-conf/log4j2.properties" "$directory/spark-conf"
     cd "$directory"
     # The cache of this machine may have jars too.
     export XDG_CACHE_HOME=$directory/cache PATH=$directory/environment/bin:$PATH
     "$python" -c 'import sys; from sparkml_algos import classpath_jars; jar, = classpath_jars(); assert jar.startswith(sys.prefix), jar'
-    "$python" quickstart.py
-    test -s output/digits.png
+    "$python" examples/quickstart.py
+    test -s examples/output/digits.png
     "$python" -c 'from sparkml_algos import XGBoostClassifier'
     printf 'Spark %s: installed in %s s, %s MB; quickstart and checks in %s s\n' \
         "$spark" "$installed" "$(du -sm environment | cut -f 1)" "$((SECONDS - started - installed))"

@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 from sparkml_algos import KMeans
 
 OUTPUT = Path(__file__).resolve().parent / "output"
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 KS = [2, 4, 6, 8, 10, 12, 14, 16, 20]
 
 

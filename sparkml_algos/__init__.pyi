@@ -39,6 +39,7 @@ from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel as
 from sparkml_algos.algorithms.xgboost.model import XGBoostRankerModel as XGBoostRankerModel
 from sparkml_algos.algorithms.xgboost.model import XGBoostRegressionModel as XGBoostRegressionModel
 from sparkml_algos.arrays.hyperparameters import InvalidParams as InvalidParams
+from sparkml_algos.checking.session import check as check
 from sparkml_algos.cluster.errors import InvalidDataError as InvalidDataError
 from sparkml_algos.cluster.errors import TrainingError as TrainingError
 from sparkml_algos.cluster.warmup import warm_up as warm_up

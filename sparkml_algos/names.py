@@ -44,6 +44,7 @@ EXPORTS = {
     "InvalidParams": "sparkml_algos.arrays.hyperparameters",
     "TrainingError": "sparkml_algos.cluster.errors",
     "TrainingSummary": "sparkml_algos.training.summary",
+    "check": "sparkml_algos.checking.session",
     "classpath_jars": "sparkml_algos.jvm.jars",
     "register_recordio": "sparkml_algos.sources.register",
     "warm_up": "sparkml_algos.cluster.warmup",

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-from sparkml_algos.collectives.communicator import is_timeout
 
 # Brackets a failure in an exception's text on its way through the JVM.
 _OPEN, _CLOSE = "<<sparkml_algos:", ":sparkml_algos>>"
@@ -21,6 +19,30 @@ _DEATHS = (
     r"Python worker exited unexpectedly[^\n]*",
     r"[^\n]*OutOfMemoryError[^\n]*",
 )
+
+
+# What `sparkml_algos.check` looks at: which failures of workers it says more about, by their text, and what it is to be told. Those of a
+# worker that does not answer, or whose process died, are besides.
+_CHECKED: tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...] = (
+    (r"NoUsableGpu|no usable GPU", lambda match: {"use_gpu": True}),
+    (r"checkpoint_dir (.+?) cannot be written", lambda match: {"checkpoint_dir": match[1]}),
+    (r"communicator='(\w+)' needs", lambda match: {"communicator": match[1]}),
+    (r"No module named '(torch|horovod)", lambda match: {"communicator": {"torch": "gloo"}.get(match[1], match[1])}),
+    (r"ModuleNotFoundError|PYTHON_VERSION_MISMATCH|Python did not start|MemoryError|cannot reach |workers had started", lambda match: {}),
+)
+
+
+def with_check(message: str, **settings: Any) -> str:
+    """A message that ends with the call which says more about what it tells.
+
+    Parameters
+    ----------
+    message : str
+    **settings
+        What `sparkml_algos.check` is to be told besides the session.
+    """
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return f"{message}; sparkml_algos.check(spark{given}) says more"
 
 
 @dataclass(frozen=True)
@@ -132,16 +154,24 @@ def training_error(error: Exception | None, heard: Sequence[Failure], seen: Mapp
     failures = [failure for failure in failures if not failure.late] or failures
     first = first_cause(failures)
     if first is None:
-        return TrainingError(f"the Spark job failed: {last_python_error(text) or _first_line(text)}{_about_pythons(text)}")
+        return TrainingError(_checked(f"the Spark job failed: {last_python_error(text) or _first_line(text)}{_about_pythons(text)}"))
     silent = set(seen) - {failure.rank for failure in failures}
     if first.peer and first.waited_for is None and silent:
         first = replace(first, waited_for=min(silent))
     message = first.describe()
     if death and first is not death and (first.silent or first.peer):
         message += f"; Spark says of worker {death.rank}: {death.message}"
-    result = InvalidDataError(message, first) if first.invalid_data else TrainingError(message, first)
+    result = InvalidDataError(message, first) if first.invalid_data else TrainingError(_checked(message, first), first)
     result.__cause__ = WorkerTraceback(first.trace) if first.trace else None
     return result
+
+
+def _checked(message: str, failure: Failure | None = None) -> str:
+    """The message of a training that failed, with the call that says more where there is one."""
+    for pattern, settings in _CHECKED:
+        if match := re.search(pattern, message):
+            return with_check(message, **settings(match))
+    return with_check(message) if failure and (failure.peer or failure.silent) else message
 
 
 def first_cause(failures: Sequence[Failure]) -> Failure | None:
@@ -150,6 +180,9 @@ def first_cause(failures: Sequence[Failure]) -> Failure | None:
     A worker that died silently is heard of at once, and so are those it leaves behind, in any order. Of those who waited for each other,
     one that waited for a worker that says nothing itself is closest to the cause.
     """
+    # Executors that lack NumPy, which this imports, are to be able to tell so.
+    from sparkml_algos.collectives.communicator import is_timeout
+
     spoken = {failure.rank for failure in failures if not failure.silent}
     own = [failure for failure in failures if not failure.peer and not failure.silent]
     close = [failure for failure in failures if failure.silent or failure.waited_for not in spoken]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.errors import with_check
+
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
@@ -49,20 +51,24 @@ def check_gpus(is_local: bool, per_executor: float, per_task: float, has_profile
         If it cannot, with what to change.
     """
     if is_local:
-        raise ValueError(
+        raise _refused(
             "use_gpu=True needs a GPU per task, and a local session assigns none: on a single machine, .master('local-cluster[1,4,8192]') "
             "starts an executor of 4 cores and 8 GiB that may have GPUs"
         )
     if per_executor < 1:
-        raise ValueError(
+        raise _refused(
             f"use_gpu=True needs a GPU per task, and executors with GPUs: set {PER_EXECUTOR} and {DISCOVERY_SCRIPT} "
             f"(spark-conf/find-gpus.sh); {PER_EXECUTOR} is {per_executor:g}"
         )
     if per_task < 1 and not has_profiles:
-        raise ValueError(
+        raise _refused(
             f"use_gpu=True needs a GPU per task, which before Spark 4 only the session's settings ask for: set {PER_TASK}=1; "
             f"it is {per_task:g}"
         )
+
+
+def _refused(why: str) -> ValueError:
+    return ValueError(with_check(why, use_gpu=True))
 
 
 def gpu_profile(spark: SparkSession, get: Callable[[str, str], str], own_executors: bool) -> ResourceProfile:

@@ -15,7 +15,15 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.artifact import ITEM_SPARK_SCHEMA, Artifact
 from sparkml_algos.cluster.ending import ended_if_failed
-from sparkml_algos.cluster.errors import Failure, InvalidDataError, JobCancelled, TrainingError, is_cancelled, training_error
+from sparkml_algos.cluster.errors import (
+    Failure,
+    InvalidDataError,
+    JobCancelled,
+    TrainingError,
+    is_cancelled,
+    training_error,
+    with_check,
+)
 from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.jobs import described, quietly
 from sparkml_algos.cluster.phases import Stopwatch, phases_of_attempt, rounded
@@ -130,6 +138,8 @@ def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: La
         If the cluster cannot run such a gang.
     RuntimeError
         If executors lack a library, or run another Python.
+    ConnectionError
+        If the driver does not find itself by the name that executors know it by.
     TrainingError
         If a worker failed, and did so again in every retry; if its rows are to blame, or somebody cancelled the job, there is none.
     KeyboardInterrupt
@@ -201,7 +211,7 @@ def _attempt(
 ) -> tuple[dict[str, Artifact], dict[str, float]]:
     """What the body gave, and the seconds of the attempt by phase."""
     spark, driver_host = data.sparkSession, resources.driver_host
-    with Meeting(size, address_towards(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
+    with Meeting(size, _own_address(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
         gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
@@ -227,6 +237,18 @@ def _attempt(
     workers = [artifact.values for artifact in _of_workers(artifacts, SECONDS)]
     before_meeting = None if meeting.met_at is None else meeting.met_at - begun
     return artifacts, phases_of_attempt(whole, before_meeting, workers)
+
+
+def _own_address(driver_host: str) -> str:
+    """Where workers call this process, whose host they know by that name."""
+    try:
+        return address_towards(driver_host)
+    except OSError as error:
+        message = (
+            f"spark.driver.host is {driver_host}, which the driver itself does not find ({error}); set it to a name or address of the "
+            "driver that it and the executors know"
+        )
+        raise ConnectionError(with_check(message)) from error
 
 
 def _of_workers(artifacts: dict[str, Artifact], what: str) -> list[Artifact]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.gpus import PER_EXECUTOR, PER_TASK, check_gpus, gpu_profile
 from sparkml_algos.cluster.jobs import described, is_connect
 
@@ -131,15 +132,17 @@ def choose_launch(launch: str, resources: Resources) -> str:
         reason = "Spark refuses barrier stages under dynamic allocation" if mode == "gang" else "executors are fixed"
         logger.info("launch=auto chose %s: %s", mode, reason)
     if mode == "barrier" and resources.dynamic_allocation:
-        raise ValueError(
+        refused = (
             "launch='barrier' cannot run with spark.dynamicAllocation.enabled=true: Spark refuses barrier stages there "
             "(SPARK-24942); use launch='gang' or 'auto'"
         )
+        raise ValueError(with_check(refused, launch=mode))
     if mode == "gang" and resources.speculation:
-        raise ValueError(
+        refused = (
             "launch='gang' cannot run with spark.speculation=true: Spark would start second copies of workers; "
             "set it to false" + ("" if resources.dynamic_allocation else " or use launch='barrier'")
         )
+        raise ValueError(with_check(refused, launch=mode))
     return mode
 
 
@@ -154,10 +157,11 @@ def choose_num_workers(num_workers: int | str, resources: Resources) -> int:
     if num_workers == "auto":
         return resources.slots or resources.running_slots or UNBOUNDED_DEFAULT_WORKERS
     if resources.slots is not None and num_workers > resources.slots:
-        raise ValueError(
+        refused = (
             f"num_workers={num_workers} but the cluster runs {resources.slots} task(s) at a time; lower num_workers or give the "
             "session more cores (spark.executor.instances, spark.executor.cores, spark.task.cpus, or local[n])"
         )
+        raise ValueError(with_check(refused, num_workers=num_workers))
     return int(num_workers)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.interpreters import Interpreter, NoInterpreter, ask_an_executor, is_here, is_this_environment, look_here
 from sparkml_algos.cluster.jobs import described
 from sparkml_algos.collectives.horovod import INSTALL as INSTALL_HOROVOD
@@ -59,9 +60,12 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) ->
         with described(spark, f"{PACKAGE}: see what Python the executors have"):
             found = look_here(spark, libraries) if here else ask_an_executor(spark, libraries)
     except NoInterpreter as error:
-        raise RuntimeError(f"the executors cannot run Python functions of this session: {error}; {_remedy(here)}") from None
+        message = f"the executors cannot run Python functions of this session: {error}; {how_to_choose(here)}"
+        raise RuntimeError(with_check(message)) from None
     if problem := _problem(found, here):
-        raise RuntimeError(problem)
+        needing = {"horovod": "horovod", "torch": "gloo"}  # a communicator that does
+        communicator = next((needing[library] for library in needing if library in found.missing), None)
+        raise RuntimeError(with_check(problem, **({"communicator": communicator} if communicator else {})))
     if found.version is None:
         _ship(spark)
     _known[spark] = {*_known.get(spark, ()), *libraries}
@@ -70,21 +74,28 @@ def ensure_importable(spark: SparkSession, libraries: Sequence[str] = ALWAYS) ->
 def _problem(found: Interpreter, here: bool) -> str | None:
     named = f"the Python of the executors, {found.python},"
     if found.python_version != _PYTHON_VERSION:
-        return f"{named} is {found.python_version}, and Spark takes only the driver's version, {_PYTHON_VERSION}, there; {_remedy(here)}"
+        differs = f"is {found.python_version}, and Spark takes only the driver's version, {_PYTHON_VERSION}, there"
+        return f"{named} {differs}; {how_to_choose(here)}"
     if found.missing:
         horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found.missing else ""
         extra = "'sparkml-algos[torch]'" if "torch" in found.missing else f"the requirements of {PACKAGE}"
         remedy = f"install {extra} there{horovod}"
         if not is_this_environment(found.python):
-            remedy += f", or have another run: {_remedy(here)}"
+            remedy += f", or have another run: {how_to_choose(here)}"
         return f"{named} has no {', '.join(found.missing)}: {remedy}"
     if found.version not in (None, __version__):
         return f"the executors have {PACKAGE} {found.version}, the driver has {__version__}: install the same version on both"
     return None
 
 
-def _remedy(here: bool) -> str:
-    """How another Python comes to be the executors'."""
+def how_to_choose(here: bool) -> str:
+    """How another Python comes to be the executors'.
+
+    Parameters
+    ----------
+    here : bool
+        Whether they are on this machine, as `interpreters.is_here` has it.
+    """
     driver = f"the driver's is {sys.executable}"
     if here:
         return f"{driver}, and Spark starts it if PYSPARK_PYTHON={sys.executable} is set in the environment before the session begins"

@@ -21,6 +21,7 @@ from pyspark.sql.types import DoubleType, FloatType
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Declarations, DeclaredParam
+from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.resources import is_connect
 from sparkml_algos.core.columns import Found, find
 from sparkml_algos.core.joining import ask, do_without, why_no_bridge
@@ -120,9 +121,13 @@ def choose_scorer(model: Bridged, spark: SparkSession) -> ScorerChoice:
     missing = missing or _refusal(model, spark)
     if wanted == "jvm":
         if missing:
-            raise ValueError(f"scorer='jvm' is not possible: {missing}")
+            raise _impossible(f"scorer='jvm' is not possible: {missing}", spark)
         return ScorerChoice("jvm", "scorer='jvm'")
     return ScorerChoice("python", missing) if missing else ScorerChoice("jvm", "the JVM bridge is in the session")
+
+
+def _impossible(message: str, spark: SparkSession) -> ValueError:
+    return ValueError(with_check(message) if why_no_bridge(spark) else message)
 
 
 def scored_on_jvm(model: Bridged, dataset: DataFrame) -> Column:
@@ -171,7 +176,7 @@ def to_jvm(model: Bridged, spark: SparkSession) -> JvmModel:
     """
     missing = "a Spark Connect client does not reach the JVM" if is_connect(spark) else _missing(model, spark) or _refusal(model, spark)
     if missing:
-        raise ValueError(f"to_jvm is not possible: {missing}")
+        raise _impossible(f"to_jvm is not possible: {missing}", spark)
     moved = JvmModel(_jvm_model(model, spark))
     moved._transfer_params_from_java()
     return moved

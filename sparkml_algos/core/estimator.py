@@ -7,8 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pyspark.ml import Estimator, Model
 from pyspark.sql import DataFrame, SparkSession
@@ -39,6 +38,7 @@ from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
+from sparkml_algos.html_tables import facts_table
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, LABEL, Field
 from sparkml_algos.rows.kinds import ClassLabel, Facts
@@ -48,14 +48,17 @@ from sparkml_algos.training.summary import TrainingSummary
 
 logger = logging.getLogger(__name__)
 
+M = TypeVar("M", bound="AlgorithmModel")
+
 # NumPy takes seeds from 0; an algorithm may take negative ones.
 SEEDS = 1 << 32
 
 
-class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
+class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
     """An Estimator that trains on the executors.
 
-    A subclass adds its Params and the two hooks `algorithm` and `model_class`.
+    A subclass adds its Params and the two hooks `algorithm` and `model_class`. What it is subscripted with, the class of its model, is for
+    type checkers, which thereby know what `fit` gives.
     """
 
     @staticmethod
@@ -78,7 +81,7 @@ class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
 
     def fitMultiple(
         self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]
-    ) -> Iterator[tuple[int, AlgorithmModel]]:
+    ) -> Iterator[tuple[int, M]]:
         """Fit a model per param map; maps that differ in hyperparameters only share one ingest, one gang and, where the algorithm has
         a mergeable state, one pass over the rows.
 
@@ -95,7 +98,7 @@ class AlgorithmEstimator(Estimator, DeclaredParams, JobParams, Persistable):
         estimators = [self.copy(paramMap) for paramMap in paramMaps]
         return _Models(lambda: _fit_all(estimators, dataset), len(estimators))
 
-    def _fit(self, dataset: DataFrame) -> AlgorithmModel:
+    def _fit(self, dataset: DataFrame) -> M:
         return _fit_all([self], dataset)[0]
 
     def fields(self) -> list[Field]:
@@ -175,11 +178,10 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         return self._shown(self._facts_shown())
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
-        rows = {"uid": self.uid, **self._facts_shown()}
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        """Tables for notebooks: what the model is, and how it was trained."""
+        facts = facts_table((name, str(value)) for name, value in {"uid": self.uid, **self._facts_shown()}.items())
         summary = self.training_summary._repr_html_() if self.training_summary else ""
-        return f"<b>{type(self).__name__}</b><table>{cells}</table>{summary}"
+        return f"<div><b>{type(self).__name__}</b>{facts}{summary}</div>"
 
     def _facts_shown(self) -> dict[str, Any]:
         needed = [name for name, param in self.declared.items() if isinstance(param, Hyperparameter) and param.required]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from html import escape
 from typing import Any
 
 # Shorter fits are over before a bar helps.
@@ -27,7 +28,7 @@ class ProgressBar:
         self._title, self._unit = title, unit
         self.enabled = mode == "on" or mode == "auto" and (sys.stderr.isatty() or _in_notebook())
         self._start = time.monotonic()
-        self._bar: Any = None
+        self._bar: _InTerminal | _InNotebook | None = None
         self._lock = threading.Lock()
 
     def update(self, progress: dict[str, Any]) -> None:
@@ -36,12 +37,10 @@ class ProgressBar:
             if self._bar is None:
                 if time.monotonic() - self._start < SHOW_AFTER_SECONDS:
                     return
-                from tqdm.auto import tqdm
-
-                form = f"{{l_bar}}{{bar}}| {{n:g}}/{{total}} {self._unit} [{{elapsed}}<{{remaining}}{{postfix}}]"
-                self._bar = tqdm(total=progress["total"], desc=self._title, bar_format=form)
-            self._bar.n = round(min(progress["done"], progress["total"]), 1)
-            self._bar.set_postfix({key: value for key, value in progress.items() if key not in ("done", "total")})
+                kind = _InNotebook if _in_notebook() else _InTerminal
+                self._bar = kind(self._title, self._unit, progress["total"], self._start)
+            done = round(min(progress["done"], progress["total"]), 1)
+            self._bar.show(done, {key: value for key, value in progress.items() if key not in ("done", "total")})
 
     def close(self) -> None:
         with self._lock:
@@ -50,8 +49,51 @@ class ProgressBar:
                 self._bar = None
 
 
+class _InTerminal:
+    """One line of stderr, drawn again and again."""
+
+    def __init__(self, title: str, unit: str, total: float, start: float) -> None:
+        from tqdm import tqdm
+
+        form = f"{{l_bar}}{{bar}}| {{n:g}}/{{total}} {unit} [{{elapsed}}<{{remaining}}{{postfix}}]"
+        self._bar = tqdm(total=total, desc=title, bar_format=form)
+
+    def show(self, done: float, facts: dict[str, Any]) -> None:
+        self._bar.n = done
+        self._bar.set_postfix(facts)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _InNotebook:
+    """One output of the cell, replaced again and again. It needs no widgets, whose state a saved notebook would lose."""
+
+    def __init__(self, title: str, unit: str, total: float, start: float) -> None:
+        from IPython.display import HTML, display
+
+        self._title, self._unit, self._total, self._start, self._html = title, unit, total, start, HTML
+        self._output = display(HTML(self._line(0, {})), display_id=True)
+
+    def show(self, done: float, facts: dict[str, Any]) -> None:
+        self._output.update(self._html(self._line(done, facts)))
+
+    def close(self) -> None:
+        """Nothing to do: where the training has ended stays to be seen."""
+
+    def _line(self, done: float, facts: dict[str, Any]) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+        said = [f"{done:g}/{self._total:g} {self._unit}", f"{minutes:02d}:{seconds:02d}", *(f"{k}={_short(v)}" for k, v in facts.items())]
+        bar = f'<progress value="{done:g}" max="{self._total:g}" style="width:14em;vertical-align:middle"></progress>'
+        return f"<div><b>{escape(self._title)}</b> {bar} {escape(', '.join(said))}</div>"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _in_notebook() -> bool:
-    """Whether this is a Jupyter kernel."""
+    """Whether this is a kernel of Jupyter, or of what is built upon it."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)

@@ -1,4 +1,4 @@
-"""RecordIO-protobuf: batches of columns to bytes and back.
+"""RecordIO-protobuf: batches of columns to bytes and back::
 
     batch = decode(data)                    # RecordBatch; batch.values is (rows, features) or CSR, batch.label is (rows,)
     data = encode(RecordBatch.of(features, labels))

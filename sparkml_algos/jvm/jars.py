@@ -208,7 +208,9 @@ def find_jar(spark: SparkHome, command: str = BUILD_COMMAND) -> Path:
     if current:
         return current
     if found:
-        raise JvmBridgeError(f"{found[0]} was built from other sources than this package has; build it anew: {command}")
+        # There the command would build from the checkout's sources once more.
+        where = "" if CHECKOUT.is_dir() else ", where the current folder is no checkout of this package"
+        raise JvmBridgeError(f"{found[0]} was built from other sources than this package has; build it anew{where}: {command}")
     searched = f"no {spark.jar_name} in {' or '.join(map(str, folders))}"
     raise NoJarError(f"the JVM bridge is not built for Spark {spark.minor} with Scala {spark.scala} ({searched}); build it: {command}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def axes_for(ax: Axes | None, function: str, figsize: tuple[float, float] = (6, 
     return ax
 
 
-def plain(ax: Axes, grid: str | None = "y") -> Axes:
+def plain(ax: Axes, grid: Literal["both", "x", "y"] | None = "y") -> Axes:
     """Without a frame, with light lines across one axis or ``both``."""
     ax.spines[["top", "right"]].set_visible(False)
     if grid:

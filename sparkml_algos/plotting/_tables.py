@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import Column, DataFrame
 
-    Table = DataFrame | pd.DataFrame | Mapping[str, Any]
+    Table: TypeAlias = DataFrame | pd.DataFrame | Mapping[str, Any]
 
 
 def columns(table: Table, names: Sequence[str], function: str) -> list[np.ndarray]:
@@ -25,7 +25,7 @@ def columns(table: Table, names: Sequence[str], function: str) -> list[np.ndarra
     check_columns(table, names, function)
     if is_spark(table):
         rows = table.select(*map(quoted, names)).collect()
-        found = [[row[place] for row in rows] for place in range(len(names))]
+        found: list[Any] = [[row[place] for row in rows] for place in range(len(names))]
     else:
         found = [table[name] for name in names]
     arrays = [_array(column) for column in found]
@@ -105,7 +105,7 @@ def check_columns(table: Table, names: Sequence[str], function: str) -> None:
         raise ValueError(f"{function} needs the columns {', '.join(map(repr, missing))}; there are {', '.join(map(repr, known))}")
 
 
-def is_spark(table: Any) -> bool:
+def is_spark(table: Any) -> TypeGuard[DataFrame]:
     """Whether a table is a DataFrame of Spark."""
     return hasattr(table, "collect")
 

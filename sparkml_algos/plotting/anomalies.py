@@ -75,7 +75,7 @@ def plot_anomalies(
     ax.plot(times[odd], values[odd], "o", color=ORANGE, markersize=5, label=f"anomalous: {odd.sum():,} of {len(odd):,}")
     ax.set_xlabel(time)
     ax.set_ylabel(value)
-    if score:
+    if score and scores is not None:
         _draw_scores(ax, times, scores, limit, score)
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.tick_params(axis="x", rotation=30)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -190,7 +190,7 @@ def plot_confusion_matrix(
     ax.imshow(matrix, cmap="Blues", vmin=0, interpolation="nearest")
     if len(names) <= _CELLS_WITH_NUMBERS:
         _write_cells(ax, matrix, ".2f" if normalize else "g")
-        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if class_names else {}
+        slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if class_names else {}
         ax.set_xticks(range(len(names)), names, **slanted)
         ax.set_yticks(range(len(names)), names)
     ax.set_xlabel(prediction)

@@ -89,14 +89,14 @@ def plot_components(
     names = getattr(model, "feature_names", None) if feature_names is None else feature_names
     if names is not None and len(names) != weights.shape[1]:
         raise ValueError(f"{len(names)} names are given for {weights.shape[1]} features")
-    is_named = names is not None and len(names) <= _NAMED_FEATURES
-    ax = axes_for(ax, "plot_components", (8, (2.5 if is_named else 1.5) + 0.3 * len(chosen)))
+    shown = names if names is not None and len(names) <= _NAMED_FEATURES else None
+    ax = axes_for(ax, "plot_components", (8, (1.5 if shown is None else 2.5) + 0.3 * len(chosen)))
     largest = np.abs(weights[chosen]).max() or 1.0
     image = ax.imshow(weights[chosen], cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="weight")
-    ax.set_yticks(range(len(chosen)), chosen)
+    ax.set_yticks(range(len(chosen)), [str(place) for place in chosen])
     ax.set_ylabel("component")
     ax.set_xlabel("feature")
-    if is_named:
-        ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    if shown is not None:
+        ax.set_xticks(range(len(shown)), shown, rotation=45, ha="right", rotation_mode="anchor")
     return ax

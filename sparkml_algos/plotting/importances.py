@@ -66,7 +66,7 @@ def _by_name(importances: Any, importance_type: str, names: Sequence[str] | None
         importances = importances.get_feature_importances(importance_type)
     if isinstance(importances, Mapping):
         renamed = {f"f{i}": str(name) for i, name in enumerate(names or [])}
-        return {renamed.get(name, name): float(value) for name, value in importances.items()}
+        return {renamed.get(str(name), str(name)): float(value) for name, value in importances.items()}
     names = getattr(importances, "feature_names", None) if names is None else names
     found = getattr(importances, "featureImportances", importances)
     values = np.asarray(found.toArray() if hasattr(found, "toArray") else found, np.float64)

@@ -58,7 +58,8 @@ def plot_topics(
         raise ValueError(f"vocabulary has {len(names)} words; the topics have {shares.shape[1]}")
     words = min(words, shares.shape[1])
     ax = axes_for(ax, "plot_topics", (6, _INCHES_AROUND + _INCHES_PER_WORD * (words + 1) * len(chosen)))
-    places, labels = [], []
+    places: list[int] = []
+    labels: list[str] = []
     for place, topic in enumerate(chosen):
         best = np.argsort(-shares[topic], kind="stable")[:words]
         rows = place * (words + 1) + np.arange(words)

@@ -25,7 +25,7 @@ def default_shard_bytes(workers_on_host: int = 1) -> int:
         Workers of the gang that run on this host, this one included.
     """
     shared = min([machine_memory(), *container_memory()]) / max(1, workers_on_host)
-    return int(ROWS_SHARE * min([shared, *_address_space()]))
+    return int(ROWS_SHARE * min([shared, *address_space()]))
 
 
 def machine_memory() -> int:
@@ -58,7 +58,7 @@ def container_memory() -> Iterator[int]:
             yield max(0, allowed - max(0, used - cached))
 
 
-def _address_space() -> Iterator[int]:
+def address_space() -> Iterator[int]:
     """Bytes by which this process may grow, if that is limited."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:

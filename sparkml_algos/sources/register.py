@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.core.joining import do_without, why_no_bridge
 
 
@@ -34,10 +35,11 @@ def register_recordio(spark: SparkSession) -> bool:
     if why_no_bridge(spark) is None:
         return False
     if find_spec("pyspark.sql.datasource") is None:
-        raise NotImplementedError(
+        message = (
             "this Spark has no Python data sources, Spark 4 has; the JVM bridge reads and writes this format: "
             "python -m sparkml_algos.jvm build"
         )
+        raise NotImplementedError(with_check(message))
     from sparkml_algos.sources.recordio import RecordIODataSource, SageMakerDataSource
 
     try:

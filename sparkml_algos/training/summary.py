@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from html import escape
 from typing import Any
+
+from sparkml_algos.html_tables import facts_table, folded, rows_table, shares_table
 
 # How metrics that are no numbers are saved: Spark's own readers of metadata take only strict JSON, which has no such numbers.
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
@@ -90,19 +91,28 @@ class TrainingSummary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """The table for notebooks."""
-        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value.strip())}</td></tr>" for name, value in self._rows())
-        return f"<table>{cells}</table>"
+        """Tables for notebooks: facts and metrics, where the time went, and folded up the metrics by epoch."""
+        html = facts_table(self._facts() + self._metrics())
+        if "total" in self.seconds:
+            html += folded(f"time: {self.seconds['total']:.2f} seconds", shares_table(self._phases(), self.seconds["total"]))
+        return html + (folded(f"history: {len(self.history)} entries", rows_table(self.history)) if self.history else "")
 
     def _rows(self) -> list[tuple[str, str]]:
+        rows = self._facts() + [(f"seconds, {phase}", f"{seconds:10.3f}") for phase, seconds in self._phases().items()]
+        rows += [("seconds, total", f"{self.seconds['total']:10.3f}")] if "total" in self.seconds else []
+        return rows + self._metrics()
+
+    def _phases(self) -> dict[str, float]:
+        return {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
+
+    def _facts(self) -> list[tuple[str, str]]:
         rows = [("workers", f"{self.num_workers} ({self.launch})"), ("rows", f"{self.rows:,}")]
         rows += [("validation rows", f"{self.validation_rows:,}")] if self.validation_rows else []
         rows += [("features", f"{self.num_features:,}")] if self.num_features is not None else []
-        rows += [("retries", str(self.retries))] if self.retries else []
-        phases = {phase: seconds for phase, seconds in self.seconds.items() if phase != "total"}
-        rows += [(f"seconds, {phase}", f"{seconds:10.3f}") for phase, seconds in phases.items()]
-        rows += [("seconds, total", f"{self.seconds['total']:10.3f}")] if "total" in self.seconds else []
-        return rows + [(name, f"{value:.6g}") for name, value in self.metrics.items()]
+        return rows + ([("retries", str(self.retries))] if self.retries else [])
+
+    def _metrics(self) -> list[tuple[str, str]]:
+        return [(name, f"{value:.6g}") for name, value in self.metrics.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as strict JSON can hold them."""

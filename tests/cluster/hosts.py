@@ -16,8 +16,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.cluster.hardware import Disk, slow
@@ -102,6 +102,31 @@ class Host:
     def slow(self, delay: float, loss: float) -> AbstractContextManager[None]:
         """Hold packets from and to the host for `delay` seconds and lose the share `loss` of them, inside a with statement."""
         return slow(self.cable, self.bridge, delay, loss)
+
+    @contextmanager
+    def firewall(self, address: str, let_through: Sequence[int]) -> Iterator[None]:
+        """Keep the host's processes from calling an address but on some ports, inside a with statement."""
+        rule = ["to", address, "ipproto", "tcp", "dport"]
+        rules = [[*rule, str(port), "lookup", "main"] for port in let_through] + [[*rule, "1024-65534", "prohibit"]]
+        for priority, rule in enumerate(rules, 100):
+            _ip("-netns", self.name, "rule", "add", "priority", str(priority), *rule)
+        try:
+            yield
+        finally:
+            for priority, rule in enumerate(rules, 100):
+                _ip("-netns", self.name, "rule", "delete", "priority", str(priority), *rule)
+
+    @contextmanager
+    def hiding(self, directory: Path) -> Iterator[None]:
+        """Have the executors of the host see an empty directory of their own in place of one that all share, inside a with statement."""
+        entered = [["nsenter", "--target", str(pid), "--mount"] for pid in self.processes("CoarseGrainedExecutorBackend")[:1]]
+        for enter in entered:
+            subprocess.run([*enter, "mount", "-t", "tmpfs", "sparkml-hidden", str(directory)], check=True)
+        try:
+            yield
+        finally:
+            for enter in entered:
+                subprocess.run([*enter, "umount", "--lazy", str(directory)], check=True)
 
     def throttle(self, rate: str) -> None:
         """Let no more than `rate`, such as ``10mbit``, of data reach the host."""

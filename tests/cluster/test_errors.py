@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from sparkml_algos import InvalidDataError
-from sparkml_algos.cluster.errors import Failure, WorkerFailed, last_python_error, training_error
+from sparkml_algos.cluster.errors import Failure, WorkerFailed, last_python_error, training_error, with_check
 
 
 def failure(rank: int, message: str, **fields) -> Failure:
@@ -14,6 +16,7 @@ def failure(rank: int, message: str, **fields) -> Failure:
 
 LOST = failure(0, "connection reset", peer=True)
 CAUSE = failure(1, "ValueError: the cause", trace="Traceback …")
+SAYS_MORE = "; sparkml_algos.check(spark) says more"
 DEAD = failure(1, "its process died without a word", silent=True)
 
 
@@ -36,7 +39,7 @@ def test_a_silent_death_comes_with_what_spark_says() -> None:
 def test_a_death_that_only_spark_has_noticed_is_placed() -> None:
     text = "Stage failed because barrier task ResultTask(3, 1) finished unsuccessfully.\nExecutorLostFailure (executor 1 exited)"
     error = training_error(RuntimeError(text), [], {1: ("10.0.0.5", "train")})
-    assert str(error) == "worker 1 on 10.0.0.5 failed in phase train: its process died: ExecutorLostFailure (executor 1 exited)"
+    assert str(error) == f"worker 1 on 10.0.0.5 failed in phase train: its process died: ExecutorLostFailure (executor 1 exited){SAYS_MORE}"
 
 
 def test_a_task_that_spark_took_away_comes_with_the_reason() -> None:
@@ -133,3 +136,31 @@ def test_who_is_silent_is_to_blame_where_the_library_does_not_say_who_was_waited
     seen = dict.fromkeys(range(3), ("host", "train"))
     error = training_error(RuntimeError("spark"), [failure(0, "timed out", peer=True), failure(2, "timed out", peer=True)], seen)
     assert str(error).startswith("worker 1 stopped answering; noticed by worker 0")
+
+
+@pytest.mark.parametrize(
+    ("complaint", "call"),
+    [
+        (failure(1, "NoUsableGpu: no usable GPU: Spark assigned it none"), "(spark, use_gpu=True)"),
+        (failure(1, "OSError: checkpoint_dir /mnt/a b cannot be written: read-only"), "(spark, checkpoint_dir='/mnt/a b')"),
+        (failure(1, "ImportError: communicator='horovod' needs horovod.torch in /usr/bin/python3"), "(spark, communicator='horovod')"),
+        (failure(1, "ModuleNotFoundError: No module named 'torch'"), "(spark, communicator='gloo')"),
+        (failure(1, "ModuleNotFoundError: No module named 'xgboost'"), "(spark)"),
+        (failure(1, "ConnectionError: worker 1 cannot reach the driver at 10.0.0.1:4040"), "(spark)"),
+        (failure(1, "ConnectionError: only 1 of 2 workers had started 300 s after the first"), "(spark)"),
+        (waited(0, 1), "(spark)"),
+        (DEAD, "(spark)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.message[:30],
+)
+def test_what_there_is_a_check_for_ends_with_the_call(complaint: Failure, call: str) -> None:
+    assert str(training_error(RuntimeError("spark"), [complaint], {})).endswith(f"; sparkml_algos.check{call} says more")
+
+
+@pytest.mark.parametrize("complaint", [CAUSE, failure(0, "column is null", invalid_data=True)], ids=["a bug", "bad rows"])
+def test_what_no_check_knows_more_of_does_not(complaint: Failure) -> None:
+    assert "sparkml_algos.check" not in str(training_error(RuntimeError("spark"), [complaint], {}))
+
+
+def test_a_call_is_given_what_the_message_is_about() -> None:
+    assert with_check("too few", num_workers=4) == "too few; sparkml_algos.check(spark, num_workers=4) says more"

@@ -250,9 +250,10 @@ def _assert_a_gpu_for_each(found: dict) -> None:
     assert all(each["device"] == f"cuda:{each['address']}" for each in found["devices"])
     # Of the GPUs 0 and 1 CUDA finds the first only: one worker has none, and with it the gang.
     refused = r"worker \d on [\d.]+ failed in phase start: NoUsableGpu: no usable GPU: Spark assigned it GPU "
+    says_more = r"; sparkml_algos\.check\(spark, use_gpu=True\) says more"
     if len({each["address"] for each in found["devices"]}) == 2:
-        assert re.fullmatch(refused + "1, but an imagined CUDA finds 1 GPU there", found["mixed"])
-    assert _has_cuda() or re.fullmatch(refused + r"\d, but torch \S+ finds no GPU there", found["fit"])
+        assert re.fullmatch(refused + "1, but an imagined CUDA finds 1 GPU there" + says_more, found["mixed"])
+    assert _has_cuda() or re.fullmatch(refused + r"\d, but torch \S+ finds no GPU there" + says_more, found["fit"])
 
 
 def _drive(directory: Path, api: str, launch: str, **settings: str) -> dict:

@@ -54,10 +54,10 @@ def test_executors_without_the_package_are_sent_it() -> None:
     ("found", "expected"),
     [
         ({"missing": ["scipy", "torch"]}, r"the Python of the executors, /usr/bin/python3, has no scipy, torch: install .*; Spark starts"),
-        ({"missing": ["horovod"]}, r"has no horovod: .* there \(bash spark-conf/install-horovod\.sh builds"),
+        ({"missing": ["horovod"]}, r"has no horovod: .* there \(bash spark-conf/install-horovod\.sh builds.*communicator='horovod'\) says"),
         ({"version": "0.0.1"}, rf"the executors have sparkml_algos 0\.0\.1, the driver has {__version__}: install the same"),
         ({"python_version": "2.7"}, r"the Python of the executors, /usr/bin/python3, is 2\.7, and Spark takes only .*PYSPARK_PYTHON"),
-        ({"python": sys.executable, "missing": ["torch"]}, r"has no torch: install 'sparkml-algos\[torch\]' there$"),
+        ({"python": sys.executable, "missing": ["torch"]}, r"has no torch: install 'sparkml-algos\[torch\]' there; .*='gloo'\) says more$"),
     ],
     ids=["libraries", "horovod", "version", "Python", "in the driver too"],
 )

@@ -77,7 +77,7 @@ def test_what_scoring_and_evaluating_read_can_be_set(model: KMeansModel) -> None
 
 def test_a_model_says_what_it_is(model: KMeansModel) -> None:
     assert repr(model) == str(model) == f"KMeansModel: uid={model.uid}, k=4, numFeatures=64"
-    assert f"<td>{model.uid}</td>" in model._repr_html_()
+    assert f">{model.uid}</td>" in model._repr_html_()
 
 
 def test_an_estimator_says_what_is_set() -> None:

@@ -44,6 +44,14 @@ def test_a_page_of_an_algorithm_has_every_heading_an_example_and_tables_of_decla
     assert shown and all(DOCUMENTED[name] == page for name in shown)
 
 
+@pytest.mark.parametrize("page", sorted(set(DOCUMENTED.values())))
+def test_what_a_page_says_of_a_model_it_has(page: str) -> None:
+    path = DOCS / "algorithms" / f"{page}.md"
+    models = [getattr(sparkml_algos, name) for name, module in EXPORTS.items() if module.split(".")[2] == page and name.endswith("Model")]
+    for attribute in set(re.findall(r"`model\.(\w+)", path.read_text())):
+        assert any(hasattr(model, attribute) for model in models), f"no model of {path.relative_to(ROOT)} has {attribute}"
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_page_links_to_is_there(path: Path) -> None:
     for target in LINK.findall(re.sub(r"```.*?```|`[^`\n]+`", "", path.read_text(), flags=re.DOTALL)):

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-import pyspark
 import pytest
 from py4j.java_gateway import JavaObject
 from pyspark.ml import Model, PipelineModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkml_algos import KMeansModel, classpath_jars
+from sparkml_algos import KMeansModel
 from sparkml_algos.arrays.saved import read_local
 from tests.jvm.models import BIAS, CENTERS, MODELS, WEIGHTS, assert_same, kmeans, side_by_side
 from tests.jvm.models import scores as scores_of
@@ -202,14 +198,3 @@ def test_a_stream_is_scored_without_python(saved: str, rows: DataFrame, bridge: 
     query = scored.writeStream.format("memory").queryName("scored_stream").trigger(availableNow=True).start()
     assert query.awaitTermination(60)
     assert scores(bridge.table("scored_stream")) == scores(pipeline.transform(rows.drop("features")))
-
-
-@pytest.mark.slow
-def test_the_scala_example_runs_in_the_shell(saved: str, tmp_path: Path) -> None:
-    shell = Path(pyspark.__file__).parent / "bin" / "spark-shell"
-    settings = ["--master", "local[1]", "--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1"]
-    command = ["bash", str(shell), *settings, "--jars", ",".join(classpath_jars()), "-i", str(ROOT / "examples" / "score_on_jvm.scala")]
-    environment = {**os.environ, "MODEL": saved, "SPARK_HOME": str(shell.parents[1]), "PYSPARK_PYTHON": sys.executable}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 clusters of rows of 7 features" in done.stdout and done.stdout.count("| 100|") == 10

@@ -23,6 +23,7 @@ from sparkml_algos import (
     Shingle,
     TrainingSummary,
     XGBoostClassificationModel,
+    XGBoostClassifier,
     serving,
     warm_up,
 )
@@ -33,8 +34,9 @@ def train(spark: SparkSession, frame: DataFrame) -> KMeansModel:
     estimator = KMeans(k=3, featuresCol="scaled").setEpochs(2)
     assert_type(KMeans(k=3).elbow(frame, ks=range(2, 5)), DataFrame)
     Pipeline(stages=[Shingle(inputCols=["load"], size=24), PCA(num_components=2), LinearLearnerBinaryClassifier()])
-    model: KMeansModel = estimator.fit(frame)
-    return model
+    assert_type(estimator, Any)  # setters are made from declarations
+    assert_type(XGBoostClassifier(num_round=3).fit(frame), XGBoostClassificationModel)
+    return KMeans(k=3).fit(frame)
 
 
 def look(model: KMeansModel, trees: XGBoostClassificationModel, forest: RandomCutForestModel, frame: DataFrame) -> None:

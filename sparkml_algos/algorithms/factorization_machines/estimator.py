@@ -26,7 +26,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
 from sparkml_algos.core.scoring import Output
@@ -34,7 +34,7 @@ from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
 
 
-class _FactorizationMachines(AlgorithmEstimator):
+class _FactorizationMachines(AlgorithmEstimator[M]):
     @staticmethod
     def algorithm() -> Algorithm:
         return FACTORIZATION_MACHINES
@@ -96,7 +96,7 @@ class _FactorizationMachinesModel(HasSummary, AlgorithmModel):
 
 
 class FactorizationMachinesRegressor(
-    _FactorizationMachines, FactorizationMachinesRegressorParams, RegressionParams
+    _FactorizationMachines["FactorizationMachinesRegressorModel"], FactorizationMachinesRegressorParams, RegressionParams
 ):
     """Regression with pairwise interactions of features, by the squared error, on the executors of a Spark cluster.
 
@@ -149,7 +149,9 @@ class FactorizationMachinesRegressorModel(
 
 
 class FactorizationMachinesBinaryClassifier(
-    _FactorizationMachines, FactorizationMachinesBinaryClassifierParams, ClassificationParams
+    _FactorizationMachines["FactorizationMachinesBinaryClassifierModel"],
+    FactorizationMachinesBinaryClassifierParams,
+    ClassificationParams,
 ):
     """Classification into 0 and 1 with pairwise interactions of features, by the logistic loss, on the executors of a Spark cluster.
 

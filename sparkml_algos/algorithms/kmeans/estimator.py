@@ -40,7 +40,7 @@ from sparkml_algos.training.algorithm import Algorithm
 JVM_CLUSTERS = 100
 
 
-class KMeans(AlgorithmEstimator, KMeansParams):
+class KMeans(AlgorithmEstimator["KMeansModel"], KMeansParams):
     """Web-scale k-means on the executors of a Spark cluster.
 
     {parameters}

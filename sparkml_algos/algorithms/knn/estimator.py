@@ -21,7 +21,7 @@ from sparkml_algos.algorithms.knn.training import KNN
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import ClassifiesRows, ClassThresholds, PredictsRows
 from sparkml_algos.core.scoring import Output
@@ -34,7 +34,7 @@ _VERBOSE = (Output("distances", "array<double>", "distancesCol"), Output("labels
 _NEIGHBORS = (Output("ids", "array<long>", "neighborsCol"), _VERBOSE[0])
 
 
-class _KNN(AlgorithmEstimator, KNNParams):
+class _KNN(AlgorithmEstimator[M], KNNParams):
     @staticmethod
     def algorithm() -> Algorithm:
         return KNN
@@ -122,7 +122,7 @@ class _KNNModel(AlgorithmModel, KNNParams):
         return float(totals["error"] / totals["rows"])
 
 
-class KNNClassifier(_KNN, KNNClassifierParams, ClassificationParams):
+class KNNClassifier(_KNN["KNNClassifierModel"], KNNClassifierParams, ClassificationParams):
     """Classification by the majority of the k nearest rows, sampled and indexed on the executors of a Spark cluster.
 
     {parameters}
@@ -192,7 +192,7 @@ class KNNClassifierModel(ClassifiesRows, ClassThresholds, _KNNModel, KNNClassifi
         return {"test:accuracy": 1 - self._error(dataset, MAX_CLASSES)}
 
 
-class KNNRegressor(_KNN, KNNRegressorParams, RegressionParams):
+class KNNRegressor(_KNN["KNNRegressorModel"], KNNRegressorParams, RegressionParams):
     """Regression by the mean label of the k nearest rows, sampled and indexed on the executors of a Spark cluster.
 
     {parameters}

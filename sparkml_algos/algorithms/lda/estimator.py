@@ -28,7 +28,7 @@ from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
 
 
-class LDA(AlgorithmEstimator, LDAParams):
+class LDA(AlgorithmEstimator["LDAModel"], LDAParams):
     """Topics of documents, by moments, on the executors of a Spark cluster.
 
     Rows are documents: how often each word of the vocabulary occurs, whole numbers from 0, as `CountVectorizer` gives them.

@@ -30,7 +30,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import (
     ArrayMatrix,
@@ -56,7 +56,7 @@ def _is_faster(artifact: Artifact) -> bool:
     return len(artifact.arrays["bias"]) <= JVM_OUTPUTS
 
 
-class _LinearLearner(AlgorithmEstimator):
+class _LinearLearner(AlgorithmEstimator[M]):
     @staticmethod
     def algorithm() -> Algorithm:
         return LINEAR_LEARNER
@@ -127,7 +127,7 @@ class _SingleOutputModel(_LinearLearnerModel):
         return float(self.artifact.arrays["bias"][0])
 
 
-class LinearLearnerRegressor(_LinearLearner, LinearLearnerRegressorParams, RegressionParams):
+class LinearLearnerRegressor(_LinearLearner["LinearLearnerRegressorModel"], LinearLearnerRegressorParams, RegressionParams):
     """Linear regression, by squared or another loss, on the executors of a Spark cluster.
 
     {parameters}
@@ -184,7 +184,9 @@ class LinearLearnerRegressorModel(PredictsRows, _SingleOutputModel, LinearLearne
     on_jvm = OnJvm("org.sparkmlalgos.ml.LinearLearnerRegressorModel", faster=_is_faster)
 
 
-class LinearLearnerBinaryClassifier(_LinearLearner, LinearLearnerBinaryClassifierParams, ClassificationParams):
+class LinearLearnerBinaryClassifier(
+    _LinearLearner["LinearLearnerBinaryClassifierModel"], LinearLearnerBinaryClassifierParams, ClassificationParams
+):
     """Logistic regression or a linear support vector machine for the classes 0 and 1, on the executors of a Spark cluster.
 
     {parameters}
@@ -238,7 +240,7 @@ class LinearLearnerBinaryClassifierModel(
 
 
 class LinearLearnerMultiClassClassifier(
-    _LinearLearner, LinearLearnerMultiClassClassifierParams, ClassificationParams
+    _LinearLearner["LinearLearnerMultiClassClassifierModel"], LinearLearnerMultiClassClassifierParams, ClassificationParams
 ):
     """Multinomial logistic regression on the executors of a Spark cluster.
 

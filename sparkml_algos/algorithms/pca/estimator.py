@@ -31,7 +31,7 @@ from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 
 
-class PCA(AlgorithmEstimator, PCAParams):
+class PCA(AlgorithmEstimator["PCAModel"], PCAParams):
     """Principal component analysis on the executors of a Spark cluster.
 
     {parameters}

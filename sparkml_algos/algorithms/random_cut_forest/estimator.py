@@ -47,7 +47,7 @@ QUANTILE_ACCURACY = 10_000
 _SCORE = "_sparkml_algos_score"
 
 
-class RandomCutForest(AlgorithmEstimator, RandomCutForestParams):
+class RandomCutForest(AlgorithmEstimator["RandomCutForestModel"], RandomCutForestParams):
     """Anomaly detection by a random cut forest, on the executors of a Spark cluster.
 
     {parameters}

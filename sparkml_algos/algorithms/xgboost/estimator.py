@@ -25,11 +25,11 @@ from sparkml_algos.algorithms.xgboost.params import (
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
 from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
 from sparkml_algos.training.algorithm import Algorithm
 
 
-class _XGBoost(XGBoostParams, WarmStartParams, AlgorithmEstimator):
+class _XGBoost(XGBoostParams, WarmStartParams, AlgorithmEstimator[M]):
     """Params come before the base of all Estimators, for `seed` is a hyperparameter here."""
 
     @staticmethod
@@ -48,7 +48,7 @@ class _XGBoost(XGBoostParams, WarmStartParams, AlgorithmEstimator):
         return Hyperparameters(**self.hyperparameters())
 
 
-class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
+class XGBoostRegressor(XGBoostRegressorParams, _XGBoost[XGBoostRegressionModel]):
     """Boosted trees for numbers: by squared or other losses, counts, survival times.
 
     {parameters}
@@ -96,7 +96,7 @@ class XGBoostRegressor(XGBoostRegressorParams, _XGBoost):
         return XGBoostRegressionModel
 
 
-class XGBoostClassifier(XGBoostClassifierParams, _XGBoost):
+class XGBoostClassifier(XGBoostClassifierParams, _XGBoost[XGBoostClassificationModel]):
     """Boosted trees for two classes or for many.
 
     {parameters}
@@ -123,7 +123,7 @@ class XGBoostClassifier(XGBoostClassifierParams, _XGBoost):
         return XGBoostClassificationModel
 
 
-class XGBoostRanker(XGBoostRankerParams, _XGBoost):
+class XGBoostRanker(XGBoostRankerParams, _XGBoost[XGBoostRankerModel]):
     """Boosted trees that put the rows of a group in order of relevance.
 
     {parameters}

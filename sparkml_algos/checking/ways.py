@@ -1,0 +1,148 @@
+"""The ways of a training, tried: from executors to the driver, to each other, to the checkpoints; and the memory that they have."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparkml_algos.checking.report import ADVICE, RIGHT, UNKNOWN, WRONG, Finding
+from sparkml_algos.checking.settings import LEAST_WORKER_BYTES
+from sparkml_algos.checking.tasks import ask_all
+from sparkml_algos.checking.visit import DRIVER, Plan, Trial, trouble
+from sparkml_algos.cluster.rendezvous import Meeting
+from sparkml_algos.collectives.addresses import address_towards
+
+# All tasks have come together by so many seconds after the first, or some cannot.
+MEETING_SECONDS = 10.0
+
+DRIVER_REACHED, EXECUTORS_REACHED, STORE = "driver reached", "executors reached", "checkpoint_dir"
+
+
+def try_ways(spark: SparkSession, size: int, driver_host: str, checkpoint_dir: str | None) -> Iterator[Finding]:
+    """Send `size` tasks all the ways that their training would take.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    size : int
+    driver_host : str
+        As executors know it.
+    checkpoint_dir : str or None
+    """
+    token = uuid.uuid4().hex[:12]
+    store = Trial(checkpoint_dir, token) if checkpoint_dir else None
+    unwritten = store and trouble(lambda: store.leave(DRIVER))
+    try:
+        seen, closed = _visits(spark, size, driver_host, checkpoint_dir, token, store is not None and unwritten is None)
+    finally:
+        if store:
+            trouble(lambda: store.remove(DRIVER))
+    yield memory(seen)
+    yield driver_reached(seen, driver_host, closed)
+    yield executors_reached(seen)
+    if checkpoint_dir:
+        yield checkpoints(seen, checkpoint_dir, unwritten)
+
+
+def _visits(
+    spark: SparkSession, size: int, driver_host: str, checkpoint_dir: str | None, token: str, driver_writes: bool
+) -> tuple[list[dict[str, Any]], str | None]:
+    """What the tasks have seen, and why this process cannot be called at all, None if it can."""
+    with ExitStack() as stack:
+        try:
+            own = address_towards(driver_host)
+            meetings = [stack.enter_context(Meeting(size, own, "gang", MEETING_SECONDS)) for _ in range(2)]
+            arrival, departure, closed = meetings[0].place, meetings[1].place, None
+        except OSError as error:
+            arrival = departure = None
+            closed = str(error)
+        plan = Plan(size, driver_host, arrival, departure, checkpoint_dir, token, driver_writes)
+
+        def question(number):  # noqa: ANN001, ANN202 - sent as code
+            from sparkml_algos.checking.visit import visit
+
+            return visit(number, plan)
+
+        return ask_all(spark, size, question, "try the ways between driver, executors and checkpoints"), closed
+
+
+def memory(seen: Sequence[Mapping[str, Any]]) -> Finding:
+    """What there is for each Python worker, on the host where that is least."""
+    tasks_on = {host: sum(one["host"] == host for one in seen) for host in {one["host"] for one in seen}}
+    least = min(seen, key=lambda one: one["memory"] / tasks_on[one["host"]])
+    each = least["memory"] // tasks_on[least["host"]]
+    found = f"{each >> 20} MiB can still be taken by each worker on {least['host']}"
+    if bounds := [one["address_space"] for one in seen if one["address_space"] is not None]:
+        found += f"; the address space of each may grow by {min(bounds) >> 20} MiB"
+    least_bytes = LEAST_WORKER_BYTES >> 20
+    if bounds and min(bounds) < LEAST_WORKER_BYTES:
+        remedy = "raise spark.executor.pyspark.memory, which each core has its share of, or leave it unset"
+        return Finding("free memory", WRONG, f"{found}: a worker takes {least_bytes} MiB and its rows", remedy)
+    if each < LEAST_WORKER_BYTES:
+        remedy = "fewer workers on a host (raise spark.task.cpus), a smaller heap (spark.executor.memory), or hosts with more memory"
+        return Finding("free memory", WRONG, f"{found}: a worker takes {least_bytes} MiB and its rows", remedy)
+    return Finding("free memory", RIGHT, found)
+
+
+def driver_reached(seen: Sequence[Mapping[str, Any]], driver_host: str, closed: str | None) -> Finding:
+    """Whether executors can call the driver, where workers of a training meet."""
+    addressed = "set spark.driver.host to a name or address of the driver that it and the executors know"
+    if closed is not None:
+        found = f"spark.driver.host is {driver_host}, which the driver itself does not find: {closed}"
+        return Finding(DRIVER_REACHED, WRONG, found, addressed)
+    if cut := [one for one in seen if one["driver"] is not None]:
+        hosts = ", ".join(sorted({one["host"] for one in cut}))
+        found = f"executors on {hosts} cannot call the driver at {driver_host}, on a port that the system chooses: {cut[0]['driver']}"
+        remedy = (
+            f"let executors call the driver's ports (sysctl net.ipv4.ip_local_port_range), or {addressed}, or run the driver on the "
+            "cluster (--deploy-mode cluster); launch='barrier' trains without, launch='gang' does not"
+        )
+        return Finding(DRIVER_REACHED, WRONG, found, remedy)
+    return Finding(DRIVER_REACHED, RIGHT, f"all of {len(seen)} tasks have called {driver_host}")
+
+
+def executors_reached(seen: Sequence[Mapping[str, Any]]) -> Finding:
+    """Whether executors can call each other, as workers of a training do."""
+    if not all(one["met"] for one in seen):
+        return Finding(EXECUTORS_REACHED, UNKNOWN, "tasks hear of each other at the driver, where not all have come", "mend that first")
+    ways = [(one["host"], other, why) for one in seen for other, why in one["unreached"].items()]
+    if ways:
+        here, there, why = ways[0]
+        found = f"{len(ways)} of {len(seen) ** 2} ways are closed, such as from {here} to {there}: {why}"
+        return Finding(EXECUTORS_REACHED, WRONG, found, "let executors call each other's ports (sysctl net.ipv4.ip_local_port_range)")
+    tasks, hosts = len(seen), len({one["host"] for one in seen})
+    found = f"{tasks} task{'s' * (tasks > 1)} on {hosts} host{'s' * (hosts > 1)}: each has called all"
+    return Finding(EXECUTORS_REACHED, RIGHT, found)
+
+
+def checkpoints(seen: Sequence[Mapping[str, Any]], directory: str, driver: str | None) -> Finding:
+    """Whether every executor writes to the directory, and all see the same.
+
+    Parameters
+    ----------
+    seen : sequence of dict
+    directory : str
+    driver : str or None
+        Why the driver cannot write there.
+    """
+    shared = "name storage that all hosts share: a path mounted on each, hdfs://, s3://, gs://"
+    if cut := [one for one in seen if one["store"] is not None]:
+        hosts = ", ".join(sorted({one["host"] for one in cut}))
+        if cut[0]["store"].startswith(("ImportError", "ModuleNotFoundError")):
+            return Finding(STORE, UNKNOWN, f"executors on {hosts} cannot try: {cut[0]['store']}", "mend that first")
+        remedy = f"give the user that runs executors the right to write there, or {shared}"
+        return Finding(STORE, WRONG, f"executors on {hosts} cannot write to {directory}: {cut[0]['store']}", remedy)
+    by_others = sorted({one["host"] for one in seen if any(other != DRIVER for other in one["unseen"])})
+    if by_others:
+        found = f"{directory} is another one on each host: what others write is not to be seen on {', '.join(by_others)}"
+        return Finding(STORE, WRONG, found, shared)
+    if driver is not None or any(one["unseen"] for one in seen):
+        found = f"executors write to {directory}; the driver {f'cannot ({driver})' if driver else 'sees another one of that name'}"
+        return Finding(STORE, ADVICE, f"{found}: an executor removes checkpoints that have served", f"for the driver to do so, {shared}")
+    if len(seen) > 1 and not all(one["met"] for one in seen):
+        return Finding(STORE, UNKNOWN, f"executors write to {directory}; whether all see the same is not known", "let them call the driver")
+    return Finding(STORE, RIGHT, f"executors and driver write to {directory}, and see what the others write")

@@ -1,0 +1,20 @@
+"""The Zeppelin notes run paragraph by paragraph and show what their text says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.notebooks import figures, zeppelin
+from tests.notebooks.notes import EXAMPLES, FAMILIES
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_note_shows_what_its_text_says(family: str, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES / "zeppelin")
+    results = zeppelin.run(Path(f"{family}.zpln"), spark)
+    shown = [result.output for result in results if result.interpreter == "%spark.pyspark"]
+    figures.check([result.text for result in results if result.interpreter == "%md"], shown)
+    assert sum(output.startswith("%html <img") for output in shown) >= 2
