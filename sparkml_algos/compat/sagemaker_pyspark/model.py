@@ -263,6 +263,7 @@ def _load(path: str) -> AlgorithmModel:
         name = current_name(json.loads(first["value"])["class"]).rpartition(".")[2]
     except Exception as error:  # no such place, no text, no JSON, of Spark Connect too
         raise ValueError(f"{path!r} is no path of a model that sparkml_algos has saved: model.nativeModel.save(path) does that") from error
-    if not name.endswith("Model") or name not in EXPORTS:
+    cls = getattr(importlib.import_module(EXPORTS[name]), name) if name in EXPORTS else None
+    if not (isinstance(cls, type) and issubclass(cls, AlgorithmModel)):
         raise ValueError(f"{path!r} holds a {name}, which is no model of sparkml_algos")
-    return getattr(importlib.import_module(EXPORTS[name]), name).load(path)
+    return cls.load(path)
