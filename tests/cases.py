@@ -63,7 +63,7 @@ TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) 
 IMAGES = [row.tobytes() for row in ROWS]
 # The same as pairs of an entity and an address: every blob has networks of its own.
 ENTITIES = [f"user {blob}" for blob in BLOB]
-ADDRESSES = [f"{10 + 60 * blob}.{blob}.{index % 7}.{index % 251}" for index, blob in enumerate(BLOB)]
+ADDRESSES = [f"{10 + 64 * blob}.{blob}.{index % 7}.{index % 251}" for index, blob in enumerate(BLOB)]
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _goes_together(model: AlgorithmModel) -> np.ndarray:
 
 def to_number(blob: int) -> int:
     """The address of the middle of a blob's networks."""
-    return int(ipaddress.ip_address(f"{10 + 60 * blob}.{blob}.3.100"))
+    return int(ipaddress.ip_address(f"{10 + 64 * blob}.{blob}.3.100"))
 
 
 CASES = [
@@ -324,7 +324,16 @@ CASES = [
     Case(
         IPInsights,
         IPInsightsModel,
-        {"num_entity_vectors": 50, "vector_dim": 16, "epochs": 6, "mini_batch_size": 12, "learning_rate": 0.02},
+        # Addresses of other rows are those of the worker's own, which may all be of one blob: negatives at random alone.
+        {
+            "num_entity_vectors": 60,
+            "vector_dim": 16,
+            "epochs": 6,
+            "mini_batch_size": 6,
+            "learning_rate": 0.03,
+            "random_negative_sampling_rate": 3,
+            "shuffled_negative_sampling_rate": 0,
+        },
         _goes_together,
         ("num_ip_encoder_layers", [0, 1]),
         checks_framework=True,

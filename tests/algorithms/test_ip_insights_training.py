@@ -29,7 +29,7 @@ from tests.gang import in_threads
 ENTITIES = [f"user {index % 40}" for index in range(2000)]
 # Each user has a network, and an address in it.
 ADDRESSES = [f"10.{index % 40}.{index % 3}.{index % 251}" for index in range(2000)]
-SETTINGS = {"num_entity_vectors": 200, "vector_dim": 16, "epochs": 5, "mini_batch_size": 100, "learning_rate": 0.01}
+SETTINGS = {"num_entity_vectors": 256, "vector_dim": 16, "epochs": 5, "mini_batch_size": 100, "learning_rate": 0.01}
 
 
 def hyperparameters(**settings: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class TestSteps:
 
     def test_vectors_of_entities_that_are_in_no_row_stay_as_they_started(self):
         first, more = (fit(settings={"epochs": epochs}).arrays["network/entities.weight"] for epochs in (1, 3))
-        seen = np.unique(Name().arrays(ENTITIES)[""].to_numpy().view(np.uint64) % 200)
+        seen = np.unique(Name().arrays(ENTITIES)[""].to_numpy().view(np.uint64) % 256)
         moved = np.flatnonzero((first != more).any(axis=1))
         np.testing.assert_array_equal(moved, seen)
 

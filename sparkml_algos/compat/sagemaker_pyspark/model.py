@@ -58,6 +58,8 @@ class SageMakerModel(Model):
     namePolicy : NamePolicy, optional
         Recorded.
     uid : str, optional
+    nativeModel : AlgorithmModel, optional
+        Not of the connector: the model itself, in place of a path.
 
     Attributes
     ----------
@@ -144,7 +146,18 @@ class SageMakerModel(Model):
         namePolicy: NamePolicy | None = None,
         uid: str = "sagemaker",
     ) -> SageMakerModel:
-        """A model from where it was saved, in place of the endpoint that serves it."""
+        """A model from where it was saved, in place of the endpoint that serves it.
+
+        Parameters
+        ----------
+        endpointName : str
+            The path.
+
+        Raises
+        ------
+        ValueError
+            If no model that this package has saved is there.
+        """
         return cls(
             endpointInstanceType=None,
             endpointInitialInstanceCount=None,
