@@ -16,7 +16,7 @@ from sparkml_algos.formats import json_instances
 from sparkml_algos.training.run import train_arrays
 
 PAIRS = [(index, f"user {index % 20}", f"10.{index % 20}.{index % 3}.{index % 251}", index % 4 == 0) for index in range(1200)]
-SETTINGS = {"num_entity_vectors": 112, "vector_dim": 8, "epochs": 8, "mini_batch_size": 50, "learning_rate": 0.01, "seed": 3}
+SETTINGS = {"num_entity_vectors": 112, "vector_dim": 8, "epochs": 10, "mini_batch_size": 50, "learning_rate": 0.02, "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def pairs(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def model(pairs: DataFrame) -> IPInsightsModel:
-    return IPInsights(num_workers=2, validationIndicatorCol="held", **SETTINGS).fit(pairs)
+    return IPInsights(num_workers=2, validationIndicatorCol="held", early_stopping_patience=10, **SETTINGS).fit(pairs)
 
 
 @pytest.fixture(scope="module")
