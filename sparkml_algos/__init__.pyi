@@ -28,6 +28,8 @@ from sparkml_algos.algorithms.linear_learner.estimator import (
 )
 from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressor as LinearLearnerRegressor
 from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressorModel as LinearLearnerRegressorModel
+from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModel as NeuralTopicModel
+from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModelModel as NeuralTopicModelModel
 from sparkml_algos.algorithms.pca.estimator import PCA as PCA
 from sparkml_algos.algorithms.pca.estimator import PCAModel as PCAModel
 from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForest as RandomCutForest

@@ -29,6 +29,8 @@ EXPORTS = {
     "LinearLearnerMultiClassClassifierModel": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerRegressor": "sparkml_algos.algorithms.linear_learner.estimator",
     "LinearLearnerRegressorModel": "sparkml_algos.algorithms.linear_learner.estimator",
+    "NeuralTopicModel": "sparkml_algos.algorithms.ntm.estimator",
+    "NeuralTopicModelModel": "sparkml_algos.algorithms.ntm.estimator",
     "PCA": "sparkml_algos.algorithms.pca.estimator",
     "PCAModel": "sparkml_algos.algorithms.pca.estimator",
     "RandomCutForest": "sparkml_algos.algorithms.random_cut_forest.estimator",

@@ -32,6 +32,8 @@ from sparkml_algos import (
     LinearLearnerMultiClassClassifierModel,
     LinearLearnerRegressor,
     LinearLearnerRegressorModel,
+    NeuralTopicModel,
+    NeuralTopicModelModel,
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
@@ -216,6 +218,14 @@ CASES = [
         lambda model: model.mean,
     ),
     Case(LDA, LDAModel, {"num_topics": 2, "refinements": 2}, lambda model: in_order(model.topics), ("num_topics", [3, 2]), passes=4),
+    Case(
+        NeuralTopicModel,
+        NeuralTopicModelModel,
+        # Plain gradient descent for the same reason as above.
+        {"num_topics": 2, "epochs": 2, "mini_batch_size": 1000, "optimizer": "sgd", "learning_rate": 0.05},
+        lambda model: model.topics,
+        ("num_topics", [3, 2]),
+    ),
     Case(
         Averaging,
         AveragingModel,

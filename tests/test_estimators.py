@@ -128,7 +128,7 @@ def scores(case: Case, model: object, data: DataFrame) -> np.ndarray:
     """The first output, number or vector, of each row, sorted, for rows come in any order."""
     rows = model.transform(data).select(model.value(case.output)).collect()
     found = np.array([np.ravel(row[0].toArray() if hasattr(row[0], "toArray") else row[0]) for row in rows])
-    return np.sort(found, axis=0) if found.shape[1] == 1 else found[np.lexsort(np.round(found, 3).T)]
+    return np.sort(found, axis=0) if found.shape[1] == 1 else found[np.lexsort([*found.T, *np.round(found, 3).T])]
 
 
 # ------------------------------------------------------------------------------------------------------------------- Params

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sparkml_algos.checking.report import UNKNOWN, WRONG, Finding, Report
+from sparkml_algos.checking.report import UNKNOWN, WRONG, Finding, Report, in_a_line
 from sparkml_algos.version import __version__
 
 _ENDS = "Ends with 0 if nothing is wrong, else with 1."
@@ -43,8 +43,7 @@ def run(chosen: argparse.Namespace) -> Report:
     try:
         spark = steps.answer(lambda: _session(chosen))
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        found = f"does not start: {type(error).__name__}: {lines[0] if lines else 'no message'}"
+        found = f"does not start: {in_a_line(error)}"
         remedy = "see what Spark says above; the master, or the server of Spark Connect, may not be reached from here"
         return Report(title, [*steps.findings, Finding("session", WRONG, found, remedy)])
     report = check(

@@ -62,10 +62,10 @@ def java_of(spark: SparkSession) -> Finding:
     """The Java of the executors, which is the driver's in a local session."""
     asked = F.expr("java_method('java.lang.System', 'getProperty', 'java.version')")
     with described(spark, "sparkml_algos: see what Java the executors have"):
-        versions = sorted(row[0] for row in spark.range(0, 8, 1, 8).select(asked).distinct().collect())
+        versions = {row[0] for row in spark.range(0, 8, 1, 8).select(asked).collect()}  # no shuffle: executors may not reach each other
     if not is_connect(spark):
-        versions = sorted({*versions, spark.sparkContext._jvm.java.lang.System.getProperty("java.version")})
-    return _java(versions, "")
+        versions.add(spark.sparkContext._jvm.java.lang.System.getProperty("java.version"))
+    return _java(sorted(versions), "")
 
 
 def _java(versions: list[str], where: str) -> Finding:

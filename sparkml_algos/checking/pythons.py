@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparkml_algos.checking.report import ADVICE, RIGHT, WRONG, Finding
+from sparkml_algos.checking.report import ADVICE, RIGHT, WRONG, Finding, in_a_line
 from sparkml_algos.checking.survey import survey
 from sparkml_algos.checking.tasks import ask_all
 from sparkml_algos.cluster.errors import last_python_error
@@ -59,7 +59,7 @@ def ask_executors(spark: SparkSession, size: int) -> list[dict[str, Any]]:
 
 def no_answer(spark: SparkSession, error: Exception) -> Finding:
     """What it means that executors do not run Python."""
-    reason = last_python_error(str(error)) or str(error).strip().splitlines()[0]
+    reason = last_python_error(str(error)) or in_a_line(error)
     return Finding("Python", WRONG, f"executors run no Python functions of this session: {reason}", how_to_choose(is_here(spark)))
 
 

@@ -36,6 +36,12 @@ class Finding:
     remedy: str = ""
 
 
+def in_a_line(error: BaseException) -> str:
+    """Type and first words of an exception, of which Spark's have hundreds of lines."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
 class Report(Sequence[Finding]):
     """The findings of one check, in the order of the items; prints as a table.
 

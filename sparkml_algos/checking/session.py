@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sparkml_algos.checking import jvm, pythons, settings, ways
-from sparkml_algos.checking.report import RIGHT, WRONG, Finding, Report
+from sparkml_algos.checking import gpus, jvm, pythons, settings, ways
+from sparkml_algos.checking.report import WRONG, Finding, Report, in_a_line
 from sparkml_algos.checking.steps import Steps
 from sparkml_algos.checking.tasks import MOST_TASKS
-from sparkml_algos.cluster.gpus import GPU
 from sparkml_algos.cluster.resources import Resources, inspect_cluster, wait_for_new_executors
 from sparkml_algos.cluster.shipping import ensure_importable
 from sparkml_algos.version import __version__
@@ -59,24 +59,63 @@ def check(
     >>> import sparkml_algos
     >>> sparkml_algos.check(spark, num_workers=4, checkpoint_dir="s3://bucket/checkpoints")  # doctest: +SKIP
     """
-    steps = Steps(seconds, spark)
+    wanted, steps = Wanted(num_workers, launch, communicator, use_gpu, checkpoint_dir), Steps(seconds, spark)
     try:
         steps.findings.append(steps.answer(lambda: jvm.spark_version(spark)))
-        master = steps.answer(lambda: spark.conf.get("spark.master", "an unknown master"))
+        master = steps.answer(lambda: spark.conf.get("spark.master", "an unknown master") or "")
     except Exception as error:
-        found = f"the session does not answer: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         remedy = "it was stopped, or its driver is gone: begin a new one"
-        return Report(f"sparkml_algos {__version__}", [Finding("Spark", WRONG, found, remedy)])
-    title = f"sparkml_algos {__version__} on Spark {spark.version}, {master}"
-    get = _reader(spark)
-    resources = _resources(steps, spark, num_workers)
-    _read_settings(steps, spark, get, resources, num_workers, launch)
-    alive = _ask_executors(steps, spark, resources, communicator, use_gpu, checkpoint_dir, num_workers)
-    if use_gpu:
-        steps.add("GPUs", lambda: _gpus(spark))
-    if alive:
+        return Report(f"sparkml_algos {__version__}", [Finding("Spark", WRONG, f"the session does not answer: {in_a_line(error)}", remedy)])
+    resources = _resources(steps, spark, wanted)
+    _read_settings(steps, spark, master, resources, wanted)
+    if _executors_answer(steps, spark, resources, wanted):
+        _ask_executors(steps, spark, resources, wanted)
         steps.add("JVM bridge", lambda: jvm.bridge(spark))
-    return Report(title, steps.findings)
+    if use_gpu:
+        steps.add("GPUs", lambda: gpus.assigned(spark))
+    return Report(f"sparkml_algos {__version__} on Spark {spark.version}, {master}", steps.findings)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be trained with: the arguments of `check` of the same names."""
+
+    num_workers: int | str
+    launch: str
+    communicator: str
+    use_gpu: bool
+    checkpoint_dir: str | None
+
+    @property
+    def in_python(self) -> list[str]:
+        """Items that only executors which run Python can show."""
+        return ["sparkml_algos", ways.DRIVER_REACHED, ways.EXECUTORS_REACHED, *([ways.STORE] if self.checkpoint_dir else [])]
+
+
+def _resources(steps: Steps, spark: SparkSession, wanted: Wanted) -> Resources | None:
+    """What the cluster has, once its executors are there; None where that cannot be seen."""
+
+    def look() -> Resources:
+        wait_for_new_executors(spark, 1 if wanted.num_workers == "auto" else int(wanted.num_workers))
+        return inspect_cluster(spark)
+
+    try:
+        return steps.answer(look)
+    except Exception as error:
+        found = f"the cluster does not say how many tasks it runs: {in_a_line(error)}"
+        steps.findings.append(Finding("executors", WRONG, found, "see in the cluster manager's pages whether it starts any"))
+        return None
+
+
+def _read_settings(steps: Steps, spark: SparkSession, master: str, resources: Resources | None, wanted: Wanted) -> None:
+    get = _reader(spark)
+    if resources is not None:
+        steps.add("workers", lambda: settings.slots(resources, wanted.num_workers))
+        steps.add("speculation", lambda: settings.launch(resources, wanted.launch))
+    steps.add("memory", lambda: settings.memory(get, master))
+    steps.add("Arrow", lambda: settings.arrow(get, spark.version))
+    steps.add("Python workers", lambda: settings.worker_reuse(get))
+    steps.add("GPUs", lambda: settings.gpus(get, master))
 
 
 def _reader(spark: SparkSession) -> Callable[[str, str], str]:
@@ -90,78 +129,44 @@ def _reader(spark: SparkSession) -> Callable[[str, str], str]:
     return get
 
 
-def _resources(steps: Steps, spark: SparkSession, num_workers: int | str) -> Resources | None:
-    """What the cluster has, once its executors are there."""
-
-    def look() -> Resources:
-        wait_for_new_executors(spark, 1 if num_workers == "auto" else int(num_workers))
-        return inspect_cluster(spark)
-
-    try:
-        return steps.answer(look)
-    except Exception as error:
-        found = f"the cluster does not say how many tasks it runs: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        steps.findings.append(Finding("executors", WRONG, found, "see in the cluster manager's pages whether it starts any"))
-        return None
-
-
-def _read_settings(
-    steps: Steps, spark: SparkSession, get: Callable[[str, str], str], resources: Resources | None, num_workers: int | str, launch: str
-) -> None:
-    master = get("spark.master", "")
-    if resources is not None:
-        steps.add("workers", lambda: settings.slots(resources, num_workers))
-        steps.add("speculation", lambda: settings.launch(resources, launch))
-    steps.add("memory", lambda: settings.memory(get, master))
-    steps.add("Arrow", lambda: settings.arrow(get, spark.version))
-    steps.add("Python workers", lambda: settings.worker_reuse(get))
-    steps.add("GPUs", lambda: settings.gpus(get, master))
-
-
-def _ask_executors(
-    steps: Steps,
-    spark: SparkSession,
-    resources: Resources | None,
-    communicator: str,
-    use_gpu: bool,
-    checkpoint_dir: str | None,
-    num_workers: int | str,
-) -> bool:
-    """Whether executors run anything; what their Java, their Python and the ways to and from them are like."""
-    in_python = ["sparkml_algos", ways.DRIVER_REACHED, ways.EXECUTORS_REACHED, *([ways.STORE] if checkpoint_dir else [])]
-    none_runs = resources is not None and not resources.running_slots and not resources.dynamic_allocation
-    if none_runs:
-        none = "none has registered with the driver"
+def _executors_answer(steps: Steps, spark: SparkSession, resources: Resources | None, wanted: Wanted) -> bool:
+    """Whether executors run anything, which they say by their Java."""
+    if resources is not None and not resources.running_slots and not resources.dynamic_allocation:
         remedy = (
             "see in the cluster manager's pages whether it has room for one (spark.executor.memory, spark.executor.cores), and why those "
             "that it started ended: they may not know the driver by spark.driver.host"
         )
-        steps.findings.append(Finding("executors", WRONG, none, remedy))
-    if none_runs or not steps.add("Java", lambda: jvm.java_of(spark), "executors run nothing: see their logs"):
-        steps.unseen(["Python", *in_python], "no executor answers")
-        return False
-    size = _tasks(resources, num_workers)
+        steps.findings.append(Finding("executors", WRONG, "none has registered with the driver", remedy))
+    elif steps.add("Java", lambda: jvm.java_of(spark), "executors run nothing: see their logs"):
+        return True
+    steps.unseen(["Python", *wanted.in_python], "no executor answers")
+    return False
+
+
+def _ask_executors(steps: Steps, spark: SparkSession, resources: Resources | None, wanted: Wanted) -> None:
+    """What the Python of executors is like, and the ways to and from it."""
+    size, imported = _tasks(resources, wanted), pythons.needed(wanted.communicator, wanted.use_gpu, spark.version)
     try:
         found = steps.answer(lambda: pythons.ask_executors(spark, size))
+        driver = steps.answer(lambda: pythons.ask_driver(imported))
     except Exception as error:
-        steps.findings.append(pythons.no_answer(spark, error))
-        steps.unseen(in_python, "executors run no Python")
-        return True
-    wanted = pythons.needed(communicator, use_gpu, spark.version)
-    driver = pythons.ask_driver(wanted)
+        no_answer = error  # the name of the other ends with its block
+        steps.add("Python", lambda: pythons.no_answer(spark, no_answer))
+        steps.unseen(wanted.in_python, "executors run no Python")
+        return
     steps.add("Python", lambda: pythons.interpreters(spark, driver, found))
-    steps.add("libraries", lambda: pythons.libraries(spark, driver, found, wanted))
+    steps.add("libraries", lambda: pythons.libraries(spark, driver, found, imported))
     steps.add("sparkml_algos", lambda: pythons.package(__version__, found))
-    if not steps.add(ways.DRIVER_REACHED, lambda: _try_ways(spark, size, resources, checkpoint_dir, found)):
-        steps.unseen(in_python[2:], "executors have not tried")
-    return True
+    if not steps.add(ways.DRIVER_REACHED, lambda: _try_ways(spark, size, resources, wanted.checkpoint_dir, found)):
+        steps.unseen(wanted.in_python[2:], "executors have not tried")
 
 
-def _tasks(resources: Resources | None, num_workers: int | str) -> int:
+def _tasks(resources: Resources | None, wanted: Wanted) -> int:
     """How many tasks are sent: one for each slot, or for each worker where executors come as they are asked for."""
     running = resources.running_slots if resources else 1
-    if resources and resources.dynamic_allocation and num_workers != "auto":
-        running = max(running, min(int(num_workers), resources.slots or int(num_workers)))
+    if resources and resources.dynamic_allocation and wanted.num_workers != "auto":
+        workers = int(wanted.num_workers)
+        running = max(running, min(workers, resources.slots or workers))
     return max(1, min(running, MOST_TASKS))
 
 
@@ -172,35 +177,3 @@ def _try_ways(
         ensure_importable(spark, ())
     host = resources.driver_host if resources else spark.conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1"
     return ways.try_ways(spark, size, host, checkpoint_dir)
-
-
-def _gpus(spark: SparkSession) -> Iterator[Finding]:
-    """Whether Spark can assign a GPU to each worker, and whether each worker then finds it."""
-    import pyarrow as pa
-
-    from sparkml_algos.cluster.jobs import described
-
-    try:
-        resources = inspect_cluster(spark, use_gpu=True)
-    except ValueError as error:
-        complaint = str(error).partition("; sparkml_algos.check")[0]  # which this is
-        yield Finding("GPUs", WRONG, *complaint.partition(": ")[::2])
-        return
-    size = max(1, min(resources.running_slots, MOST_TASKS))
-
-    def claim(batches):  # noqa: ANN001, ANN202 - sent as code
-        from sparkml_algos.checking.visit import trouble
-        from sparkml_algos.cluster.gpus import claim_gpu
-
-        for _ in batches:
-            pass
-        yield pa.RecordBatch.from_pydict({"trouble": [trouble(claim_gpu) or ""]})
-
-    asked: dict[str, Any] = {"profile": resources.profile} if resources.profile else {}  # Spark 3.5 does not know the argument
-    with described(spark, "sparkml_algos: see what GPUs tasks are assigned"):
-        said = [row["trouble"] for row in spark.range(0, size, 1, size).mapInArrow(claim, "trouble string", **asked).collect()]
-    if lacking := [one for one in said if one]:
-        found = f"{len(lacking)} of {len(said)} tasks have no {GPU.upper()} to train on: {lacking[0]}"
-        yield Finding("GPUs", WRONG, found, "install 'sparkml-algos[torch]' with CUDA there; nvidia-smi lists the GPUs that a host has")
-    else:
-        yield Finding("GPUs", RIGHT, f"a GPU for each of {len(said)} tasks")

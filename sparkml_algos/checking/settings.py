@@ -66,7 +66,7 @@ def launch(resources: Resources, wanted: str) -> Iterator[Finding]:
 def memory(get: Get, master: str) -> Finding:
     """What a container leaves for each Python worker, where the cluster manager bounds it."""
     cores = _whole(get("spark.executor.cores", "1"))
-    workers = max(1, cores // _whole(get("spark.task.cpus", "1")))
+    workers = max(1, int(cores / float(get("spark.task.cpus", "1"))))
     if bounded := get(PYTHON_MEMORY, ""):
         each = _bytes(bounded, "m") // max(1, cores)
         found = f"{PYTHON_MEMORY} {bounded} bounds each Python worker to {_mib(each)} of address space"

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
-from sparkml_algos.checking.report import UNKNOWN, Finding
+from sparkml_algos.checking.report import UNKNOWN, Finding, in_a_line
 from sparkml_algos.cluster.errors import last_python_error
 from sparkml_algos.cluster.jobs import Jobs
 
@@ -94,8 +94,7 @@ class Steps:
         try:
             found = self.answer(lambda: _listed(look()))
         except Exception as error:
-            lines = str(error).strip().splitlines()
-            said = last_python_error(str(error)) or f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+            said = last_python_error(str(error)) or in_a_line(error)
             self.findings.append(Finding(item, UNKNOWN, f"could not be looked at: {said}", remedy))
             return False
         self.findings += found

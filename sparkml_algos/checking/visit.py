@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sparkml_algos.checking.report import in_a_line
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace
 from sparkml_algos.collectives.addresses import address_towards, endpoint, listen
 from sparkml_algos.rows import memory
@@ -73,12 +74,11 @@ def visit(number: int, plan: Plan) -> dict[str, Any]:
         with listen(own) as listener:
             others = _meet(plan.arrival, number, endpoint(own, listener.getsockname()[1])) if plan.arrival else None
             seen["driver"], seen["met"] = None, others is not None
-            seen["unreached"] = {other: why for other in others or [] if (why := _why_unreached(other)) is not None}
-            if store and seen["store"] is None and others:
+            if others:
+                seen["unreached"] = {other: why for other in others if (why := _why_unreached(other)) is not None}
                 near = [(number + 1) % len(others), *([DRIVER] if plan.driver_writes else [])]
-                seen["unseen"] = [other for other in near if not store.is_seen(other)]
-            if others is not None:
-                _meet(plan.departure, number, "")
+                seen["unseen"] = [other for other in near if store and seen["store"] is None and not store.is_seen(other)]
+                trouble(lambda: _meet(plan.departure, number, ""))  # what is called stays, as do trial checkpoints, until all are done
     except OSError as error:
         seen["driver"] = str(error)
     if store:
@@ -106,8 +106,11 @@ class Trial:
         self._of(number).save(1, Artifact(values={"number": number}))
 
     def is_seen(self, number: int | str) -> bool:
-        """Whether there is the one of a task."""
-        return self._of(number).load() is not None
+        """Whether there is the one of a task, and it can be read."""
+        try:
+            return self._of(number).load() is not None
+        except Exception:
+            return False
 
     def remove(self, number: int | str) -> None:
         self._of(number).clear()
@@ -124,8 +127,7 @@ def trouble(action: Callable[[], object]) -> str | None:
     try:
         action()
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        return in_a_line(error)
     return None
 
 

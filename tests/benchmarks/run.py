@@ -32,6 +32,7 @@ import knn
 import lda
 import linear_learner
 import networks
+import ntm
 import pca
 import random_cut_forest
 import recordio
@@ -51,6 +52,7 @@ MODULES = {
     "random_cut_forest": random_cut_forest,
     "xgboost": boosting,
     "lda": lda,
+    "ntm": ntm,
     "networks": networks,
     "ip_insights": ip_insights,
     "ingest": ingest,

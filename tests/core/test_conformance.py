@@ -20,6 +20,7 @@ from sparkml_algos import (
     LinearLearnerBinaryClassifier,
     LinearLearnerMultiClassClassifier,
     LinearLearnerRegressor,
+    NeuralTopicModel,
     RandomCutForest,
     XGBoostClassifier,
     XGBoostRanker,
@@ -39,6 +40,7 @@ ALGORITHMS = [
     KNNClassifier,
     KNNRegressor,
     RandomCutForest,
+    NeuralTopicModel,
     IPInsights,
     XGBoostRegressor,
     XGBoostClassifier,
@@ -191,6 +193,24 @@ ACCESSORS = {
         "num_samples_per_tree": "NumSamplesPerTree",
         "num_trees": "NumTrees",
     },
+    # The connector has none for it; named as it names the others.
+    "ntm": {
+        "feature_dim": "FeatureDim",
+        "num_topics": "NumTopics",
+        "batch_norm": "BatchNorm",
+        "clip_gradient": "ClipGradient",
+        "encoder_layers": "EncoderLayers",
+        "encoder_layers_activation": "EncoderLayersActivation",
+        "epochs": "Epochs",
+        "learning_rate": "LearningRate",
+        "mini_batch_size": "MiniBatchSize",
+        "num_patience_epochs": "NumPatienceEpochs",
+        "optimizer": "Optimizer",
+        "rescale_gradient": "RescaleGradient",
+        "sub_sample": "SubSample",
+        "tolerance": "Tolerance",
+        "weight_decay": "WeightDecay",
+    },
     # The connector has none; named as it names the others.
     "ip_insights": {
         "num_entity_vectors": "NumEntityVectors",
@@ -306,7 +326,7 @@ def in_one_form(entry, task, losses):
         entry["choices"] = [choice for choice in entry["choices"] if choice in losses[task]]
     if entry["name"] in OPEN_UPPER_ENDS:
         entry["max_exclusive"] = True
-    if entry["type"] == "list" and isinstance(entry["default"], str):
+    if entry["type"] == "list" and isinstance(entry["default"], str) and entry["default"] not in entry.get("special_values", []):
         entry["default"] = entry["default"].split(",")
     return entry | enforced(entry)
 
@@ -371,6 +391,8 @@ def inside(entry):
         return [[choice] if entry["type"] == "list" else choice for choice in entry["choices"]]
     bounds = [(entry["min"], step * entry["min_exclusive"]), (entry["max"], -step * entry["max_exclusive"])]
     limited = [bound + inward for bound, inward in bounds if bound is not None]
+    if entry["type"] == "list":  # the range is that of its items
+        limited = [[bound] for bound in limited]
     anything = {"int": -1, "float": -1.5, "str": "a", "list": ["a"]}[entry["type"]]
     return (limited or [anything]) + entry.get("special_values", [])
 
@@ -382,7 +404,8 @@ def outside(entry):
         return ["another", ["another"]]
     bounds = [(entry["min"], -step * (not entry["min_exclusive"])), (entry["max"], step * (not entry["max_exclusive"]))]
     of_another_type = {"str": [7], "list": [7]}.get(entry["type"], ["another"])
-    return [bound + outward for bound, outward in bounds if bound is not None] + of_another_type
+    beyond = [bound + outward for bound, outward in bounds if bound is not None]
+    return ([[bound] for bound in beyond] if entry["type"] == "list" else beyond) + of_another_type
 
 
 @every_hyperparameter

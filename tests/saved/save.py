@@ -32,6 +32,7 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "KMeans": lambda: ours.KMeans(k=3, distanceCol="how_far", **ONE_WORKER),
     "PCA": lambda: ours.PCA(num_components=2, **ONE_WORKER),
     "LDA": lambda: ours.LDA(num_topics=2, **ONE_WORKER),
+    "NeuralTopicModel": lambda: ours.NeuralTopicModel(num_topics=2, **STEPS),
     "LinearLearnerRegressor": lambda: ours.LinearLearnerRegressor(labelCol="number", num_models=2, **STEPS),
     "LinearLearnerBinaryClassifier": lambda: ours.LinearLearnerBinaryClassifier(labelCol="half", num_models=2, **STEPS),
     "LinearLearnerMultiClassClassifier": lambda: ours.LinearLearnerMultiClassClassifier(

@@ -120,7 +120,7 @@ for party_name, color in (("democrat", "#2f6db3"), ("republican", "#d1662c")):
     ax.scatter(own["x"], own["y"], s=14, alpha=0.7, color=color, label=party_name)
 ax.set_xlabel("first direction of the factors")
 ax.set_ylabel("second direction")
-ax.legend(frameon=False)
+legend = ax.legend(frameon=False)
 
 # %%
 is_republican = np.array([party[member] == "republican" for member in order])
