@@ -16,7 +16,7 @@ from sparkml_algos.formats import json_instances
 from sparkml_algos.training.run import train_arrays
 
 PAIRS = [(index, f"user {index % 20}", f"10.{index % 20}.{index % 3}.{index % 251}", index % 4 == 0) for index in range(1200)]
-SETTINGS = {"num_entity_vectors": 112, "vector_dim": 8, "epochs": 10, "mini_batch_size": 50, "learning_rate": 0.02, "seed": 3}
+SETTINGS = {"num_entity_vectors": 112, "vector_dim": 16, "epochs": 10, "mini_batch_size": 50, "learning_rate": 0.02, "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_evaluate_gives_the_figure_of_training_on_the_same_rows(model: IPInsight
 def test_embeddings_come_on_request_and_make_the_dot_product(model: IPInsightsModel, pairs: DataFrame) -> None:
     asked = model.copy({model.entityEmbeddingCol: "who", model.ipEmbeddingCol: "where"})
     for row in asked.transform(pairs).limit(20).collect():
-        assert row.who.size == row["where"].size == 8
+        assert row.who.size == row["where"].size == 16
         assert row.who.dot(row["where"]) == pytest.approx(row.dot_product, rel=1e-4, abs=1e-4)
 
 
