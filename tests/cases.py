@@ -61,9 +61,10 @@ COUNTS = np.abs(ROWS.round())
 # The same as words, and as bytes.
 TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
 IMAGES = [row.tobytes() for row in ROWS]
-# The same as pairs of an entity and an address: every blob has networks of its own.
+# The same as pairs of an entity and an address: every blob has a network of its own, which differs from any other in 16 of its 24 bits.
+NETWORKS = ["15.51.85", "240.51.170", "15.204.170", "240.204.85"]
 ENTITIES = [f"user {blob}" for blob in BLOB]
-ADDRESSES = [f"{10 + 64 * blob}.{blob}.{index % 7}.{index % 251}" for index, blob in enumerate(BLOB)]
+ADDRESSES = [f"{NETWORKS[blob]}.{index % 251}" for index, blob in enumerate(BLOB)]
 
 
 @dataclass(frozen=True)
@@ -192,14 +193,10 @@ def _goes_together(model: AlgorithmModel) -> np.ndarray:
     """Which of four entities go with the networks of which, by the dot product: what negative samples, which are others on every worker,
     leave of a model."""
     score = load_pairs(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")
-    entities, networks = (Name().arrays([f"user {blob}" for blob in range(4)])[""].to_numpy(), [to_number(blob) for blob in range(4)])
-    pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(networks, 4))
+    entities = Name().arrays([f"user {blob}" for blob in range(4)])[""].to_numpy()
+    addresses = [int(ipaddress.ip_address(f"{network}.100")) for network in NETWORKS]
+    pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(addresses, 4))
     return (score(pairs)["dot_product"] > 0).reshape(4, 4).astype(float)
-
-
-def to_number(blob: int) -> int:
-    """The address of the middle of a blob's networks."""
-    return int(ipaddress.ip_address(f"{10 + 64 * blob}.{blob}.3.100"))
 
 
 CASES = [
