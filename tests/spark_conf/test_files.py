@@ -25,7 +25,7 @@ SETTINGS = sorted(path.name for path in FOLDER.glob("*.conf"))
 SHARED = "sparkml-algos.conf"
 SCRIPTS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.sh"))
 # Settings whose names are made up as they are used, and so are not in Spark's lists.
-OPEN = ("spark.executorEnv.", "spark.kubernetes.driverEnv.", "spark.executor.resource.", "spark.sparkml_algos.", "spark.connect.")
+OPEN = ("spark.executorEnv.", "spark.executor.resource.", "spark.task.resource.", "spark.sparkml_algos.", "spark.connect.")
 UNLISTED = {"spark.master", "spark.submit.deployMode", "spark.driver.extraJavaOptions", "spark.jars"}
 
 
