@@ -62,10 +62,10 @@ class TopicPredictor:
         from sparkml_algos.networks.state import loaded
 
         self._device, self._num_topics = device, hyperparameters.num_topics
-        network = network_of(hyperparameters, len(artifact.arrays[WEIGHTS]))
+        vocabulary = len(artifact.arrays[WEIGHTS])
         # In 64 bits, rounded to 32 at the end: the weights of a document do not depend on which others are in its batch, as the last bit
         # of a matrix product does.
-        self._network = loaded(network, artifact, device).double()
+        self._network = loaded(lambda: network_of(hyperparameters, vocabulary), artifact, device).double()
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
         from sparkml_algos.algorithms.ntm.network import Documents
