@@ -15,7 +15,7 @@ from sparkml_algos.algorithms.ip_insights.training import IP_INSIGHTS
 from sparkml_algos.formats import json_instances
 from sparkml_algos.training.run import train_arrays
 
-PAIRS = [(index, f"user {index % 20}", f"10.{index % 20}.{index % 3}.{index % 251}", index % 4 == 0) for index in range(1200)]
+PAIRS = [(index, f"user {index % 20}", f"10.{index % 20}.{index % 3}.{index % 251}", index % 7 == 0) for index in range(1200)]
 SETTINGS = {"num_entity_vectors": 112, "vector_dim": 16, "epochs": 10, "mini_batch_size": 50, "learning_rate": 0.02, "seed": 3}
 
 
