@@ -128,8 +128,7 @@ agrees = ((plane[:, 0] > 0) == is_republican).mean()
 print(f"party told by the first direction: {max(agrees, 1 - agrees):.3f}")
 
 # %% [markdown]
-# The first direction *is* the party, `party told by the first direction: 0.908`, found from votes alone. In between are the members who
-# vote with both.
+# The last figure says for how many members the first direction alone, found from votes, tells the party: one half would be chance.
 #
 # ## Recommend
 #
