@@ -34,6 +34,8 @@ from sparkml_algos import (
     LinearLearnerRegressorModel,
     NeuralTopicModel,
     NeuralTopicModelModel,
+    Object2Vec,
+    Object2VecModel,
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
@@ -65,6 +67,9 @@ IMAGES = [row.tobytes() for row in ROWS]
 NETWORKS = ["15.51.85", "240.51.170", "15.204.170", "240.204.85"]
 ENTITIES = [f"user {blob}" for blob in BLOB]
 ADDRESSES = [f"{NETWORKS[blob]}.{index % 251}" for index, blob in enumerate(BLOB)]
+# And as pairs of token sequences.
+TOKEN_IDS = [[int(value) % 9 for value in row[: 1 + index % 3]] for index, row in enumerate(COUNTS)]
+OTHER_TOKEN_IDS = [[int(blob), index % 9] for index, blob in enumerate(BLOB)]
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
     @property
@@ -317,6 +323,17 @@ CASES = [
         lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
         ("num_samples_per_tree", [2, 4]),
         takes_replicas=False,
+    ),
+    Case(
+        Object2Vec,
+        Object2VecModel,
+        {
+            **{"enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": 9, "enc0_token_embedding_dim": 4},
+            **{"enc_dim": 4, "mlp_dim": 4, "epochs": 2, "mini_batch_size": 1000, "optimizer": "sgd", "learning_rate": 0.1},
+            "labelCol": "half",
+        },
+        lambda model: model.artifact.arrays["network/top.0.weight"],
+        ("learning_rate", [0.1, 0.05]),
     ),
     Case(
         IPInsights,

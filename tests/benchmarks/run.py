@@ -33,6 +33,7 @@ import lda
 import linear_learner
 import networks
 import ntm
+import object2vec
 import pca
 import random_cut_forest
 import recordio
@@ -55,6 +56,7 @@ MODULES = {
     "ntm": ntm,
     "networks": networks,
     "ip_insights": ip_insights,
+    "object2vec": object2vec,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
