@@ -28,6 +28,10 @@ from sparkml_algos.algorithms.linear_learner.estimator import (
 )
 from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressor as LinearLearnerRegressor
 from sparkml_algos.algorithms.linear_learner.estimator import LinearLearnerRegressorModel as LinearLearnerRegressorModel
+from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModel as NeuralTopicModel
+from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModelModel as NeuralTopicModelModel
+from sparkml_algos.algorithms.object2vec.estimator import Object2Vec as Object2Vec
+from sparkml_algos.algorithms.object2vec.estimator import Object2VecModel as Object2VecModel
 from sparkml_algos.algorithms.pca.estimator import PCA as PCA
 from sparkml_algos.algorithms.pca.estimator import PCAModel as PCAModel
 from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForest as RandomCutForest
@@ -44,6 +48,8 @@ from sparkml_algos.cluster.errors import InvalidDataError as InvalidDataError
 from sparkml_algos.cluster.errors import TrainingError as TrainingError
 from sparkml_algos.cluster.warmup import warm_up as warm_up
 from sparkml_algos.features.shingle import Shingle as Shingle
+from sparkml_algos.features.vocabulary import Vocabulary as Vocabulary
+from sparkml_algos.features.vocabulary import VocabularyModel as VocabularyModel
 from sparkml_algos.jvm.jars import classpath_jars as classpath_jars
 from sparkml_algos.sources.register import register_recordio as register_recordio
 from sparkml_algos.training.summary import TrainingSummary as TrainingSummary

@@ -32,6 +32,10 @@ from sparkml_algos import (
     LinearLearnerMultiClassClassifierModel,
     LinearLearnerRegressor,
     LinearLearnerRegressorModel,
+    NeuralTopicModel,
+    NeuralTopicModelModel,
+    Object2Vec,
+    Object2VecModel,
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
@@ -59,9 +63,13 @@ COUNTS = np.abs(ROWS.round())
 # The same as words, and as bytes.
 TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
 IMAGES = [row.tobytes() for row in ROWS]
-# The same as pairs of an entity and an address: every blob has networks of its own.
+# The same as pairs of an entity and an address: every blob has a network of its own, which differs from any other in 16 of its 24 bits.
+NETWORKS = ["15.51.85", "240.51.170", "15.204.170", "240.204.85"]
 ENTITIES = [f"user {blob}" for blob in BLOB]
-ADDRESSES = [f"{10 + 60 * blob}.{blob}.{index % 7}.{index % 251}" for index, blob in enumerate(BLOB)]
+ADDRESSES = [f"{NETWORKS[blob]}.{index % 251}" for index, blob in enumerate(BLOB)]
+# And as pairs of token sequences.
+TOKEN_IDS = [[int(value) % 9 for value in row[: 1 + index % 3]] for index, row in enumerate(COUNTS)]
+OTHER_TOKEN_IDS = [[int(blob), index % 9] for index, blob in enumerate(BLOB)]
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
     @property
@@ -190,14 +199,10 @@ def _goes_together(model: AlgorithmModel) -> np.ndarray:
     """Which of four entities go with the networks of which, by the dot product: what negative samples, which are others on every worker,
     leave of a model."""
     score = load_pairs(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")
-    entities, networks = (Name().arrays([f"user {blob}" for blob in range(4)])[""].to_numpy(), [to_number(blob) for blob in range(4)])
-    pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(networks, 4))
+    entities = Name().arrays([f"user {blob}" for blob in range(4)])[""].to_numpy()
+    addresses = [int(ipaddress.ip_address(f"{network}.100")) for network in NETWORKS]
+    pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(addresses, 4))
     return (score(pairs)["dot_product"] > 0).reshape(4, 4).astype(float)
-
-
-def to_number(blob: int) -> int:
-    """The address of the middle of a blob's networks."""
-    return int(ipaddress.ip_address(f"{10 + 60 * blob}.{blob}.3.100"))
 
 
 CASES = [
@@ -219,6 +224,14 @@ CASES = [
         lambda model: model.mean,
     ),
     Case(LDA, LDAModel, {"num_topics": 2, "refinements": 2}, lambda model: in_order(model.topics), ("num_topics", [3, 2]), passes=4),
+    Case(
+        NeuralTopicModel,
+        NeuralTopicModelModel,
+        # Plain gradient descent for the same reason as above.
+        {"num_topics": 2, "epochs": 2, "mini_batch_size": 1000, "optimizer": "sgd", "learning_rate": 0.05},
+        lambda model: model.topics,
+        ("num_topics", [3, 2]),
+    ),
     Case(
         Averaging,
         AveragingModel,
@@ -312,9 +325,29 @@ CASES = [
         takes_replicas=False,
     ),
     Case(
+        Object2Vec,
+        Object2VecModel,
+        {
+            **{"enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": 9, "enc0_token_embedding_dim": 4},
+            **{"enc_dim": 4, "mlp_dim": 4, "epochs": 2, "mini_batch_size": 1000, "optimizer": "sgd", "learning_rate": 0.1},
+            "labelCol": "half",
+        },
+        lambda model: model.artifact.arrays["network/top.0.weight"],
+        ("learning_rate", [0.1, 0.05]),
+    ),
+    Case(
         IPInsights,
         IPInsightsModel,
-        {"num_entity_vectors": 50, "vector_dim": 16, "epochs": 6, "mini_batch_size": 12, "learning_rate": 0.02},
+        # Addresses of other rows are those of the worker's own, which may all be of one blob: negatives at random alone.
+        {
+            "num_entity_vectors": 60,
+            "vector_dim": 16,
+            "epochs": 6,
+            "mini_batch_size": 6,
+            "learning_rate": 0.03,
+            "random_negative_sampling_rate": 3,
+            "shuffled_negative_sampling_rate": 0,
+        },
         _goes_together,
         ("num_ip_encoder_layers", [0, 1]),
         checks_framework=True,

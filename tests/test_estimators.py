@@ -20,7 +20,7 @@ from sparkml_algos import InvalidDataError, InvalidParams, serving
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.scoring import as_arrow
-from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, ROWS, TOKENS, Case
+from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TOKEN_IDS, TOKENS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -70,9 +70,10 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
         frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
         frame = frame.withColumn("few", F.col("id") % 60)
-        parts = zip(TOKENS, IMAGES, ENTITIES, ADDRESSES, strict=True)
+        parts = zip(TOKENS, IMAGES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
         others = [(i, tokens, bytearray(image), *pair) for i, (tokens, image, *pair) in enumerate(parts)]
-        frame = frame.join(spark.createDataFrame(others, "id long, tokens array<string>, image binary, entity string, ip string"), "id")
+        types = "id long, tokens array<string>, image binary, entity string, ip string, in0 array<int>, in1 array<long>"
+        frame = frame.join(spark.createDataFrame(others, types), "id")
         box = "named_struct('left', a, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         frame = frame.withColumn("boxes", F.expr(f"IF(id % 5 = 0, array(), array({box}, {box}))"))
         return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
@@ -128,7 +129,7 @@ def scores(case: Case, model: object, data: DataFrame) -> np.ndarray:
     """The first output, number or vector, of each row, sorted, for rows come in any order."""
     rows = model.transform(data).select(model.value(case.output)).collect()
     found = np.array([np.ravel(row[0].toArray() if hasattr(row[0], "toArray") else row[0]) for row in rows])
-    return np.sort(found, axis=0) if found.shape[1] == 1 else found[np.lexsort(np.round(found, 3).T)]
+    return np.sort(found, axis=0) if found.shape[1] == 1 else found[np.lexsort([*found.T, *np.round(found, 3).T])]
 
 
 # ------------------------------------------------------------------------------------------------------------------- Params

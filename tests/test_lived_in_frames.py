@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import PCA, InvalidParams, KMeans, KNNRegressor, RandomCutForest, Shingle, XGBoostClassifier
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.estimator import AlgorithmModel
-from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, ROWS, TOKENS, Case
+from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TOKEN_IDS, TOKENS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -41,6 +41,8 @@ NAMES = {
     "boxes": "row.boxes",
     "entity": "who.is it",
     "ip": "Row.Address",
+    "in0": "ROW.ids",
+    "in1": "in.1",
 }
 
 #: Columns that no model reads.
@@ -70,17 +72,19 @@ def plain(spark: SparkSession) -> Callable[[bool], DataFrame]:
 
     @cache
     def make(counts: bool) -> DataFrame:
+        numbers = COUNTS if counts else ROWS
         rows = [
             (i, row, int(blob), tokens, bytearray(image), *pair)
             for i, (row, blob, tokens, image, *pair) in enumerate(
-                zip((COUNTS if counts else ROWS).tolist(), BLOB, TOKENS, IMAGES, ENTITIES, ADDRESSES, strict=True)
+                zip(numbers.tolist(), BLOB, TOKENS, IMAGES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
             )
         ]
         types = "id long, x array<double>, blob int, tokens array<string>, image binary, entity string, ip string"
+        types += ", in0 array<int>, in1 array<long>"
         frame = spark.createDataFrame(rows, types)
         box = "named_struct('left', id, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         return frame.select(
-            "id", "blob", "tokens", "image", "entity", "ip",
+            "id", "blob", "tokens", "image", "entity", "ip", "in0", "in1",
             array_to_vector("x").alias("features"),
             F.expr("x[0] - 2 * x[1] + 7").alias("target"),
             F.expr("blob % 2").alias("half"),
@@ -103,13 +107,13 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
         given = plain(counts)
         row = F.struct(
             F.col("features").alias("Features"), F.col("half").alias("is half"), F.col("id").alias("No."), F.col("boxes").alias("boxes"),
-            F.col("ip").alias("Address"),
+            F.col("ip").alias("Address"), F.col("in0").alias("IDs"),
         )
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),
             F.col("few").alias("query no."), F.col("weight").alias("W.e.i.g.h.t"), F.col("held").alias("Held out?"),
             F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"),
-            F.col("entity").alias("Who.is it"),
+            F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"),
         )  # fmt: skip
         beside = BESIDE | ({} if IS_SPARK_3 else BESIDE_SPARK_4)
         others = given.select(F.col("id"), F.col("features").alias("vector"), F.lit("a").alias("Row.x"))
@@ -138,7 +142,7 @@ def clusters(plain: Callable[[bool], DataFrame]) -> AlgorithmModel:
 def columns(case: Case) -> dict[str, str]:
     """All columns that a case can read, by Param, as `plain` calls them."""
     known = {"weight": "weight", "validation": "held", "base_margin": "start", "id": "id", "owner": "few", "text": "tokens"}
-    known |= {name: name for name in ("features", "tokens", "image", "boxes", "entity", "ip")}
+    known |= {name: name for name in ("features", "tokens", "image", "boxes", "entity", "ip", "in0", "in1")}
     given = {param: value for param, value in case.settings.items() if param.endswith("Col") and value in NAMES}
     read = {field.param: known[field.role] for field in case.estimator.algorithm().fields if field.role in known}
     return ({"labelCol": "half"} if "labelCol" in case.estimator.declared else {}) | read | given

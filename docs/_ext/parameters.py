@@ -10,6 +10,7 @@ from typing import ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
+from pyspark.ml import Model
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -74,7 +75,7 @@ def pages() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, module in EXPORTS.items():
         _, room, *rest = module.split(".")
-        if room in ("algorithms", "features") and not name.endswith("Model"):
+        if room in ("algorithms", "features") and not issubclass(getattr(sparkml_algos, name), Model):
             found.setdefault(rest[0], []).append(name)
     return dict(sorted(found.items()))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from docutils import nodes
 from parameters import parsed
+from pyspark.ml import Model
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -51,7 +52,7 @@ class Exports(SphinxDirective):
         groups: dict[str, list[str]] = {"Estimators and transformers": [], "Models": [], "Beside them": []}
         for name, module in EXPORTS.items():
             has_params = module.split(".")[1] in ("algorithms", "features")
-            groups[list(groups)[2 if not has_params else name.endswith("Model")]].append(name)
+            groups[list(groups)[2 if not has_params else issubclass(getattr(sparkml_algos, name), Model)]].append(name)
         lines = []
         for title, names in groups.items():
             lines += [f"**{title}**", "", "| name | |", "| --- | --- |"]

@@ -27,7 +27,7 @@ def main() -> None:
     spark = SparkSession.builder.remote(given.remote).getOrCreate()
     features = given.features.split(",")
     rows = spark.read.parquet(given.rows)
-    model = KMeans(k=given.k, featuresCols=features, num_workers=2).fit(rows)
+    model = KMeans(k=given.k, featuresCols=features).fit(rows)
     means = [F.round(F.avg(name), 1).alias(name) for name in features]
     model.transform(rows).groupBy("prediction").agg(F.count("*").alias("rows"), *means).orderBy("prediction").show()
     spark.stop()

@@ -9,7 +9,7 @@ import pyarrow as pa
 _PRIMES = tuple(map(np.uint64, (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)))
 # The seed of Spark's own hash functions.
 SPARK_SEED = 42
-_STRIPE = 32
+_STRIPE, _WORD = 32, 8
 
 
 def mixed(numbers: np.ndarray) -> np.ndarray:
@@ -92,4 +92,6 @@ def _bytes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     _, offsets, data = texts.buffers()
     offsets = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, np.int64)
     data = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    if len(data) < _WORD:
+        data = np.pad(data, (0, _WORD - len(data)))
     return data, offsets[:-1].copy(), np.diff(offsets)

@@ -44,6 +44,8 @@ class DeclaredParam:
         None for a Param that may stay unset.
     required : bool
         Whether `fit` needs a value.
+    of : type, optional
+        Of a list, the type of its items, ``int`` or ``float``, to which a range then applies; any by default.
     minimum, maximum : number, optional
         Range, closed unless `min_exclusive`, `max_exclusive`.
     choices : sequence, optional
@@ -67,6 +69,7 @@ class DeclaredParam:
         *,
         default: Any = None,
         required: bool = False,
+        of: type | None = None,
         minimum: float | None = None,
         maximum: float | None = None,
         min_exclusive: bool = False,
@@ -79,7 +82,7 @@ class DeclaredParam:
     ) -> None:
         self.on_model = not isinstance(self, Hyperparameter) if on_model is None else on_model
         self.type, self.doc, self.default, self.required = type, doc, default, required
-        self.minimum, self.maximum = minimum, maximum
+        self.of, self.minimum, self.maximum = of, minimum, maximum
         self.min_exclusive, self.max_exclusive = min_exclusive, max_exclusive
         self.choices = None if choices is None else list(choices)
         self.special, self.aliases, self.accessor = list(special), list(aliases), accessor
@@ -107,6 +110,7 @@ class DeclaredParam:
             return value
         try:
             converted = _CONVERTERS[self.type](value)
+            converted = [_CONVERTERS[self.of](item) for item in converted] if self.of else converted
         except (TypeError, ValueError, OverflowError):
             raise self._refused(value) from None
         items = converted if self.type is list else [converted]
@@ -120,16 +124,22 @@ class DeclaredParam:
         if self.choices:
             options = ", ".join(map(repr, self.choices))
             words = f"a list of {options}" if self.type is list else f"one of {options}"
-        elif self.type in (int, float):
+        elif self._number in (int, float):
+            words = f"a list of {self.of.__name__}s" if self.of else words
             low = self.minimum is not None and f"{'>' if self.min_exclusive else '>='} {self.minimum:g}"
             high = self.maximum is not None and f"{'<' if self.max_exclusive else '<='} {self.maximum:g}"
             words += " " + " and ".join(bound for bound in (low, high) if bound) if low or high else ""
         return " or ".join([words, *map(repr, self.special)])
 
+    @property
+    def _number(self) -> type:
+        """Type of what a range applies to."""
+        return self.of or self.type
+
     def _allows(self, value: Any) -> bool:
         if self.choices is not None:
             return value in self.choices
-        if self.type not in (int, float):
+        if self._number not in (int, float):
             return True
         if isinstance(value, float) and not np.isfinite(value):
             return False

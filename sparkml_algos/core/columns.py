@@ -28,7 +28,7 @@ from pyspark.sql.types import (
 
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Series, Tokens
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Series, TokenIds, Tokens
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
 # Names that people give to the first part of a box, in the order they are looked for.
@@ -172,6 +172,12 @@ def _tokens(kind: Tokens, found: Found) -> Column:
     return F.when(F.trim(found.column) == "", F.array().cast("array<string>")).otherwise(words)
 
 
+def _token_ids(kind: TokenIds, found: Found) -> Column:
+    if isinstance(found.type, IntegralType):
+        return F.when(found.column.isNotNull(), F.array(found.column.cast("long")))
+    return found.column.cast("array<long>")
+
+
 def _text(kind: Text, found: Found) -> Column:
     if isinstance(found.type, StringType):
         return found.column
@@ -198,6 +204,10 @@ def _is_numbers(type_: DataType) -> bool:
     return isinstance(type_, ArrayType) and is_number(type_.elementType)
 
 
+def _is_ids(type_: DataType) -> bool:
+    return isinstance(type_, IntegralType) or isinstance(type_, ArrayType) and isinstance(type_.elementType, IntegralType)
+
+
 def _is_strings(type_: DataType) -> bool:
     return isinstance(type_, StringType) or isinstance(type_, ArrayType) and isinstance(type_.elementType, StringType)
 
@@ -217,6 +227,7 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Flag: (lambda kind, type_: isinstance(type_, BooleanType), lambda kind: "boolean"),
     Key: (lambda kind, type_: kind.hashed or isinstance(type_, IntegralType), lambda kind: "a whole number"),
     Tokens: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
+    TokenIds: (lambda kind, type_: _is_ids(type_), lambda kind: "a whole number or an array of whole numbers"),
     Text: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
     Name: (lambda kind, type_: isinstance(type_, (StringType, IntegralType)), lambda kind: "a string or a whole number"),
     Ipv4: (lambda kind, type_: isinstance(type_, StringType), lambda kind: "a string"),
@@ -237,6 +248,7 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Flag: lambda kind, found: found.column,
     Key: _key,
     Tokens: _tokens,
+    TokenIds: _token_ids,
     Text: _text,
     Name: _name,
     Ipv4: lambda kind, found: found.column,

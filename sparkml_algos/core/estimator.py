@@ -106,6 +106,10 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
         fields = self.algorithm().fields_for(Hyperparameters(**self.hyperparameters()))
         return [field for field in fields if field.training]
 
+    def training_hyperparameters(self, session: SparkSession) -> dict[str, Any]:
+        """What the workers know of the settings: the hyperparameters and, of some algorithms, more that is sent to them."""
+        return self.hyperparameters()
+
     def inputs(self, dataset: DataFrame) -> Inputs:
         """The columns that `fit` reads of a dataset, which must have them."""
         return read_inputs(dataset, self, self.fields(), self.shard_key())
@@ -345,7 +349,7 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
     max_shard_bytes = first.value("max_shard_bytes")
     plan = TrainingPlan(
         algorithm=first.algorithm(),
-        settings=[estimator.hyperparameters() for estimator in estimators],
+        settings=[estimator.training_hyperparameters(dataset.sparkSession) for estimator in estimators],
         decoder=found.decoder(),
         seed=first.value("seed") % SEEDS,
         input_mode=first.value("input_mode"),

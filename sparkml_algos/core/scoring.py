@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,7 @@ from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.core.inputs import Inputs
 from sparkml_algos.core.shared_artifacts import Shipment
 from sparkml_algos.rows.decoder import Decoder
-from sparkml_algos.rows.predictor import Predictor
-from sparkml_algos.training.algorithm import Algorithm
+from sparkml_algos.rows.predictor import Load, Predictor
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,18 @@ class Output:
         return array_to_vector(part) if self.type == "vector" else part.cast(self.type)
 
 
+class Loads(Protocol):
+    """What has the functions of an algorithm, of which scoring takes one."""
+
+    load: Load
+
+
 class Scoring:
     """What a task does with the columns of its rows. The predictor is made once in the life of the task.
 
     Parameters
     ----------
-    algorithm : Algorithm
+    algorithm : Loads
     shipment : Shipment
         Of the model's artifact.
     hyperparameters : dict
@@ -79,7 +84,7 @@ class Scoring:
 
     def __init__(
         self,
-        algorithm: Algorithm,
+        algorithm: Loads,
         shipment: Shipment,
         hyperparameters: dict[str, Any],
         decoder: Decoder,
@@ -99,7 +104,7 @@ class Scoring:
 
 
 def scored(
-    algorithm: Algorithm,
+    algorithm: Loads,
     shipment: Shipment,
     hyperparameters: dict[str, Any],
     found: Inputs,

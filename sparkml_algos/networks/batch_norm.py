@@ -37,7 +37,8 @@ class SharedBatchNorm(_BatchNorm):
         self._checks(input)
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
+        # One worker leaves it to torch, which refuses a single row.
+        if not self.training or self._communicator.size == 1 and input.numel() > input.shape[1]:
             return super().forward(input)
         self._check_input_dim(input)
         normalised, mean, square, count = _Normalised.apply(input, self.eps, self._communicator)
@@ -92,12 +93,10 @@ class _Normalised(torch.autograd.Function):
 
 
 def share_statistics(network: nn.Module, communicator: Communicator) -> bool:
-    """Let the batch normalisations of a network look at the rows of all workers; whether it has any. With one worker they stay torch's."""
-    if communicator.size == 1:
-        return False
+    """Let the batch normalisations of a network look at the rows of all workers; whether these have to meet in each."""
     found = [
         (module, name, child) for module in network.modules() for name, child in module.named_children() if isinstance(child, _BatchNorm)
     ]
     for module, name, child in found:
         setattr(module, name, SharedBatchNorm(child, communicator))
-    return bool(found)
+    return bool(found) and communicator.size > 1

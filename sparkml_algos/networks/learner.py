@@ -105,6 +105,10 @@ class NetworkLearner(Learner):
         it is asked only where batch normalisation needs every worker; sums of nothing are 0.
         """
 
+    def extended(self, batch: Batch, draws: Draws) -> Batch:
+        """The rows that `loss` and `weight` are asked of: those of a batch that has some, and what an algorithm adds to them."""
+        return batch
+
     def weight(self, batch: Batch) -> float:
         """What the sums of a batch are divided by, over all workers: the weight of its rows, their number where they have none."""
         return len(batch) if batch.weight is None else float(batch.weight.sum(dtype=np.float64))
@@ -127,6 +131,7 @@ class NetworkLearner(Learner):
         self._parameters.sums.zero_()
         if len(batch) or self._always_meets:
             with self._drawing(_TRAINING, self._progress) as draws:
+                batch = self.extended(batch, draws) if len(batch) else batch
                 with self._precision():
                     found = self.loss(batch, draws)
                 found[self.figures[0]].backward()
@@ -192,7 +197,8 @@ class NetworkLearner(Learner):
         """Figures of the rows for validation, of all workers, by name; this worker's are given, and every worker calls it. By default means
         of what `loss` gives. The network does not train, nor are gradients kept."""
         own = np.zeros(len(self.figures) + 1)
-        for batch in batches:
+        for given in batches:
+            batch = self.extended(given, draws)
             with self._precision():
                 found = self.loss(batch, draws)
             own += [*(float(found[name]) for name in self.figures), self.weight(batch)]

@@ -100,9 +100,14 @@ def loaded(make: Callable[[], nn.Module], artifact: Artifact, device: str = "cpu
     left_out = {name for name, _ in network.named_buffers()} - {name.removeprefix(PREFIX) for name in own}
     if left_out:
         raise TypeError(f"a network that is loaded must not have buffers that are not persistent, such as {min(left_out)}")
-    for name, tensor in own.items():
-        found = _shared(artifact, name).to(device)
-        torch.utils.swap_tensors(tensor, nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found)
+    found = {id(tensor): _shared(artifact, name).to(device) for name, tensor in own.items()}
+    parameters = {place: nn.Parameter(tensor, requires_grad=False) for place, tensor in found.items()}
+    # Not by `torch.utils.swap_tensors`, which refuses what recurrent layers of torch hold weak references to.
+    for module in network.modules():
+        for name, tensor in list(module.named_parameters(recurse=False, remove_duplicate=False)):
+            setattr(module, name, parameters[id(tensor)])
+        for name, tensor in list(module.named_buffers(recurse=False, remove_duplicate=False)):
+            setattr(module, name, found[id(tensor)])
     return network.eval()
 
 

@@ -22,7 +22,7 @@ def plot_topics(
 
     Parameters
     ----------
-    model : LDAModel or array of shape (topics, vocabulary)
+    model : LDAModel, NeuralTopicModelModel or array of shape (topics, vocabulary)
         Or the probabilities of the words in each topic.
     vocabulary : sequence of str, optional
         The word of each feature, such as ``CountVectorizerModel.vocabulary``; by default the names of the model's features, or their

@@ -5,6 +5,7 @@ Numbers are an ndarray, (rows, …); sparse vectors a csr_matrix; lists of diffe
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ def row_hashes(column: Column) -> np.ndarray:
     if sp.issparse(column):
         words = sp.csr_matrix((_words(column.data[:, None])[:, 0], column.indices, column.indptr), shape=column.shape)
         return np.asarray(words @ _multipliers(column.shape[1])).ravel()
-    flat = column.reshape(len(column), -1)
+    flat = column.reshape(len(column), math.prod(column.shape[1:]))  # -1 is refused where there are no rows
     found, multipliers = np.empty(len(flat), np.uint64), _multipliers(flat.shape[1])
     for start in range(0, len(flat), _BLOCK_ROWS):
         found[start : start + _BLOCK_ROWS] = _words(flat[start : start + _BLOCK_ROWS]) @ multipliers

@@ -37,6 +37,8 @@ class Field:
         Param that names several columns instead, which make up the one.
     training, scoring, evaluating : bool
         Whether `fit`, `transform` and `evaluate` read it.
+    alone : bool
+        Whether a process without Spark may score it without the others of which this is so.
     """
 
     role: str
@@ -48,6 +50,7 @@ class Field:
     training: bool = True
     scoring: bool = False
     evaluating: bool = False
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if not self.param:

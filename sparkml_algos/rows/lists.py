@@ -102,6 +102,78 @@ class _TokensReader(_ListReader):
 
 
 @dataclass(frozen=True)
+class TokenIds(Kind):
+    """A list of token ids, whole numbers from 0, as a `Ragged` of int64; a single number is a list of one.
+
+    Parameters
+    ----------
+    size : int, optional
+        Ids are less than this.
+    longest : int, optional
+        Lists are cut to so many ids.
+    hint : str
+        What the size is called; follows the message about a larger id.
+    may_be_empty : bool
+        Whether there may be lists of no ids.
+    """
+
+    parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.int64())}
+
+    size: int | None = None
+    longest: int | None = None
+    hint: str = ""
+    may_be_empty: bool = False
+    row_bytes: ClassVar[int] = 256
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _TokenIdsReader(self, role, names)
+
+    def arrays(self, values: Ragged | np.ndarray | Sequence[Sequence[int] | int]) -> dict[str, pa.Array]:
+        if isinstance(values, Ragged):
+            return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), pa.array(values.values, pa.int64()))}
+        return {"": pa.array([row if np.ndim(row) else [row] for row in values], pa.list_(pa.int64()))}
+
+    def from_json(self, values: Sequence[int | Sequence[int]]) -> list[list[int]]:
+        lists = [value if isinstance(value, list) else [value] for value in values]
+        if wrong := next((token for row in lists for token in row if isinstance(token, bool) or not isinstance(token, int)), None):
+            raise ValueError(f"{wrong!r} is no token id, which is a whole number")
+        return lists
+
+
+class _TokenIdsReader(_ListReader):
+    element = "token"
+
+    def __init__(self, kind: TokenIds, role: str, names: Sequence[str]) -> None:
+        super().__init__(role, names)
+        self._kind = kind
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        tokens, offsets = self.lists(parts[""])
+        self.refuse_null_elements(tokens, offsets)
+        ids, size = tokens.to_numpy(zero_copy_only=False).astype(np.int64, copy=False), self._kind.size
+        wrong = np.flatnonzero((ids < 0) if size is None else (ids < 0) | (ids >= size))
+        if len(wrong):
+            expected = "0 or more" if size is None else f"from 0 to {size - 1}"
+            hint = f" ({self._kind.hint})" if self._kind.hint else ""
+            raise self.invalid(f"is {ids[wrong[0]]}, expected a token id {expected}{hint},", int(wrong[0]), offsets)
+        lengths = np.diff(offsets)
+        if not self._kind.may_be_empty and len(lengths) and not lengths.min():
+            raise InvalidValue(f"{self.column} is empty, expected at least one token id,", int(lengths.argmin()))
+        return self._cut(Ragged(ids, offsets))
+
+    def _cut(self, lists: Ragged) -> Ragged:
+        longest = self._kind.longest
+        if longest is None or not len(lists) or lists.lengths.max() <= longest:
+            return lists
+        within = np.arange(len(lists.values)) - np.repeat(lists.offsets[:-1], lists.lengths)
+        kept = np.concatenate([[0], np.cumsum(np.minimum(lists.lengths, longest))])
+        return Ragged(lists.values[within < longest], kept.astype(np.int64))
+
+    def empty(self) -> Ragged:
+        return Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+@dataclass(frozen=True)
 class Series(Kind):
     """Numbers in order of time, as a `Ragged` of float32; null and NaN are missing, NaN. A series has at least `min_length` steps.
 

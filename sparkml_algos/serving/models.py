@@ -69,6 +69,8 @@ class SavedModel:
         given = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
         known = {field.role for field in self.fields}
         missing = {field.role for field in self.fields if field.default is not None} - set(given)
+        alone = {field.role for field in self.fields if field.alone}
+        missing -= alone if alone & set(given) else set()
         if missing or set(given) - known:
             wrong = [f"no {role}" for role in sorted(missing)] + [f"unknown column {role!r}" for role in sorted(set(given) - known)]
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")

@@ -43,7 +43,7 @@ def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[
         instances = replace(instances, items=[_by_role(fields, item) for item in instances.items])
     for field in fields:
         has = [_has(item, field.role) for item in instances.items]
-        if field.default is None and not any(has):
+        if (field.default is None or field.alone) and not any(has):
             continue
         if isinstance(field.kind, Vector):
             found[field.role] = instances.features(field.role)

@@ -62,10 +62,14 @@ class EarlyStopping:
     tolerance : float
         A gain counts from this share of the best value so far on.
     larger_is_better : bool
+    adds_up : bool
+        Whether gains that are too small to count add up until they do. The training then ends where it has gained less than the tolerance
+        over as many epochs as it is patient; else where it has in each of them.
 
     Attributes
     ----------
     best : float or None
+        The value that gains are measured against.
     waited : int
         Epochs since the last gain.
     """
@@ -73,6 +77,7 @@ class EarlyStopping:
     patience: int
     tolerance: float = 0.0
     larger_is_better: bool = False
+    adds_up: bool = False
     best: float | None = field(default=None)
     waited: int = 0
 
@@ -88,7 +93,7 @@ class EarlyStopping:
         gain = (value - self.best) * (1 if self.larger_is_better else -1)
         enough = gain > 0 and gain >= self.tolerance * abs(self.best)
         self.waited = 0 if enough else self.waited + 1
-        self.best = value if gain > 0 else self.best
+        self.best = value if enough or gain > 0 and not self.adds_up else self.best
 
     def end_in_sight(self, step: int, steps_per_epoch: int, total: int) -> int:
         """The step at which the training will end: with the last epoch or, once half the patience is used up, with the rest of it. A

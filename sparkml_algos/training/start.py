@@ -52,7 +52,7 @@ class Start:
         clock.set(values["step"], values["elapsed"])
         learner.restore(self._state)
         if stopping is not None:
-            stopping.best, stopping.waited = best.result.watched, values["waited"]
+            stopping.best, stopping.waited = values["to_beat"], values["waited"]
         if is_best and self._job.communicator.rank == 0:
             best.keep(learner.served)
         return values["step"]
@@ -63,7 +63,8 @@ class Start:
             return None
         state = learner.state()
         arrays, values = dict(state.arrays), dict(state.values)
-        values |= {"step": step, "elapsed": clock.elapsed(step) or 0.0, "waited": 0 if stopping is None else stopping.waited}
+        values |= {"step": step, "elapsed": clock.elapsed(step) or 0.0}
+        values |= {"waited": 0, "to_beat": None} if stopping is None else {"waited": stopping.waited, "to_beat": stopping.best}
         values |= {_BEST: best.to_values(), f"{_BEST}/values": {}, f"{_BEFORE}/values": {}}
         parts = {_BEFORE: self._before, _BEST: best.state if best.epoch != self._job.epoch else None}
         for name, part in parts.items():

@@ -29,7 +29,7 @@ from tests.gang import in_threads
 ENTITIES = [f"user {index % 40}" for index in range(2000)]
 # Each user has a network, and an address in it.
 ADDRESSES = [f"10.{index % 40}.{index % 3}.{index % 251}" for index in range(2000)]
-SETTINGS = {"num_entity_vectors": 200, "vector_dim": 16, "epochs": 5, "mini_batch_size": 100, "learning_rate": 0.01}
+SETTINGS = {"num_entity_vectors": 256, "vector_dim": 16, "epochs": 5, "mini_batch_size": 100, "learning_rate": 0.01}
 
 
 def hyperparameters(**settings: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class TestSteps:
 
     def test_vectors_of_entities_that_are_in_no_row_stay_as_they_started(self):
         first, more = (fit(settings={"epochs": epochs}).arrays["network/entities.weight"] for epochs in (1, 3))
-        seen = np.unique(Name().arrays(ENTITIES)[""].to_numpy().view(np.uint64) % 200)
+        seen = np.unique(Name().arrays(ENTITIES)[""].to_numpy().view(np.uint64) % 256)
         moved = np.flatnonzero((first != more).any(axis=1))
         np.testing.assert_array_equal(moved, seen)
 
@@ -143,7 +143,7 @@ class Lost(Exception):
 class TestCheckpoints:
     @pytest.mark.parametrize("validation", [False, True])
     def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(self, tmp_path, monkeypatch, validation):
-        columns = {"validation": np.arange(2000) % 5 == 0} if validation else {}
+        columns = {"validation": np.arange(2000) % 7 == 0} if validation else {}
         expected = fit(**columns)
         save = checkpoint.CheckpointStore.save
 
@@ -188,7 +188,7 @@ class TestFigures:
 
     def test_validation_does_not_depend_on_how_rows_are_spread(self):
         settings = {"epochs": 1, "learning_rate": 1e-6}
-        held = np.arange(2000) % 4 == 0
+        held = np.arange(2000) % 7 == 0
         one = fit(settings=settings, validation=held)
         parts = [slice(0, 1500), slice(1500, 2000)]
 
@@ -201,7 +201,7 @@ class TestFigures:
         assert two.values[name] == pytest.approx(one.values[name], abs=1e-3)
 
     def test_the_best_epoch_on_rows_for_validation_is_served(self):
-        artifact = fit(settings={"epochs": 8, "learning_rate": 0.1, "early_stopping_patience": 2}, validation=np.arange(2000) % 4 == 0)
+        artifact = fit(settings={"epochs": 8, "learning_rate": 0.1, "early_stopping_patience": 2}, validation=np.arange(2000) % 7 == 0)
         areas = [epoch["validation:discriminator_auc"] for epoch in artifact.values["history"]]
         assert artifact.values["validation:discriminator_auc"] == max(areas) == areas[artifact.values["epoch"] - 1]
 

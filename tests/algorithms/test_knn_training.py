@@ -13,11 +13,11 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
 
 from sparkml_algos import KNNClassifier, KNNRegressor
-from sparkml_algos.algorithms.knn import search
 from sparkml_algos.algorithms.knn.index import Lookup, normalized, padded
 from sparkml_algos.algorithms.knn.prediction import load
 from sparkml_algos.algorithms.knn.reduction import make_reduction, reduce
 from sparkml_algos.algorithms.knn.training import KNN
+from sparkml_algos.arrays import neighbors as search
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.collectives.communicator import SingleProcess

@@ -26,6 +26,10 @@ def test_known_texts_have_their_known_hash(text: str, expected: int) -> None:
     assert xxhash64(pa.array([text]), seed=0).view(np.uint64)[0] == expected
 
 
+def test_a_text_alone_has_the_hash_that_it_has_among_others() -> None:
+    assert [xxhash64(pa.array([text]))[0] for text in TEXTS[:40]] == xxhash64(pa.array(TEXTS[:40])).tolist()
+
+
 def test_a_part_of_an_array_has_the_hashes_of_that_part() -> None:
     whole = pa.array(TEXTS)
     np.testing.assert_array_equal(xxhash64(whole[7:20]), xxhash64(whole)[7:20])

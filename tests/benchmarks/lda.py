@@ -19,12 +19,13 @@ import scipy.sparse as sp
 from data import Data, documents
 from harness import Headline, Options, Quality, Report, Table, cached, local_session, measure, median, medians, ratio, timed
 
+from sparkml_algos.arrays.topics import npmi
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 TOPICS = 50
 MLLIB_ITERATIONS = 50
-TOP_WORDS = 10
 FITS = 2
 PHASES = ("ingest", "setup", "train", "finish")
 
@@ -95,19 +96,7 @@ def worth(mixtures: np.ndarray, topics: np.ndarray) -> dict[str, float]:
     words = documents("ts_h2").tocoo()
     likely = np.einsum("ij,ij->i", mixtures[words.row], topics.T[words.col])
     perplexity = np.exp(-(words.data @ np.log(likely)) / words.data.sum())
-    present = (documents("tr") > 0).astype(np.float64)
-    return {"perplexity": float(perplexity), "npmi": float(np.mean([_coherence(present, topic) for topic in topics]))}
-
-
-def _coherence(present: sp.csr_array, topic: np.ndarray) -> float:
-    """Mean normalised pointwise mutual information of the first words of a topic; −1 for a pair that no document has."""
-    words = np.argsort(-topic)[:TOP_WORDS]
-    together = (present[:, words].T @ present[:, words]).toarray() / present.shape[0]
-    alone = np.diag(together)
-    pairs = np.triu_indices(TOP_WORDS, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shared = np.log(together / np.outer(alone, alone)) / -np.log(together)
-    return float(np.where(together > 0, shared, -1)[pairs].mean())
+    return {"perplexity": float(perplexity), "npmi": npmi(topics, documents("tr"))}
 
 
 def bare_loop() -> list[float]:

@@ -32,6 +32,8 @@ import knn
 import lda
 import linear_learner
 import networks
+import ntm
+import object2vec
 import pca
 import random_cut_forest
 import recordio
@@ -51,8 +53,10 @@ MODULES = {
     "random_cut_forest": random_cut_forest,
     "xgboost": boosting,
     "lda": lda,
+    "ntm": ntm,
     "networks": networks,
     "ip_insights": ip_insights,
+    "object2vec": object2vec,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def readme_block(folder: Path = MEASURED) -> str:
         ]
         for line in headlines(folder)
     ]
-    table = markdown(["", "peer", "here", "times quicker", "result, peer and here"], rows)
+    table = markdown(["", "peer", "here", "times quicker", "result, peer and here"], rows, numbers=(2, 3))
     return f"{table}\n\n{circumstances(folder)}" if rows else "Nothing has been measured."
 
 
@@ -93,9 +93,10 @@ def with_block(text: str, block: str) -> str:
     return f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.partition(END)[2]}"
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are numbers more often than not."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int] | None = None) -> str:
+    """A table; the columns of numbers, by default all but the first, are aligned to the right."""
+    aligned = range(1, len(columns)) if numbers is None else numbers
+    lines = [columns, ["---:" if place in aligned else "---" for place in range(len(columns))], *rows]
     return "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
 
 

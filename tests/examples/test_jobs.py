@@ -57,7 +57,7 @@ def jars() -> str:
 @pytest.fixture(scope="module")
 def trained(folder: Path, jars: str) -> tuple[Path, dict[str, float]]:
     """The pipeline that train.py has saved for Python and the JVM, and what it has printed."""
-    rows = ["--rows", folder / "customers" / "train.parquet", "--features", "age,income,visits", "--label", "leaves"]
+    rows = ["--rows", folder / "customers" / "train.parquet", "--features", "age,income,visits", "--label", "leaves", "--workers", 1]
     printed = run(folder, "spark-submit", *LOCAL, *DAEMON, JOBS / "train.py", *rows, "--model", folder / "model", "--for-jvm")
     return folder / "model", json.loads(printed.splitlines()[-1])
 
@@ -103,7 +103,7 @@ def test_sql_writes_and_reads_recordio(folder: Path, jars: str) -> None:
 
 def test_a_client_of_spark_connect_trains_on_the_server(folder: Path) -> None:
     options = ["--rows", folder / "customers" / "train.parquet", "--features", "age,visits", "-k", 2]
-    printed = run(folder, "python", JOBS / "connect_client.py", "--remote", "local[2]", *options)
+    printed = run(folder, "python", JOBS / "connect_client.py", "--remote", "local[1]", *options)
     table = [tuple(map(float, row)) for row in re.findall(r"\| +([01])\| +(\d+)\|([\d.]+)\| +([\d.]+)\|", printed)]
     assert [row[0] for row in table] == [0, 1] and sum(row[1] for row in table) == 1000
     assert abs(table[0][2] - table[1][2]) > 20  # two ages

@@ -44,7 +44,16 @@ def test_outputs_gradients_and_statistics_are_those_of_all_rows(kind, ends):
             torch.testing.assert_close(state[f"0.{name}"], tensor, rtol=1e-5, atol=1e-5)
 
 
-def test_with_one_worker_it_stays_torchs():
-    network = nn.Sequential(nn.BatchNorm1d(3))
+def test_one_worker_computes_as_torch_does_and_meets_nobody():
+    network, plain, rows = nn.Sequential(nn.BatchNorm1d(3)), nn.BatchNorm1d(3), torch.randn(12, 3)
     assert not in_threads(1, lambda communicator: share_statistics(network, communicator))[0]
-    assert type(network[0]) is nn.BatchNorm1d
+    assert torch.equal(network(rows), plain(rows))
+    assert torch.equal(network[0].running_var, plain.running_var)
+
+
+def test_a_single_row_of_one_worker_is_normalised_to_zero():
+    network = nn.Sequential(nn.BatchNorm1d(3))
+    in_threads(1, lambda communicator: share_statistics(network, communicator))
+    row = torch.randn(1, 3, requires_grad=True)
+    network(row).sum().backward()
+    assert torch.equal(network(row), torch.zeros(1, 3)) and torch.equal(row.grad, torch.zeros(1, 3))

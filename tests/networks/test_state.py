@@ -41,6 +41,12 @@ def test_a_loaded_network_shares_the_memory_of_the_artifact_and_ties_its_tensors
     assert back[3].weight is back[0].weight
 
 
+def test_recurrent_layers_which_hold_weak_references_to_their_weights_come_back_and_compute():
+    network, rows = nn.LSTM(3, 4, bidirectional=True).eval(), torch.rand(5, 2, 3)
+    back = loaded(lambda: nn.LSTM(3, 4, bidirectional=True), to_artifact(state_of(network)))
+    torch.testing.assert_close(back(rows)[0], network(rows)[0], rtol=0, atol=0)
+
+
 def test_a_network_that_computes_with_more_than_its_state_is_refused():
     def make_more():
         network = nn.Linear(3, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 
 import nbformat
@@ -39,6 +40,13 @@ def test_cells_that_show_what_was_brought_need_no_spark_in_sparkmagic() -> None:
     cells = GENERATOR.read('# %% [markdown]\n# # Title\n# %%\nrows = f()\n# %% tags=["show"]\nrows = rows.toPandas()\nrows\n')
     code = ["".join(cell["source"]) for cell in GENERATOR.sparkmagic("x", cells)["cells"] if cell["cell_type"] == "code"]
     assert code[1:] == ["%%spark\nrows = f()", "%%spark -o rows -n -1\nrows.printSchema()", "rows", "%spark delete -s x"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_cell_that_draws_leaves_no_value_that_would_be_shown_beside_the_picture(family: str) -> None:
+    cells = GENERATOR.read((EXAMPLES / "notebooks" / "sources" / f"{family}.py").read_text())
+    drawing = [ast.parse(cell.text) for cell in cells if cell.kind == "show" and "plot" in cell.text]
+    assert drawing and all(isinstance(cell.body[-1], ast.Assign) for cell in drawing)
 
 
 def test_a_picture_of_what_is_with_spark_is_drawn_there() -> None:

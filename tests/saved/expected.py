@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 SAVED = Path(__file__).parent
 
@@ -16,7 +17,8 @@ def rows_and_outputs(name: str, spark: SparkSession) -> tuple[DataFrame, dict[st
     """Rows, and the columns that the instance of this name appended to them when it was saved."""
     saved = json.loads((SAVED / f"{name}.json").read_text())
     rows = [tuple(row.values()) for row in saved["rows"]]
-    return spark.createDataFrame(rows, "id long, a double, b double, c double, features array<double>"), saved["outputs"]
+    frame = spark.createDataFrame(rows, "id long, a double, b double, c double, features array<double>")
+    return frame.withColumn("words", F.col("features").cast("array<string>")), saved["outputs"]
 
 
 def assert_outputs(scored: DataFrame, expected: dict[str, list[Any]]) -> None:

@@ -32,6 +32,7 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "KMeans": lambda: ours.KMeans(k=3, distanceCol="how_far", **ONE_WORKER),
     "PCA": lambda: ours.PCA(num_components=2, **ONE_WORKER),
     "LDA": lambda: ours.LDA(num_topics=2, **ONE_WORKER),
+    "NeuralTopicModel": lambda: ours.NeuralTopicModel(num_topics=2, **STEPS),
     "LinearLearnerRegressor": lambda: ours.LinearLearnerRegressor(labelCol="number", num_models=2, **STEPS),
     "LinearLearnerBinaryClassifier": lambda: ours.LinearLearnerBinaryClassifier(labelCol="half", num_models=2, **STEPS),
     "LinearLearnerMultiClassClassifier": lambda: ours.LinearLearnerMultiClassClassifier(
@@ -41,6 +42,12 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "FactorizationMachinesBinaryClassifier": lambda: ours.FactorizationMachinesBinaryClassifier(labelCol="half", **MACHINE),
     "KNNClassifier": lambda: ours.KNNClassifier(k=3, sample_size=32, labelCol="third", **ONE_WORKER),
     "KNNRegressor": lambda: ours.KNNRegressor(k=3, sample_size=32, labelCol="number", **ONE_WORKER),
+    "Object2Vec": lambda: ours.Object2Vec(
+        **{"in0Col": "id", "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": TRAINING_ROWS, "in1Col": "id"},
+        **{"enc0_token_embedding_dim": 2, "enc_dim": 4, "mlp_dim": 2, "labelCol": "half", "learning_rate": 0.02},
+        **STEPS,
+    ),
+    "Vocabulary": lambda: ours.Vocabulary(inputCols=["words"], outputCols=["ids"], max_size=6),
     "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
     "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),
     "XGBoostRegressor": lambda: ours.XGBoostRegressor(labelCol="number", **TREES),
@@ -75,6 +82,7 @@ def training_rows(spark: SparkSession) -> DataFrame:
     values = random.poisson(np.array([[2.0, 9.0, 4.0], [12.0, 1.0, 6.0], [5.0, 5.0, 20.0]])[groups]).astype(float)
     rows = [(i, *row, row) for i, row in enumerate(values.tolist())]
     frame = spark.createDataFrame(rows, SCHEMA).withColumn("third", F.col("id") % 3).withColumn("half", (F.col("a") > 5).cast("int"))
+    frame = frame.withColumn("words", F.col("features").cast("array<string>"))
     return frame.withColumn("number", F.expr("a - 2 * b + 0.5 * c + 7")).withColumn("group", F.floor(F.col("id") / 8)).coalesce(1).cache()
 
 
@@ -84,7 +92,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}

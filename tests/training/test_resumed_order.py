@@ -19,6 +19,7 @@ from sparkml_algos import (
     KMeans,
     KNNRegressor,
     LinearLearnerRegressor,
+    NeuralTopicModel,
     RandomCutForest,
     XGBoostRegressor,
 )
@@ -68,6 +69,10 @@ def topics(estimator: AlgorithmEstimator, artifact: Artifact) -> float:
     return float(np.square(artifact.arrays["beta"]).sum())
 
 
+def topic_loss(estimator: AlgorithmEstimator, artifact: Artifact) -> float:
+    return float(artifact.values["train:total_loss"])
+
+
 def threshold(estimator: AlgorithmEstimator, artifact: Artifact) -> float:
     return float(artifact.values["mean"])
 
@@ -77,6 +82,7 @@ TRAININGS: dict[str, tuple[AlgorithmEstimator, np.ndarray, Callable[[AlgorithmEs
     "k-means": (KMeans(k=5, epochs=4, mini_batch_size=500), ROWS, cost, 0.1),
     "PCA": (PCA(num_components=2, algorithm_mode="randomized"), ROWS, lost_variance, 1e-3),
     "LDA": (LDA(num_topics=2, refinements=2), COUNTS, topics, 1e-6),
+    "neural topic model": (NeuralTopicModel(num_topics=2, epochs=6, mini_batch_size=200), COUNTS, topic_loss, 0.02),
     "linear learner": (LinearLearnerRegressor(num_models=1, epochs=6, mini_batch_size=200), ROWS, error, 0.1),
     "factorization machines": (FactorizationMachinesRegressor(num_factors=2, epochs=6, mini_batch_size=200), ROWS, error, 0.1),
     "k-NN": (KNNRegressor(k=1, sample_size=10_000, index_type="faiss.IVFFlat"), ROWS, neighbor_error, 1e-6),

@@ -183,6 +183,11 @@ class TestEarlyStopping:
         assert self.epochs([100, 99.5, 99.0, 98.6, 98.2], patience=2, tolerance=0.01) == 3
         assert self.epochs([100, 98.5, 97.0, 95.5, 94.0], patience=2, tolerance=0.01) is None
 
+    def test_adds_up_what_is_gained_where_that_is_asked_for(self):
+        options = {"patience": 2, "tolerance": 0.01, "adds_up": True}
+        assert self.epochs([100, 99.5, 99.0, 98.5, 98.0, 97.5], **options) is None
+        assert self.epochs([100, 99.5, 99.0, 98.6, 98.2, 98.1], **options) == 5
+
     def test_knows_which_way_is_better(self):
         assert self.epochs([0.5, 0.6, 0.7, 0.8], patience=1, larger_is_better=True) is None
         assert self.epochs([0.5, 0.6, 0.7, 0.8], patience=1) == 2

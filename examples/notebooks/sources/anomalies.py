@@ -46,7 +46,7 @@ top.plot(pd.to_datetime(series["month"]), series["temperature"], linewidth=0.8)
 top.set_ylabel("sea, °C")
 bottom.plot(pd.to_datetime(series["month"]), series["departure"], linewidth=0.8, color="#d1662c")
 bottom.axhline(0, color="#8c8c8c", linewidth=0.6)
-bottom.set_ylabel("departure, °C")
+label = bottom.set_ylabel("departure, °C")
 
 # %% [markdown]
 # ## From single months to shapes

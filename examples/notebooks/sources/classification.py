@@ -41,7 +41,7 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from sparkml_algos import XGBoostClassifier
 
 trees = XGBoostClassifier(
-    objective="binary:logistic", num_round=30, subsample=0.8, featuresCols=measured, labelCol="malignant", num_workers=2, seed=3
+    objective="binary:logistic", num_round=40, subsample=0.8, featuresCols=measured, labelCol="malignant", num_workers=2, seed=3
 )
 grid = ParamGridBuilder().addGrid(trees.max_depth, [2, 4]).addGrid(trees.eta, [0.05, 0.3]).build()
 evaluator = BinaryClassificationEvaluator(labelCol="malignant")

@@ -82,7 +82,7 @@ from sparkml_algos.plotting import plot_elbow
 
 elbow = elbow.toPandas()
 ax = plot_elbow(elbow)
-ax.set_title("The curve bends at k = 3")
+title = ax.set_title("The curve bends at k = 3")
 
 # %% [markdown]
 # From 1 to 3 each centre takes away a good part of the distance, from then on only a little: the bend is at 3.
@@ -145,7 +145,7 @@ for cluster, wines_of in points.groupby("prediction"):
     ax.scatter(wines_of["first"], wines_of["second"], s=18, label=f"cluster {int(cluster)}")
 ax.set_xlabel("first component")
 ax.set_ylabel("second component")
-ax.legend(frameon=False)
+legend = ax.legend(frameon=False)
 
 # %% tags=["show"]
 from sparkml_algos.plotting import plot_components

@@ -57,7 +57,7 @@ ax.plot(curve["k"], curve["error"], marker="o")
 ax.set_xscale("log")
 ax.set_xlabel("neighbours k")
 ax.set_ylabel("share of new digits read wrongly")
-ax.set_ylim(bottom=0)
+limits = ax.set_ylim(bottom=0)
 
 # %% [markdown]
 # A single neighbour is wrong more often, `error with 1: 0.022`, than a vote of five, `error with 5: 0.014`. A hundred of the about 144
@@ -99,6 +99,7 @@ for row, line in zip(asked, axes, strict=True):
         ax.imshow(np.reshape(by_id[name].pixels, (8, 8)), cmap="gray_r", interpolation="nearest")
         ax.set_title(f"is {row.digit}" if place == 0 else f"{by_id[name].digit}", color="#d1662c" if place == 0 else "#2f6db3")
         ax.axis("off")
+title = figure.suptitle("Left the new image, then the five that voted")
 
 # %% [markdown]
 # You may find that you would have hesitated too. Such rows can be told beforehand: when neighbours disagree, the largest **probability**,

@@ -120,7 +120,7 @@ for party_name, color in (("democrat", "#2f6db3"), ("republican", "#d1662c")):
     ax.scatter(own["x"], own["y"], s=14, alpha=0.7, color=color, label=party_name)
 ax.set_xlabel("first direction of the factors")
 ax.set_ylabel("second direction")
-ax.legend(frameon=False)
+legend = ax.legend(frameon=False)
 
 # %%
 is_republican = np.array([party[member] == "republican" for member in order])
@@ -128,8 +128,7 @@ agrees = ((plane[:, 0] > 0) == is_republican).mean()
 print(f"party told by the first direction: {max(agrees, 1 - agrees):.3f}")
 
 # %% [markdown]
-# The first direction *is* the party, `party told by the first direction: 0.908`, found from votes alone. In between are the members who
-# vote with both.
+# The last figure says for how many members the first direction alone, found from votes, tells the party: one half would be chance.
 #
 # ## Recommend
 #

@@ -60,8 +60,9 @@ class IPInsights(AlgorithmEstimator, IPInsightsParams, NetworkParams):
     entities those of its rows are exchanged and moved, others neither decay nor change Adam's running means. A worker holds three numbers
     of 32 bits for each of the num_entity_vectors · vector_dim.
 
-    Small data wants small mini-batches: of 8,000 requests to a web server with 559 user agents, `mini_batch_size` 10,000, 1,000 and 300
-    gave areas under the ROC curve of 0.63, 0.75 and 0.76 for later requests against shuffled addresses.
+    Small data wants small mini-batches: of 8,000 requests to a web server by 559 user agents, `mini_batch_size` 10,000 and 1,000 gave areas
+    under the ROC curve of 0.63 and 0.75 in 10 epochs, 500 gave 0.77 in 20, for later requests against shuffled addresses (medians of three
+    seeds; vectors of 128).
 
     Examples
     --------

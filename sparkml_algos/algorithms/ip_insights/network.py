@@ -23,7 +23,7 @@ from sparkml_algos.training.progress import EpochResult, Progress
 logger = logging.getLogger(__name__)
 
 ADDRESS_BITS = 32
-# Deviation of the start of the vectors of entities. From 0.01 to 0.2 the area under the curve was within 0.01 of the best.
+# Deviation of the start of the vectors of entities. On requests to a web server, 0.01, 0.05 and 0.2 were within 0.01 of each other.
 START_DEVIATION = 0.05
 
 

@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.algorithms.knn import search
 from sparkml_algos.algorithms.knn.params import COSINE, FLAT, IVF_FLAT, IVF_PQ, L2
 from sparkml_algos.algorithms.knn.reduction import reduce
+from sparkml_algos.arrays import neighbors as search
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.rows.batch import Features

@@ -10,11 +10,8 @@ allocation", NIPS 2012. A. Asuncion et al., "On smoothing and inference for topi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from pyspark.ml.linalg import DenseMatrix
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.lda.params import LDAParams
 from sparkml_algos.algorithms.lda.prediction import MixturePredictor
@@ -24,6 +21,7 @@ from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.core.topics import HasTopics
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
 
@@ -67,7 +65,7 @@ class LDA(AlgorithmEstimator["LDAModel"], LDAParams):
         return LDAModel
 
 
-class LDAModel(AlgorithmModel, LDAParams):
+class LDAModel(HasTopics, AlgorithmModel, LDAParams):
     """Topics found by `LDA`, those with the largest share of the documents first.
 
     `transform` appends ``topicDistribution``, a Vector of num_topics shares of sum 1: the most likely mixture of the document's words under
@@ -90,52 +88,9 @@ class LDAModel(AlgorithmModel, LDAParams):
         """Parameters of the Dirichlet prior of the mixtures, shape (num_topics,), of sum alpha0."""
         return self.artifact.arrays["alpha"]
 
-    def vocabSize(self) -> int:
-        """Number of words."""
-        return self.topics.shape[1]
-
-    def topicsMatrix(self) -> DenseMatrix:
-        """The topics as columns, as MLlib has them."""
-        return DenseMatrix(self.vocabSize(), len(self.topics), self.topics.ravel())
-
     def estimatedDocConcentration(self) -> np.ndarray:
         """The same as `alpha`, by MLlib's name."""
         return self.alpha
-
-    def describe_topics(self, maxTermsPerTopic: int = 10, vocabulary: Sequence[str] | None = None) -> DataFrame:
-        """The most probable words of each topic.
-
-        Parameters
-        ----------
-        maxTermsPerTopic : int
-        vocabulary : sequence of str, optional
-            The word of each feature, such as ``CountVectorizerModel.vocabulary``; by default the names of the features, where the training
-            data had any.
-
-        Returns
-        -------
-        DataFrame
-            ``topic`` (int), ``termIndices`` (array of int), ``termWeights`` (array of double), most probable first, and ``terms`` (array
-            of string) if the words are known.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer or more words than features, or `maxTermsPerTopic` is less than 1.
-        """
-        if maxTermsPerTopic < 1:
-            raise ValueError(f"maxTermsPerTopic must be at least 1, got {maxTermsPerTopic}")
-        words = self.feature_names if vocabulary is None else vocabulary
-        if words is not None and len(words) != self.vocabSize():
-            raise ValueError(f"vocabulary has {len(words)} words; the model was trained on {self.vocabSize()} features")
-        rows = []
-        for topic, shares in enumerate(self.topics):
-            best = np.argsort(-shares, kind="stable")[:maxTermsPerTopic].tolist()
-            rows.append((topic, best, shares[best].tolist(), *([[str(words[term]) for term in best]] if words is not None else [])))
-        schema = "topic int, termIndices array<int>, termWeights array<double>" + (", terms array<string>" if words is not None else "")
-        return SparkSession.active().createDataFrame(rows, schema)
-
-    describeTopics = describe_topics
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:

@@ -60,6 +60,7 @@ _ANSWERS: Mapping[str, Mapping[str, Answer]] = {
     "KNNRegressorModel": {"predicted_label": Answer("predictionCol", _number)},
     "LDAModel": {"topic_mixture": Answer("topicDistributionCol", _same)},
     "LinearLearnerRegressorModel": _SCORE,
+    "NeuralTopicModelModel": {"topic_weights": Answer("topicDistributionCol", _same)},
     # The service's leading component is last.
     "PCAModel": {"projection": Answer("outputCol", _reversed)},
     "RandomCutForestModel": {"score": Answer("scoreCol", _number)},

@@ -23,6 +23,7 @@ from sparkml_algos.compat.sagemaker_pyspark.resources import (
 from sparkml_algos.compat.sagemaker_pyspark.settings import Setting, add_accessors
 from sparkml_algos.compat.sagemaker_pyspark.transformation.deserializers import ResponseRowDeserializer
 from sparkml_algos.compat.sagemaker_pyspark.transformation.serializers import RequestRowSerializer
+from sparkml_algos.core.columns import column
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 _SECONDS_PER_DAY = 24 * 60 * 60
@@ -84,13 +85,13 @@ class SageMakerEstimatorBase(Estimator):
     def _native(self, algorithm: str, hyperparameters: Mapping[str, Any]) -> AlgorithmEstimator:
         cls = native_class(algorithm, hyperparameters)
         options = self.trainingSparkDataFormatOptions
-        columns = {"featuresCol": options.get("featuresColumnName"), "labelCol": options.get("labelColumnName")}
+        names = {"featuresCol": options.get("featuresColumnName"), "labelCol": options.get("labelColumnName")}
         replicated = self.trainingS3DataDistribution == "FullyReplicated"
         return cls(
             num_workers=self.trainingInstanceCount,
             input_mode=self.trainingInputMode,
             data_distribution="FullyReplicated" if replicated else "ShardedByKey",
-            **{name: column for name, column in columns.items() if column and name in cls.declared},
+            **{param: name for param, name in names.items() if name and param in cls.declared},
             **translated(hyperparameters),
         )
 
@@ -103,7 +104,8 @@ class SageMakerEstimatorBase(Estimator):
         )
         names = self.namePolicyFactory.createNamePolicy()
         self._latest_training_job = names.trainingJobName
-        fitted = native.fit(dataset.select(*self.trainingProjectedColumns) if self.trainingProjectedColumns else dataset)
+        kept = self.trainingProjectedColumns
+        fitted = native.fit(dataset.select(*map(column, kept)) if kept else dataset)
         return SageMakerModel(
             endpointInstanceType=self.endpointInstanceType,
             endpointInitialInstanceCount=self.endpointInitialInstanceCount,

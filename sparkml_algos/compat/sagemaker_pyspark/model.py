@@ -58,6 +58,8 @@ class SageMakerModel(Model):
     namePolicy : NamePolicy, optional
         Recorded.
     uid : str, optional
+    nativeModel : AlgorithmModel, optional
+        Not of the connector: the model itself, in place of a path.
 
     Attributes
     ----------
@@ -144,7 +146,18 @@ class SageMakerModel(Model):
         namePolicy: NamePolicy | None = None,
         uid: str = "sagemaker",
     ) -> SageMakerModel:
-        """A model from where it was saved, in place of the endpoint that serves it."""
+        """A model from where it was saved, in place of the endpoint that serves it.
+
+        Parameters
+        ----------
+        endpointName : str
+            The path.
+
+        Raises
+        ------
+        ValueError
+            If no model that this package has saved is there.
+        """
         return cls(
             endpointInstanceType=None,
             endpointInitialInstanceCount=None,
@@ -250,6 +263,7 @@ def _load(path: str) -> AlgorithmModel:
         name = current_name(json.loads(first["value"])["class"]).rpartition(".")[2]
     except Exception as error:  # no such place, no text, no JSON, of Spark Connect too
         raise ValueError(f"{path!r} is no path of a model that sparkml_algos has saved: model.nativeModel.save(path) does that") from error
-    if not name.endswith("Model") or name not in EXPORTS:
+    cls = getattr(importlib.import_module(EXPORTS[name]), name) if name in EXPORTS else None
+    if not (isinstance(cls, type) and issubclass(cls, AlgorithmModel)):
         raise ValueError(f"{path!r} holds a {name}, which is no model of sparkml_algos")
-    return getattr(importlib.import_module(EXPORTS[name]), name).load(path)
+    return cls.load(path)

@@ -15,6 +15,7 @@ _CLASSES: dict[str, tuple[str, ...]] = {
     "knn": ("KNNClassifier", "KNNRegressor"),
     "lda": ("LDA",),
     "linear-learner": ("LinearLearnerRegressor", "LinearLearnerBinaryClassifier", "LinearLearnerMultiClassClassifier"),
+    "ntm": ("NeuralTopicModel",),
     "pca": ("PCA",),
     "randomcutforest": ("RandomCutForest",),
     "xgboost": ("XGBoostRegressor", "XGBoostClassifier"),

@@ -1,0 +1,1 @@
+"""The neural topic model: a variational autoencoder of counts of words."""
