@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pyspark.sql import SparkSession
 
@@ -12,9 +10,8 @@ from tests.notebooks.notes import EXAMPLES, FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_note_shows_what_its_text_says(family: str, spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(EXAMPLES / "zeppelin")
-    results = zeppelin.run(Path(f"{family}.zpln"), spark)
+def test_a_note_shows_what_its_text_says(family: str, spark: SparkSession) -> None:
+    results = zeppelin.run(EXAMPLES / "zeppelin" / f"{family}.zpln", spark, EXAMPLES / "data")
     shown = [result.output for result in results if result.interpreter == "%spark.pyspark"]
     figures.check([result.text for result in results if result.interpreter == "%md"], shown)
     assert sum(output.startswith("%html <img") for output in shown) >= 2

@@ -33,8 +33,9 @@ class ZeppelinContext:
         print("%table " + "\n".join("\t".join(map(str, row)) for row in rows))
 
 
-def run(note: Path, spark: SparkSession) -> list[Result]:
-    """Run all paragraphs in one namespace with ``spark``, ``sc`` and ``z``.
+def run(note: Path, spark: SparkSession, data: Path) -> list[Result]:
+    """Run all paragraphs in one namespace with ``spark``, ``sc`` and ``z``; `data` is where a person has put the folder of the data, and
+    says so in the first cells.
 
     Raises
     ------
@@ -49,5 +50,6 @@ def run(note: Path, spark: SparkSession) -> list[Result]:
         name, _, text = paragraph["text"].partition("\n")
         if name not in ("%md", "%spark.pyspark"):
             raise ValueError(f"there is no interpreter {name!r}")
+        text = text.replace('"../data"', repr(str(data)))
         results.append(Result(name, text, interpreter.run(text) if name == "%spark.pyspark" else text))
     return results
