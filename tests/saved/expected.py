@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+
+from tests.saved.save import texts
 
 SAVED = Path(__file__).parent
 
@@ -18,7 +19,7 @@ def rows_and_outputs(name: str, spark: SparkSession) -> tuple[DataFrame, dict[st
     saved = json.loads((SAVED / f"{name}.json").read_text())
     rows = [tuple(row.values()) for row in saved["rows"]]
     frame = spark.createDataFrame(rows, "id long, a double, b double, c double, features array<double>")
-    return frame.withColumn("words", F.col("features").cast("array<string>")), saved["outputs"]
+    return texts(frame), saved["outputs"]
 
 
 def assert_outputs(scored: DataFrame, expected: dict[str, list[Any]]) -> None:

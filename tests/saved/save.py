@@ -42,6 +42,9 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "FactorizationMachinesBinaryClassifier": lambda: ours.FactorizationMachinesBinaryClassifier(labelCol="half", **MACHINE),
     "KNNClassifier": lambda: ours.KNNClassifier(k=3, sample_size=32, labelCol="third", **ONE_WORKER),
     "KNNRegressor": lambda: ours.KNNRegressor(k=3, sample_size=32, labelCol="number", **ONE_WORKER),
+    "IPInsights": lambda: ours.IPInsights(
+        num_entity_vectors=20, vector_dim=4, mini_batch_size=50, learning_rate=0.03, entityCol="entity", ipCol="ip", **STEPS
+    ),
     "Object2Vec": lambda: ours.Object2Vec(
         **{"in0Col": "id", "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": TRAINING_ROWS, "in1Col": "id"},
         **{"enc0_token_embedding_dim": 2, "enc_dim": 4, "mlp_dim": 2, "labelCol": "half", "learning_rate": 0.02},
@@ -82,8 +85,14 @@ def training_rows(spark: SparkSession) -> DataFrame:
     values = random.poisson(np.array([[2.0, 9.0, 4.0], [12.0, 1.0, 6.0], [5.0, 5.0, 20.0]])[groups]).astype(float)
     rows = [(i, *row, row) for i, row in enumerate(values.tolist())]
     frame = spark.createDataFrame(rows, SCHEMA).withColumn("third", F.col("id") % 3).withColumn("half", (F.col("a") > 5).cast("int"))
-    frame = frame.withColumn("words", F.col("features").cast("array<string>"))
+    frame = texts(frame)
     return frame.withColumn("number", F.expr("a - 2 * b + 0.5 * c + 7")).withColumn("group", F.floor(F.col("id") / 8)).coalesce(1).cache()
+
+
+def texts(rows: DataFrame) -> DataFrame:
+    """The rows with columns of text made from their other columns."""
+    named = rows.withColumn("words", F.col("features").cast("array<string>"))
+    return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
 def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
@@ -92,7 +101,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "entity", "ip"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}
