@@ -406,7 +406,7 @@ def test_how_rows_are_spread_does_not_change_the_model(case: Case, fitted: Fitte
         return
     expected = fitted(case, num_workers=1)
     options = {name: value for name, value in settings.items() if name != "two_epochs"}
-    options |= case.two_epochs if "two_epochs" in settings else {}
+    options |= case.two_epochs if "two_epochs" in settings and "epochs" not in case.settings else {}
     model = case.make(**options).fit(data)
     summary = model.training_summary
     assert same(case, model, expected)

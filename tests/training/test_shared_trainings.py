@@ -12,7 +12,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Source
 from sparkml_algos.training.run import Alone, TrainingPlan, train
-from tests.cases import CASES, IMAGES, ROWS, TOKENS, Case
+from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TOKEN_IDS, TOKENS, Case
 
 RANDOM = np.random.default_rng(0)
 BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
@@ -31,6 +31,10 @@ def columns(case: Case) -> dict[str, Any]:
         "group": np.repeat(np.arange(len(ROWS) // 4), 4),
         "validation": np.arange(len(ROWS)) % 5 == 0,
         "owner": BLOB.astype(str),
+        "entity": ENTITIES,
+        "ip": ADDRESSES,
+        "in0": TOKEN_IDS,
+        "in1": OTHER_TOKEN_IDS,
     }
     return {role: known[role] for role in case.roles if known.get(role) is not None}
 

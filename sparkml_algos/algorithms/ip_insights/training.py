@@ -55,6 +55,12 @@ def shape(hyperparameters: Hyperparameters) -> tuple[int, int, int]:
     return hyperparameters.num_entity_vectors, hyperparameters.vector_dim, hyperparameters.num_ip_encoder_layers
 
 
+def _bytes_of(hyperparameters: Hyperparameters) -> int:
+    """Of the vectors of entities, and of the layers that addresses go through: from 32 bits, and from one layer to the next."""
+    width = hyperparameters.vector_dim
+    return 4 * width * (hyperparameters.num_entity_vectors + 33 + hyperparameters.num_ip_encoder_layers * (width + 1))
+
+
 IP_INSIGHTS = Algorithm(
     name="ip_insights",
     fields=FIELDS,
@@ -64,5 +70,5 @@ IP_INSIGHTS = Algorithm(
     passes=lambda hyperparameters: hyperparameters.epochs,
     on_gpu=True,
     libraries=("torch",),
-    model_bytes=lambda hyperparameters, num_features: 4 * hyperparameters.num_entity_vectors * hyperparameters.vector_dim,
+    model_bytes=lambda hyperparameters, num_features: _bytes_of(hyperparameters),
 )
