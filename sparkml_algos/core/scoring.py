@@ -28,7 +28,7 @@ from pyspark.sql.types import (
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.core.inputs import Inputs
-from sparkml_algos.core.shared_artifacts import Shipment
+from sparkml_algos.core.shared_artifacts import Opened, Shipment
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.predictor import Load, Predictor
 
@@ -91,15 +91,13 @@ class Scoring:
         names: Sequence[str],
         fields: Sequence[str],
     ) -> None:
-        self._algorithm, self._shipment, self._hyperparameters = algorithm, shipment, hyperparameters
+        settings = Hyperparameters(**hyperparameters)
+        self._predictor: Opened[Predictor] = Opened(shipment, lambda artifact: algorithm.load(artifact, settings, "cpu"))
         self._decoder, self._names, self._fields = decoder, list(names), list(fields)
-        self._predictor: Predictor | None = None
 
     def __call__(self, columns: Sequence[pa.Array]) -> list[pa.Array]:
         """The outputs, one after the other."""
-        if self._predictor is None:
-            self._predictor = self._algorithm.load(self._shipment.open(), Hyperparameters(**self._hyperparameters), "cpu")
-        predicted = self._predictor(self._decoder(pa.RecordBatch.from_arrays(list(columns), names=self._names)))
+        predicted = self._predictor.get()(self._decoder(pa.RecordBatch.from_arrays(list(columns), names=self._names)))
         return [as_arrow(predicted[field]) for field in self._fields]
 
 

@@ -21,7 +21,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 import numpy as np
 from pyspark import Broadcast, SparkContext, SparkFiles
@@ -73,6 +73,27 @@ def ship(artifact: Artifact, spark: SparkSession) -> Shipment:
 def uploaded(artifact: Artifact, spark: SparkSession) -> str:
     """Name of the file artifact that an artifact is in a session of Spark Connect; it goes there once."""
     return _SHIPPED(artifact, spark.session_id, lambda: _upload(artifact, spark))
+
+
+class Opened(Generic[T]):
+    """What functions on executors make of an artifact when they first need it, once in the life of a task.
+
+    Parameters
+    ----------
+    shipment : Shipment
+    make : callable
+        Of the artifact; travels to the executors.
+    """
+
+    def __init__(self, shipment: Shipment, make: Callable[[Artifact], T]) -> None:
+        self._shipment, self._make = shipment, make
+        self._made: T | None = None
+
+    def get(self) -> T:
+        """It; the same every time."""
+        if self._made is None:
+            self._made = self._make(self._shipment.open())
+        return self._made
 
 
 class Carried:

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core import shared_artifacts
-from sparkml_algos.core.shared_artifacts import Broadcasted, Carried, Shipment, pieces, read, ship
+from sparkml_algos.core.shared_artifacts import Broadcasted, Carried, Opened, Shipment, pieces, read, ship
 
 generic = pytest.mark.generic
 
@@ -123,3 +123,11 @@ def test_the_file_of_an_executor_is_removed_when_nothing_needs_it(spark: SparkSe
         spark.sparkContext._jvm.System.gc()
         time.sleep(0.2)
     assert not any(map(os.path.exists, paths))
+
+
+def test_what_is_made_of_an_artifact_is_made_when_it_is_needed_and_once() -> None:
+    made = []
+    opened = Opened(Carried(SMALL), lambda artifact: made.append(artifact) or artifact.arrays["few"].sum())
+    assert made == []
+    assert [opened.get(), opened.get()] == [10, 10]
+    assert made == [SMALL]

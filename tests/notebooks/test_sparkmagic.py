@@ -13,7 +13,8 @@ from tests.notebooks.notes import EXAMPLES, FAMILIES, execute, outputs, texts
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_notebook_shows_what_its_text_says(family: str, livy: LivyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVY_URL", livy.url)
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore")  # sparkmagic 0.23 guesses the format of what may be a date, and pandas says so
+    # sparkmagic 0.23 guesses the format of what may be a date, and pandas says so.
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore:Could not infer format:UserWarning")
     folder = EXAMPLES / "sparkmagic"
     notebook = execute(nbformat.read(folder / f"{family}.ipynb", as_version=4), folder)
     assert outputs(notebook, "stderr") == []  # where an error of a statement goes; it ends nothing

@@ -13,6 +13,8 @@ J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -31,8 +33,10 @@ from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.inputs import output_problems
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
+from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import NO_ADDRESS
+from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
 
 # The score where it has no column of its own.
@@ -177,7 +181,9 @@ class IPInsightsModel(HasSummary, AlgorithmModel, IPInsightsParams):
         ValueError
             If the dataset is empty or has a row that cannot be scored.
         """
-        totals = sum_over_batches(dataset, self, _Histograms(self.artifact, Hyperparameters(**self.hyperparameters())))
+        make = functools.partial(load, hyperparameters=Hyperparameters(**self.hyperparameters()), device="cpu")
+        predictor = Opened(ship(self.artifact, dataset.sparkSession), make)
+        totals = sum_over_batches(dataset, self, functools.partial(_histograms, predictor))
         return {"test:discriminator_auc": area(totals["seen"], totals["made_up"])}
 
     def _scored(self, dataset: DataFrame) -> DataFrame:
@@ -196,16 +202,8 @@ class IPInsightsModel(HasSummary, AlgorithmModel, IPInsightsParams):
         return scored.select("*", (column(score) < self.threshold).cast("double").alias(name)).drop(_SCORE)
 
 
-class _Histograms:
+def _histograms(predictor: Opened[Predictor], batch: Batch) -> Sums:
     """What a batch contributes to the area under the curve."""
-
-    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
-        self._artifact, self._hyperparameters = artifact, hyperparameters
-        self._predictor = None
-
-    def __call__(self, batch: Batch) -> Sums:
-        if self._predictor is None:
-            self._predictor = load(self._artifact, self._hyperparameters, "cpu")
-        batch = batch.take(np.flatnonzero(batch.ip != NO_ADDRESS))
-        unseen = batch.replace(ip=made_up(batch.entity, batch.ip))
-        return {name: histogram(self._predictor(one)["dot_product"]) for name, one in (("seen", batch), ("made_up", unseen))}
+    batch = batch.take(np.flatnonzero(batch.ip != NO_ADDRESS))
+    unseen = batch.replace(ip=made_up(batch.entity, batch.ip))
+    return {name: histogram(predictor.get()(one)["dot_product"]) for name, one in (("seen", batch), ("made_up", unseen))}

@@ -5,6 +5,7 @@ The prediction for a row is the majority, or the mean, of the labels of the k ro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import ClassifiesRows, ClassThresholds, PredictsRows
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
@@ -117,8 +118,11 @@ class _KNNModel(AlgorithmModel, KNNParams):
 
     def _error(self, dataset: DataFrame, classes: int | None) -> float:
         """Share of wrong labels, or mean squared error, on the rows of a dataset."""
-        errors = _Errors(ship(self.artifact, dataset.sparkSession), Hyperparameters(**self.hyperparameters()))
-        totals = sum_over_batches(dataset, self, errors)
+        hyperparameters = Hyperparameters(**self.hyperparameters())
+        make = functools.partial(KNN.load, hyperparameters=hyperparameters, device="cpu")
+        predictor = Opened(ship(self.artifact, dataset.sparkSession), make)
+        is_classifier = hyperparameters.predictor_type == "classifier"
+        totals = sum_over_batches(dataset, self, functools.partial(_errors, predictor, is_classifier))
         return float(totals["error"] / totals["rows"])
 
 
@@ -234,17 +238,7 @@ class KNNRegressorModel(PredictsRows, _KNNModel, KNNRegressorParams, RegressionP
         return {"test:mse": self._error(dataset, None)}
 
 
-class _Errors:
-    """What a batch adds to the error of a model: wrong labels, or squared errors. The predictor is made once in the life of a task."""
-
-    def __init__(self, shipment: Shipment, hyperparameters: Hyperparameters) -> None:
-        self._shipment, self._hyperparameters = shipment, hyperparameters
-        self._predictor: Predictor | None = None
-
-    def __call__(self, batch: Batch) -> Sums:
-        if self._predictor is None:
-            self._predictor = KNN.load(self._shipment.open(), self._hyperparameters, "cpu")
-        difference = self._predictor(batch)["predicted_label"] - batch.label
-        is_classifier = self._hyperparameters.predictor_type == "classifier"
-        return {"error": np.sum(difference != 0 if is_classifier else difference**2, dtype=np.float64), "rows": np.float64(len(batch))}
-
+def _errors(predictor: Opened[Predictor], is_classifier: bool, batch: Batch) -> Sums:
+    """What a batch adds to the error of a model: wrong labels, or squared errors."""
+    difference = predictor.get()(batch)["predicted_label"] - batch.label
+    return {"error": np.sum(difference != 0 if is_classifier else difference**2, dtype=np.float64), "rows": np.float64(len(batch))}

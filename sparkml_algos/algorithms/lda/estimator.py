@@ -10,6 +10,8 @@ allocation", NIPS 2012. A. Asuncion et al., "On smoothing and inference for topi
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from pyspark.sql import DataFrame
 
@@ -20,7 +22,7 @@ from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.core.topics import HasTopics
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -154,20 +156,13 @@ class LDAModel(HasTopics, AlgorithmModel, LDAParams):
 
     def _likelihood(self, dataset: DataFrame) -> tuple[float, float]:
         """Log-likelihood of the words of all documents, and how many there are."""
-        total, words = sum_over_batches(dataset, self, _Likelihood(ship(self.artifact, dataset.sparkSession)))["likelihood"]
+        predictor = Opened(ship(self.artifact, dataset.sparkSession), MixturePredictor)
+        total, words = sum_over_batches(dataset, self, functools.partial(_likelihood, predictor))["likelihood"]
         if not words:
             raise ValueError("the documents to evaluate on have no words")
         return float(total), float(words)
 
 
-class _Likelihood:
-    """What a batch adds to the likelihood. The predictor is made once in the life of a task."""
-
-    def __init__(self, shipment: Shipment) -> None:
-        self._shipment = shipment
-        self._predictor: MixturePredictor | None = None
-
-    def __call__(self, batch: Batch) -> Sums:
-        if self._predictor is None:
-            self._predictor = MixturePredictor(self._shipment.open())
-        return {"likelihood": self._predictor.likelihood(batch)}
+def _likelihood(predictor: Opened[MixturePredictor], batch: Batch) -> Sums:
+    """What a batch adds to the likelihood."""
+    return {"likelihood": predictor.get().likelihood(batch)}

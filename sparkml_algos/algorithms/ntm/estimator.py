@@ -14,6 +14,8 @@ ACL 2020. S. Bowman et al., "Generating sentences from a continuous space", CoNL
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from pyspark.sql import DataFrame
 
@@ -27,7 +29,7 @@ from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.core.topics import HasTopics
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm
@@ -131,21 +133,14 @@ class NeuralTopicModelModel(HasTopics, AlgorithmModel, NeuralTopicModelParams):
         ValueError
             If the dataset has no words.
         """
-        costs = _Costs(ship(self.artifact, dataset.sparkSession), self.hyperparameters())
-        totals = sum_over_batches(dataset, self, costs)["costs"]
+        make = functools.partial(TopicPredictor, hyperparameters=Hyperparameters(**self.hyperparameters()))
+        predictor = Opened(ship(self.artifact, dataset.sparkSession), make)
+        totals = sum_over_batches(dataset, self, functools.partial(_costs, predictor))["costs"]
         if not totals[2]:
             raise ValueError("the documents to evaluate on have no words")
         return measures(totals, "test")
 
 
-class _Costs:
-    """What a batch adds to the costs. The predictor is made once in the life of a task."""
-
-    def __init__(self, shipment: Shipment, hyperparameters: dict[str, object]) -> None:
-        self._shipment, self._hyperparameters = shipment, hyperparameters
-        self._predictor: TopicPredictor | None = None
-
-    def __call__(self, batch: Batch) -> Sums:
-        if self._predictor is None:
-            self._predictor = TopicPredictor(self._shipment.open(), Hyperparameters(**self._hyperparameters))
-        return {"costs": self._predictor.costs(batch)}
+def _costs(predictor: Opened[TopicPredictor], batch: Batch) -> Sums:
+    """What a batch adds to the costs."""
+    return {"costs": predictor.get().costs(batch)}

@@ -13,6 +13,7 @@ encoders and what compares them).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Shipment, ship
+from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.predictor import Predictor
@@ -288,29 +289,21 @@ class Object2VecModel(HasSummary, AlgorithmModel, Object2VecParams):
         ValueError
             If the dataset is empty or has a row that could not be trained on.
         """
-        summands = _Errors(ship(self.artifact, dataset.sparkSession), self.hyperparameters())
-        totals = sum_over_batches(dataset, self, summands)
+        make = functools.partial(OBJECT2VEC.load, hyperparameters=Hyperparameters(**self.hyperparameters()), device="cpu")
+        predictor = Opened(ship(self.artifact, dataset.sparkSession), make)
+        totals = sum_over_batches(dataset, self, functools.partial(_errors, predictor, self.value("output_layer")))
         return {f"test:{name}": float(total / totals["weight"]) for name, total in totals.items() if name != "weight"}
 
 
-class _Errors:
-    """What a batch adds to the metrics of a model. The predictor is made once in the life of a task."""
-
-    def __init__(self, shipment: Shipment, hyperparameters: dict[str, Any]) -> None:
-        self._shipment, self._hyperparameters = shipment, hyperparameters
-        self._predictor: Predictor | None = None
-
-    def __call__(self, batch: Batch) -> Sums:
-        hyperparameters = Hyperparameters(**self._hyperparameters)
-        if self._predictor is None:
-            self._predictor = OBJECT2VEC.load(self._shipment.open(), hyperparameters, "cpu")
-        found, weights = self._predictor(batch), batch.weights
-        totals = {"weight": weights.sum()}
-        if hyperparameters.output_layer == SQUARED_ERROR:
-            return {**totals, SQUARED_ERROR: weights @ (found["predicted_label"] - batch.label) ** 2}
-        own = found["scores"][np.arange(len(batch)), batch.label.astype(np.int64)]
-        hits = found["predicted_label"] == batch.label
-        return {**totals, "accuracy": weights @ hits, "cross_entropy": -weights @ np.log(np.maximum(own, 1e-300))}
+def _errors(predictor: Opened[Predictor], output_layer: str, batch: Batch) -> Sums:
+    """What a batch adds to the metrics of a model."""
+    found, weights = predictor.get()(batch), batch.weights
+    totals = {"weight": weights.sum()}
+    if output_layer == SQUARED_ERROR:
+        return {**totals, SQUARED_ERROR: weights @ (found["predicted_label"] - batch.label) ** 2}
+    own = found["scores"][np.arange(len(batch)), batch.label.astype(np.int64)]
+    hits = found["predicted_label"] == batch.label
+    return {**totals, "accuracy": weights @ hits, "cross_entropy": -weights @ np.log(np.maximum(own, 1e-300))}
 
 
 def _checked(side: int) -> int:
