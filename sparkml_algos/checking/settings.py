@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from sparkml_algos.checking.report import ADVICE, RIGHT, WRONG, Finding
 from sparkml_algos.cluster.gpus import DISCOVERY_SCRIPT, PER_EXECUTOR
-from sparkml_algos.cluster.resources import Resources
+from sparkml_algos.cluster.resources import Resources, task_cpus, tasks_at_once
 
 #: ``get(key, default)`` is a setting of the session.
 Get = Callable[[str, str], str]
@@ -66,7 +66,7 @@ def launch(resources: Resources, wanted: str) -> Iterator[Finding]:
 def memory(get: Get, master: str) -> Finding:
     """What a container leaves for each Python worker, where the cluster manager bounds it."""
     cores = _whole(get("spark.executor.cores", "1"))
-    workers = max(1, int(cores / float(get("spark.task.cpus", "1"))))
+    workers = max(1, tasks_at_once(cores, task_cpus(get)))
     if bounded := get(PYTHON_MEMORY, ""):
         each = _bytes(bounded, "m") // max(1, cores)
         found = f"{PYTHON_MEMORY} {bounded} bounds each Python worker to {_mib(each)} of address space"

@@ -88,7 +88,9 @@ def gpu_profile(spark: SparkSession, get: Callable[[str, str], str], own_executo
 
     if spark in _profiles:  # each new one is kept by Spark for good
         return _profiles[spark]
-    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(int(get("spark.task.cpus", "1"))).resource(GPU, 1))
+    cpus = float(get("spark.task.cpus", "1"))
+    # Spark before 4.3 takes whole numbers only.
+    profile = ResourceProfileBuilder().require(TaskResourceRequests().cpus(int(cpus) if cpus.is_integer() else cpus).resource(GPU, 1))
     if own_executors:
         executor = ExecutorResourceRequests().cores(int(get("spark.executor.cores", "1")))
         profile.require(executor.resource(GPU, int(get(PER_EXECUTOR, "1")), get(DISCOVERY_SCRIPT, ""), get(VENDOR, "")))

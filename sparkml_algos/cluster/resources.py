@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -64,7 +65,7 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
     local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", conf.get("spark.master", ""))
     cluster = re.fullmatch(r"local-cluster\[(\d+),(\d+),\d+\]", conf.get("spark.master", "").replace(" ", ""))
     dynamic = conf.flag("spark.dynamicAllocation.enabled") and not local
-    cpus = int(conf.get("spark.task.cpus", "1"))
+    cpus = task_cpus(conf.get)
     gpus, profile = None, None
     if use_gpu:
         gpus, per_task = (float(conf.get(key, "0")) for key in (PER_EXECUTOR, PER_TASK))
@@ -72,12 +73,12 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         profile = gpu_profile(spark, conf.get, own_executors=dynamic) if per_task < 1 else None
 
     def per_executor(cores: int) -> int:
-        return cores // cpus if gpus is None else min(cores // cpus, int(gpus))
+        return tasks_at_once(cores, cpus) if gpus is None else min(tasks_at_once(cores, cpus), int(gpus))
 
     slots: int | None
     if local:
         threads = os.cpu_count() if local[1] == "*" else int(local[1] or 1)
-        slots = running = max(1, threads // cpus)
+        slots = running = max(1, tasks_at_once(threads, cpus))
     elif cluster:
         slots = running = int(cluster[1]) * per_executor(int(cluster[2]))
         if dynamic:
@@ -93,6 +94,16 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         driver_host=conf.get("spark.driver.host", "127.0.0.1"),
         profile=profile,
     )
+
+
+def task_cpus(get: Callable[[str, str], str]) -> float:
+    """CPUs of a task, whole ones before Spark 4.3; `get(key, default)` is a setting of the session."""
+    return float(get("spark.task.cpus", "1"))
+
+
+def tasks_at_once(cores: int, cpus: float) -> int:
+    """How many tasks of so many CPUs run at the same time on so many cores."""
+    return int(Fraction(cores) / Fraction(str(cpus)))
 
 
 def wait_for_new_executors(spark: SparkSession, size: int) -> None:
@@ -114,7 +125,7 @@ def wait_for_slots(spark: SparkSession, size: int, seconds: float) -> None:
     if re.match(r"local(\[|$)", conf.get("spark.master", "")) or conf.flag("spark.dynamicAllocation.enabled"):
         return
     deadline = time.monotonic() + seconds
-    while _running_slots(spark, int(conf.get("spark.task.cpus", "1"))) < size and time.monotonic() < deadline:
+    while _running_slots(spark, task_cpus(conf.get)) < size and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_COUNTS)
 
 
@@ -185,7 +196,7 @@ class _Conf:
         return self.get(key, "false").lower() == "true"
 
 
-def _running_slots(spark: SparkSession, cpus: int, gpus: float | None = None, profile: ResourceProfile | None = None) -> int:
+def _running_slots(spark: SparkSession, cpus: float, gpus: float | None = None, profile: ResourceProfile | None = None) -> int:
     """Task slots of the registered executors."""
     if is_connect(spark):
         # A range has as many partitions as the scheduler has cores, unless spark.default.parallelism says otherwise.
@@ -193,7 +204,7 @@ def _running_slots(spark: SparkSession, cpus: int, gpus: float | None = None, pr
 
         with described(spark, "sparkml_algos: count the slots"):
             cores = spark.range(1 << 16).select(F.spark_partition_id()).distinct().count()
-        slots = max(1, cores // cpus)
+        slots = max(1, tasks_at_once(cores, cpus))
         return slots if gpus is None else min(slots, int(gpus) * _running_executors(spark, slots))
     scheduler = spark.sparkContext._jsc.sc()
     manager = scheduler.resourceProfileManager()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, max_result_bytes
+from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, max_result_bytes, task_cpus, tasks_at_once
 
 
 def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False) -> Resources:
@@ -50,3 +50,10 @@ def test_a_local_master_with_one_core_takes_one_worker_only() -> None:
 def test_the_result_that_the_driver_takes_is_read_from_spark_s_setting(size: str, expected: int | None) -> None:
     session = SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: size))
     assert max_result_bytes(session) == expected
+
+
+@pytest.mark.parametrize(("cores", "cpus", "tasks"), [(8, "1", 8), (8, "1.0", 8), (2, "0.5", 4), (8, "3", 2), (1, "0.1", 10), (3, "1.5", 2)])
+def test_tasks_may_take_a_part_of_a_cpu(cores: int, cpus: str, tasks: int) -> None:
+    # Spark 4.3 takes fractions, also of whole numbers, for spark.task.cpus.
+    assert tasks_at_once(cores, task_cpus(lambda key, default: {"spark.task.cpus": cpus}[key])) == tasks
+    assert task_cpus(lambda key, default: default) == 1
