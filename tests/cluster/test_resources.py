@@ -52,7 +52,7 @@ def test_the_result_that_the_driver_takes_is_read_from_spark_s_setting(size: str
     assert max_result_bytes(session) == expected
 
 
-@pytest.mark.parametrize(("cores", "cpus", "tasks"), [(8, "1", 8), (8, "1.0", 8), (2, "0.5", 4), (8, "3", 2), (1, "0.1", 10), (3, "1.5", 2)])
+@pytest.mark.parametrize(("cores", "cpus", "tasks"), [(8, "1.0", 8), (2, "0.5", 4), (8, "3", 2), (1, "0.1", 10), (3, "1.5", 2)])
 def test_tasks_may_take_a_part_of_a_cpu(cores: int, cpus: str, tasks: int) -> None:
     # Spark 4.3 takes fractions, also of whole numbers, for spark.task.cpus.
     assert tasks_at_once(cores, task_cpus(lambda key, default: {"spark.task.cpus": cpus}[key])) == tasks
