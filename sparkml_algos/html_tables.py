@@ -27,7 +27,7 @@ def shares_table(parts: Mapping[str, float], total: float) -> str:
         width = _BAR_WIDTH * min(1.0, value / total) if total > 0 else 0.0
         bar = f'<td style="{_LINE};text-align:left"><span style="{_BAR};width:{width:.2f}em"></span></td>'
         lines.append(f"<tr>{_head(name)}{_cell(f'{value:.3f}', right=True)}{bar}</tr>")
-    lines.append(f"<tr>{_head('total')}{_cell(f'{total:.3f}', right=True)}<td style=\"{_LINE}\"></td></tr>")
+    lines.append(f'<tr>{_head("total")}{_cell(f"{total:.3f}", right=True)}<td style="{_LINE}"></td></tr>')
     return _table("".join(lines))
 
 

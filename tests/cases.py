@@ -195,6 +195,7 @@ def _machine(model: AlgorithmModel) -> np.ndarray:
 # Few steps: Adam makes visible differences of rounding errors, and more of them with every step.
 _MACHINE = {"num_factors": 2, "epochs": 2, "factors_lr": 0.01, "factors_init_sigma": 0.01, "min_steps": 1}
 
+
 def _goes_together(model: AlgorithmModel) -> np.ndarray:
     """Which of four entities go with the networks of which, by the dot product: what negative samples, which are others on every worker,
     leave of a model."""

@@ -199,9 +199,7 @@ def test_all_input_forms_give_the_same_model(case: Case, fitted: Fitted, spark: 
 
 
 @with_features
-def test_transform_takes_all_input_forms(
-    case: Case, fitted: Fitted, scorer: str, spark: SparkSession, data: DataFrame
-) -> None:
+def test_transform_takes_all_input_forms(case: Case, fitted: Fitted, scorer: str, spark: SparkSession, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
     expected = scores(case, model, data)
     assert np.allclose(scores(case, model, vectors(spark, case, "ds")), expected, atol=1e-5)
@@ -389,16 +387,20 @@ def test_outputs_named_nothing_are_left_out_but_not_all_of_them(case: Case, fitt
 
 
 @machinery
-@pytest.mark.parametrize("settings", [
-    {"num_workers": 1, "input_mode": "Pipe"},
-    {"num_workers": 2},
-    {"num_workers": 3},
-    {"num_workers": 3, "input_mode": "Pipe", "two_epochs": True},
-    {"num_workers": 2, "data_distribution": "FullyReplicated"},
-    {"num_workers": 3, "shardKeyCol": "blob"},
-    {"num_workers": 2, "launch": "gang"},
-    {"num_workers": 3, "max_shard_bytes": 200},
-], ids=lambda settings: "-".join(map(str, settings.values())))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_workers": 1, "input_mode": "Pipe"},
+        {"num_workers": 2},
+        {"num_workers": 3},
+        {"num_workers": 3, "input_mode": "Pipe", "two_epochs": True},
+        {"num_workers": 2, "data_distribution": "FullyReplicated"},
+        {"num_workers": 3, "shardKeyCol": "blob"},
+        {"num_workers": 2, "launch": "gang"},
+        {"num_workers": 3, "max_shard_bytes": 200},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
 def test_how_rows_are_spread_does_not_change_the_model(case: Case, fitted: Fitted, data: DataFrame, settings: dict) -> None:
     if "data_distribution" in settings and not case.takes_replicas:
         with pytest.raises(InvalidParams, match="data_distribution='FullyReplicated'"):
@@ -508,9 +510,7 @@ def test_saved_model_opens_without_spark(case: Case, fitted: Fitted, tmp_path: P
     assert all(np.array_equal(artifact.arrays[name], array) for name, array in model.artifact.arrays.items())
 
 
-def test_saved_model_predicts_without_spark_what_transform_appends(
-    case: Case, fitted: Fitted, data: DataFrame, tmp_path: Path
-) -> None:
+def test_saved_model_predicts_without_spark_what_transform_appends(case: Case, fitted: Fitted, data: DataFrame, tmp_path: Path) -> None:
     if case.prediction is None and not IS_MAIN:
         pytest.skip("Spark has no part in what is compared")
     model = fitted(case).copy().setScorer("python")

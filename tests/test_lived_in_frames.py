@@ -106,8 +106,12 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
     def make(counts: bool) -> DataFrame:
         given = plain(counts)
         row = F.struct(
-            F.col("features").alias("Features"), F.col("half").alias("is half"), F.col("id").alias("No."), F.col("boxes").alias("boxes"),
-            F.col("ip").alias("Address"), F.col("in0").alias("IDs"),
+            F.col("features").alias("Features"),
+            F.col("half").alias("is half"),
+            F.col("id").alias("No."),
+            F.col("boxes").alias("boxes"),
+            F.col("ip").alias("Address"),
+            F.col("in0").alias("IDs"),
         )
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),

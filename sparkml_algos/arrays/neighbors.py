@@ -69,11 +69,13 @@ class Rows:
 
 def half_squares(values: np.ndarray) -> np.ndarray:
     """Half the squared length of each row, float32."""
-    return np.concatenate([
-        0.5 * np.einsum("ij,ij->i", block, block)
-        for start in range(0, len(values), ROWS)
-        for block in [values[start : start + ROWS].astype(np.float64)]
-    ]).astype(np.float32)
+    return np.concatenate(
+        [
+            0.5 * np.einsum("ij,ij->i", block, block)
+            for start in range(0, len(values), ROWS)
+            for block in [values[start : start + ROWS].astype(np.float64)]
+        ]
+    ).astype(np.float32)
 
 
 def search(rows: Rows, queries: np.ndarray, k: int) -> Found:

@@ -95,4 +95,3 @@ def quietly(clean_up: Callable[..., object], *arguments: object) -> None:
         clean_up(*arguments)
     except Exception:
         logger.debug("could not clean up after a job", exc_info=True)
-

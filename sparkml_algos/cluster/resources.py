@@ -149,9 +149,8 @@ def choose_launch(launch: str, resources: Resources) -> str:
         )
         raise ValueError(with_check(refused, launch=mode))
     if mode == "gang" and resources.speculation:
-        refused = (
-            "launch='gang' cannot run with spark.speculation=true: Spark would start second copies of workers; "
-            "set it to false" + ("" if resources.dynamic_allocation else " or use launch='barrier'")
+        refused = "launch='gang' cannot run with spark.speculation=true: Spark would start second copies of workers; set it to false" + (
+            "" if resources.dynamic_allocation else " or use launch='barrier'"
         )
         raise ValueError(with_check(refused, launch=mode))
     return mode

@@ -79,9 +79,7 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
         """Why this training cannot be spread over workers; None if it can."""
         return None
 
-    def fitMultiple(
-        self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]
-    ) -> Iterator[tuple[int, M]]:
+    def fitMultiple(self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]) -> Iterator[tuple[int, M]]:
         """Fit a model per param map; maps that differ in hyperparameters only share one ingest, one gang and, where the algorithm has
         a mergeable state, one pass over the rows.
 
@@ -132,10 +130,14 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
 
     def _job_key(self) -> str:
         """Equal for estimators that can share a gang: all but the hyperparameters."""
-        return repr([
-            (name, self.value(name)) for name, param in self.declared.items()
-            if not isinstance(param, Hyperparameter) or name == "feature_dim"
-        ] + [self.fields(), self.only_one_worker()])
+        return repr(
+            [
+                (name, self.value(name))
+                for name, param in self.declared.items()
+                if not isinstance(param, Hyperparameter) or name == "feature_dim"
+            ]
+            + [self.fields(), self.only_one_worker()]
+        )
 
 
 class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):

@@ -210,9 +210,7 @@ def output_problems(dataset: DataFrame, names: Sequence[str], params: Sequence[s
         if there := existing(dataset, name):
             same = "" if there == name else f" as {there!r}"
             problems.append(f"output column {name!r} exists already{same}; drop it or rename the output")
-    return problems + [
-        f"output column {name!r} is named twice; rename one of the outputs" for name in sorted(set(twice(dataset, names)))
-    ]
+    return problems + [f"output column {name!r} is named twice; rename one of the outputs" for name in sorted(set(twice(dataset, names)))]
 
 
 def _named(params: DeclaredParams, field: Field) -> list[str]:

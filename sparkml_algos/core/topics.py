@@ -108,9 +108,7 @@ class HasTopics:
             raise ValueError(f"vectors has shape {table.shape}; the model was trained on {self.vocabSize()} features")
         return measures.embedding_coherence(self.topics, table, words)
 
-    def _vectors_by_word(
-        self, vectors: Mapping[str, Sequence[float]], vocabulary: Sequence[str] | None, words: int
-    ) -> np.ndarray:
+    def _vectors_by_word(self, vectors: Mapping[str, Sequence[float]], vocabulary: Sequence[str] | None, words: int) -> np.ndarray:
         names = self._words(vocabulary)
         if names is None:
             raise ValueError("vectors by word need the word of each feature: give vocabulary")

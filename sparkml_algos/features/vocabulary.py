@@ -50,8 +50,10 @@ class VocabularyParams(Declarations):
     )
     unknown_word = DeclaredParam(str, "The reserved word whose id unknown words have.", default="<unk>", on_model=False)
     unknown = DeclaredParam(
-        str, "What becomes of unknown words: keep gives them the id of unknown_word, skip leaves them out, error refuses the row.",
-        default=_KEEP, choices=[_KEEP, _SKIP, _ERROR],
+        str,
+        "What becomes of unknown words: keep gives them the id of unknown_word, skip leaves them out, error refuses the row.",
+        default=_KEEP,
+        choices=[_KEEP, _SKIP, _ERROR],
     )
 
     def problems(self) -> list[str]:

@@ -288,7 +288,9 @@ def _compile(spark: SparkHome, classes: Path) -> None:
     files = [str(path) for name, path in sources(spark) if name.endswith(".scala")]
     done = subprocess.run(
         [_java(), "-Xss8m", "-XX:+UseSerialGC", "-cp", classpath, "scala.tools.nsc.Main", *arguments, *files],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode:
         said = "\n".join(done.stdout.splitlines()[-_LINES_OF_ERROR:])

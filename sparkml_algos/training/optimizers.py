@@ -146,9 +146,7 @@ class Adam(Optimizer):
 
     slots = 2
 
-    def __init__(
-        self, parameters: Sequence[np.ndarray], beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = EPSILON
-    ) -> None:
+    def __init__(self, parameters: Sequence[np.ndarray], beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = EPSILON) -> None:
         super().__init__(parameters)
         self._betas, self._epsilon = (beta_1, beta_2), epsilon
 

@@ -103,11 +103,14 @@ def test_metrics_of_two_classes_are_those_of_scikit_learn(data, binary):
     np.testing.assert_allclose(probability[:, 1], 1 / (1 + np.exp(-score)), atol=1e-6)
     assert (prediction == (probability[:, 1] >= 0.5)).all()
     for weights, model in ((None, binary), (WEIGHT, binary.copy({binary.weightCol: "weight"}))):
-        assert model.evaluate(data) == pytest.approx({
-            "test:binary_classification_accuracy": reference.accuracy_score(HALF, prediction, sample_weight=weights),
-            "test:binary_f_beta": reference.f1_score(HALF, prediction, sample_weight=weights),
-            "test:binary_classification_cross_entropy": reference.log_loss(HALF, probability, sample_weight=weights),
-        }, rel=1e-5)
+        assert model.evaluate(data) == pytest.approx(
+            {
+                "test:binary_classification_accuracy": reference.accuracy_score(HALF, prediction, sample_weight=weights),
+                "test:binary_f_beta": reference.f1_score(HALF, prediction, sample_weight=weights),
+                "test:binary_classification_cross_entropy": reference.log_loss(HALF, probability, sample_weight=weights),
+            },
+            rel=1e-5,
+        )
     assert reference.accuracy_score(HALF, prediction) > 0.9
 
 

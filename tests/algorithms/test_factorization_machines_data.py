@@ -19,7 +19,13 @@ USERS, FILMS = 943, 1682
 
 # Chosen on the second fold.
 TUNED = {
-    "num_factors": 20, "epochs": 6, "mini_batch_size": 2000, "linear_lr": 0.05, "factors_lr": 0.008, "linear_wd": 5e-4, "factors_wd": 2e-4,
+    "num_factors": 20,
+    "epochs": 6,
+    "mini_batch_size": 2000,
+    "linear_lr": 0.05,
+    "factors_lr": 0.008,
+    "linear_wd": 5e-4,
+    "factors_wd": 2e-4,
     "factors_init_sigma": 0.005,
 }
 

@@ -193,13 +193,17 @@ def machine(hyperparameters, features=60) -> Machine:
 
 class TestSteps:
     @TASKS
-    @pytest.mark.parametrize("own", [
-        {},
-        {"rescale_grad": 0.5},
-        {"clip_gradient": 0.01, "factors_wd": 0.3},
-        {"eps": 0.1, "bias_lr": 0.3, "bias_wd": 0.5, "linear_wd": 0.2},
-        {"factors_init_method": "uniform", "factors_init_scale": 0.4, "linear_init_method": "constant", "linear_init_value": -0.2},
-    ], ids=lambda own: "-".join(own) or "defaults")
+    @pytest.mark.parametrize(
+        "own",
+        [
+            {},
+            {"rescale_grad": 0.5},
+            {"clip_gradient": 0.01, "factors_wd": 0.3},
+            {"eps": 0.1, "bias_lr": 0.3, "bias_wd": 0.5, "linear_wd": 0.2},
+            {"factors_init_method": "uniform", "factors_init_scale": 0.4, "linear_init_method": "constant", "linear_init_value": -0.2},
+        ],
+        ids=lambda own: "-".join(own) or "defaults",
+    )
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
     def test_are_those_of_a_plain_reference(self, task, own, form):
         own = settings(task, **own)
@@ -246,7 +250,11 @@ class TestSteps:
 class TestStart:
     def test_has_the_asked_distributions(self):
         own = settings(
-            "regressor", bias_init_method="constant", bias_init_value=3.5, linear_init_method="uniform", linear_init_scale=0.2,
+            "regressor",
+            bias_init_method="constant",
+            bias_init_value=3.5,
+            linear_init_method="uniform",
+            linear_init_scale=0.2,
             factors_init_sigma=0.05,
         )
         bias, table = start(own, 2 * BLOCK + 5, np.random.default_rng(0))
@@ -272,14 +280,17 @@ class TestStart:
 
 
 class TestProblems:
-    @pytest.mark.parametrize(("own", "message"), [
-        ({"clip_gradient": -1}, "clip_gradient must be > 0, got -1"),
-        ({"eps": 0}, "eps must be > 0, got 0"),
-        ({"rescale_grad": 0}, "rescale_grad must be > 0, got 0"),
-        ({"factors_init_method": "uniform"}, "factors_init_scale is required with factors_init_method='uniform'"),
-        ({"bias_init_method": "constant"}, "bias_init_value is required with bias_init_method='constant'"),
-        ({"linear_init_sigma": None}, "linear_init_sigma is required with linear_init_method='normal'"),
-    ])
+    @pytest.mark.parametrize(
+        ("own", "message"),
+        [
+            ({"clip_gradient": -1}, "clip_gradient must be > 0, got -1"),
+            ({"eps": 0}, "eps must be > 0, got 0"),
+            ({"rescale_grad": 0}, "rescale_grad must be > 0, got 0"),
+            ({"factors_init_method": "uniform"}, "factors_init_scale is required with factors_init_method='uniform'"),
+            ({"bias_init_method": "constant"}, "bias_init_value is required with bias_init_method='constant'"),
+            ({"linear_init_sigma": None}, "linear_init_sigma is required with linear_init_method='normal'"),
+        ],
+    )
     def test_are_found_before_training(self, own, message):
         assert FactorizationMachinesRegressor(num_factors=2, **own).problems() == [message]
 

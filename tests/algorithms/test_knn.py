@@ -99,11 +99,15 @@ def test_a_large_model_finds_the_same(spark: SparkSession, test: DataFrame, trai
     assert large.evaluate(test)["test:accuracy"] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize("index", [
-    {"index_type": "faiss.IVFFlat", "index_metric": "COSINE"},
-    {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 12, "faiss_index_ivf_nlists": 8},
-    {"dimension_reduction_type": "fjlt", "dimension_reduction_target": 40},
-], ids=lambda index: next(iter(index.values())))
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"index_type": "faiss.IVFFlat", "index_metric": "COSINE"},
+        {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 12, "faiss_index_ivf_nlists": 8},
+        {"dimension_reduction_type": "fjlt", "dimension_reduction_target": 40},
+    ],
+    ids=lambda index: next(iter(index.values())),
+)
 def test_every_index_is_saved_and_predicts_well(train: DataFrame, test: DataFrame, index: dict, tmp_path: object) -> None:
     model = KNNClassifier(k=3, sample_size=ALL, **index).fit(train)
     model.save(f"{tmp_path}/model")

@@ -374,35 +374,44 @@ print("fine")
 # ----------------------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"k": 1001}, "k=1001 neighbours need as many rows, the sample has 1000"),
-    ({"k": 5, "sample_size": 4}, "k=5 neighbours need as many rows, the sample has 4"),
-    ({"index_type": "faiss.IVFFlat", "faiss_index_ivf_nlists": 1001}, "faiss_index_ivf_nlists=1001 centroids need as many rows"),
-    ({"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 4, "sample_size": 255}, "at least 256 rows for its codebooks, the sample has 255"),
-    (
-        {"dimension_reduction_type": "sign", "dimension_reduction_target": 12},
-        "dimension_reduction_target=12 must be less than the 12 features",
-    ),
-    ({"id": np.arange(1000) // 2}, r"the id column has 0 in more than one row; ids must differ"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 1001}, "k=1001 neighbours need as many rows, the sample has 1000"),
+        ({"k": 5, "sample_size": 4}, "k=5 neighbours need as many rows, the sample has 4"),
+        ({"index_type": "faiss.IVFFlat", "faiss_index_ivf_nlists": 1001}, "faiss_index_ivf_nlists=1001 centroids need as many rows"),
+        (
+            {"index_type": "faiss.IVFPQ", "faiss_index_pq_m": 4, "sample_size": 255},
+            "at least 256 rows for its codebooks, the sample has 255",
+        ),
+        (
+            {"dimension_reduction_type": "sign", "dimension_reduction_target": 12},
+            "dimension_reduction_target=12 must be less than the 12 features",
+        ),
+        ({"id": np.arange(1000) // 2}, r"the id column has 0 in more than one row; ids must differ"),
+    ],
+)
 def test_what_cannot_be_is_refused_with_the_reason(options, message):
     with pytest.raises(InvalidRows, match=message):
         fit(**options)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"index_type": "faiss.IVFPQ", "index_metric": "COSINE", "faiss_index_pq_m": 4}, "index_metric='COSINE' cannot be combined with"),
-    ({"index_type": "faiss.IVFPQ", "index_metric": "INNER_PRODUCT", "faiss_index_pq_m": 4}, "'INNER_PRODUCT' cannot be combined"),
-    ({"index_type": "faiss.IVFPQ"}, "index_type='faiss.IVFPQ' needs faiss_index_pq_m"),
-    ({"faiss_index_pq_m": 4}, "faiss_index_pq_m has no meaning with index_type='faiss.Flat'"),
-    ({"faiss_index_ivf_nlists": 4}, "faiss_index_ivf_nlists has no meaning with index_type='faiss.Flat'"),
-    ({"dimension_reduction_type": "sign"}, "dimension_reduction_type='sign' needs dimension_reduction_target"),
-    ({"dimension_reduction_target": 3}, "dimension_reduction_target=3 has no meaning without dimension_reduction_type"),
-    (
-        {"dimension_reduction_type": "fjlt", "dimension_reduction_target": 8, "feature_dim": 8},
-        "dimension_reduction_target=8 must be less than the 8 features",
-    ),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"index_type": "faiss.IVFPQ", "index_metric": "COSINE", "faiss_index_pq_m": 4}, "index_metric='COSINE' cannot be combined with"),
+        ({"index_type": "faiss.IVFPQ", "index_metric": "INNER_PRODUCT", "faiss_index_pq_m": 4}, "'INNER_PRODUCT' cannot be combined"),
+        ({"index_type": "faiss.IVFPQ"}, "index_type='faiss.IVFPQ' needs faiss_index_pq_m"),
+        ({"faiss_index_pq_m": 4}, "faiss_index_pq_m has no meaning with index_type='faiss.Flat'"),
+        ({"faiss_index_ivf_nlists": 4}, "faiss_index_ivf_nlists has no meaning with index_type='faiss.Flat'"),
+        ({"dimension_reduction_type": "sign"}, "dimension_reduction_type='sign' needs dimension_reduction_target"),
+        ({"dimension_reduction_target": 3}, "dimension_reduction_target=3 has no meaning without dimension_reduction_type"),
+        (
+            {"dimension_reduction_type": "fjlt", "dimension_reduction_target": 8, "feature_dim": 8},
+            "dimension_reduction_target=8 must be less than the 8 features",
+        ),
+    ],
+)
 def test_combinations_without_meaning_are_refused_by_name(options, message):
     assert any(message in problem for problem in KNNRegressor(k=1, sample_size=10, **options).problems())
 

@@ -56,7 +56,10 @@ def test_distribution_of_topics_is_a_vector_of_shares(data: DataFrame, model: LD
 def test_describe_topics_lists_the_most_probable_words(model: LDAModel) -> None:
     described = model.describe_topics(4, vocabulary=WORDS)
     assert described.dtypes == [
-        ("topic", "int"), ("termIndices", "array<int>"), ("termWeights", "array<double>"), ("terms", "array<string>"),
+        ("topic", "int"),
+        ("termIndices", "array<int>"),
+        ("termWeights", "array<double>"),
+        ("terms", "array<string>"),
     ]
     for row in described.collect():
         topic = model.topics[row["topic"]]

@@ -112,26 +112,32 @@ def test_hinge_loss_has_no_probability_as_spark_s_support_vector_machine_has_non
 def test_metrics_of_a_regression_are_those_of_scikit_learn(data, regression):
     prediction, target = collected(regression.transform(data), "prediction", "target")
     mse = reference.mean_squared_error(target, prediction)
-    assert regression.evaluate(data) == pytest.approx({
-        "test:objective_loss": mse,
-        "test:absolute_loss": reference.mean_absolute_error(target, prediction),
-        "test:mse": mse,
-        "test:rmse": mse**0.5,
-    }, rel=1e-4)
+    assert regression.evaluate(data) == pytest.approx(
+        {
+            "test:objective_loss": mse,
+            "test:absolute_loss": reference.mean_absolute_error(target, prediction),
+            "test:mse": mse,
+            "test:rmse": mse**0.5,
+        },
+        rel=1e-4,
+    )
     assert RegressionEvaluator(labelCol="target").evaluate(regression.transform(data)) == pytest.approx(mse**0.5, rel=1e-6)
 
 
 def test_metrics_of_two_classes_are_those_of_scikit_learn(data, binary):
     prediction, probability, label, weight = collected(binary.transform(data), "prediction", "probability", "half", "weight")
     for weights, model in ((None, binary), (weight, binary.copy({binary.weightCol: "weight"}))):
-        assert model.evaluate(data) == pytest.approx({
-            "test:objective_loss": reference.log_loss(label, probability, sample_weight=weights),
-            "test:binary_classification_accuracy": reference.accuracy_score(label, prediction, sample_weight=weights),
-            "test:binary_f_beta": reference.f1_score(label, prediction, sample_weight=weights),
-            "test:precision": reference.precision_score(label, prediction, sample_weight=weights),
-            "test:recall": reference.recall_score(label, prediction, sample_weight=weights),
-            "test:roc_auc_score": reference.roc_auc_score(label, probability[:, 1], sample_weight=weights),
-        }, rel=1e-5)
+        assert model.evaluate(data) == pytest.approx(
+            {
+                "test:objective_loss": reference.log_loss(label, probability, sample_weight=weights),
+                "test:binary_classification_accuracy": reference.accuracy_score(label, prediction, sample_weight=weights),
+                "test:binary_f_beta": reference.f1_score(label, prediction, sample_weight=weights),
+                "test:precision": reference.precision_score(label, prediction, sample_weight=weights),
+                "test:recall": reference.recall_score(label, prediction, sample_weight=weights),
+                "test:roc_auc_score": reference.roc_auc_score(label, probability[:, 1], sample_weight=weights),
+            },
+            rel=1e-5,
+        )
 
 
 def test_metrics_of_many_classes_are_those_of_scikit_learn(data, multiclass):
@@ -140,15 +146,18 @@ def test_metrics_of_many_classes_are_those_of_scikit_learn(data, multiclass):
     ranks = (probability > probability[np.arange(900), label.astype(int), None]).sum(axis=1)
     model = multiclass.copy({multiclass.accuracy_top_k: 2, multiclass.f_beta: 2.0})
     f_beta = np.mean([reference.fbeta_score(label == one, prediction == one, beta=2) for one in range(3)])
-    assert model.evaluate(data) == pytest.approx({
-        "test:objective_loss": reference.log_loss(label, probability),
-        "test:multiclass_accuracy": reference.accuracy_score(label, prediction),
-        "test:multiclass_top_k_accuracy": reference.top_k_accuracy_score(label, probability, k=2),
-        "test:dcg": np.mean(1 / np.log2(ranks + 2)),
-        "test:macro_f_beta": f_beta,
-        "test:macro_precision": reference.precision_score(label, prediction, **macro),
-        "test:macro_recall": reference.recall_score(label, prediction, **macro),
-    }, rel=1e-5)
+    assert model.evaluate(data) == pytest.approx(
+        {
+            "test:objective_loss": reference.log_loss(label, probability),
+            "test:multiclass_accuracy": reference.accuracy_score(label, prediction),
+            "test:multiclass_top_k_accuracy": reference.top_k_accuracy_score(label, probability, k=2),
+            "test:dcg": np.mean(1 / np.log2(ranks + 2)),
+            "test:macro_f_beta": f_beta,
+            "test:macro_precision": reference.precision_score(label, prediction, **macro),
+            "test:macro_recall": reference.recall_score(label, prediction, **macro),
+        },
+        rel=1e-5,
+    )
     measured = MulticlassClassificationEvaluator(labelCol="third", metricName="accuracy").evaluate(multiclass.transform(data))
     assert measured == pytest.approx(reference.accuracy_score(label, prediction))
 
@@ -234,23 +243,29 @@ def test_labels_out_of_range_are_named(data):
         LinearLearnerMultiClassClassifier(labelCol="id", num_classes=5, **ONE).fit(data)
 
 
-@pytest.mark.parametrize(("estimator", "message"), [
-    (LinearLearnerRegressor(use_bias=False, unbias_data=True), "unbias_data=True needs use_bias=True"),
-    (LinearLearnerRegressor(use_bias=False, unbias_label=True), "unbias_label=True needs use_bias=True"),
-    (LinearLearnerMultiClassClassifier(labelCol="third", input_mode="Pipe"), "num_classes is required with input_mode='Pipe'"),
-    (LinearLearnerRegressor(labelCol="nowhere"), "labelCol='nowhere' is not a column"),
-    (LinearLearnerRegressor(labelCol="x"), "labelCol: column 'x' is array<double>; it must be numeric"),
-])
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (LinearLearnerRegressor(use_bias=False, unbias_data=True), "unbias_data=True needs use_bias=True"),
+        (LinearLearnerRegressor(use_bias=False, unbias_label=True), "unbias_label=True needs use_bias=True"),
+        (LinearLearnerMultiClassClassifier(labelCol="third", input_mode="Pipe"), "num_classes is required with input_mode='Pipe'"),
+        (LinearLearnerRegressor(labelCol="nowhere"), "labelCol='nowhere' is not a column"),
+        (LinearLearnerRegressor(labelCol="x"), "labelCol: column 'x' is array<double>; it must be numeric"),
+    ],
+)
 def test_what_contradicts_itself_is_refused_before_any_job(data, estimator, message):
     with pytest.raises(InvalidParams, match=message):
         estimator.fit(data)
 
 
-@pytest.mark.parametrize(("cls", "own", "other"), [
-    (LinearLearnerRegressor, "regressor", "binary_classifier"),
-    (LinearLearnerBinaryClassifier, "binary_classifier", "regressor"),
-    (LinearLearnerMultiClassClassifier, "multiclass_classifier", "regressor"),
-])
+@pytest.mark.parametrize(
+    ("cls", "own", "other"),
+    [
+        (LinearLearnerRegressor, "regressor", "binary_classifier"),
+        (LinearLearnerBinaryClassifier, "binary_classifier", "regressor"),
+        (LinearLearnerMultiClassClassifier, "multiclass_classifier", "regressor"),
+    ],
+)
 def test_predictor_type_of_a_pasted_table_must_be_the_class(cls, own, other):
     assert cls(predictor_type=own).value("predictor_type") == own
     with pytest.raises(InvalidParams, match=f"predictor_type must be one of '{own}', got '{other}'"):

@@ -69,10 +69,14 @@ def adult() -> Split:
 
 
 @pytest.mark.parametrize("models", [1, "auto"])
-@pytest.mark.parametrize("load", [
-    pytest.param(california, marks=needs("california_housing/housing.csv.gz")),
-    pytest.param(bikes, marks=needs("bike_sharing/hour.csv.gz")),
-], ids=lambda load: load.__name__)
+@pytest.mark.parametrize(
+    "load",
+    [
+        pytest.param(california, marks=needs("california_housing/housing.csv.gz")),
+        pytest.param(bikes, marks=needs("bike_sharing/hour.csv.gz")),
+    ],
+    ids=lambda load: load.__name__,
+)
 def test_regression_is_within_a_percent_of_exact_least_squares(load, models):
     rows, label, test_rows, test_label = load()
     exact = LinearRegression().fit(rows.astype(float), label)

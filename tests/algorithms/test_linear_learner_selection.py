@@ -14,9 +14,7 @@ CRITERIA = ["accuracy", "f_beta", "precision_at_target_recall", "recall_at_targe
 
 
 def settings(criterion="accuracy", **own):
-    return Hyperparameters(
-        **LinearLearnerBinaryClassifier(binary_classifier_model_selection_criteria=criterion, **own).hyperparameters()
-    )
+    return Hyperparameters(**LinearLearnerBinaryClassifier(binary_classifier_model_selection_criteria=criterion, **own).hyperparameters())
 
 
 def rows(count, seed=0):
@@ -55,9 +53,13 @@ def test_a_threshold_is_the_best_of_all(criterion, seed):
     assert value(criterion, *measured(threshold, scores, label, weight)) == pytest.approx(best)
 
 
-@pytest.mark.parametrize(("criterion", "target", "position"), [
-    ("precision_at_target_recall", "target_recall", 2), ("recall_at_target_precision", "target_precision", 1),
-])
+@pytest.mark.parametrize(
+    ("criterion", "target", "position"),
+    [
+        ("precision_at_target_recall", "target_recall", 2),
+        ("recall_at_target_precision", "target_precision", 1),
+    ],
+)
 @pytest.mark.parametrize("level", [0.6, 0.8, 0.95])
 def test_a_target_is_held_on_rows_not_seen(criterion, target, position, level):
     threshold, _ = calibrate(*rows(20_000), settings(criterion, **{target: level}))
@@ -87,8 +89,11 @@ def test_the_default_is_half_way_between_what_a_loss_asks_of_the_classes():
 
 def test_area_under_the_curve_is_the_share_of_pairs_in_order():
     scores, label, weight = rows(80)
-    pairs = [(weight[i] * weight[j], (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
-             for i in np.flatnonzero(label) for j in np.flatnonzero(label == 0)]
+    pairs = [
+        (weight[i] * weight[j], (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
+        for i in np.flatnonzero(label)
+        for j in np.flatnonzero(label == 0)
+    ]
     weights, order = map(np.array, zip(*pairs, strict=True))
     assert area_under_roc(scores, label, weight) == pytest.approx(weights @ order / weights.sum())
     assert np.isnan(area_under_roc(scores, np.ones(80), weight))

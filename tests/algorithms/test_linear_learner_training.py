@@ -122,10 +122,15 @@ class TestLosses:
         expected = -np.log(np.exp(scores) / np.exp(scores).sum(axis=0))[label, :, np.arange(7)].T
         np.testing.assert_allclose(values, expected)
 
-    @pytest.mark.parametrize(("task", "name"), [
-        *(("regressor", name) for name in REGRESSION_LOSSES),
-        ("binary_classifier", "logistic"), ("binary_classifier", "hinge_loss"), ("multiclass_classifier", "softmax_loss"),
-    ])
+    @pytest.mark.parametrize(
+        ("task", "name"),
+        [
+            *(("regressor", name) for name in REGRESSION_LOSSES),
+            ("binary_classifier", "logistic"),
+            ("binary_classifier", "hinge_loss"),
+            ("multiclass_classifier", "softmax_loss"),
+        ],
+    )
     def test_have_the_slope_of_their_values(self, task, name):
         outputs = 3 if task == "multiclass_classifier" else 1
         scores = np.random.default_rng(2).normal(0, 2, (outputs, 2, 50))
@@ -158,8 +163,18 @@ class TestRegression:
     @pytest.mark.parametrize("name", REGRESSION_LOSSES)
     def test_by_any_loss_comes_to_its_minimum(self, name):
         rows, label = LATENT.astype(np.float32), (SCORE + RANDOM.standard_t(3, 2000)).astype(np.float32)
-        found = fit("regressor", rows, label, loss=name, **SIZES, normalize_data=False, unbias_data=False, normalize_label=False,
-                    unbias_label=False, **LONG)
+        found = fit(
+            "regressor",
+            rows,
+            label,
+            loss=name,
+            **SIZES,
+            normalize_data=False,
+            unbias_data=False,
+            normalize_label=False,
+            unbias_label=False,
+            **LONG,
+        )
 
         def objective(parameters):
             return np.mean(regression_values(name, rows @ parameters[:-1] + parameters[-1] - label))
@@ -569,12 +584,15 @@ class TestLabels:
         with pytest.raises(InvalidRows, match="all labels are 0"):
             fit("multiclass_classifier", label=np.zeros(2000), **FULL)
 
-    @pytest.mark.parametrize(("task", "value", "message"), [
-        ("binary_classifier", 2, r"label column 'label' is 2, expected 0 or 1, in row 17"),
-        ("binary_classifier", 0.5, r"label column 'label' is 0.5, expected 0 or 1, in row 17"),
-        ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999999, in row 17"),
-        ("regressor", np.nan, r"column 'label' is nan as a 32-bit float in row 17"),
-    ])
+    @pytest.mark.parametrize(
+        ("task", "value", "message"),
+        [
+            ("binary_classifier", 2, r"label column 'label' is 2, expected 0 or 1, in row 17"),
+            ("binary_classifier", 0.5, r"label column 'label' is 0.5, expected 0 or 1, in row 17"),
+            ("multiclass_classifier", -1, r"label column 'label' is -1, expected an integer from 0 to 999999, in row 17"),
+            ("regressor", np.nan, r"column 'label' is nan as a 32-bit float in row 17"),
+        ],
+    )
     def test_out_of_range_are_named(self, task, value, message):
         label = LABELS[task].copy()
         label[17] = value

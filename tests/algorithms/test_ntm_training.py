@@ -81,9 +81,7 @@ def test_costs_are_those_of_the_formulas(activation: str) -> None:
     act = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}[activation]
     hidden = act(np.log1p(counts) @ arrays["encoder.words.weight"] + arrays["encoder.bias"])
     hidden = act(hidden @ arrays["encoder.rest.1.weight"].T + arrays["encoder.rest.1.bias"])
-    mean, log_variance = (
-        hidden @ arrays[f"encoder.{part}.weight"].T + arrays[f"encoder.{part}.bias"] for part in ("mean", "log_variance")
-    )
+    mean, log_variance = (hidden @ arrays[f"encoder.{part}.weight"].T + arrays[f"encoder.{part}.bias"] for part in ("mean", "log_variance"))
     latent = np.exp(mean + noise * np.exp(log_variance / 2))
     logits = latent / latent.sum(1, keepdims=True) @ arrays["decoder.weight"].T + arrays["decoder.bias"]
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))

@@ -197,7 +197,12 @@ class TestLearning:
     @pytest.mark.parametrize("encoder", ENCODERS)
     def test_every_encoder_learns_the_pairs(self, encoder):
         options = settings(
-            enc0_network=encoder, epochs=60, enc_dim=16, learning_rate=0.02, tied_token_embedding_weight=True, mlp_activation="relu",
+            enc0_network=encoder,
+            epochs=60,
+            enc_dim=16,
+            learning_rate=0.02,
+            tied_token_embedding_weight=True,
+            mlp_activation="relu",
             mlp_dim=16,
         )
         artifact = fit(options)
@@ -284,9 +289,7 @@ class TestNegatives:
     def test_what_belongs_together_is_learned_from_positive_pairs_alone(self):
         users = [[row % SIZE] for row in range(ROWS)]
         films = [[(row % SIZE) // 5] for row in range(ROWS)]
-        options = settings(
-            enc0_network="pooled_embedding", negative_sampling_rate=2, epochs=40, learning_rate=0.02, mlp_activation="relu"
-        )
+        options = settings(enc0_network="pooled_embedding", negative_sampling_rate=2, epochs=40, learning_rate=0.02, mlp_activation="relu")
         artifact = train_arrays(OBJECT2VEC, options, in0=users, in1=films, label=np.ones(ROWS))
         everyone = [[user] for user in range(SIZE)]
         scores = [predicted(artifact, options, everyone, [[film]] * SIZE)["scores"][:, 1] for film in range(4)]
@@ -340,4 +343,3 @@ class TestBadRows:
         cut = train_arrays(OBJECT2VEC, options, in0=[one[:2] for one in FIRST], in1=[one[:2] for one in SECOND], label=ALIKE)
         for name, array in fit(options).arrays.items():
             assert np.array_equal(array, cut.arrays[name])
-

@@ -85,12 +85,15 @@ def test_many_classes_have_as_many_probabilities(data, many):
     booster = xgb.train({**LIBRARY, "objective": "multi:softprob", "num_class": 3}, xgb.QuantileDMatrix(ROWS, THIRD), 5)
     np.testing.assert_allclose(probability, booster.inplace_predict(ROWS), atol=1e-5)
     assert (prediction == probability.argmax(axis=1)).all() and model.numClasses == 3
-    assert model.evaluate(data) == pytest.approx({
-        "test:accuracy": reference.accuracy_score(THIRD, prediction),
-        "test:merror": 1 - reference.accuracy_score(THIRD, prediction),
-        "test:f1": reference.f1_score(THIRD, prediction, average="macro"),
-        "test:mlogloss": reference.log_loss(THIRD, probability),
-    }, rel=1e-5)
+    assert model.evaluate(data) == pytest.approx(
+        {
+            "test:accuracy": reference.accuracy_score(THIRD, prediction),
+            "test:merror": 1 - reference.accuracy_score(THIRD, prediction),
+            "test:f1": reference.f1_score(THIRD, prediction, average="macro"),
+            "test:mlogloss": reference.log_loss(THIRD, probability),
+        },
+        rel=1e-5,
+    )
 
 
 def test_marked_rows_are_validated_on_and_metrics_are_those_of_scikit_learn(data, regression):
@@ -110,14 +113,17 @@ def test_metrics_of_two_classes_are_weighted_and_those_of_scikit_learn(data, bin
     prediction, probability = collected(binary.transform(data), "prediction", "probability")
     model = binary.copy({binary.weightCol: "weight", binary.eval_metric: "error@0.7"})
     weigh = {"sample_weight": WEIGHT}
-    assert model.evaluate(data) == pytest.approx({
-        "test:accuracy": reference.accuracy_score(HALF, prediction, **weigh),
-        "test:error": 1 - reference.accuracy_score(HALF, prediction, **weigh),
-        "test:error@0.7": 1 - reference.accuracy_score(HALF, probability[:, 1] > 0.7, **weigh),
-        "test:f1": reference.f1_score(HALF, prediction, average="macro", **weigh),
-        "test:logloss": reference.log_loss(HALF, probability[:, 1], **weigh),
-        "test:auc": reference.roc_auc_score(HALF, probability[:, 1], **weigh),
-    }, rel=1e-5)
+    assert model.evaluate(data) == pytest.approx(
+        {
+            "test:accuracy": reference.accuracy_score(HALF, prediction, **weigh),
+            "test:error": 1 - reference.accuracy_score(HALF, prediction, **weigh),
+            "test:error@0.7": 1 - reference.accuracy_score(HALF, probability[:, 1] > 0.7, **weigh),
+            "test:f1": reference.f1_score(HALF, prediction, average="macro", **weigh),
+            "test:logloss": reference.log_loss(HALF, probability[:, 1], **weigh),
+            "test:auc": reference.roc_auc_score(HALF, probability[:, 1], **weigh),
+        },
+        rel=1e-5,
+    )
     measured = BinaryClassificationEvaluator(labelCol="half", numBins=0).evaluate(binary.transform(data))
     assert measured == pytest.approx(reference.roc_auc_score(HALF, probability[:, 1]))
 

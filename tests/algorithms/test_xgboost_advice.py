@@ -89,12 +89,19 @@ def stuck_on_a_worker(communicator, label):
     return records
 
 
-@pytest.mark.parametrize(("label", "own", "message"), [
-    (TARGET, {"min_child_weight": 3000}, r"add up to 2e\+03, and each side of a split needs min_child_weight=3000; set that below 1e\+03"),
-    (TARGET, {"gamma": 1e9}, r"none gains gamma=1e\+09; set that lower"),
-    (np.full(2000, 7.0), {}, "all labels are 7"),
-    (1e-7 * SCORE, {"base_score": 0}, r"labels differ by 2.\d+e-07 only, and no split is made that gains less than 1e-06; multiply"),
-])
+@pytest.mark.parametrize(
+    ("label", "own", "message"),
+    [
+        (
+            TARGET,
+            {"min_child_weight": 3000},
+            r"add up to 2e\+03, and each side of a split needs min_child_weight=3000; set that below 1e\+03",
+        ),
+        (TARGET, {"gamma": 1e9}, r"none gains gamma=1e\+09; set that lower"),
+        (np.full(2000, 7.0), {}, "all labels are 7"),
+        (1e-7 * SCORE, {"base_score": 0}, r"labels differ by 2.\d+e-07 only, and no split is made that gains less than 1e-06; multiply"),
+    ],
+)
 def test_what_keeps_trees_from_splitting_is_named(told, label, own, message):
     artifact = fit("regressor", label, **own)
     (found,) = told()

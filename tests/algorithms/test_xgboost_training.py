@@ -47,22 +47,35 @@ from tests.gang import ProcessGang, process_gang
 # -------------------------------------------------------------------------------------------------- against the library itself
 
 
-@pytest.mark.parametrize(("own", "params"), [
-    ({}, {}),
-    ({"learning_rate": 0.1, "reg_lambda": 3, "reg_alpha": 0.5, "min_split_loss": 2}, {"eta": 0.1, "lambda": 3, "alpha": 0.5, "gamma": 2}),
-    ({"max_bin": 16, "min_child_weight": 20}, {"max_bin": 16, "min_child_weight": 20}),
-    ({"subsample": 0.5, "colsample_bytree": 0.6, "colsample_bylevel": 0.8, "colsample_bynode": 0.8, "seed": 7},
-     {"subsample": 0.5, "colsample_bytree": 0.6, "colsample_bylevel": 0.8, "colsample_bynode": 0.8, "seed": 7}),
-    ({"grow_policy": "lossguide", "max_leaves": 5, "max_depth": 0}, {"grow_policy": "lossguide", "max_leaves": 5, "max_depth": 0}),
-    ({"monotone_constraints": "(1,0,0,0,-1)", "interaction_constraints": "[[0,1],[2,3,4]]"},
-     {"monotone_constraints": "(1,0,0,0,-1)", "interaction_constraints": "[[0,1],[2,3,4]]"}),
-    ({"tree_method": "exact"}, {"tree_method": "exact"}),
-    ({"tree_method": "approx", "sketch_eps": 0.1}, {"tree_method": "approx", "max_bin": 10}),
-    ({"booster": "dart", "rate_drop": 0.5, "one_drop": 1, "sample_type": "weighted", "normalize_type": "forest", "skip_drop": 0.2},
-     {"booster": "dart", "rate_drop": 0.5, "one_drop": 1, "sample_type": "weighted", "normalize_type": "forest", "skip_drop": 0.2}),
-    ({"base_score": 3, "max_delta_step": 1}, {"base_score": 3, "max_delta_step": 1}),
-    ({"updater": "grow_histmaker,prune", "gamma": 1}, {"updater": "grow_histmaker,prune", "gamma": 1}),
-], ids=lambda options: "-".join(options) if isinstance(options, dict) else None)
+@pytest.mark.parametrize(
+    ("own", "params"),
+    [
+        ({}, {}),
+        (
+            {"learning_rate": 0.1, "reg_lambda": 3, "reg_alpha": 0.5, "min_split_loss": 2},
+            {"eta": 0.1, "lambda": 3, "alpha": 0.5, "gamma": 2},
+        ),
+        ({"max_bin": 16, "min_child_weight": 20}, {"max_bin": 16, "min_child_weight": 20}),
+        (
+            {"subsample": 0.5, "colsample_bytree": 0.6, "colsample_bylevel": 0.8, "colsample_bynode": 0.8, "seed": 7},
+            {"subsample": 0.5, "colsample_bytree": 0.6, "colsample_bylevel": 0.8, "colsample_bynode": 0.8, "seed": 7},
+        ),
+        ({"grow_policy": "lossguide", "max_leaves": 5, "max_depth": 0}, {"grow_policy": "lossguide", "max_leaves": 5, "max_depth": 0}),
+        (
+            {"monotone_constraints": "(1,0,0,0,-1)", "interaction_constraints": "[[0,1],[2,3,4]]"},
+            {"monotone_constraints": "(1,0,0,0,-1)", "interaction_constraints": "[[0,1],[2,3,4]]"},
+        ),
+        ({"tree_method": "exact"}, {"tree_method": "exact"}),
+        ({"tree_method": "approx", "sketch_eps": 0.1}, {"tree_method": "approx", "max_bin": 10}),
+        (
+            {"booster": "dart", "rate_drop": 0.5, "one_drop": 1, "sample_type": "weighted", "normalize_type": "forest", "skip_drop": 0.2},
+            {"booster": "dart", "rate_drop": 0.5, "one_drop": 1, "sample_type": "weighted", "normalize_type": "forest", "skip_drop": 0.2},
+        ),
+        ({"base_score": 3, "max_delta_step": 1}, {"base_score": 3, "max_delta_step": 1}),
+        ({"updater": "grow_histmaker,prune", "gamma": 1}, {"updater": "grow_histmaker,prune", "gamma": 1}),
+    ],
+    ids=lambda options: "-".join(options) if isinstance(options, dict) else None,
+)
 def test_the_trees_are_those_of_the_library_with_the_same_parameters(own, params):
     matrix = xgb.DMatrix(ROWS, TARGET)
     same_trees(fit("regressor", TARGET, **own), xgb.train({**LIBRARY, **params}, matrix, 8))
@@ -225,13 +238,16 @@ def test_metrics_of_each_round_are_those_of_scikit_learn():
         probability = booster.inplace_predict(ROWS, iteration_range=(0, number + 1))
         for channel, rows in (("train", ~HELD), ("validation", HELD)):
             label, score, weight = HALF[rows], probability[rows], WEIGHT[rows]
-            assert {name: value for name, value in history[number].items() if name.startswith(channel)} == pytest.approx({
-                f"{channel}:auc": reference.roc_auc_score(label, score, sample_weight=weight),
-                f"{channel}:f1": reference.f1_score(label, score > 0.5, average="macro", sample_weight=weight),
-                f"{channel}:accuracy": reference.accuracy_score(label, score > 0.5, sample_weight=weight),
-                f"{channel}:logloss": reference.log_loss(label, score, sample_weight=weight),
-                f"{channel}:error@0.7": np.average((score > 0.7) != label, weights=weight),
-            }, rel=1e-4)
+            assert {name: value for name, value in history[number].items() if name.startswith(channel)} == pytest.approx(
+                {
+                    f"{channel}:auc": reference.roc_auc_score(label, score, sample_weight=weight),
+                    f"{channel}:f1": reference.f1_score(label, score > 0.5, average="macro", sample_weight=weight),
+                    f"{channel}:accuracy": reference.accuracy_score(label, score > 0.5, sample_weight=weight),
+                    f"{channel}:logloss": reference.log_loss(label, score, sample_weight=weight),
+                    f"{channel}:error@0.7": np.average((score > 0.7) != label, weights=weight),
+                },
+                rel=1e-4,
+            )
 
 
 def test_metrics_of_many_classes_and_of_numbers_are_those_of_scikit_learn():
@@ -413,10 +429,13 @@ def fail_in_round_three(communicator, how):
         xgb.Booster.update = update
 
 
-@pytest.mark.parametrize(("how", "own", "others"), [
-    ("kill", EOFError, r"xgboost: Ring Allreduce failed.; .*(other end is likely closed|Poll error)"),
-    ("hang", None, r"xgboost: .*Poll timeout:2 seconds. Connection timed out"),
-])
+@pytest.mark.parametrize(
+    ("how", "own", "others"),
+    [
+        ("kill", EOFError, r"xgboost: Ring Allreduce failed.; .*(other end is likely closed|Poll error)"),
+        ("hang", None, r"xgboost: .*Poll timeout:2 seconds. Connection timed out"),
+    ],
+)
 def test_a_worker_that_fails_ends_the_others_with_an_error(how, own, others):
     gang = ProcessGang(2, timeout=2.0)
     try:
@@ -435,43 +454,50 @@ def test_a_worker_that_fails_ends_the_others_with_an_error(how, own, others):
 # ---------------------------------------------------------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize(("task", "own", "message"), [
-    ("classifier", {"objective": "multi:softprob"}, "objective='multi:softprob' needs num_class, 2 or more"),
-    ("classifier", {"objective": "binary:hinge", "num_class": 3}, "num_class needs objective 'multi:softprob' or 'multi:softmax'"),
-    ("classifier", {"num_class": 1}, "num_class must be 2 or more, got 1"),
-    ("regressor", {"max_depth": 0}, "max_depth=0 is no limit, which grow_policy='depthwise' forbids"),
-    ("regressor", {"max_depth": 0, "grow_policy": "lossguide"}, "max_depth=0 needs max_leaves"),
-    ("regressor", {"max_leaves": 7}, "max_leaves needs grow_policy='lossguide'"),
-    ("regressor", {"grow_policy": "lossguide", "tree_method": "exact"}, "grow_policy needs tree_method 'auto', 'hist' or 'gpu_hist'"),
-    ("regressor", {"max_bin": 99, "tree_method": "approx"}, "max_bin needs tree_method 'auto', 'hist' or 'gpu_hist'"),
-    ("regressor", {"max_bin": 1}, "max_bin must be 2 or more, got 1"),
-    ("regressor", {"sketch_eps": 0.1}, "sketch_eps needs tree_method='approx'"),
-    ("regressor", {"sketch_eps": 0, "tree_method": "approx"}, "sketch_eps must be greater than 0"),
-    ("regressor", {"rate_drop": 0.1}, "rate_drop needs booster='dart'"),
-    ("regressor", {"gamma": 1, "booster": "gblinear"}, "gamma needs booster 'gbtree' or 'dart'"),
-    ("regressor", {"lambda_bias": 0.5, "booster": "gblinear"}, "lambda_bias must be 0: the library has no penalty on the bias"),
-    ("regressor", {"tweedie_variance_power": 1.1}, "tweedie_variance_power needs objective='reg:tweedie'"),
-    ("regressor", {"objective": "reg:logistic", "base_score": 1}, "base_score is a probability with 'reg:logistic'"),
-    ("regressor", {"objective": "count:poisson", "base_score": 0}, "base_score must be greater than 0 with 'count:poisson'"),
-    ("ranker", {"scale_pos_weight": 2}, "scale_pos_weight needs an objective of reg:squarederror, reg:linear"),
-    ("regressor", {"eval_metric": "rmse,rsme"}, "eval_metric has no metric 'rsme'"),
-    ("regressor", {"eval_metric": "rmse@3"}, "eval_metric has no metric 'rmse@3'"),
-    ("regressor", {"eval_metric": "accuracy"}, "eval_metric 'accuracy' does not suit objective='reg:squarederror'"),
-    ("regressor", {"updater": "prune,shrink"}, "updater must be among grow_colmaker, .*, got shrink"),
-    ("regressor", {"process_type": "update", "updater": "refresh"}, "process_type='update' needs initial_model, whose trees it updates"),
-    ("regressor", {"process_type": "update"}, "process_type='update' needs an updater among refresh, prune, sync"),
-    ("regressor", {"updater": "refresh"}, "the updater refresh needs process_type='update'"),
-    ("regressor", {"refresh_leaf": 0}, "refresh_leaf needs the updater refresh"),
-    ("regressor", {"tree_method": "gpu_hist"}, "tree_method='gpu_hist' needs use_gpu=True, and a GPU for every task"),
-    ("regressor", {"tree_method": "exact", "use_gpu": True}, "use_gpu=True needs trees with tree_method 'auto', 'hist'"),
-    ("regressor", {"single_precision_histogram": "true"}, "single_precision_histogram must be 'false': the library always sums"),
-    ("regressor", {"deterministic_histogram": "false"}, "deterministic_histogram must be 'true'"),
-    ("regressor", {"interaction_constraints": [1, 2]}, r"interaction_constraints must be lists of features, counted from 0"),
-    ("regressor", {"nthread": 0}, "nthread must be 1 or more, got 0"),
-    ("regressor", {"csv_weights": 1}, "csv_weights=1 says that rows have weights; name their column in weightCol"),
-    ("ranker", {"shardKeyCol": "key"}, "shardKeyCol must stay unset"),
-    ("ranker", {"groupCol": None}, "groupCol is required: the rows that are ranked together"),
-])
+@pytest.mark.parametrize(
+    ("task", "own", "message"),
+    [
+        ("classifier", {"objective": "multi:softprob"}, "objective='multi:softprob' needs num_class, 2 or more"),
+        ("classifier", {"objective": "binary:hinge", "num_class": 3}, "num_class needs objective 'multi:softprob' or 'multi:softmax'"),
+        ("classifier", {"num_class": 1}, "num_class must be 2 or more, got 1"),
+        ("regressor", {"max_depth": 0}, "max_depth=0 is no limit, which grow_policy='depthwise' forbids"),
+        ("regressor", {"max_depth": 0, "grow_policy": "lossguide"}, "max_depth=0 needs max_leaves"),
+        ("regressor", {"max_leaves": 7}, "max_leaves needs grow_policy='lossguide'"),
+        ("regressor", {"grow_policy": "lossguide", "tree_method": "exact"}, "grow_policy needs tree_method 'auto', 'hist' or 'gpu_hist'"),
+        ("regressor", {"max_bin": 99, "tree_method": "approx"}, "max_bin needs tree_method 'auto', 'hist' or 'gpu_hist'"),
+        ("regressor", {"max_bin": 1}, "max_bin must be 2 or more, got 1"),
+        ("regressor", {"sketch_eps": 0.1}, "sketch_eps needs tree_method='approx'"),
+        ("regressor", {"sketch_eps": 0, "tree_method": "approx"}, "sketch_eps must be greater than 0"),
+        ("regressor", {"rate_drop": 0.1}, "rate_drop needs booster='dart'"),
+        ("regressor", {"gamma": 1, "booster": "gblinear"}, "gamma needs booster 'gbtree' or 'dart'"),
+        ("regressor", {"lambda_bias": 0.5, "booster": "gblinear"}, "lambda_bias must be 0: the library has no penalty on the bias"),
+        ("regressor", {"tweedie_variance_power": 1.1}, "tweedie_variance_power needs objective='reg:tweedie'"),
+        ("regressor", {"objective": "reg:logistic", "base_score": 1}, "base_score is a probability with 'reg:logistic'"),
+        ("regressor", {"objective": "count:poisson", "base_score": 0}, "base_score must be greater than 0 with 'count:poisson'"),
+        ("ranker", {"scale_pos_weight": 2}, "scale_pos_weight needs an objective of reg:squarederror, reg:linear"),
+        ("regressor", {"eval_metric": "rmse,rsme"}, "eval_metric has no metric 'rsme'"),
+        ("regressor", {"eval_metric": "rmse@3"}, "eval_metric has no metric 'rmse@3'"),
+        ("regressor", {"eval_metric": "accuracy"}, "eval_metric 'accuracy' does not suit objective='reg:squarederror'"),
+        ("regressor", {"updater": "prune,shrink"}, "updater must be among grow_colmaker, .*, got shrink"),
+        (
+            "regressor",
+            {"process_type": "update", "updater": "refresh"},
+            "process_type='update' needs initial_model, whose trees it updates",
+        ),
+        ("regressor", {"process_type": "update"}, "process_type='update' needs an updater among refresh, prune, sync"),
+        ("regressor", {"updater": "refresh"}, "the updater refresh needs process_type='update'"),
+        ("regressor", {"refresh_leaf": 0}, "refresh_leaf needs the updater refresh"),
+        ("regressor", {"tree_method": "gpu_hist"}, "tree_method='gpu_hist' needs use_gpu=True, and a GPU for every task"),
+        ("regressor", {"tree_method": "exact", "use_gpu": True}, "use_gpu=True needs trees with tree_method 'auto', 'hist'"),
+        ("regressor", {"single_precision_histogram": "true"}, "single_precision_histogram must be 'false': the library always sums"),
+        ("regressor", {"deterministic_histogram": "false"}, "deterministic_histogram must be 'true'"),
+        ("regressor", {"interaction_constraints": [1, 2]}, r"interaction_constraints must be lists of features, counted from 0"),
+        ("regressor", {"nthread": 0}, "nthread must be 1 or more, got 0"),
+        ("regressor", {"csv_weights": 1}, "csv_weights=1 says that rows have weights; name their column in weightCol"),
+        ("ranker", {"shardKeyCol": "key"}, "shardKeyCol must stay unset"),
+        ("ranker", {"groupCol": None}, "groupCol is required: the rows that are ranked together"),
+    ],
+)
 def test_what_contradicts_itself_is_refused(task, own, message):
     estimator = TASKS[task](**{**SMALL, **({"groupCol": "g"} if task == "ranker" else {}), **own})
     problems = "\n".join(estimator.problems())
@@ -484,21 +510,27 @@ def test_another_name_of_a_hyperparameter_is_taken_but_not_both():
         XGBoostRegressor(learning_rate=0.1, eta=0.2)
 
 
-@pytest.mark.parametrize(("own", "message"), [
-    ({"monotone_constraints": [1, 0]}, "monotone_constraints has 2 entries, the rows have 5 features"),
-    ({"interaction_constraints": [[0, 5]]}, "interaction_constraints names feature 5, the rows have features 0 to 4"),
-])
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"monotone_constraints": [1, 0]}, "monotone_constraints has 2 entries, the rows have 5 features"),
+        ({"interaction_constraints": [[0, 5]]}, "interaction_constraints names feature 5, the rows have features 0 to 4"),
+    ],
+)
 def test_constraints_must_fit_the_features(own, message):
     with pytest.raises(InvalidRows, match=message):
         fit("regressor", TARGET, **own)
 
 
-@pytest.mark.parametrize(("objective", "bad", "expected"), [
-    ("reg:gamma", 0, "a number > 0"),
-    ("count:poisson", -1, "a number >= 0"),
-    ("reg:logistic", 2, "a number from 0 to 1"),
-    ("reg:squaredlogerror", -1, "a number > -1"),
-])
+@pytest.mark.parametrize(
+    ("objective", "bad", "expected"),
+    [
+        ("reg:gamma", 0, "a number > 0"),
+        ("count:poisson", -1, "a number >= 0"),
+        ("reg:logistic", 2, "a number from 0 to 1"),
+        ("reg:squaredlogerror", -1, "a number > -1"),
+    ],
+)
 def test_labels_beyond_the_range_of_the_objective_are_named(objective, bad, expected):
     label = np.full(20, 0.5)
     label[7] = bad

@@ -160,9 +160,7 @@ def read_sparse(path: str) -> tuple[sp.csr_matrix, np.ndarray]:
     parts, labels = [], []
     for file in sorted(Path(path).glob("*.parquet")):
         table = pq.read_table(file)
-        values, indices, size = (
-            pc.struct_field(table["features"], name).combine_chunks() for name in ("values", "indices", "size")
-        )
+        values, indices, size = (pc.struct_field(table["features"], name).combine_chunks() for name in ("values", "indices", "size"))
         data, offsets = values.flatten().to_numpy().astype(np.float32), values.offsets.to_numpy()
         parts.append(sp.csr_matrix((data, indices.flatten().to_numpy(), offsets), shape=(len(values), size[0].as_py())))
         labels.append(table["label"].to_numpy())

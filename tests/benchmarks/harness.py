@@ -327,9 +327,9 @@ def forced(scored: DataFrame, source: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     added = [field for field in scored.schema.fields if field.name not in source.columns]
-    return scored.agg(*(
-        F.sum(F.unwrap_udt(field.name)["values"][0] if isinstance(field.dataType, VectorUDT) else F.col(field.name)) for field in added
-    ))
+    return scored.agg(
+        *(F.sum(F.unwrap_udt(field.name)["values"][0] if isinstance(field.dataType, VectorUDT) else F.col(field.name)) for field in added)
+    )
 
 
 def score_rates(model: str, measured: Sequence[tuple[Dataset, dict[str, dict[str, list[float]]]]]) -> Report:
@@ -341,9 +341,7 @@ def score_rates(model: str, measured: Sequence[tuple[Dataset, dict[str, dict[str
         for source, seconds in sources.items():
             rates = {engine: dataset.rows / median(found) for engine, found in seconds.items()}
             ratios = {f"{engine}/mllib": ratio(rates[engine], rates["mllib"]) for engine in ("python", "jvm")}
-            table.rows.append(
-                [dataset.title, source, rates["mllib"], rates["python"], rates["jvm"], *ratios.values(), rates["bare"]]
-            )
+            table.rows.append([dataset.title, source, rates["mllib"], rates["python"], rates["jvm"], *ratios.values(), rates["bare"]])
             values[dataset.name][source] = {**rates, **ratios, "seconds": seconds}
     notes = [
         f"Median of {TRANSFORMS} after a warm-up, the engines in turn; all output columns of each are forced by a sum, of a vector by that "

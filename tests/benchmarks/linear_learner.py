@@ -154,9 +154,7 @@ def transforms(path: str, kind: str) -> dict[str, dict[str, list[float]]]:
         "two classes": (LogisticRegression, LinearLearnerBinaryClassifier),
         "many classes": (LogisticRegression, LinearLearnerMultiClassClassifier),
     }[kind]
-    return score_times(
-        path, lambda sample: (peer(maxIter=TRANSFORM_ITERATIONS).fit(sample), estimator(num_models=1, epochs=1).fit(sample))
-    )
+    return score_times(path, lambda sample: (peer(maxIter=TRANSFORM_ITERATIONS).fit(sample), estimator(num_models=1, epochs=1).fit(sample)))
 
 
 def _ours(frame: Any, **settings: Any) -> LinearLearnerMultiClassClassifierModel:

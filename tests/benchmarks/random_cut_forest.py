@@ -97,15 +97,17 @@ def detections(paths: list[str]) -> list[dict[str, Any]]:
         inside, above = scored["inside"].to_numpy(), scored["is_anomaly"].to_numpy() == 1
         starts, ends = np.flatnonzero(np.diff(inside, prepend=0) == 1), np.flatnonzero(np.diff(inside, append=0) == -1) + 1
         alarms = np.flatnonzero(above & (inside == 0))
-        found.append({
-            "series": Path(path).name.split(".")[0],
-            "steps": len(table),
-            "windows": len(starts),
-            "found": int(sum(above[start:end].any() for start, end in zip(starts, ends, strict=True))),
-            "false alarms": int((np.diff(alarms, prepend=-SHINGLE) >= SHINGLE).sum()),
-            "steps above": int(above.sum()),
-            "AUC": float(roc_auc_score(inside, scored["score"])),
-        })
+        found.append(
+            {
+                "series": Path(path).name.split(".")[0],
+                "steps": len(table),
+                "windows": len(starts),
+                "found": int(sum(above[start:end].any() for start, end in zip(starts, ends, strict=True))),
+                "false alarms": int((np.diff(alarms, prepend=-SHINGLE) >= SHINGLE).sum()),
+                "steps above": int(above.sum()),
+                "AUC": float(roc_auc_score(inside, scored["score"])),
+            }
+        )
     return found
 
 

@@ -41,10 +41,17 @@ def report_recordio(name: str, data: Data, options: Options) -> Report:
     values = {}
     for format_, figures in found.items():
         middle = {what: median(seconds[1:]) for what, seconds in figures.items()}
-        table.rows.append([
-            format_, middle["megabytes"], middle["write"], megabytes / middle["write"],
-            middle["read"], megabytes / middle["read"], middle["count"],
-        ])
+        table.rows.append(
+            [
+                format_,
+                middle["megabytes"],
+                middle["write"],
+                megabytes / middle["write"],
+                middle["read"],
+                megabytes / middle["read"],
+                middle["count"],
+            ]
+        )
         values[format_] = {"turns": figures, "median": middle}
     ours, parquet = (values[format_]["median"] for format_ in FORMATS[:2])
     values["ratio"] = {what: ratio(parquet[what], ours[what]) for what in ("write", "read", "count")}

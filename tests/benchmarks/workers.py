@@ -67,17 +67,19 @@ def compare_gangs(data: Data, options: Options) -> Report:
         values[title] = found
         for workers, one in found.items():
             strong, weak = one["strong"]["seconds"], one["weak"]["seconds"]
-            table.rows.append([
-                title if workers == 1 else "",
-                workers,
-                strong,
-                f"{ratio(found[1]['strong']['seconds'], strong):.2f}",
-                weak,
-                f"{ratio(found[1]['weak']['seconds'], weak):.2f}",
-                f"{one['strong']['share']:.0%}",
-                f"{one['strong']['bytes'] / 1e6:,.1f}",
-                one["strong"]["collectives"],
-            ])
+            table.rows.append(
+                [
+                    title if workers == 1 else "",
+                    workers,
+                    strong,
+                    f"{ratio(found[1]['strong']['seconds'], strong):.2f}",
+                    weak,
+                    f"{ratio(found[1]['weak']['seconds'], weak):.2f}",
+                    f"{one['strong']['share']:.0%}",
+                    f"{one['strong']['bytes'] / 1e6:,.1f}",
+                    one["strong"]["collectives"],
+                ]
+            )
     notes = [
         f"Median of {FITS} fits after a warm-up; the slowest worker counts. In collectives: mean share of the phase, waiting for each "
         "other included, of strong scaling; bytes and number of collectives too.",

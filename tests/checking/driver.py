@@ -50,9 +50,7 @@ class Found(list):
         return [finding["item"] for finding in self if finding["status"] == "wrong"]
 
 
-def drive(
-    *checks: dict[str, Any], environment: dict[str, str] | None = None, python_path: str = str(ROOT), **spark: str
-) -> list[Found]:
+def drive(*checks: dict[str, Any], environment: dict[str, str] | None = None, python_path: str = str(ROOT), **spark: str) -> list[Found]:
     """What the checks find in one session, which has a process of its own.
 
     Parameters

@@ -170,8 +170,15 @@ def interrupted(log: Path, launch: str, fit: Callable[[Averaging], object]) -> N
         with pytest.raises(KeyboardInterrupt):
             fit(
                 Averaging(
-                    failure="wait", failing_rank=1, failing_epoch=0, mini_batch_size=100, epochs=3, log=str(log), num_workers=2,
-                    launch=launch, max_retries=3,
+                    failure="wait",
+                    failing_rank=1,
+                    failing_epoch=0,
+                    mini_batch_size=100,
+                    epochs=3,
+                    log=str(log),
+                    num_workers=2,
+                    launch=launch,
+                    max_retries=3,
                 )
             )
     finally:
@@ -232,9 +239,7 @@ def test_so_are_several_at_once(data: DataFrame, attempts: list[None], tmp_path:
     assert len(attempts) == 1
 
 
-def test_a_job_that_somebody_cancels_is_not_tried_again(
-    data: DataFrame, spark: SparkSession, attempts: list[None], tmp_path: Path
-) -> None:
+def test_a_job_that_somebody_cancels_is_not_tried_again(data: DataFrame, spark: SparkSession, attempts: list[None], tmp_path: Path) -> None:
     if is_connect(spark):
         pytest.skip("its jobs are other clients' too")
     marker = tmp_path / "failed"

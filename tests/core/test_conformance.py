@@ -379,7 +379,8 @@ def enforced(entry):
 
 def declared(algorithm):
     return {
-        name: param for name, param in algorithm.declared.items()
+        name: param
+        for name, param in algorithm.declared.items()
         if isinstance(param, Hyperparameter) and not isinstance(param, OwnHyperparameter)
     }
 

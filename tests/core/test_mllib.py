@@ -106,11 +106,14 @@ class TestSingleRow:
         with pytest.raises(ValueError, match="LinearLearnerBinaryClassifierModel with these settings has no probability"):
             two_classes(loss="hinge_loss").predictProbability(ROW)
 
-    @pytest.mark.parametrize(("row", "message"), [
-        ([1.0, 2.0], "the row has 2 values; the model takes 3"),
-        ([1.0, 2.0, np.nan], "no finite number"),
-        ([1.0, 2.0, 1e300], "no finite number with 32 bits"),
-    ])
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ([1.0, 2.0], "the row has 2 values; the model takes 3"),
+            ([1.0, 2.0, np.nan], "no finite number"),
+            ([1.0, 2.0, 1e300], "no finite number with 32 bits"),
+        ],
+    )
     def test_that_transform_would_refuse_is_refused(self, row, message):
         with pytest.raises(ValueError, match=message):
             regression().predict(row)

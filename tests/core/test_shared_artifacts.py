@@ -35,8 +35,10 @@ def large() -> Artifact:
 
 
 def same(one: Artifact, other: Artifact) -> bool:
-    return one.values == other.values and list(one.arrays) == list(other.arrays) and all(
-        np.array_equal(array, other.arrays[name]) and array.dtype == other.arrays[name].dtype for name, array in one.arrays.items()
+    return (
+        one.values == other.values
+        and list(one.arrays) == list(other.arrays)
+        and all(np.array_equal(array, other.arrays[name]) and array.dtype == other.arrays[name].dtype for name, array in one.arrays.items())
     )
 
 

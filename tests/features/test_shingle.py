@@ -60,13 +60,16 @@ def test_without_keys_all_rows_are_one_series(series: DataFrame) -> None:
     assert made == {("a", 2): [0, 10, 20], ("a", 3): [10, 20, 30], ("a", 4): [20, 30, 40]}
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"inputCols": ["nowhere"]}, "inputCols='nowhere' is not a column of the dataset; it has key, time, value, count"),
-    ({"inputCols": ["key"]}, "inputCols: column 'key' is string; it must be numeric"),
-    ({"timeCol": None}, "timeCol is required"),
-    ({"keyCols": ["k"]}, "keyCols='k' is not a column"),
-    ({"outputCol": "count"}, "output column 'count' exists already"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inputCols": ["nowhere"]}, "inputCols='nowhere' is not a column of the dataset; it has key, time, value, count"),
+        ({"inputCols": ["key"]}, "inputCols: column 'key' is string; it must be numeric"),
+        ({"timeCol": None}, "timeCol is required"),
+        ({"keyCols": ["k"]}, "keyCols='k' is not a column"),
+        ({"outputCol": "count"}, "output column 'count' exists already"),
+    ],
+)
 def test_what_cannot_work_is_refused(series: DataFrame, settings: dict, message: str) -> None:
     with pytest.raises(InvalidParams, match=message):
         shingle(**settings).transform(series)

@@ -23,10 +23,7 @@ VECTORS = StructType([StructField("label", DoubleType()), StructField("features"
 MATRICES = StructType([StructField("features", MatrixUDT())])
 
 # Whole files, from the description of the format.
-DENSE = (
-    "0a23d7ce 2c000000 0a16 0a06 76616c756573 120c 120a 0a08 0000803f 00000040"
-    "1212 0a06 76616c756573 1208 1206 0a04 0000803f"
-)
+DENSE = "0a23d7ce 2c000000 0a16 0a06 76616c756573 120c 120a 0a08 0000803f 000000401212 0a06 76616c756573 1208 1206 0a04 0000803f"
 SPARSE = "0a23d7ce 1f000000 0a1d 0a06 76616c756573 1213 1211 0a08 0000803f 00000040 1202 0103 1a01 04 00"
 INTEGERS = "0a23d7ce 13000000 0a11 0a06 736f75726365 1207 3a05 0a03 04ac02 00"
 
@@ -114,16 +111,24 @@ def test_protobuf_reads_what_is_written(bridge: SparkSession, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["float32", "float64", "int32"])
 def test_whatever_protobuf_writes_is_read(bridge: SparkSession, tmp_path: Path, kind: str, packed: bool) -> None:
     tensors = [
-        {"values": [1, -2, 300]}, {"values": [7, 8], "keys": [4, 1], "shape": [5]}, {"shape": [6]}, {},
-        {"values": [1, 2, 3], "shape": [3]}, {"values": [5], "keys": [200_000], "shape": [1 << 30]},
+        {"values": [1, -2, 300]},
+        {"values": [7, 8], "keys": [4, 1], "shape": [5]},
+        {"shape": [6]},
+        {},
+        {"values": [1, 2, 3], "shape": [3]},
+        {"values": [5], "keys": [200_000], "shape": [1 << 30]},
     ]
     content = b"".join(
         frame(record({"values": tensor, "other": {"values": [1]}}, dense(2), packed=packed, kind=kind)) for tensor in tensors
     )
     rows = read(bridge, tmp_path / "given", content).collect()
     assert [row.features for row in rows] == [
-        Vectors.dense([1, -2, 300]), Vectors.sparse(5, [1, 4], [8, 7]), Vectors.sparse(6, [], []), Vectors.dense([]),
-        Vectors.dense([1, 2, 3]), Vectors.sparse(1 << 30, [200_000], [5]),
+        Vectors.dense([1, -2, 300]),
+        Vectors.sparse(5, [1, 4], [8, 7]),
+        Vectors.sparse(6, [], []),
+        Vectors.dense([]),
+        Vectors.dense([1, 2, 3]),
+        Vectors.sparse(1 << 30, [200_000], [5]),
     ]
     assert [row.label for row in rows] == [2.0] * len(tensors)
 
@@ -218,7 +223,8 @@ def test_partitions_are_written_and_found(bridge: SparkSession, tmp_path: Path) 
     assert found.columns == ["label", "features", "day"]
     assert sorted(map(tuple, found.collect()), key=str) == sorted(rows, key=str)
     assert [tuple(row) for row in found.where("day = 'monday'").select("day", "label").orderBy("label").collect()] == [
-        ("monday", None), ("monday", -3.0),
+        ("monday", None),
+        ("monday", -3.0),
     ]
 
 
@@ -419,25 +425,37 @@ BAD_FILES = {
     "middle part first": (frame(GOOD, flag=2), 0, "a record starts with a frame of continuation flag 2"),
     "last part missing": (frame(GOOD, flag=1), 60, "truncated: the last part of the record at byte 0 is missing"),
     "negative length": (
-        GOOD + frame(bytes.fromhex("0a ffffffffffffffffff01")), len(GOOD) + 19, "a field claims 18446744073709551615 bytes",
+        GOOD + frame(bytes.fromhex("0a ffffffffffffffffff01")),
+        len(GOOD) + 19,
+        "a field claims 18446744073709551615 bytes",
     ),
     "endless number": (frame(b"\x0a" + b"\xff" * 12), 19, "no Record message: a number of more than ten bytes"),
     "key outside the shape": (
-        frame(record({"values": {"values": [1], "keys": [3], "shape": [3]}})), 0, "the key 3 is outside the shape [3]",
+        frame(record({"values": {"values": [1], "keys": [3], "shape": [3]}})),
+        0,
+        "the key 3 is outside the shape [3]",
     ),
     "key twice": (frame(record({"values": {"values": [1, 2], "keys": [1, 1], "shape": [3]}})), 0, "the key 1 occurs twice"),
     "keys without shape": (frame(record({"values": {"values": [1], "keys": [3]}})), 0, "it has keys but no shape"),
     "fewer keys than values": (
-        frame(record({"values": {"values": [1, 2], "keys": [1], "shape": [3]}})), 0, "it has 2 values but 1 keys",
+        frame(record({"values": {"values": [1, 2], "keys": [1], "shape": [3]}})),
+        0,
+        "it has 2 values but 1 keys",
     ),
     "values that do not fit": (
-        frame(record({"values": {"values": [1, 2], "shape": [3]}})), 0, "it has 2 values, which do not fit the shape [3]",
+        frame(record({"values": {"values": [1, 2], "shape": [3]}})),
+        0,
+        "it has 2 values, which do not fit the shape [3]",
     ),
     "shape beyond vectors": (
-        frame(record({"values": {"shape": [1 << 31]}})), 0, "its shape [2147483648] has more elements than a vector can have",
+        frame(record({"values": {"shape": [1 << 31]}})),
+        0,
+        "its shape [2147483648] has more elements than a vector can have",
     ),
     "shape beyond numbers": (
-        frame(record({"values": {"shape": [1 << 40, 1 << 40]}})), 0, "the shape [1099511627776, 1099511627776] is too large",
+        frame(record({"values": {"shape": [1 << 40, 1 << 40]}})),
+        0,
+        "the shape [1099511627776, 1099511627776] is too large",
     ),
     "no features": (frame(record({"other": {"values": [1]}})), 0, "the record has no such entry; in its features it has 'other'"),
     "several labels": (GOOD + frame(record(dense(1), dense(1, 2))), len(GOOD), "it has 2 elements, but the column is a double"),
@@ -455,25 +473,43 @@ def test_what_is_wrong_with_a_file_is_told_with_its_name_and_the_offset(bridge: 
 
 BAD_WRITES = {
     "no features": (
-        "label double", [(1.0,)], {}, "there is no features column 'features' (option featuresColumnName); the columns are 'label'",
+        "label double",
+        [(1.0,)],
+        {},
+        "there is no features column 'features' (option featuresColumnName); the columns are 'label'",
     ),
     "label named but missing": (
-        "features array<float>", [([1.0],)], {"labelColumnName": "y"}, "there is no label column 'y' (option labelColumnName)",
+        "features array<float>",
+        [([1.0],)],
+        {"labelColumnName": "y"},
+        "there is no label column 'y' (option labelColumnName)",
     ),
     "too many columns": (
-        "features array<float>, id int", [([1.0], 1)], {}, "column 'id' has no place in a record; the columns are 'label', 'features'",
+        "features array<float>, id int",
+        [([1.0], 1)],
+        {},
+        "column 'id' has no place in a record; the columns are 'label', 'features'",
     ),
     "wrong type": ("features double", [(1.0,)], {}, "column 'features' of type double cannot be written"),
     "null features": ("features array<float>", [(None,)], {}, "column 'features': it is null"),
     "null in an array": ("features array<float>", [([1.0, None],)], {}, "column 'features': its element 1 is null"),
     "unknown value type": (
-        "features array<float>", [([1.0],)], {"valueType": "float16"}, "option valueType must be float32 or float64, got 'float16'",
+        "features array<float>",
+        [([1.0],)],
+        {"valueType": "float16"},
+        "option valueType must be float32 or float64, got 'float16'",
     ),
     "unknown compression": (
-        "features array<float>", [([1.0],)], {"compression": "lzo"}, "option compression must be none, uncompressed or gzip, got 'lzo'",
+        "features array<float>",
+        [([1.0],)],
+        {"compression": "lzo"},
+        "option compression must be none, uncompressed or gzip, got 'lzo'",
     ),
     "one column twice": (
-        "features array<float>", [([1.0],)], {"labelColumnName": "features"}, "two entries of a record for the column 'features'",
+        "features array<float>",
+        [([1.0],)],
+        {"labelColumnName": "features"},
+        "two entries of a record for the column 'features'",
     ),
 }
 

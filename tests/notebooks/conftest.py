@@ -14,6 +14,7 @@ from tests.notebooks.livy import LivyServer
 # Only the environment of the newest Spark has what runs notes.
 collect_ignore_glob = [] if find_spec("nbclient") else ["test_*.py"]
 
+
 @pytest.fixture(autouse=True)
 def kernels_of_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels that know nothing of the user who runs the tests."""

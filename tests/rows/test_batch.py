@@ -207,20 +207,26 @@ class TestRefusals:
         with pytest.raises(InvalidRows, match=message):
             decoder_of(["x"], label="y", weight="w")(rows_of([[1.0], [2.0]], **columns))
 
-    @pytest.mark.parametrize(("label", "classes", "found"), [
-        ([0, 1, 2], 2, "is 2, expected 0 or 1, in row 2"),
-        ([0, -1, 0], 2, "is -1, expected 0 or 1, in row 1"),
-        ([0.5, 1, 1], 3, "is 0.5, expected an integer from 0 to 2, in row 0"),
-    ])
+    @pytest.mark.parametrize(
+        ("label", "classes", "found"),
+        [
+            ([0, 1, 2], 2, "is 2, expected 0 or 1, in row 2"),
+            ([0, -1, 0], 2, "is -1, expected 0 or 1, in row 1"),
+            ([0.5, 1, 1], 3, "is 0.5, expected an integer from 0 to 2, in row 0"),
+        ],
+    )
     def test_a_label_that_is_none_of_the_classes_is_refused(self, label, classes, found):
         with pytest.raises(InvalidRows, match=f"^label column 'y' {found}$"):
             decoder_of(["x"], label="y", label_kind=ClassLabel(classes))(rows_of([[1.0]] * 3, label=pa.array(label, pa.float64())))
 
-    @pytest.mark.parametrize(("batch", "found"), [
-        (rows_of([[1, 0], [2, -3]]), "element 1, is -3, expected a count (a whole number from 0), in row 1"),
-        (rows_of([[1, 0], [0.5, 2]]), "element 0, is 0.5, expected a count (a whole number from 0), in row 1"),
-        (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: 1.5})), "element 7, is 1.5, expected a count (a whole number from 0), in row 1"),
-    ])
+    @pytest.mark.parametrize(
+        ("batch", "found"),
+        [
+            (rows_of([[1, 0], [2, -3]]), "element 1, is -3, expected a count (a whole number from 0), in row 1"),
+            (rows_of([[1, 0], [0.5, 2]]), "element 0, is 0.5, expected a count (a whole number from 0), in row 1"),
+            (vectors((9, {2: 1.0}), (9, {4: 1.0, 7: 1.5})), "element 7, is 1.5, expected a count (a whole number from 0), in row 1"),
+        ],
+    )
     def test_what_is_not_a_count_is_refused_where_counts_are_wanted(self, batch, found):
         decoder = decoder_of(["x"], features={"counts": True})
         decoder(batch.slice(0, 1))

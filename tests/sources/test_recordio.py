@@ -90,7 +90,9 @@ FRAMES = {
     "vectors of both kinds": ([(1.0, Vectors.dense([1.0, 0.0])), (2.0, Vectors.sparse(2, [1], [3.0]))], VECTORS, {}),
     "dense vectors alike": ([(float(row), Vectors.dense([row, 2.0, 0.5])) for row in range(50)], VECTORS, {}),
     "sparse vectors alike": (
-        [(float(row), Vectors.sparse(300, range(row, row + row % 4), [0.5] * (row % 4))) for row in range(50)], VECTORS, {},
+        [(float(row), Vectors.sparse(300, range(row, row + row % 4), [0.5] * (row % 4))) for row in range(50)],
+        VECTORS,
+        {},
     ),
     "matrices": (MATRIX_ROWS, MATRICES, {}),
     "float64": ([(0.1, Vectors.dense([1 / 3, 1e300]))], VECTORS, {"valueType": "float64"}),

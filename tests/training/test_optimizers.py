@@ -31,7 +31,6 @@ def after_all_in_torch(make):
     return parameter.detach().numpy()
 
 
-
 def test_a_step_with_decay_is_one_with_a_larger_gradient_and_tells_what_was_moved():
     rows, decay = np.array([1, 4]), np.array([0.1, 0.0, 0.5])
     with_decay, by_hand = START.copy(), START.copy()

@@ -19,6 +19,8 @@ BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
 LABELS = {"target": ROWS @ [1.0, -2.0, 0.5], "half": BLOB % 2, "blob": BLOB}
 # What training cannot take with the settings and rows at hand, so that no value differs from the default.
 FIXED = {"feature_dim", "num_classes", "classes"}
+
+
 def columns(case: Case) -> dict[str, Any]:
     """What training reads, by role."""
     known = {

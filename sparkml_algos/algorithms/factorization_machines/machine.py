@@ -179,9 +179,7 @@ class Machine(Learner):
         scores = rows.scores(float(self.bias[0]), self.table.take(rows.columns, axis=0).astype(np.float64))
         return scores * self._preparation.label_scale + self._preparation.label_shift
 
-    def _with_memory_of_table(
-        self, memory: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def _with_memory_of_table(self, memory: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
         """The optimizer's memory with what it knows of the table changed."""
         return {name: change(array) if array.shape == self.table.shape else array for name, array in memory.items()}
 

@@ -16,9 +16,7 @@ def make_loss(hyperparameters: Hyperparameters) -> Loss:
     return (SquaredLoss if hyperparameters.predictor_type == "regressor" else LogisticLoss)(hyperparameters)
 
 
-def sums(
-    scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparameters: Hyperparameters, threshold: float = 0.0
-) -> Sums:
+def sums(scores: np.ndarray, label: np.ndarray, weight: np.ndarray, hyperparameters: Hyperparameters, threshold: float = 0.0) -> Sums:
     """What some rows contribute to the metrics.
 
     Parameters

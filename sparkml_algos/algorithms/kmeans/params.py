@@ -49,9 +49,7 @@ class KMeansParams(PredictionParams):
         choices=["random", "kmeans++"],
         accessor="LocalInitMethod",
     )
-    local_lloyd_max_iter = Hyperparameter(
-        int, "Most iterations of a Lloyd run.", default=300, minimum=1, accessor="MaxIter"
-    )
+    local_lloyd_max_iter = Hyperparameter(int, "Most iterations of a Lloyd run.", default=300, minimum=1, accessor="MaxIter")
     local_lloyd_num_trials = Hyperparameter(
         int, "Lloyd runs, of which the best is kept; auto is 10.", default="auto", minimum=1, special=["auto"], accessor="TrialNum"
     )

@@ -73,9 +73,7 @@ def _lloyd(
     return loss, centers
 
 
-def spread(
-    points: np.ndarray, weights: np.ndarray, count: int, random: np.random.Generator, candidates: int
-) -> np.ndarray:
+def spread(points: np.ndarray, weights: np.ndarray, count: int, random: np.random.Generator, candidates: int) -> np.ndarray:
     """Indices of `count` points by k-means++: each next one with probability proportional to weight times squared distance to the
     nearest one so far; of several `candidates` drawn, the one that lowers the potential most. The points should lie around the origin."""
     lengths = squared_lengths(points)

@@ -169,9 +169,9 @@ def _in_lists(model: Artifact, hyperparameters: Hyperparameters) -> Artifact:
     """The model of a flat one with its rows in lists around centroids."""
     rows = _rows(model, hyperparameters.index_metric)
     centroids = _centroids(rows, _num_lists(len(rows), hyperparameters), model.values["seed"])
-    nearest = np.concatenate([
-        search.nearest_lists(centroids, rows.values[start : start + search.ROWS], 1)[:, 0] for start in range(0, len(rows), search.ROWS)
-    ])
+    nearest = np.concatenate(
+        [search.nearest_lists(centroids, rows.values[start : start + search.ROWS], 1)[:, 0] for start in range(0, len(rows), search.ROWS)]
+    )
     order = np.argsort(nearest, kind="stable")
     offsets = np.append(0, np.cumsum(np.bincount(nearest, minlength=len(centroids))))
     probes = _probes(rows, centroids, nearest, model.values["seed"])

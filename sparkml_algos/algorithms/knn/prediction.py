@@ -59,12 +59,14 @@ class NeighborPredictor:
         if self._classes is None:
             return Computed({**outputs, "predicted_label": lambda: labels().mean(axis=1)})
         votes = functools.cache(lambda: _votes(labels(), self._classes))
-        return Computed({
-            **outputs,
-            "predicted_label": lambda: self._winners(votes()).astype(np.float64),
-            "votes": votes,
-            "probability": lambda: votes() / places.shape[1],
-        })
+        return Computed(
+            {
+                **outputs,
+                "predicted_label": lambda: self._winners(votes()).astype(np.float64),
+                "votes": votes,
+                "probability": lambda: votes() / places.shape[1],
+            }
+        )
 
     def _winners(self, votes: np.ndarray) -> np.ndarray:
         return votes.argmax(axis=1) if self._thresholds is None else classes_by_thresholds(votes, self._thresholds)

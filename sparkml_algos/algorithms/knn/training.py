@@ -67,9 +67,7 @@ def _reduction(hyperparameters: Hyperparameters, features: int, seed: int) -> di
     return make_reduction(kind, features, target, multiple, seed)
 
 
-def _gathered(
-    batch: Batch | None, reduction: dict[str, object] | None, features: int, communicator: Communicator
-) -> dict[str, np.ndarray]:
+def _gathered(batch: Batch | None, reduction: dict[str, object] | None, features: int, communicator: Communicator) -> dict[str, np.ndarray]:
     """The rows of all workers, reduced, on worker 0; nothing on the others."""
     width = reduction["target_dim"] if reduction else features
     count = 0 if batch is None else len(batch)

@@ -21,9 +21,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
 
 
-def decompose(
-    tensor: np.ndarray, hyperparameters: Hyperparameters, communicator: Communicator, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def decompose(tensor: np.ndarray, hyperparameters: Hyperparameters, communicator: Communicator, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """λ, positive, shape (L,), and V, shape (L, L) with a component in each column: the best of several runs of alternating least squares.
 
     If the first run ends with an error above `tol`, the workers share the other `max_restarts` − 1; the result does not depend on how
@@ -42,9 +40,7 @@ def decompose(
     return communicator.broadcast(weights, owner), communicator.broadcast(vectors, owner)
 
 
-def alternate(
-    tensor: np.ndarray, hyperparameters: Hyperparameters, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, float]:
+def alternate(tensor: np.ndarray, hyperparameters: Hyperparameters, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """One run of alternating least squares from a random orthonormal factor, until it has converged to within `tol`.
 
     Returns

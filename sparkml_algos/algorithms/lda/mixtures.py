@@ -89,9 +89,7 @@ def _blocks(counts: sp.csr_matrix, entries: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _block(
-    counts: sp.csr_matrix, alpha: np.ndarray, words: np.ndarray, steps: int, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _block(counts: sp.csr_matrix, alpha: np.ndarray, words: np.ndarray, steps: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     theta = np.repeat(alpha[None] / alpha.sum(), counts.shape[0], axis=0)
     total = alpha.sum() + np.asarray(counts.sum(axis=1))
     near, documents = words[counts.indices], _documents(counts)

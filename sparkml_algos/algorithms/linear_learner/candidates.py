@@ -80,8 +80,10 @@ def _penalties(l1: Any, wd: Any) -> list[tuple[float, float]]:
     """Pairs of (l1, wd), the given one first."""
     if l1 == "auto" and wd == "auto":
         return AUTO_PENALTIES
-    own = [sorted({pair[index] for pair in AUTO_PENALTIES}) if value == "auto" else [value * factor for factor in NEARBY]
-           for index, value in enumerate((l1, wd))]
+    own = [
+        sorted({pair[index] for pair in AUTO_PENALTIES}) if value == "auto" else [value * factor for factor in NEARBY]
+        for index, value in enumerate((l1, wd))
+    ]
     return list(dict.fromkeys(itertools.product(*own)))
 
 

@@ -120,12 +120,8 @@ class LinearLearnerParams(Declarations):
     init_scale = Hyperparameter(float, "Largest absolute weight of a uniform start.", default=0.07, minimum=0, min_exclusive=True)
     init_sigma = Hyperparameter(float, "Standard deviation of the weights of a normal start.", default=0.01, minimum=0, min_exclusive=True)
     init_bias = Hyperparameter(float, "Bias at the start, for normalised features.", default=0)
-    normalize_data = Hyperparameter(
-        bool, "Train on features of mean 0 and deviation 1; auto does.", default=True, special=["auto"]
-    )
-    unbias_data = Hyperparameter(
-        bool, "Train on features of mean 0; auto does so with use_bias.", default="auto", special=["auto"]
-    )
+    normalize_data = Hyperparameter(bool, "Train on features of mean 0 and deviation 1; auto does.", default=True, special=["auto"])
+    unbias_data = Hyperparameter(bool, "Train on features of mean 0; auto does so with use_bias.", default="auto", special=["auto"])
     num_point_for_scaler = Hyperparameter(int, "Rows sampled for means and deviations.", default=10_000, minimum=1)
     early_stopping_patience = Hyperparameter(
         int, "Epochs without gain after which training stops; more than epochs switches that off.", default=3, minimum=1
@@ -164,9 +160,7 @@ class LinearLearnerRegressorParams(LinearLearnerParams):
             "huber_loss",
         ],
     )
-    quantile = Hyperparameter(
-        float, "Chance that the label lies below the prediction (quantile_loss).", default=0.5, minimum=0, maximum=1
-    )
+    quantile = Hyperparameter(float, "Chance that the label lies below the prediction (quantile_loss).", default=0.5, minimum=0, maximum=1)
     huber_delta = Hyperparameter(
         float,
         "Error, in deviations of the label where that is normalised, beyond which huber_loss is linear.",
@@ -181,9 +175,7 @@ class LinearLearnerRegressorParams(LinearLearnerParams):
         minimum=0,
         min_exclusive=True,
     )
-    normalize_label = Hyperparameter(
-        bool, "Train on a label of mean 0 and deviation 1; auto does.", default="auto", special=["auto"]
-    )
+    normalize_label = Hyperparameter(bool, "Train on a label of mean 0 and deviation 1; auto does.", default="auto", special=["auto"])
     unbias_label = Hyperparameter(bool, "Train on a label of mean 0; auto does so with use_bias.", default="auto", special=["auto"])
 
 
@@ -207,12 +199,8 @@ class LinearLearnerBinaryClassifierParams(LinearLearnerParams):
         default="accuracy",
         choices=["accuracy", "f_beta", "precision_at_target_recall", "recall_at_target_precision", "loss_function"],
     )
-    target_recall = Hyperparameter(
-        float, "Recall that precision_at_target_recall holds.", default=0.8, minimum=0, maximum=1
-    )
-    target_precision = Hyperparameter(
-        float, "Precision that recall_at_target_precision holds.", default=0.8, minimum=0, maximum=1
-    )
+    target_recall = Hyperparameter(float, "Recall that precision_at_target_recall holds.", default=0.8, minimum=0, maximum=1)
+    target_precision = Hyperparameter(float, "Precision that recall_at_target_precision holds.", default=0.8, minimum=0, maximum=1)
     f_beta = Hyperparameter(float, "Beta of the F score.", default=1.0, minimum=0, min_exclusive=True, accessor="FBeta", on_model=True)
     num_calibration_samples = Hyperparameter(
         int, "Rows the threshold is calibrated on; auto is at most 100,000.", default="auto", minimum=1, special=["auto"]
@@ -223,9 +211,7 @@ class LinearLearnerMultiClassClassifierParams(LinearLearnerParams):
     """What the classifier for many classes has besides."""
 
     predictor_type = Hyperparameter(str, "Is the class.", default="multiclass_classifier", choices=["multiclass_classifier"])
-    num_classes = Hyperparameter(
-        int, "Number of classes; taken from the data and, where given, checked.", minimum=3, maximum=MAX_CLASSES
-    )
+    num_classes = Hyperparameter(int, "Number of classes; taken from the data and, where given, checked.", minimum=3, maximum=MAX_CLASSES)
     loss = Hyperparameter(str, "Loss; auto is softmax_loss.", default="auto", choices=["auto", "softmax_loss"])
     balance_multiclass_weights = Hyperparameter(
         bool,

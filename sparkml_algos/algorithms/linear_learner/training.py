@@ -37,9 +37,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         epochs=hyperparameters.epochs,
         mini_batch_size=hyperparameters.mini_batch_size,
         min_steps_per_epoch=hyperparameters.min_steps_per_epoch,
-        stopping=EarlyStopping(
-            hyperparameters.early_stopping_patience, hyperparameters.early_stopping_tolerance, models.larger_is_better
-        ),
+        stopping=EarlyStopping(hyperparameters.early_stopping_patience, hyperparameters.early_stopping_tolerance, models.larger_is_better),
         start=start,
     )
     artifact = models.best()

@@ -38,8 +38,11 @@ class NeuralTopicModelParams(Declarations):
         choices=["sgd", "adam", "adagrad", "adadelta", "rmsprop"],
     )
     learning_rate = Hyperparameter(
-        float, "Learning rate; with adadelta in ten thousandths, so that the default makes steps ten times its own.",
-        default=0.001, minimum=1e-6, maximum=1.0,
+        float,
+        "Learning rate; with adadelta in ten thousandths, so that the default makes steps ten times its own.",
+        default=0.001,
+        minimum=1e-6,
+        maximum=1.0,
     )
     weight_decay = Hyperparameter(float, "How many times itself a parameter is added to its gradient.", default=0.0, minimum=0, maximum=1)
     clip_gradient = Hyperparameter(float, "Bound of the absolute value of each derivative; none by default.", minimum=1e-3)

@@ -124,9 +124,7 @@ class Object2Vec(AlgorithmEstimator, Object2VecParams, NetworkParams):
             return problems
         if self.value("enc1_network") == LIKE_FIRST:
             given = [name for name in self.declared if name.startswith("enc1_") and self.isSet(name)]
-            differ = [
-                name for name in given if name != "enc1_network" and self.value(name) != self.value(name.replace("enc1", "enc0"))
-            ]
+            differ = [name for name in given if name != "enc1_network" and self.value(name) != self.value(name.replace("enc1", "enc0"))]
             problems += [
                 f"{name} has no effect with enc1_network='enc0', which takes encoder 0's settings: name the network, or leave it out"
                 for name in differ

@@ -154,9 +154,7 @@ class RecurrentEncoder(_SequenceEncoder):
 
     def __init__(self, dim: int, enc_dim: int, layers: int, dropout: float, bucket_width: int) -> None:
         super().__init__(dropout, bucket_width)
-        self.layers = nn.LSTM(
-            dim, enc_dim // 2, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
-        )
+        self.layers = nn.LSTM(dim, enc_dim // 2, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0)
 
     def encoded(self, rectangle: Tensor, is_token: Tensor, lengths: Tensor) -> Tensor:
         if not len(rectangle):
@@ -232,9 +230,7 @@ def _encoder(side: Side, settings: Settings) -> nn.Module:
     if side.network == POOLED:
         return PooledEncoder(side.dim, settings.enc_dim, settings.dropout)
     if side.network == HCNN:
-        return ConvolutionalEncoder(
-            side.dim, settings.enc_dim, side.layers, side.filter_width, settings.dropout, settings.bucket_width
-        )
+        return ConvolutionalEncoder(side.dim, settings.enc_dim, side.layers, side.filter_width, settings.dropout, settings.bucket_width)
     assert side.network == BILSTM
     return RecurrentEncoder(side.dim, settings.enc_dim, side.layers, settings.dropout, settings.bucket_width)
 

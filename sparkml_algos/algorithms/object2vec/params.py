@@ -66,16 +66,14 @@ def _side(number: int) -> type[Declarations]:
             f"File in the folder auxiliary_dir with token embeddings of input {number} to start from: lines of a word and numbers.",
             default="",
         ),
-        "vocab_file": Hyperparameter(
-            str, "File in the folder auxiliary_dir with the ids of these words, a JSON map.", default=""
-        ),
-        "freeze_pretrained_embedding": Hyperparameter(
-            bool, "Keep these token embeddings as they are; of no effect without.", default=True
-        ),
+        "vocab_file": Hyperparameter(str, "File in the folder auxiliary_dir with the ids of these words, a JSON map.", default=""),
+        "freeze_pretrained_embedding": Hyperparameter(bool, "Keep these token embeddings as they are; of no effect without.", default=True),
     }
-    return type(f"Encoder{number}Params", (Declarations,), {
-        "__doc__": f"Settings of input {number}.", **{f"{enc}_{name}": param for name, param in params.items()}
-    })
+    return type(
+        f"Encoder{number}Params",
+        (Declarations,),
+        {"__doc__": f"Settings of input {number}.", **{f"{enc}_{name}": param for name, param in params.items()}},
+    )
 
 
 Encoder0Params, Encoder1Params = _side(0), _side(1)

@@ -168,11 +168,13 @@ def _packed(ids: Mapping[str, int] | None, batches: Iterator[pa.RecordBatch]) ->
         for length, places in by_length.items():
             vectors = batch.column(1).take(pa.array(places)).flatten().to_numpy(zero_copy_only=False).astype(np.float32)
             kept = np.array([tokens[place] for place in places], np.int64)
-            yield pa.RecordBatch.from_pydict({
-                "ids": pa.array([kept.tobytes()], pa.binary()),
-                "vectors": pa.array([vectors.tobytes()], pa.binary()),
-                "length": pa.array([length], pa.int32()),
-            })
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "ids": pa.array([kept.tobytes()], pa.binary()),
+                    "vectors": pa.array([vectors.tobytes()], pa.binary()),
+                    "length": pa.array([length], pa.int32()),
+                }
+            )
 
 
 def _read_ids(spark: SparkSession, path: str) -> dict[str, int]:

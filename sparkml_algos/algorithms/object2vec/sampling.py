@@ -36,4 +36,3 @@ def with_negatives(batch: Batch, rate: int, random: np.random.Generator) -> Batc
     own, others = own[differ], others[differ]
     drawn = batch.take(own).replace(in1=cols.take(batch.in1, others), label=np.zeros(len(own), np.float32))
     return Batch.concat([batch, drawn])
-

@@ -217,13 +217,15 @@ def finalize(state: Artifact, hyperparameters: Hyperparameters, communicator: Co
         components, singular_values = state.arrays["components"][:count], state.arrays["singular_values"][:count]
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
     squares, total, degrees = singular_values**2, state.values["total"], state.values["degrees"]
-    return Artifact({
-        "components": components * np.where(largest < 0, -1.0, 1.0),
-        "mean": state.arrays["mean"],
-        "singular_values": singular_values,
-        "explained_variance": squares / degrees if degrees > 0 else np.zeros(count),
-        "explained_variance_ratio": squares / total if total > 0 else np.zeros(count),
-    })
+    return Artifact(
+        {
+            "components": components * np.where(largest < 0, -1.0, 1.0),
+            "mean": state.arrays["mean"],
+            "singular_values": singular_values,
+            "explained_variance": squares / degrees if degrees > 0 else np.zeros(count),
+            "explained_variance_ratio": squares / total if total > 0 else np.zeros(count),
+        }
+    )
 
 
 def _state_key(hyperparameters: Hyperparameters) -> list[object]:

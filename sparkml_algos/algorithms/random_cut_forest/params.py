@@ -14,9 +14,7 @@ class RandomCutForestParams(Declarations):
 
     reads = FIELDS
 
-    feature_dim = Hyperparameter(
-        int, "Number of features; taken from the data and, where given, checked.", minimum=1, maximum=10_000
-    )
+    feature_dim = Hyperparameter(int, "Number of features; taken from the data and, where given, checked.", minimum=1, maximum=10_000)
     eval_metrics = Hyperparameter(
         list,
         "What evaluate computes: accuracy, and precision, recall and F1 of both classes.",
@@ -42,6 +40,4 @@ class RandomCutForestParams(Declarations):
         choices=["standard_deviations", "quantile"],
     )
     thresholdDeviations = DeclaredParam(float, "Deviations above the mean at which the threshold lies.", default=3.0)
-    thresholdQuantile = DeclaredParam(
-        float, "Share of the scores that are not above the threshold.", default=0.99, minimum=0, maximum=1
-    )
+    thresholdQuantile = DeclaredParam(float, "Share of the scores that are not above the threshold.", default=0.99, minimum=0, maximum=1)

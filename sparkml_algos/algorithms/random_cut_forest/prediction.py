@@ -158,9 +158,7 @@ class Boxes:
         return replace(self, corners=self.corners.astype(np.float64))
 
 
-def scores(
-    forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Boxes | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
+def scores(forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Boxes | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Scores of rows and, if wanted, what each feature adds to them.
 
     Parameters

@@ -70,10 +70,12 @@ def _grown(points: np.ndarray, seed: int, communicator: Communicator) -> Forest:
     uniform = [np.random.default_rng([seed, _CUTS, tree]).random((nodes, 2)) for tree in mine]
     part = grow(points[mine], np.array(uniform).reshape(len(mine), nodes, 2))
     gathered = {name: communicator.allgather(array) for name, array in part.to_artifact().arrays.items()}
-    return Forest.concat([
-        Forest(**{name: arrays[rank] for name, arrays in gathered.items()}, points_per_tree=points.shape[1])
-        for rank in range(communicator.size)
-    ])
+    return Forest.concat(
+        [
+            Forest(**{name: arrays[rank] for name, arrays in gathered.items()}, points_per_tree=points.shape[1])
+            for rank in range(communicator.size)
+        ]
+    )
 
 
 RANDOM_CUT_FOREST = Algorithm(name="random_cut_forest", fields=FIELDS, train=train, load=load)

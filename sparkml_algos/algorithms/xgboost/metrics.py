@@ -69,11 +69,13 @@ def _parsed(line: str) -> dict[str, float]:
 def class_counts(predicted: np.ndarray, label: np.ndarray, weight: np.ndarray, classes: int) -> np.ndarray:
     """Weight of rows by class: predicted rightly, predicted, labelled; shape (3, classes)."""
     right = predicted == label
-    return np.stack([
-        np.bincount(label[right], weight[right], classes),
-        np.bincount(predicted, weight, classes),
-        np.bincount(label, weight, classes),
-    ])
+    return np.stack(
+        [
+            np.bincount(label[right], weight[right], classes),
+            np.bincount(predicted, weight, classes),
+            np.bincount(label, weight, classes),
+        ]
+    )
 
 
 def macro_f1(counts: np.ndarray) -> float:

@@ -64,13 +64,9 @@ class XGBoostParams(Declarations):
 
     num_round = Hyperparameter(int, "Boosting rounds to run.", default=100, minimum=1)
     num_class = Hyperparameter(int, "Number of classes, for multi:softprob and multi:softmax.", accessor="NumClasses")
-    booster = Hyperparameter(
-        str, "Trees, trees with dropout, or a linear model.", default="gbtree", choices=["gbtree", "gblinear", "dart"]
-    )
+    booster = Hyperparameter(str, "Trees, trees with dropout, or a linear model.", default="gbtree", choices=["gbtree", "gblinear", "dart"])
     eta = Hyperparameter(float, "Shrinkage of every new tree.", default=0.3, minimum=0, maximum=1, aliases=["learning_rate"])
-    max_depth = Hyperparameter(
-        int, "Deepest tree; 0 is no limit, which grow_policy='depthwise' forbids.", default=6, minimum=0
-    )
+    max_depth = Hyperparameter(int, "Deepest tree; 0 is no limit, which grow_policy='depthwise' forbids.", default=6, minimum=0)
     gamma = Hyperparameter(float, "Least loss reduction that justifies a split.", default=0, minimum=0, aliases=["min_split_loss"])
     min_child_weight = Hyperparameter(float, "Least sum of row hessians a child must have.", default=1, minimum=0)
     max_delta_step = Hyperparameter(int, "Largest step of a leaf's weight; 0 leaves it to the objective.", default=0, minimum=0)
@@ -126,12 +122,8 @@ class XGBoostParams(Declarations):
         list, "Per feature: the prediction may only fall (-1), only rise (1), or do both (0) with it.", choices=[-1, 0, 1]
     )
     interaction_constraints = Hyperparameter(list, "Lists of features, counted from 0, that may meet on a path of a tree.")
-    sample_type = Hyperparameter(
-        str, "How trees to drop are picked (dart).", default="uniform", choices=["uniform", "weighted"]
-    )
-    normalize_type = Hyperparameter(
-        str, "How dropped and new trees are reweighted (dart).", default="tree", choices=["tree", "forest"]
-    )
+    sample_type = Hyperparameter(str, "How trees to drop are picked (dart).", default="uniform", choices=["uniform", "weighted"])
+    normalize_type = Hyperparameter(str, "How dropped and new trees are reweighted (dart).", default="tree", choices=["tree", "forest"])
     rate_drop = Hyperparameter(float, "Share of earlier trees dropped in a round (dart).", default=0, minimum=0, maximum=1)
     one_drop = Hyperparameter(int, "1: drop at least one tree in a round (dart).", default=0, minimum=0, maximum=1, choices=[0, 1])
     skip_drop = Hyperparameter(float, "Chance that a round drops nothing (dart).", default=0, minimum=0, maximum=1)
@@ -169,9 +161,7 @@ class XGBoostParams(Declarations):
         "Stop after so many rounds without a better validation metric (of the training rows where none are marked); the best round serves.",
         minimum=1,
     )
-    csv_weights = Hyperparameter(
-        int, "1: rows have weights, in the column weightCol.", default=0, minimum=0, maximum=1, choices=[0, 1]
-    )
+    csv_weights = Hyperparameter(int, "1: rows have weights, in the column weightCol.", default=0, minimum=0, maximum=1, choices=[0, 1])
     nthread = Hyperparameter(int, "Threads of a worker; the CPUs of its task where unset.", accessor="NThread")
     seed = Hyperparameter(int, "Seed of everything random.", default=0)
     verbosity = Hyperparameter(

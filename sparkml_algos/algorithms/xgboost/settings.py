@@ -72,12 +72,7 @@ def contradictions(h: Hyperparameters, changed: set[str], uses_gpu: bool) -> lis
     uses_gpu : bool
         Whether Spark assigns a GPU to each worker.
     """
-    found = [
-        f"{name} needs {words}"
-        for names, holds, words in _ONLY_WITH
-        for name in names
-        if name in changed and not holds(h)
-    ]
+    found = [f"{name} needs {words}" for names, holds, words in _ONLY_WITH for name in names if name in changed and not holds(h)]
     return found + [message for wrong, message in _rules(h, changed, uses_gpu) if wrong]
 
 
