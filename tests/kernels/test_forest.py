@@ -76,6 +76,12 @@ def test_the_score_of_a_row_does_not_depend_on_others(forest: Forest, rows: np.n
     np.testing.assert_array_equal(scores(forest, rows[::-1])[0], together[::-1])
 
 
+def test_scores_are_the_same_with_attributions(forest: Forest, rows: np.ndarray) -> None:
+    score, attribution = scores(forest, rows[:50], attribute=True)
+    np.testing.assert_array_equal(score, scores(forest, rows[:50])[0])
+    np.testing.assert_allclose(attribution.sum(axis=1), score, rtol=1e-5)
+
+
 @pytest.mark.parametrize("threads", ["1", "2", "3"])
 def test_threads_share_the_rows(forest: Forest, rows: np.ndarray, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = scores(forest, rows)[0]

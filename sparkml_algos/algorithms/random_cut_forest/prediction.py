@@ -182,8 +182,15 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Box
     boxes = Boxes.of(forest) if boxes is None else boxes
     if max(float(np.abs(rows).max(initial=0)), boxes.largest) > LARGE / boxes.corners.shape[1]:
         rows, boxes = rows.astype(np.float64), boxes.in_64_bits()
-    elif not attribute and kernels.available():
-        return _by_kernel(forest, rows, boxes), None
+    elif kernels.available():
+        # The same scores whether or not attributions are wanted, which are not compiled.
+        found = _by_kernel(forest, rows, boxes)
+        return found, _by_walk(forest, rows, boxes, attribute)[1] if attribute else None
+    return _by_walk(forest, rows, boxes, attribute)
+
+
+def _by_walk(forest: Forest, rows: np.ndarray, boxes: Boxes, attribute: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same by NumPy: blocks of rows and trees walk side by side, a level at a time."""
     trees = len(forest.roots)
     total = np.zeros(len(rows))
     parts = np.zeros(rows.shape) if attribute else None
