@@ -60,8 +60,8 @@ class IPInsights(AlgorithmEstimator, IPInsightsParams, NetworkParams):
     Addresses are of version 4; the network sees their bits from the left. With several workers, the addresses of other rows are those of
     the worker's own rows of the mini-batch.
 
-    A step costs O((1 + random_negative_sampling_rate) · (32 · vector_dim + vector_dim² · (num_ip_encoder_layers − 1))) for a row and, as the
-    last layer is applied to entities instead of addresses, O(vector_dim²) for each entity among the rows; both are shared by the workers.
+    A step costs O((1 + random_negative_sampling_rate) · (32 · vector_dim + vector_dim² · (num_ip_encoder_layers − 1))) for a row and, for
+    the last layer is applied to entities in place of addresses, O(vector_dim²) for an entity among the rows; workers share both.
     Of the vectors of entities those of the rows are exchanged and moved, others neither decay nor change Adam's running means. A worker
     holds three numbers of 32 bits for each of the num_entity_vectors · vector_dim.
 
