@@ -238,7 +238,7 @@ class NetworkLearner(Learner):
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Where matrix products are of 16 bits; parameters and sums stay of 32."""
-        if not self._job.mixed_precision or self.device.type == "cpu":
+        if not self._job.mixed_precision:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 

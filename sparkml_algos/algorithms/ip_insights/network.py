@@ -84,7 +84,7 @@ class IPInsightsNetwork(nn.Module):
         """
         vectors, last = self.entities(touched), self.addresses[-1]
         projected, offset = vectors @ last.weight, vectors @ last.bias
-        hidden = self._hidden(torch.cat([address, negatives.flatten()])).view(1 + len(negatives), len(address), -1)
+        hidden = self._hidden(torch.cat([address, negatives.flatten()])).view(1 + len(negatives), len(address), last.in_features)
         # Parts by `split`: the gradient of several slices would be as many arrays of zeros, added up.
         of_rows, of_random = hidden.split([1, len(negatives)])
         which = torch.cat([entity[None], shuffled])
