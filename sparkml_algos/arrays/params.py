@@ -93,5 +93,5 @@ class NetworkParams(Declarations):
         default=False,
     )
     mixed_precision = JobParam(
-        bool, "Multiply matrices with 16 bits (bfloat16) on GPUs; parameters keep 32. Of no effect on CPUs.", default=False
+        bool, "Multiply matrices with 16 bits (bfloat16), which GPUs do faster; parameters keep 32. It needs use_gpu=True.", default=False
     )

@@ -120,6 +120,8 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
             problems.append("shardKeyCol has no meaning with data_distribution='FullyReplicated'; unset one of them")
         if self.value("use_gpu") and not self.algorithm().on_gpu:
             problems.append(f"use_gpu=True is of no use: {type(self).__name__} trains on CPUs; leave it out")
+        if isinstance(self, NetworkParams) and self.value("mixed_precision") and not self.value("use_gpu"):
+            problems.append("mixed_precision=True needs use_gpu=True: on CPUs it would only cost precision")
         if self.value("communicator") == "nccl" and not self.value("use_gpu"):
             problems.append("communicator='nccl' needs use_gpu=True")
         if self.value("communicator") in ("tcp", "gloo", "horovod") and self.value("use_gpu"):

@@ -238,7 +238,7 @@ class NetworkLearner(Learner):
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Where matrix products are of 16 bits; parameters and sums stay of 32."""
-        if not self._job.mixed_precision or self.device.type == "cpu":
+        if not self._job.mixed_precision:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -251,17 +251,23 @@ class _Drawing:
 
     def __init__(self, seed: list[int], progress: Progress, device: torch.device) -> None:
         self._seed, self._progress = seed, progress
-        self._fork = torch.random.fork_rng([] if device.type == "cpu" else [device])
+        # Not `torch.manual_seed` within `fork_rng`: it asks after every kind of device, and formats the stack for each, in every step.
+        self._generators = [torch.random.default_generator]
+        if device.type == "cuda":
+            torch.cuda.init()
+            self._generators.append(torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index])
 
     def __enter__(self) -> Draws:
-        self._fork.__enter__()
         random = np.random.default_rng(self._seed)
         first, second = random.integers(1 << 63, size=2).tolist()
-        torch.manual_seed(first)
+        self._before = [generator.get_state() for generator in self._generators]
+        for generator in self._generators:
+            generator.manual_seed(first)
         return Draws(self._progress, random, torch.Generator().manual_seed(second))
 
     def __exit__(self, *error: Any) -> None:
-        self._fork.__exit__(*error)
+        for generator, state in zip(self._generators, self._before, strict=True):
+            generator.set_state(state)
 
 
 def use_threads_of_task() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import InvalidDataError, IPInsights, IPInsightsModel, serving
+from sparkml_algos import InvalidDataError, InvalidParams, IPInsights, IPInsightsModel, serving
 from sparkml_algos.algorithms.ip_insights.training import IP_INSIGHTS
 from sparkml_algos.formats import json_instances
 from sparkml_algos.training.run import train_arrays
@@ -125,6 +125,11 @@ def test_a_saved_model_takes_requests_of_the_service_without_spark(model: IPInsi
     assert found.tolist() == [row.dot_product for row in model.transform(rows).collect()]
     named = {"instances": [{"entity": "user 1", "ip": "10.1.0.1"}]}
     assert served.predict_instances(json_instances.decode(json.dumps(named).encode()))["dot_product"][0] == found[0]
+
+
+def test_less_precision_is_refused_where_it_would_gain_nothing(pairs: DataFrame) -> None:
+    with pytest.raises(InvalidParams, match="mixed_precision=True needs use_gpu=True"):
+        IPInsights(mixed_precision=True, **SETTINGS).fit(pairs)
 
 
 def test_training_on_arrays_gives_the_model_of_a_dataframe(spark: SparkSession) -> None:

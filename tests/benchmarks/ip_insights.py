@@ -106,23 +106,28 @@ def train_phases() -> dict[str, list[float]]:
 
 
 def plain_loop(entity: np.ndarray, address: np.ndarray, sparse: bool) -> None:
-    """What one writes by hand: the same network and negatives, every address encoded once."""
+    """What one writes by hand: the formula as it stands with the same negatives, every address encoded once."""
     import torch
+    from torch import nn
     from torch.nn.functional import softplus
 
-    from sparkml_algos.algorithms.ip_insights.network import IPInsightsNetwork
-
-    network = IPInsightsNetwork(SETTINGS["num_entity_vectors"], SETTINGS["vector_dim"], 1)
-    network.entities.sparse = sparse
+    dim = SETTINGS["vector_dim"]
+    vectors = nn.Embedding(SETTINGS["num_entity_vectors"], dim, sparse=sparse)
+    nn.init.normal_(vectors.weight, std=0.05)
+    encoder = nn.Sequential(nn.Linear(ADDRESS_BITS, dim), nn.ReLU(), nn.Linear(dim, dim))
+    places = torch.arange(ADDRESS_BITS - 1, -1, -1)
     if sparse:
-        optimizers = [torch.optim.SparseAdam(network.entities.parameters()), torch.optim.Adam(network.addresses.parameters())]
+        optimizers = [torch.optim.SparseAdam(vectors.parameters()), torch.optim.Adam(encoder.parameters())]
     else:
-        optimizers = [torch.optim.Adam(network.parameters(), weight_decay=1e-5)]
+        optimizers = [torch.optim.Adam([*vectors.parameters(), *encoder.parameters()], weight_decay=1e-5)]
     entities, addresses = torch.from_numpy(entity), torch.from_numpy(address)
     for _ in range(SETTINGS["epochs"]):
         for rows in torch.randperm(len(entities)).split(10_000):
-            random = torch.randint(0, 1 << ADDRESS_BITS, (1, len(rows)))
-            seen, unseen, others = network(entities[rows], addresses[rows], random, torch.randperm(len(rows))[None])
+            both = torch.cat([addresses[rows], torch.randint(0, 1 << ADDRESS_BITS, (len(rows),))])
+            seen_one, random_one = encoder((2 * ((both[:, None] >> places) & 1) - 1).float()).chunk(2)
+            entity_one = vectors(entities[rows])
+            other_one = seen_one[torch.randperm(len(rows))]
+            seen, unseen, others = ((entity_one * one).sum(1) for one in (seen_one, random_one, other_one))
             loss = (softplus(-seen).sum() + softplus(unseen).sum() + softplus(others).sum()) / (3 * len(rows))
             for optimizer in optimizers:
                 optimizer.zero_grad()

@@ -22,12 +22,13 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import IPInsights, KMeans, LinearLearnerRegressor, XGBoostRegressor
+from sparkml_algos import IPInsights, KMeans, LinearLearnerRegressor, NeuralTopicModel, Object2Vec, XGBoostRegressor
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
 ROWS, FEATURES = 100_000, 16
 
+WORDS = 40
 #: Few rows and many epochs, so that there is much between the first checkpoint and the last.
 LEARNERS = {
     "k-means": lambda **job: KMeans(k=10, epochs=120, mini_batch_size=2000, **job),
@@ -36,8 +37,18 @@ LEARNERS = {
     ),
     "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job),
     "IP Insights": lambda **job: IPInsights(num_entity_vectors=1000, vector_dim=8, epochs=60, mini_batch_size=10000, **job),
+    "neural topic model": lambda **job: NeuralTopicModel(
+        featuresCol="counts", num_topics=4, encoder_layers=[16], epochs=60, num_patience_epochs=60, mini_batch_size=5000, **job
+    ),
+    "Object2Vec": lambda **job: Object2Vec(**PAIRS, epochs=60, mini_batch_size=10000, **job),
 }
-EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300, "IP Insights": 60}
+PAIRS = {
+    **{"enc0_vocab_size": WORDS, "enc0_max_seq_len": 1, "enc0_network": "pooled_embedding", "enc0_token_embedding_dim": 8, "enc_dim": 8},
+    **{"enc1_vocab_size": WORDS, "enc1_max_seq_len": 1, "enc1_network": "pooled_embedding", "enc1_token_embedding_dim": 8},
+    **{"mlp_layers": 1, "mlp_dim": 8, "output_layer": "mean_squared_error", "dropout": 0.1, "learning_rate": 0.0005},
+    **{"early_stopping_patience": 5, "early_stopping_tolerance": 1e-6, "labelCol": "rating"},
+}
+EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300, "IP Insights": 60, "neural topic model": 60, "Object2Vec": 60}
 
 
 def rows(spark: SparkSession) -> DataFrame:
@@ -47,7 +58,11 @@ def rows(spark: SparkSession) -> DataFrame:
     label = F.sin("x0") + F.col("x1") * F.col("x2") + F.col("x3")
     user = F.floor(10 * F.abs("x4"))
     address = F.concat_ws(".", F.lit(10), user, *(F.floor(80 * F.abs(name)) % 256 for name in ("x5", "x6")))
-    return numbers.select(features.alias("features"), label.alias("label"), user.alias("entity"), address.alias("ip"))
+    counts = F.array(*(F.floor(F.col(f"x{index}") ** 2) for index in range(FEATURES)))
+    one, other = (F.floor(10 * F.abs(name)) % WORDS for name in ("x7", "x8"))
+    of_pairs = {"entity": user, "ip": address, "in0": one, "in1": other, "rating": F.sin(one / 4) * F.cos(other / 4)}
+    named = {"features": features, "label": label, "counts": counts, **of_pairs}
+    return numbers.select(*(found.alias(name) for name, found in named.items()))
 
 
 def estimator(algorithm: str, **job: Any) -> AlgorithmEstimator:

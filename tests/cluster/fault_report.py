@@ -12,14 +12,16 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+NETWORKS = ("IP Insights", "neural topic model", "Object2Vec")
 PATH = os.environ.get("SPARKML_ALGOS_FAULT_REPORT")
 
 
 INTRODUCTION = """# Faults
 
-`test_faults.py` trains k-means, the linear learner and XGBoost on a Spark standalone cluster of three hosts (network namespaces of one
-machine), lets something go wrong in the middle, and measures what the user is told, how long it takes, and what work is lost. In every case
-the model equals the undisturbed one to the last bit, and no process, connection or file is left behind; the tests check both.
+`test_faults.py` trains k-means, the linear learner, XGBoost and the networks (IP Insights, the neural topic model, Object2Vec) on a Spark
+standalone cluster of three hosts (network namespaces of one machine), lets something go wrong in the middle, and measures what the user is
+told, how long it takes, and what work is lost. In every case the model equals the undisturbed one to the last bit, and no process,
+connection or file is left behind; the tests check both.
 
 ```bash
 export SPARKML_ALGOS_TEST_SESSION=hosts
@@ -102,13 +104,15 @@ def page(rows: list[Row]) -> str:
 
 
 def summary(rows: list[Row], order: list[str]) -> list[str]:
-    """The short table: a row per fault, the range over algorithms and launches."""
+    """The short table: a row per fault, and one more of networks, the range over algorithms and launches."""
     lines = ["| fault | what happens | until error s | until next checkpoint s | work lost s | times slower | measured |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for fault in order:
-        of_it = [row for row in rows if row.fault == fault]
-        ranges = [_range([getattr(row, name) for row in of_it]) for name in ("error", "checkpoint", "lost", "slower")]
-        lines.append("| " + " | ".join([fault, of_it[0].happens, *ranges, f"{len(of_it)} times"]) + " |")
+        for kind, are_networks in (("", False), (", networks", True)):
+            of_it = [row for row in rows if row.fault == fault and (row.algorithm in NETWORKS) == are_networks]
+            if of_it:
+                ranges = [_range([getattr(row, name) for row in of_it]) for name in ("error", "checkpoint", "lost", "slower")]
+                lines.append("| " + " | ".join([fault + kind, of_it[0].happens, *ranges, f"{len(of_it)} times"]) + " |")
     return lines
 
 

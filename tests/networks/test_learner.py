@@ -78,6 +78,15 @@ class TestSteps:
         assert found.values["train:loss"] == pytest.approx(loss.item(), rel=1e-4)
 
 
+class TestMixedPrecision:
+    def test_multiplies_with_16_bits_and_keeps_parameters_of_32(self):
+        options = settings(epochs=3)
+        expected, found = (fit(SingleProcess(), WHOLE, options, mixed_precision=mixed) for mixed in (False, True))
+        apart = [np.abs(array - expected.arrays[name]).max() for name, array in found.arrays.items()]
+        assert {array.dtype for array in found.arrays.values()} == {np.dtype(np.float32)}
+        assert 1e-6 < max(apart) < 1e-2
+
+
 class Lost(Exception):
     """The worker is."""
 

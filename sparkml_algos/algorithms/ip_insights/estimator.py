@@ -60,9 +60,10 @@ class IPInsights(AlgorithmEstimator, IPInsightsParams, NetworkParams):
     Addresses are of version 4; the network sees their bits from the left. With several workers, the addresses of other rows are those of
     the worker's own rows of the mini-batch.
 
-    A step costs O(mini_batch_size · (1 + random_negative_sampling_rate) · vector_dim² · num_ip_encoder_layers / workers); of the vectors of
-    entities those of its rows are exchanged and moved, others neither decay nor change Adam's running means. A worker holds three numbers
-    of 32 bits for each of the num_entity_vectors · vector_dim.
+    A step costs O((1 + random_negative_sampling_rate) · (32 · vector_dim + vector_dim² · (num_ip_encoder_layers − 1))) for a row and, for
+    the last layer is applied to entities in place of addresses, O(vector_dim²) for an entity among the rows; workers share both.
+    Of the vectors of entities those of the rows are exchanged and moved, others neither decay nor change Adam's running means. A worker
+    holds three numbers of 32 bits for each of the num_entity_vectors · vector_dim.
 
     Small data wants small mini-batches: of 8,000 requests to a web server by 559 user agents, `mini_batch_size` 10,000 and 1,000 gave areas
     under the ROC curve of 0.63 and 0.75 in 10 epochs, 500 gave 0.77 in 20, for later requests against shuffled addresses (medians of three

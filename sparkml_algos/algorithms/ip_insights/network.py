@@ -22,7 +22,7 @@ from sparkml_algos.training.progress import EpochResult, Progress
 
 logger = logging.getLogger(__name__)
 
-ADDRESS_BITS = 32
+ADDRESS_BITS, OCTET_BITS = 32, 8
 # Deviation of the start of the vectors of entities. On requests to a web server, 0.01, 0.05 and 0.2 were within 0.01 of each other.
 START_DEVIATION = 0.05
 
@@ -44,31 +44,59 @@ class IPInsightsNetwork(nn.Module):
         self.addresses = nn.Sequential(*hidden, nn.Linear(widths[-1], vector_dim))
 
     def encode(self, address: Tensor) -> Tensor:
-        """Vectors (rows, vector_dim) of addresses (rows,), int64: of their bits from the left, as −1 and 1."""
-        bits = (address[:, None] >> torch.arange(ADDRESS_BITS - 1, -1, -1, device=address.device)) & 1
-        return self.addresses((2 * bits - 1).to(self.addresses[-1].weight.dtype))
+        """Vectors (rows, vector_dim) of addresses (rows,), int64."""
+        return self.addresses[-1](self._hidden(address))
 
-    def forward(self, entity: Tensor, address: Tensor, negatives: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Dot products of entities with their addresses, addresses at random, and those of other rows.
+    def _hidden(self, address: Tensor) -> Tensor:
+        """What the last layer is given of addresses (rows,): of their bits from the left, as −1 and 1."""
+        # An octet is looked up, which takes a third of the time that 32 shifts of all addresses take.
+        octets = (address[:, None] >> _places(ADDRESS_BITS, OCTET_BITS, address)) & ((1 << OCTET_BITS) - 1)
+        values = torch.arange(1 << OCTET_BITS, device=address.device)
+        bits_of_octets = (2 * ((values[:, None] >> _places(OCTET_BITS, 1, address)) & 1) - 1).to(self.addresses[-1].weight.dtype)
+        bits = nn.functional.embedding(octets, bits_of_octets).view(len(address), ADDRESS_BITS)
+        return self.addresses[:-1](bits)
+
+    def forward(
+        self, touched: Tensor, entity: Tensor, shuffled: Tensor, address: Tensor, negatives: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Dot products of entities with their addresses, of the same with addresses at random, and of others with the addresses.
+
+        The last layer is linear, so its transpose is applied to the vectors of entities instead: ⟨v, W h + b⟩ = ⟨Wᵀ v, h⟩ + ⟨v, b⟩. A
+        mini-batch has fewer entities than addresses, as each row brings some of these at random and entities come again.
 
         Parameters
         ----------
-        entity, address : Tensor of int64, shape (rows,)
-            Which vector an entity has; the bits of an address.
+        touched : Tensor of int64, shape (touched,)
+            Vectors of entities, each once.
+        entity : Tensor of int64, shape (rows,)
+            Which of those touched an entity has.
+        shuffled : Tensor of int64, shape (shuffled, rows)
+            The same of entities that are paired with the addresses of these rows.
+        address : Tensor of int64, shape (rows,)
+            Its bits.
         negatives : Tensor of int64, shape (random, rows)
             Addresses.
-        other : Tensor of int64, shape (shuffled, rows)
-            Rows.
 
         Returns
         -------
         (Tensor, Tensor, Tensor)
             Shapes (rows,), (random, rows) and (shuffled, rows).
         """
-        entity = self.entities(entity)
-        vectors = self.encode(torch.cat([address, negatives.flatten()])).view(1 + len(negatives), *entity.shape)
-        scores = (vectors * entity).sum(2)
-        return scores[0], scores[1:], (vectors[0][other] * entity).sum(2)
+        vectors, last = self.entities(touched), self.addresses[-1]
+        projected, offset = vectors @ last.weight, vectors @ last.bias
+        hidden = self._hidden(torch.cat([address, negatives.flatten()])).view(1 + len(negatives), len(address), last.in_features)
+        # Parts by `split`: the gradient of several slices would be as many arrays of zeros, added up.
+        of_rows, of_random = hidden.split([1, len(negatives)])
+        which = torch.cat([entity[None], shuffled])
+        own, others = nn.functional.embedding(which, projected).split([1, len(shuffled)])
+        of_own, of_others = nn.functional.embedding(which, offset[:, None])[:, :, 0].split([1, len(shuffled)])
+        seen = (of_rows * own).sum(2) + of_own
+        return seen[0], (of_random * own).sum(2) + of_own, (of_rows * others).sum(2) + of_others
+
+
+def _places(bits: int, width: int, like: Tensor) -> Tensor:
+    """How far to shift numbers of so many bits for each of their parts of a width, from the left."""
+    return torch.arange(bits - width, -1, -width, device=like.device)
 
 
 class IPInsightsLearner(NetworkLearner):
@@ -98,13 +126,15 @@ class IPInsightsLearner(NetworkLearner):
     def loss(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """Cross entropies of the pairs of this worker's rows."""
         entity, address = pairs(batch, self._vectors)
+        touched, entity = np.unique(entity, return_inverse=True)
         rows = len(entity)
         self._rows += rows
         random = draws.random.integers(1 << ADDRESS_BITS, size=(self._random, rows))
-        # Any other row of the mini-batch, with the same chance; a row that is alone has no other.
-        shuffled = self._shuffled if rows > 1 else 0
-        other = (np.arange(rows) + draws.random.integers(1, max(rows, 2), size=(shuffled, rows))) % max(rows, 1)
-        seen, *unseen = self.forward(*(to_tensor(array, self.device) for array in (entity, address, random, other)))
+        # Every address meets the entity of another row: any, with the same chance. A row that is alone has no other.
+        meets = self._shuffled if rows > 1 else 0
+        shuffled = np.array([entity[another(rows, draws.random)] for _ in range(meets)], np.int64).reshape(meets, rows)
+        inputs = (touched, entity, shuffled, address, random)
+        seen, *unseen = self.forward(*(to_tensor(array, self.device) for array in inputs))
         loss = nn.functional.softplus(-seen).sum() + sum(nn.functional.softplus(scores).sum() for scores in unseen)
         return {"loss": loss}
 
@@ -135,6 +165,14 @@ class IPInsightsLearner(NetworkLearner):
         inputs = (to_tensor(array, self.device) for array in (slots(entity, self._vectors), address))
         entities, addresses = next(inputs), next(inputs)
         return (self.network.entities(entities) * self.network.encode(addresses)).sum(1).numpy(force=True)
+
+
+def another(rows: int, random: np.random.Generator) -> np.ndarray:
+    """For each of two or more rows another one, each of them once: the next one in an order at random."""
+    order = random.permutation(rows)
+    found = np.empty_like(order)
+    found[order] = np.roll(order, 1)
+    return found
 
 
 def pairs(batch: Batch, vectors: int | None) -> tuple[np.ndarray, np.ndarray]:
