@@ -7,7 +7,7 @@
 #                         elsewhere. Their glibc must not be older than this machine's.
 #   --gpu                 with CUDA: torch, and xgboost's build for GPUs
 #   --horovod             with torch, and with Horovod built against it, for communicator="horovod"
-#   --extras LIST         with more extras of setup.py, separated by commas: knn, torch
+#   --extras LIST         with more extras of setup.py, separated by commas: fast (numba), knn, torch
 #   --python PYTHON       pack for this interpreter; python3 by default. Its version, 3.11 for one, must be the driver's.
 #   --constraints FILE    versions of the libraries; constraints.txt by default, constraints-spark3.5.txt for Spark 3.5
 #

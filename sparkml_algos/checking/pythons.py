@@ -26,9 +26,13 @@ LIBRARIES: Mapping[str, tuple[Sequence[str], str]] = {
     "xgboost": (["xgboost", "xgboost-cpu"], "2.1"),
     "torch": (["torch"], "2.4"),
     "horovod": (["horovod"], "0.28"),
+    "numba": (["numba"], "0.60"),
 }
-# What only some trainings need: which.
-_ONLY_FOR = {"xgboost": "XGBoostClassifier, XGBoostRegressor and XGBoostRanker"}
+# What happens where a library is missing that not all trainings need.
+_MISSING = {
+    "xgboost": "only XGBoostClassifier, XGBoostRegressor and XGBoostRanker need it",
+    "numba": "nothing needs it; inner loops are not compiled without it, and slower",
+}
 
 
 def needed(communicator: str, use_gpu: bool, spark_version: str) -> list[str]:
@@ -79,7 +83,7 @@ def libraries(
     spark: SparkSession, driver: Mapping[str, Any], executors: Sequence[Mapping[str, Any]], wanted: Sequence[str]
 ) -> Iterator[Finding]:
     """A finding for each library, of both sides."""
-    shown = [*wanted, *(name for name in ("pandas", "xgboost") if name not in wanted)]
+    shown = [*wanted, *(name for name in ("pandas", *_MISSING) if name not in wanted)]
     for name in shown:
         yield _library(name, driver, executors, name in wanted, how_to_choose(is_here(spark)))
 
@@ -105,7 +109,7 @@ def _library(name: str, driver: Mapping[str, Any], executors: Sequence[Mapping[s
         where = "" if len(theirs) == 1 else f" ({', '.join(hosts)})"
         if wanted:
             return Finding(name, WRONG, f"{found}: executors{where} need it", f"{install}, or have another Python run: {choose}")
-        return Finding(name, ADVICE, f"{found}{': only ' + _ONLY_FOR[name] + ' need it' if name in _ONLY_FOR else ''}", install)
+        return Finding(name, ADVICE, f"{found}{': ' + _MISSING[name] if name in _MISSING else ''}", install)
     broken = [seen["broken"][name] for seen in [driver, *executors] if name in seen["broken"]]
     if broken:
         return Finding(name, WRONG, f"{found}; importing it fails: {broken[0]}", "install it anew, in a version that fits the others")
