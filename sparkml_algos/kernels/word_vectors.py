@@ -18,7 +18,7 @@ REACH = np.float32(6.0)
 
 
 @kernel
-def _drawn(state):
+def _drawn(state: np.uint64) -> np.uint64:
     """The next state of a xorshift generator (G. Marsaglia, J. Stat. Soft. 8, 2003), whose upper bits are the random number."""
     state ^= state << np.uint64(13)
     state ^= state >> np.uint64(7)
@@ -27,7 +27,7 @@ def _drawn(state):
 
 
 @kernel
-def _kept_words(tokens, start, stop, keep, state, words):
+def _kept_words(tokens: np.ndarray, start: int, stop: int, keep: np.ndarray, state: np.uint64, words: np.ndarray) -> tuple[int, np.uint64]:
     """Put the words of a text that are not thinned out into `words`; how many there are, and the state of the generator."""
     count = 0
     for place in range(start, stop):
@@ -42,7 +42,7 @@ def _kept_words(tokens, start, stop, keep, state, words):
 
 
 @kernel
-def _place(score, cells):
+def _place(score: np.float32, cells: int) -> int:
     """Cell of the tables of sigmoids and losses for a score."""
     if score >= REACH:
         return cells - 1
@@ -52,7 +52,7 @@ def _place(score, cells):
 
 
 @kernel(fastmath=True)
-def _scores(left, row, right, count, scores):
+def _scores(left: np.ndarray, row: int, right: np.ndarray, count: int, scores: np.ndarray) -> None:
     """Products of a row with the first rows of a table: six at a time, so that the row is read once for them, then three, then one."""
     dim, n = left.shape[1], 0
     while n + 6 <= count:
@@ -85,7 +85,7 @@ def _scores(left, row, right, count, scores):
 
 
 @kernel(fastmath=True)
-def _add_products(total, row, factors, rows, count):
+def _add_products(total: np.ndarray, row: int, factors: np.ndarray, rows: np.ndarray, count: int) -> None:
     """Add the first rows of a table, times factors, to a row, as many at a time as `_scores` has them."""
     dim, n = total.shape[1], 0
     while n + 6 <= count:
@@ -108,13 +108,13 @@ def _add_products(total, row, factors, rows, count):
 
 
 @kernel(fastmath=True)
-def _copy(source, row, target, place):
+def _copy(source: np.ndarray, row: int, target: np.ndarray, place: int) -> None:
     for d in range(source.shape[1]):
         target[place, d] = source[row, d]
 
 
 @kernel
-def _longest(offsets, order):
+def _longest(offsets: np.ndarray, order: np.ndarray) -> int:
     longest = 0
     for text in order:
         longest = max(longest, offsets[text + 1] - offsets[text])
@@ -122,7 +122,22 @@ def _longest(offsets, order):
 
 
 @kernel(fastmath=True)
-def batch_skipgram(tokens, offsets, order, inputs, outputs, keep, table, sigmoids, losses, window, negatives, batch_size, rates, seed):
+def batch_skipgram(
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    order: np.ndarray,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    keep: np.ndarray,
+    table: np.ndarray,
+    sigmoids: np.ndarray,
+    losses: np.ndarray,
+    window: int,
+    negatives: int,
+    batch_size: int,
+    rates: np.ndarray,
+    seed: np.uint64,
+) -> tuple[float, int]:
     """Skip-gram in batches, see `steps.batch_skipgram`."""
     dim, cells = inputs.shape[1], len(sigmoids)
     words = np.empty(_longest(offsets, order), np.int32)
@@ -180,11 +195,12 @@ def batch_skipgram(tokens, offsets, order, inputs, outputs, keep, table, sigmoid
                         error = -sigmoids[cell]
                         if n == negatives:
                             error += np.float32(1)
+                            loss += losses[cell] if m == 0 else 0.0
                         elif drawn[n] == centre:
                             error = np.float32(0)
+                        elif m == 0:
+                            loss += losses[cells - 1 - cell]
                         own_errors[n] = errors[n, m] = error * rate
-                        if m == 0:
-                            loss += losses[cell] if n == negatives else losses[cells - 1 - cell]
                     _add_products(inputs, context[m], own_errors, y, negatives + 1)
                 first = firsts[c]
                 _add_products(outputs, centre, errors[negatives, first:], x[first:], firsts[c + 1] - first)
@@ -195,7 +211,9 @@ def batch_skipgram(tokens, offsets, order, inputs, outputs, keep, table, sigmoid
 
 
 @kernel(fastmath=True)
-def _draw_outputs(word, outputs, table, negatives, state, drawn, y):
+def _draw_outputs(
+    word: int, outputs: np.ndarray, table: np.ndarray, negatives: int, state: np.uint64, drawn: np.ndarray, y: np.ndarray
+) -> np.uint64:
     """Put the outputs of negative samples and, behind them, of a word into `y`; the state of the generator."""
     mask = np.uint64(len(table) - 1)
     for n in range(negatives):
@@ -208,7 +226,9 @@ def _draw_outputs(word, outputs, table, negatives, state, drawn, y):
 
 
 @kernel(fastmath=True)
-def _set_errors(scores, negatives, drawn, sigmoids, losses, rate, errors):
+def _set_errors(
+    scores: np.ndarray, negatives: int, drawn: np.ndarray, sigmoids: np.ndarray, losses: np.ndarray, rate: np.float32, errors: np.ndarray
+) -> float:
     """Errors times the rate; the loss."""
     cells, loss = len(sigmoids), 0.0
     for n in range(negatives + 1):
@@ -226,7 +246,7 @@ def _set_errors(scores, negatives, drawn, sigmoids, losses, rate, errors):
 
 
 @kernel(fastmath=True)
-def _move_outputs(outputs, drawn, errors, hidden):
+def _move_outputs(outputs: np.ndarray, drawn: np.ndarray, errors: np.ndarray, hidden: np.ndarray) -> None:
     for n in range(len(drawn)):
         row, factor = drawn[n], errors[n]
         for d in range(hidden.shape[1]):
@@ -234,7 +254,7 @@ def _move_outputs(outputs, drawn, errors, hidden):
 
 
 @kernel(fastmath=True)
-def _add_parts(word, starts, parts, inputs, hidden):
+def _add_parts(word: int, starts: np.ndarray, parts: np.ndarray, inputs: np.ndarray, hidden: np.ndarray) -> int:
     """Add up the inputs that make up a word; how many these are."""
     for place in range(starts[word], starts[word + 1]):
         part = parts[place]
@@ -244,7 +264,7 @@ def _add_parts(word, starts, parts, inputs, hidden):
 
 
 @kernel(fastmath=True)
-def _move_parts(word, starts, parts, inputs, gradient):
+def _move_parts(word: int, starts: np.ndarray, parts: np.ndarray, inputs: np.ndarray, gradient: np.ndarray) -> None:
     for place in range(starts[word], starts[word + 1]):
         part = parts[place]
         for d in range(inputs.shape[1]):
@@ -252,7 +272,23 @@ def _move_parts(word, starts, parts, inputs, gradient):
 
 
 @kernel(fastmath=True)
-def skipgram(tokens, offsets, order, inputs, outputs, starts, parts, keep, table, sigmoids, losses, window, negatives, rates, seed):
+def skipgram(
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    order: np.ndarray,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    starts: np.ndarray,
+    parts: np.ndarray,
+    keep: np.ndarray,
+    table: np.ndarray,
+    sigmoids: np.ndarray,
+    losses: np.ndarray,
+    window: int,
+    negatives: int,
+    rates: np.ndarray,
+    seed: np.uint64,
+) -> tuple[float, int]:
     """Skip-gram with negative samples for each pair, see `steps.skipgram`."""
     dim = inputs.shape[1]
     words = np.empty(_longest(offsets, order), np.int32)
@@ -286,7 +322,23 @@ def skipgram(tokens, offsets, order, inputs, outputs, starts, parts, keep, table
 
 
 @kernel(fastmath=True)
-def cbow(tokens, offsets, order, inputs, outputs, starts, parts, keep, table, sigmoids, losses, window, negatives, rates, seed):
+def cbow(
+    tokens: np.ndarray,
+    offsets: np.ndarray,
+    order: np.ndarray,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    starts: np.ndarray,
+    parts: np.ndarray,
+    keep: np.ndarray,
+    table: np.ndarray,
+    sigmoids: np.ndarray,
+    losses: np.ndarray,
+    window: int,
+    negatives: int,
+    rates: np.ndarray,
+    seed: np.uint64,
+) -> tuple[float, int]:
     """CBOW with negative samples for each centre, see `steps.cbow`."""
     dim = inputs.shape[1]
     words = np.empty(_longest(offsets, order), np.int32)

@@ -231,9 +231,7 @@ def cbow(
     return loss, centres
 
 
-def _thinned(
-    texts: Texts, order: np.ndarray, keep: np.ndarray, rates: np.ndarray, draws: Draws
-) -> Iterator[tuple[np.float32, np.ndarray]]:
+def _thinned(texts: Texts, order: np.ndarray, keep: np.ndarray, rates: np.ndarray, draws: Draws) -> Iterator[tuple[np.float32, np.ndarray]]:
     """Of each text the learning rate, and the words that stay."""
     for number, text in enumerate(order):
         rate = np.float32(rates[0] + (rates[1] - rates[0]) * number / len(order))
@@ -279,7 +277,7 @@ def _step(
 
 
 def _errors(scores: np.ndarray, noise: np.ndarray, word: int, tables: Tables, rate: np.float32) -> tuple[float, np.ndarray]:
-    """The loss, and the errors of the scores of negative samples and, last, of a word, times the rate; a sample that is the word has none."""
+    """The loss and, times the rate, the errors of the scores of negative samples, of which one that is the word has none, and of the word."""
     cells = np.clip(((scores + np.float32(REACH)) * np.float32(CELLS / (2 * REACH))).astype(np.int64), 0, CELLS - 1)
     is_noise = np.append(noise != word, False)
     errors = -tables.sigmoids[cells] * is_noise
