@@ -25,6 +25,7 @@ from sparkml_algos.collectives.sparse_sums import SparseSums, rows_of_others
 ROWS_PER_THREAD = 512
 # What keeps a logarithm finite.
 TINY = 1e-30
+POWER = 1.0
 
 
 class Parameters:
@@ -85,11 +86,14 @@ class Parameters:
         if self._before is None:
             return
         vectors, outputs = self._before
-        outputs += self._communicator.allreduce(self.outputs - outputs)
+        moved_outputs = np.append(self.outputs - outputs, np.float32(len(features) > 0))
+        moved_outputs = self._communicator.allreduce(moved_outputs)
+        outputs += moved_outputs[:-1].reshape(outputs.shape) / max(1, moved_outputs[-1]) ** POWER
         self.outputs[:] = outputs
         ids = np.unique(features).astype(np.int32)
-        moved = SparseSums(np.zeros(0), ids, self.vectors[ids] - vectors[ids], len(vectors)).at_owners(self._communicator)
-        vectors[moved.ids] += moved.rows
+        own = np.hstack([self.vectors[ids] - vectors[ids], np.ones((len(ids), 1), np.float32)])
+        moved = SparseSums(np.zeros(0), ids, own, len(vectors)).at_owners(self._communicator)
+        vectors[moved.ids] += moved.rows[:, :-1] / moved.rows[:, -1:] ** POWER
         for others, rows in rows_of_others(moved.ids, vectors[moved.ids], self._communicator):
             vectors[others] = self.vectors[others] = rows
         self.vectors[moved.ids] = vectors[moved.ids]
