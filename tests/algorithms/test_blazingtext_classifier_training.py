@@ -180,12 +180,12 @@ def test_numbers_are_labels_without_a_point() -> None:
 def test_rare_words_have_no_vector_but_their_n_grams_do() -> None:
     model = fitted([*TEXTS, "onlyonce the"], [*LABELS, "topic 0"], min_count=2)
     assert b"onlyonce" not in model.arrays["words/text"].tobytes()
-    assert len(model.arrays["vectors"]) == len(model.arrays["words/counts"]) + len(model.arrays["kept"])
+    assert len(model.arrays["vectors"]) == len(model.arrays["words/counts"]) + len(model.arrays["kept"]) + 1
 
 
 def test_without_n_grams_there_are_vectors_of_words_alone() -> None:
     model = fitted(word_ngrams=1)
-    assert len(model.arrays["vectors"]) == len(model.arrays["words/counts"]) and accuracy(model, word_ngrams=1) > 0.9
+    assert not len(model.arrays["kept"]) and accuracy(model, word_ngrams=1) > 0.9
 
 
 def with_validation(**options: Any) -> Artifact:
