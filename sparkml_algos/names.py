@@ -11,6 +11,8 @@ PACKAGE = "sparkml_algos"
 EXPORTS = {
     "BlazingTextClassifier": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextClassifierModel": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
+    "BlazingTextWord2Vec": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
+    "BlazingTextWord2VecModel": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
     "FactorizationMachinesBinaryClassifier": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesBinaryClassifierModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesRegressor": "sparkml_algos.algorithms.factorization_machines.estimator",
