@@ -69,7 +69,26 @@ def _find(text, start, end, hash_, data, ends, hashes, table):
 
 
 @kernel
-def encode(text, ends, blank, prefix, eos, eos_hash, eos_id, words, data, word_ends, hashes, table, places, ngrams, features, counts, targets, target_counts):
+def encode(
+    text,
+    ends,
+    blank,
+    prefix,
+    eos,
+    eos_hash,
+    eos_id,
+    words,
+    data,
+    word_ends,
+    hashes,
+    table,
+    places,
+    ngrams,
+    features,
+    counts,
+    targets,
+    target_counts,
+):
     """Ids of the words and word n-grams of texts, and of the labels in them.
 
     Parameters
@@ -87,7 +106,7 @@ def encode(text, ends, blank, prefix, eos, eos_hash, eos_id, words, data, word_e
     data, word_ends, hashes, table
         The entries, see `build_table`.
     places : ndarray of int32, shape (buckets,)
-        Ids of the buckets of n-grams; -1 of those that are not known.
+        Of each bucket of n-grams its id, less the words.
     ngrams : int
         Words of an n-gram at most.
     features, targets : ndarray of int32
@@ -140,10 +159,8 @@ def encode(text, ends, blank, prefix, eos, eos_hash, eos_id, words, data, word_e
             if ngrams > 1:
                 for back in range(min(known, ngrams - 1)):
                     before[back] = before[back] * _NGRAM + wide
-                    bucket = places[before[back] % buckets]
-                    if bucket >= 0:
-                        features[total] = words + bucket
-                        total += 1
+                    features[total] = words + places[before[back] % buckets]
+                    total += 1
                 for back in range(min(known, ngrams - 2), 0, -1):
                     before[back] = before[back - 1]
                 before[0] = wide
@@ -221,3 +238,24 @@ def train_rows(features, ends, targets, rates, vectors, outputs):
             for part in range(dim):
                 one[part] += gradient[part]
     return loss
+
+
+@kernel
+def add_rows(features, ends, gradients, vectors):
+    """Move the vectors of all features of each text by a vector of the text's own.
+
+    Parameters
+    ----------
+    features : ndarray of int32
+    ends : ndarray of int64, shape (texts + 1,)
+    gradients : ndarray of float32, shape (texts, dim)
+    vectors : ndarray of float32, shape (features, dim)
+        Moved in place.
+    """
+    dim = vectors.shape[1]
+    for row in range(len(gradients)):
+        gradient = gradients[row]
+        for place in range(ends[row], ends[row + 1]):
+            one = vectors[features[place]]
+            for part in range(dim):
+                one[part] += gradient[part]

@@ -46,7 +46,7 @@ class BlazingTextClassifier(AlgorithmEstimator["BlazingTextClassifierModel"], Bl
     Words are parted by blanks, tabs and ends of lines, and are taken as they are: lower case and punctuation are for whoever makes the text.
 
     Texts come in another order in every epoch, so it does not matter whether they are sorted by label. Several threads of a worker
-    move the same vectors without waiting; workers put together what they have learned after every 512 texts of all of them. With one
+    move the same vectors without waiting; several workers make the steps for 32 texts of all of them together. With one
     worker of one thread, two trainings with the same `seed` are the same.
 
     A step costs O((words of the text) · word_ngrams · vector_dim + labels · vector_dim). A worker needs 4 · vector_dim bytes for each word

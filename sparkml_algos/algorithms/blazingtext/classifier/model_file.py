@@ -38,7 +38,7 @@ def to_file(artifact: Artifact, hyperparameters: Hyperparameters) -> FastTextMod
         fasttext.as_bytes(LABEL_PREFIX + label for label in counted.labels),
         counted.label_counts,
         counted.tokens,
-        artifact.arrays["vectors"],
+        artifact.arrays["vectors"][:-1],
         artifact.arrays["outputs"],
         counted.kept,
     )
@@ -65,7 +65,8 @@ def from_file(model: FastTextModel) -> tuple[Artifact, dict[str, int]]:
     words, labels = _decoded(model.words), [label.removeprefix(LABEL_PREFIX) for label in _decoded(model.labels)]
     # Rows of zeros, as of buckets that no training text has used, need not be kept.
     kept = np.flatnonzero(model.input[len(words) :].any(axis=1)) if settings.word_ngrams > 1 else np.empty(0, np.int64)
-    vectors = model.input[np.concatenate([np.arange(len(words)), len(words) + kept])]
+    vectors = np.zeros((len(words) + len(kept) + 1, settings.dim), np.float32)
+    vectors[: len(words)], vectors[len(words) : -1] = model.input[: len(words)], model.input[len(words) :][kept]
     known = CountedWords(pa.array(words, pa.large_string()), model.word_counts)
     counted = Counted(known, labels, model.label_counts, kept.astype(np.int32), model.tokens)
     given = {"vector_dim": settings.dim, "word_ngrams": max(1, settings.word_ngrams), "buckets": max(1, settings.bucket)}

@@ -39,7 +39,9 @@ class BlazingTextClassifierParams(PredictionParams):
         bool, "Stop when the accuracy on rows for validation has not improved for patience epochs, and go back to the best.", default=False
     )
     epochs = Hyperparameter(int, "Passes over the training rows, at most.", default=5, minimum=1)
-    learning_rate = Hyperparameter(float, "Step size at the start; it falls to 0 over the epochs.", default=0.05, minimum=0, min_exclusive=True)
+    learning_rate = Hyperparameter(
+        float, "Step size at the start; it falls to 0 over the epochs.", default=0.05, minimum=0, min_exclusive=True
+    )
     min_count = Hyperparameter(int, "Words seen fewer times have no vector of their own.", default=5, minimum=0)
     min_epochs = Hyperparameter(int, "Epochs before early stopping may act.", default=5, minimum=1)
     patience = Hyperparameter(int, "Epochs without gain in accuracy after which early stopping acts.", default=4, minimum=1)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 
 from sparkml_algos.algorithms.blazingtext.classifier.counting import Counted
+from sparkml_algos.algorithms.blazingtext.classifier.descent import sums_of
 from sparkml_algos.algorithms.blazingtext.classifier.texts import LABEL_PREFIX
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -55,9 +55,7 @@ def probabilities(features: Ragged, vectors: np.ndarray, outputs: np.ndarray) ->
     Computed with 64 bits and rounded to 32, so that they do not depend on the texts beside a text.
     """
     counts = np.maximum(features.lengths, 1)
-    ones = np.ones(len(features.values), np.float32)
-    matrix = sp.csr_matrix((ones, features.values, features.offsets), shape=(len(features), len(vectors)))
-    hidden = (matrix @ vectors).astype(np.float64) / counts[:, None]
+    hidden = sums_of(features, vectors).astype(np.float64) / counts[:, None]
     scores = hidden @ outputs.T.astype(np.float64)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
     shares /= shares.sum(axis=1, keepdims=True)

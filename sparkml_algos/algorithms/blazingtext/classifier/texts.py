@@ -139,14 +139,15 @@ class Encoder:
     labels : sequence of str
         Without prefix.
     kept : ndarray of int, shape (kept,)
-        The buckets of n-grams that have ids, those after the words.
+        The buckets of n-grams that have ids of their own, those after the words; all others share the one after these, whose vector is 0,
+        for as in fastText they count in the mean.
     word_ngrams, buckets : int
     """
 
     def __init__(self, words: CountedWords, labels: list[str], kept: np.ndarray, word_ngrams: int, buckets: int) -> None:
         self._words, self._labels = words, {label: place for place, label in enumerate(labels)}
         self._ngrams, self._buckets = word_ngrams, buckets
-        self._places = np.full(buckets if word_ngrams > 1 else 0, UNKNOWN, np.int32)
+        self._places = np.full(buckets if word_ngrams > 1 else 0, len(kept), np.int32)
         self._places[kept] = np.arange(len(kept), dtype=np.int32)
         self._end_hash = int(hashes_of(pa.array([END_OF_TEXT]))[0])
         self._end_id = int(words.ids_of(pa.array([END_OF_TEXT]))[0])
@@ -166,8 +167,7 @@ class Encoder:
         if self._ngrams > 1:
             hashes, _ = with_ends(tokens.words, self._end_hash, hashes_of(tokens.words.values))
             buckets = buckets_of(hashes, ends, self._ngrams, self._buckets)
-            places = np.where(buckets < 0, UNKNOWN, self._places[buckets])
-            found = np.hstack([found, np.where(places < 0, UNKNOWN, len(self._words) + places)])
+            found = np.hstack([found, np.where(buckets < 0, UNKNOWN, len(self._words) + self._places[buckets])])
         is_known = found >= 0
         counts = np.append(0, np.cumsum(is_known.sum(axis=1)))[ends]
         labels = Ragged(self.label_ids(tokens.labels.values), tokens.labels.offsets)

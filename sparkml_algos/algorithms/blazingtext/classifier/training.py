@@ -26,9 +26,10 @@ from sparkml_algos.training.watching import WatchedRows
 
 logger = logging.getLogger(__name__)
 
-# Texts that a worker trains on at a time where it is alone, and texts of all workers between two merges of what they have learned.
+# Texts of all workers that are turned into ids at a time.
 BLOCK_ROWS = 4096
-ROWS_BETWEEN_MERGES = 512
+# Texts of all workers whose steps are computed from the same parameters, where there are several workers.
+WINDOW_ROWS = 32
 
 
 def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
@@ -37,7 +38,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     Returns
     -------
     Artifact
-        ``vectors`` (words + n-grams, dim) and ``outputs`` (labels, dim), float32, and what `Counted.to_arrays` and `Counted.to_values` have;
+        ``vectors`` (words + n-grams + 1, dim) and ``outputs`` (labels, dim), float32, see `descent.Parameters`, and what `Counted.to_arrays` and `Counted.to_values` have;
         in its values the figures of the epoch whose state this is, which that was, and what the inner loops ran on.
     """
     state = job.resume()
@@ -77,16 +78,19 @@ class _Training:
         """Train on all texts once, in an order of their own; the figures of the epoch."""
         random = np.random.default_rng([self._job.seed, self._communicator.rank, epoch])
         workers, epochs = self._communicator.size, self._settings.epochs
-        rows = BLOCK_ROWS if workers == 1 else ROWS_BETWEEN_MERGES * (workers if self._job.replicated else 1)
-        steps = max(1, -(-self._job.total_rows() // rows))
+        copies = workers if self._job.replicated else 1
+        rows = BLOCK_ROWS * copies
+        total = self._job.total_rows()
+        steps = max(1, -(-total // rows))
+        windows = max(1, round(total / copies / steps / WINDOW_ROWS))
         totals = np.zeros(2)
         for step, batch in enumerate(self._job.minibatches(rows, per_worker=0)):
             batch = batch.take(self._own(len(batch), random))
             encoded = self._encode(batch.text)
             passed = (epoch + (step + np.arange(len(batch)) / max(1, len(batch))) / steps) / epochs
             rates = (self._settings.learning_rate * (1 - passed)).astype(np.float32)
-            totals += [self._parameters.step(encoded.features, self._targets(batch, encoded, random), rates), len(batch)]
-            self._parameters.merge(encoded.features.values)
+            targets = self._targets(batch, encoded, random)
+            totals += [self._parameters.step(encoded.features, targets, rates, windows), len(batch)]
         totals = self._communicator.allreduce(totals)
         return {"train:loss": float(totals[0] / totals[1]), **self._validated()}
 
