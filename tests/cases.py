@@ -341,7 +341,10 @@ CASES = [
     Case(
         BlazingTextWord2Vec,
         BlazingTextWord2VecModel,
-        {"mode": "batch_skipgram", "textCol": "tokens", "vector_dim": 4, "min_count": 1, "epochs": 2},
+        {
+            **{"mode": "batch_skipgram", "vector_dim": 4, "min_count": 1, "epochs": 2, "sampling_threshold": 1.0},
+            **{"textCol": "tokens", "vectorCol": "of words"},
+        },
         # The vectors depend on the order of the rows, and so on how they are spread; which words there are does not.
         lambda model: np.append(model.counts, model.value("vector_dim")).astype(float),
         ("vector_dim", [2, 3]),

@@ -54,8 +54,8 @@ class BlazingTextWord2VecParams(Declarations):
     )
     word_pairs_path = OwnHyperparameter(
         str,
-        "For evaluation: a file, or a folder of such, each a set of pairs: two words and a score of how similar they are per line, with "
-        "tabs, commas, semicolons or blanks between them, such as WordSimilarity-353. On any storage of the session.",
+        "For evaluation: a file, or a folder of files: two words and the score of their similarity per line, between them tabs, commas, "
+        "semicolons or blanks. On any storage of the session.",
     )
     vectorCol = ColumnParam("Output column: the mean of the vectors of the words of a row.", default="vector")
 
