@@ -52,9 +52,9 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
     A worker holds four bytes for each word of its texts and, of each vector, the one of the word and the one by which others predict it;
     with several workers both twice. Its time is O(words · window_size · (1 + negative_samples) · vector_dim · epochs), with as many
     threads as Spark gives a task CPUs (``spark.task.cpus``); where numba is installed (the extra ``fast``) steps are compiled, else NumPy
-    makes them, a hundred times slower: `BlazingTextWord2VecModel.kernels` says which.
+    makes them, slower by far: `BlazingTextWord2VecModel.kernels` says which.
 
-    Several workers train apart and bring their vectors together after every half million words of each, and at the end of an epoch; the
+    Several workers train apart and bring their vectors together after every 400,000 words of each, and at the end of an epoch; the
     sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
 
     In skipgram and cbow a word with `subwords` is the mean of a vector of its own and those of its n-grams, as in fastText. Only buckets in

@@ -21,11 +21,10 @@ import numpy as np
 
 from sparkml_algos.collectives.communicator import Communicator
 
-# Words of a worker's texts, those that are thinned out included, between two exchanges. An exchange of 43,000 words' vectors of length 100
-# takes as long as 40,000 of them.
-BLOCK_TOKENS = 500_000
-# σ(s)·σ(−s) of a typical pair.
-CURVATURE = 0.1
+# Words of a worker's texts, those that are thinned out included, between two exchanges.
+BLOCK_TOKENS = 400_000
+# σ(s)·σ(−s) of a typical pair is about 0.1; a step goes its way along one of many directions, of which a word's pairs have about twenty.
+CURVATURE = 0.005
 
 
 class SharedTable:
