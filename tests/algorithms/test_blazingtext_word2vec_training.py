@@ -80,6 +80,12 @@ def test_several_workers_learn_the_same(mode: str, replicated: bool) -> None:
     assert gap(found) > 0.5
 
 
+@pytest.mark.parametrize(("mode", "is_refused"), [("batch_skipgram", False), ("skipgram", True), ("cbow", True)])
+def test_only_batches_are_spread_over_workers(mode: str, is_refused: bool) -> None:
+    reason = BlazingTextWord2Vec(mode=mode).only_one_worker()
+    assert (reason is not None) == is_refused and (not is_refused or "take batch_skipgram" in reason)
+
+
 def test_the_same_seed_gives_the_same_vectors_and_another_others() -> None:
     first, again, other = (fit(texts(40), seed=seed).arrays["inputs"] for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)

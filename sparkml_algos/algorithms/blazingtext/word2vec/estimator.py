@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.blazingtext.vocabulary import CountedWords
 from sparkml_algos.algorithms.blazingtext.word2vec.pairs import pairs_of, read_pairs
-from sparkml_algos.algorithms.blazingtext.word2vec.params import CBOW, BlazingTextWord2VecParams
+from sparkml_algos.algorithms.blazingtext.word2vec.params import BATCH_SKIPGRAM, CBOW, BlazingTextWord2VecParams
 from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors
 from sparkml_algos.algorithms.blazingtext.word2vec.similarity import Pair, agreement
 from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
@@ -54,7 +54,7 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
     threads as Spark gives a task CPUs (``spark.task.cpus``); where numba is installed (the extra ``fast``) steps are compiled, else NumPy
     makes them, slower by far: `BlazingTextWord2VecModel.kernels` says which.
 
-    Several workers train apart and bring their vectors together after every 400,000 words of each, and at the end of an epoch; the
+    Several workers, of batch_skipgram, train apart and bring their vectors together after every 400,000 words of each, and at the end of an epoch; the
     sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
 
     In skipgram and cbow a word with `subwords` is the mean of a vector of its own and those of its n-grams, as in fastText. Only buckets in
@@ -99,6 +99,11 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
         """
         self._pairs = pairs_of(pairs)
         return self
+
+    def only_one_worker(self) -> str | None:
+        if self.value("mode") == BATCH_SKIPGRAM:
+            return None
+        return f"mode {self.value('mode')!r} trains on one worker; give it more CPUs (spark.task.cpus), or take batch_skipgram"
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)
