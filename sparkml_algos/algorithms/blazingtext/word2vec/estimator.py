@@ -54,8 +54,8 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
     threads as Spark gives a task CPUs (``spark.task.cpus``); where numba is installed (the extra ``fast``) steps are compiled, else NumPy
     makes them, slower by far: `BlazingTextWord2VecModel.kernels` says which.
 
-    Several workers, of batch_skipgram, train apart and bring their vectors together after every 400,000 words of each, and at the end of an epoch; the
-    sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
+    Several workers, of batch_skipgram, train apart and bring their vectors together after every 400,000 words of each, and at the end of an
+    epoch; the sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
 
     In skipgram and cbow a word with `subwords` is the mean of a vector of its own and those of its n-grams, as in fastText. Only buckets in
     which an n-gram of a known word falls take memory.
