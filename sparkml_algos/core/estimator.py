@@ -399,6 +399,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
     estimator._copyValues(model)
     model.feature_names = found.feature_names
     history, compiled = artifact.values.pop("history"), artifact.values.pop("compile", None)
+    kernels = artifact.values.pop("kernels", None)
     model.training_summary = TrainingSummary(
         num_workers=outcome.num_workers,
         rows=sum(report["rows"] for report in reports),
@@ -411,6 +412,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,
         compile=compiled,
+        kernels=kernels,
     )
     model.artifact = artifact
     model._take_what_was_found()

@@ -24,10 +24,15 @@ logger = logging.getLogger(__name__)
 #: Where compiled kernels are kept, instead of in the cache of the user's home.
 DIRECTORY = "SPARKML_ALGOS_KERNEL_CACHE"
 
+#: Freedoms that have no part in the bits of a result: no number is NaN or infinite, and the sign of a zero does not matter.
+FINITE = frozenset({"nnan", "ninf", "nsz"})
+
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def kernel(function: Callable[..., Any] | None = None, *, fastmath: bool = False, inline: str = "never") -> Callable[..., Any]:
+def kernel(
+    function: Callable[..., Any] | None = None, *, fastmath: bool | frozenset[str] = False, inline: str = "never"
+) -> Callable[..., Any]:
     """Compile a function when it is first called, or read it from the directory where it is kept.
 
     It runs without Python's lock, and divides by zero as NumPy does. Functions that it calls are kernels too.
@@ -36,8 +41,9 @@ def kernel(function: Callable[..., Any] | None = None, *, fastmath: bool = False
     ----------
     function : callable
         Of arrays and numbers.
-    fastmath : bool, default False
-        Sums may be made in any order, which lets the compiler use vector units; results differ in the last bits.
+    fastmath : bool or set of str, default False
+        True: sums may be made in any order, which lets the compiler use vector units; results differ in the last bits. Or the freedoms of
+        LLVM that are given, by their names: see `FINITE`.
     inline : {"never", "always"}, default "never"
         Put the function into those that call it.
 
@@ -51,7 +57,13 @@ def kernel(function: Callable[..., Any] | None = None, *, fastmath: bool = False
     before, directory = numba.config.CACHE_DIR, directory_of_kernels()
     numba.config.CACHE_DIR = str(directory or "")
     try:
-        return numba.njit(cache=directory is not None, nogil=True, error_model="numpy", fastmath=fastmath, inline=inline)(function)
+        return numba.njit(
+            cache=directory is not None,
+            nogil=True,
+            error_model="numpy",
+            fastmath=fastmath if isinstance(fastmath, bool) else set(fastmath),
+            inline=inline,
+        )(function)
     finally:
         numba.config.CACHE_DIR = before
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from sparkml_algos import kernels
 from sparkml_algos.algorithms.random_cut_forest import prediction, training
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
 from sparkml_algos.algorithms.random_cut_forest.prediction import NUMBERS, load, load_attributing, scores
@@ -201,6 +202,7 @@ def test_attribution_of_a_node_is_shared_by_the_growth_in_each_feature() -> None
 
 def test_a_predictor_computes_what_is_asked_for_and_gives_it_as_the_function_does(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
+    monkeypatch.setenv(kernels.SWITCH, "0")
     monkeypatch.setattr(prediction, "_climb", lambda *given: asked.append(given[-1]) or climb(*given))
     artifact, rows = fit(gaussian(300)), gaussian(20, seed=1)
     score, attribution = scores(Forest.of(artifact), rows, attribute=True)

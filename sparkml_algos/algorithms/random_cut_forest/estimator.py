@@ -17,6 +17,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sparkml_algos import kernels
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest
 from sparkml_algos.algorithms.random_cut_forest.params import RandomCutForestParams
 from sparkml_algos.algorithms.random_cut_forest.training import ATTRIBUTING, QUANTILES, RANDOM_CUT_FOREST
@@ -101,7 +102,7 @@ class RandomCutForestModel(AlgorithmModel, RandomCutForestParams):
     """
 
     outputs = (Output("score", "double", "scoreCol"), Output("attribution", "vector", "attributionCol", on_jvm=False))
-    on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: True)
+    on_jvm = OnJvm("org.sparkmlalgos.ml.RandomCutForestModel", faster=lambda artifact: not kernels.available())
     _warned_of: float | None = None
 
     def algorithm(self) -> Algorithm:

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
+from sparkml_algos import kernels
 from sparkml_algos.algorithms.random_cut_forest.forest import NOBODY, Forest
 from sparkml_algos.algorithms.random_cut_forest.params import FIELDS
 from sparkml_algos.arrays.artifact import Artifact
@@ -35,6 +37,9 @@ __all__ = ["FIELDS", "Boxes", "load", "load_attributing", "scores"]
 
 # Numbers of the arrays that are worked on at once, a row of corners for each pair of row and tree: they stay in a core's cache.
 NUMBERS = 1 << 18
+
+# Fewer are not worth a thread.
+ROWS_PER_THREAD = 1000
 
 # Values whose differences in all features add up to less than this are told apart with 32 bits.
 LARGE = 1e38
@@ -177,6 +182,15 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Box
     boxes = Boxes.of(forest) if boxes is None else boxes
     if max(float(np.abs(rows).max(initial=0)), boxes.largest) > LARGE / boxes.corners.shape[1]:
         rows, boxes = rows.astype(np.float64), boxes.in_64_bits()
+    elif kernels.available():
+        # The same scores whether or not attributions are wanted, which are not compiled.
+        found = _by_kernel(forest, rows, boxes)
+        return found, _by_walk(forest, rows, boxes, attribute)[1] if attribute else None
+    return _by_walk(forest, rows, boxes, attribute)
+
+
+def _by_walk(forest: Forest, rows: np.ndarray, boxes: Boxes, attribute: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same by NumPy: blocks of rows and trees walk side by side, a level at a time."""
     trees = len(forest.roots)
     total = np.zeros(len(rows))
     parts = np.zeros(rows.shape) if attribute else None
@@ -195,6 +209,21 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Box
                 parts[block] += shares.reshape(len(roots), count, -1).sum(axis=0)
     scale = np.log2(forest.points_per_tree + 1) / trees
     return total * scale, parts * scale if attribute else None
+
+
+def _by_kernel(forest: Forest, rows: np.ndarray, boxes: Boxes) -> np.ndarray:
+    """Scores of rows, which the threads of this worker share. Those of a row do not depend on which others come with it."""
+    from sparkml_algos.kernels.forest import add_scores
+
+    shares = min(kernels.threads(), max(1, len(rows) // ROWS_PER_THREAD))
+    # As an array of its own, where the one that is given may not be written.
+    rows, total = np.require(rows, np.float32, ["C", "W"]), np.zeros(len(rows))
+    by_node = [getattr(boxes, name).astype(np.float32) for name in ("range", "alone", "leaf_alone", "leaf_seen")]
+    trees = (forest.roots, forest.children, forest.dimension, forest.cut, forest.points, boxes.corners, *by_node)
+    trees = tuple(np.require(array, None, ["C", "W"]) for array in trees)
+    parts = zip(np.array_split(rows, shares), np.array_split(total, shares), strict=True)
+    kernels.in_threads([partial(add_scores, mine, *trees, there) for mine, there in parts])
+    return total * (np.log2(forest.points_per_tree + 1) / len(forest.roots))
 
 
 def _mirrored(rows: np.ndarray) -> np.ndarray:

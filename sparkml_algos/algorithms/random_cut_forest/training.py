@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
+from sparkml_algos import kernels
 from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
 from sparkml_algos.algorithms.random_cut_forest.params import FIELDS
 from sparkml_algos.algorithms.random_cut_forest.prediction import dense, load, load_attributing, scores
@@ -14,6 +17,8 @@ from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.sampling import draw_sample
+
+logger = logging.getLogger(__name__)
 
 # Rows of the sample that are scored for the threshold: their deviation is known to 1 %.
 REFERENCE_ROWS = 10_000
@@ -43,7 +48,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         found = np.concatenate(communicator.allgather(scores(forest, mine)[0]))
         state = forest.to_artifact()
         state.arrays["quantiles"] = np.quantile(found, QUANTILES)
-        state.values |= {"mean": float(found.mean()), "deviation": float(found.std())}
+        logger.info("random cut forest: %d trees, scored by %s", len(forest.roots), kernels.name())
+        state.values |= {"kernels": kernels.name(), "mean": float(found.mean()), "deviation": float(found.std())}
         job.end_epoch(state, **{"train:mean_score": state.values["mean"]})
     return state
 

@@ -1,0 +1,111 @@
+"""Scores of a random cut forest by the kernel, beside those of the way of NumPy and a walk in plain Python."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sparkml_algos import kernels
+from sparkml_algos.algorithms.random_cut_forest.forest import Forest, grow
+from sparkml_algos.algorithms.random_cut_forest.prediction import scores
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from sparkml_algos.kernels.forest import ROWS
+
+
+def forest_of(points: np.ndarray) -> Forest:
+    trees, size, _ = points.shape
+    return grow(points.astype(np.float32), np.random.default_rng(1).random((trees, max(0, size - 1), 2)))
+
+
+def by_hand(forest: Forest, row: np.ndarray) -> float:
+    """The definition, with a box that is made of the points below a node."""
+
+    def points_of(reference: int) -> np.ndarray:
+        if reference < 0:
+            return forest.points[~reference][None].astype(float)
+        return np.concatenate([points_of(child) for child in forest.children[reference]])
+
+    def score(reference: int, depth: int) -> float:
+        if reference < 0:
+            count = int(forest.counts[~reference])
+            if (row != forest.points[~reference]).any():
+                return 1 / (depth + 1)
+            return (1 - count / (2 * forest.points_per_tree)) / (depth + math.log2(count + 1))
+        below = points_of(reference)
+        growth = (np.maximum(below.min(axis=0) - row, 0) + np.maximum(row - below.max(axis=0), 0)).sum()
+        chance = growth / (growth + np.ptp(below, axis=0).sum())
+        side = int(row[forest.dimension[reference]] > forest.cut[reference])
+        return chance / (depth + 1) + (1 - chance) * score(forest.children[reference][side], depth + 1)
+
+    total = sum(score(root, 0) for root in forest.roots)
+    return total * math.log2(forest.points_per_tree + 1) / len(forest.roots)
+
+
+@pytest.fixture
+def rows() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(ROWS + 37, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def forest() -> Forest:
+    points = np.random.default_rng(2).normal(size=(7, 32, 3))
+    points[0, :20] = points[0, 0]  # equal points, and a tree of nothing else
+    points[1] = points[1, 0]
+    return forest_of(points)
+
+
+def test_scores_are_those_of_the_definition(forest: Forest, rows: np.ndarray) -> None:
+    asked = np.concatenate([rows[:20], forest.points[:20], 10 * rows[20:30]])
+    np.testing.assert_allclose(scores(forest, asked)[0], [by_hand(forest, row) for row in asked], rtol=1e-5)
+
+
+def test_scores_are_those_without_the_kernel(forest: Forest, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scores(forest, rows)[0]
+    monkeypatch.setenv(kernels.SWITCH, "0")
+    np.testing.assert_allclose(found, scores(forest, rows)[0], rtol=1e-5)
+
+
+def test_the_score_of_a_row_does_not_depend_on_others(forest: Forest, rows: np.ndarray) -> None:
+    together = scores(forest, rows)[0]
+    alone = np.concatenate([scores(forest, rows[[i]])[0] for i in (0, 5, ROWS, ROWS + 36)])
+    np.testing.assert_array_equal(alone, together[[0, 5, ROWS, ROWS + 36]])
+    np.testing.assert_array_equal(scores(forest, rows[::-1])[0], together[::-1])
+
+
+def test_scores_are_the_same_with_attributions(forest: Forest, rows: np.ndarray) -> None:
+    score, attribution = scores(forest, rows[:50], attribute=True)
+    np.testing.assert_array_equal(score, scores(forest, rows[:50])[0])
+    np.testing.assert_allclose(attribution.sum(axis=1), score, rtol=1e-5)
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_threads_share_the_rows(forest: Forest, rows: np.ndarray, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = scores(forest, rows)[0]
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    np.testing.assert_array_equal(scores(forest, rows)[0], expected)
+
+
+def test_no_rows_have_no_scores(forest: Forest) -> None:
+    assert scores(forest, np.empty((0, 3), np.float32))[0].shape == (0,)
+
+
+def test_trees_of_single_points(rows: np.ndarray) -> None:
+    forest = forest_of(rows[:4, None])
+    np.testing.assert_allclose(scores(forest, rows[:6])[0], [by_hand(forest, row) for row in rows[:6]], rtol=1e-5)
+
+
+def test_arrays_that_may_not_be_written_are_scored(forest: Forest, rows: np.ndarray) -> None:
+    expected = scores(forest, rows)[0]
+    rows.flags.writeable = False
+    for name in ("cut", "points", "children"):
+        getattr(forest, name).flags.writeable = False
+    np.testing.assert_array_equal(scores(forest, rows)[0], expected)
+
+
+def test_values_that_32_bits_do_not_hold_go_another_way(forest: Forest) -> None:
+    far = np.full((2, 3), 3e38, np.float32)
+    np.testing.assert_allclose(scores(forest, far)[0], [by_hand(forest, row.astype(float)) for row in far], rtol=1e-5)
