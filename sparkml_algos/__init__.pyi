@@ -1,5 +1,9 @@
 """What type checkers see of the package, whose names are imported when they are first used; `names.EXPORTS` in the form of imports."""
 
+from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTextClassifier as BlazingTextClassifier
+from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTextClassifierModel as BlazingTextClassifierModel
+from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2Vec as BlazingTextWord2Vec
+from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2VecModel as BlazingTextWord2VecModel
 from sparkml_algos.algorithms.factorization_machines.estimator import (
     FactorizationMachinesBinaryClassifier as FactorizationMachinesBinaryClassifier,
 )

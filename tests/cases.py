@@ -13,6 +13,8 @@ import numpy as np
 from sparkml_algos import (
     LDA,
     PCA,
+    BlazingTextWord2Vec,
+    BlazingTextWord2VecModel,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesBinaryClassifierModel,
     FactorizationMachinesRegressor,
@@ -135,7 +137,7 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
-        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "text": TOKENS}
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
     @property
@@ -335,6 +337,18 @@ CASES = [
         },
         lambda model: model.artifact.arrays["network/top.0.weight"],
         ("learning_rate", [0.1, 0.05]),
+    ),
+    Case(
+        BlazingTextWord2Vec,
+        BlazingTextWord2VecModel,
+        {
+            **{"mode": "batch_skipgram", "vector_dim": 4, "min_count": 1, "epochs": 2, "sampling_threshold": 1.0},
+            **{"textCol": "tokens", "vectorCol": "of words"},
+        },
+        # The vectors depend on the order of the rows, and so on how they are spread; which words there are does not.
+        lambda model: np.append(model.counts, model.value("vector_dim")).astype(float),
+        ("vector_dim", [2, 3]),
+        checks_framework=True,
     ),
     Case(
         IPInsights,

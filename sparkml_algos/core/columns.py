@@ -16,6 +16,7 @@ from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
+    FractionalType,
     IntegralType,
     MapType,
     NumericType,
@@ -28,7 +29,7 @@ from pyspark.sql.types import (
 
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Series, TokenIds, Tokens
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Labels, Series, TokenIds, Tokens
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
 # Names that people give to the first part of a box, in the order they are looked for.
@@ -184,6 +185,19 @@ def _text(kind: Text, found: Found) -> Column:
     return F.when(found.column.isNotNull(), F.concat_ws(" ", found.column))
 
 
+def _labels(kind: Labels, found: Found) -> Column:
+    if isinstance(found.type, ArrayType):
+        return F.transform(found.column, lambda item: _label(item, found.type.elementType))
+    return F.when(found.column.isNotNull(), F.array(_label(found.column, found.type)))
+
+
+def _label(value: Column, type_: DataType) -> Column:
+    """The name of a class; a number that is whole has no point in it."""
+    if isinstance(type_, FractionalType):
+        return F.when(value == F.floor(value), value.cast("long").cast("string")).otherwise(value.cast("string"))
+    return value.cast("string")
+
+
 def _boxes(kind: Boxes, found: Found) -> Column:
     element = found.type.elementType
     names = _box_names(element) if isinstance(element, StructType) else list(range(len(BOX_PARTS)))
@@ -212,6 +226,11 @@ def _is_strings(type_: DataType) -> bool:
     return isinstance(type_, StringType) or isinstance(type_, ArrayType) and isinstance(type_.elementType, StringType)
 
 
+def _is_labels(type_: DataType) -> bool:
+    element = type_.elementType if isinstance(type_, ArrayType) else type_
+    return isinstance(element, StringType) or is_number(element)
+
+
 def _is_boxes(type_: DataType) -> bool:
     if not isinstance(type_, ArrayType):
         return False
@@ -227,6 +246,7 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Flag: (lambda kind, type_: isinstance(type_, BooleanType), lambda kind: "boolean"),
     Key: (lambda kind, type_: kind.hashed or isinstance(type_, IntegralType), lambda kind: "a whole number"),
     Tokens: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
+    Labels: (lambda kind, type_: _is_labels(type_), lambda kind: "a string, a number, or an array of them"),
     TokenIds: (lambda kind, type_: _is_ids(type_), lambda kind: "a whole number or an array of whole numbers"),
     Text: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
     Name: (lambda kind, type_: isinstance(type_, (StringType, IntegralType)), lambda kind: "a string or a whole number"),
@@ -248,6 +268,7 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Flag: lambda kind, found: found.column,
     Key: _key,
     Tokens: _tokens,
+    Labels: _labels,
     TokenIds: _token_ids,
     Text: _text,
     Name: _name,

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.kinds import Facts, InvalidValue, Kind, Reader, first_null, flat_values, offsets_of
@@ -99,6 +100,50 @@ class _TokensReader(_ListReader):
 
     def learn(self, facts: Facts) -> None:
         self._vocabulary = Counter(facts.get("vocabulary", {}))
+
+
+@dataclass(frozen=True)
+class Labels(Kind):
+    """The names of the classes of a row, one or several, as a `Ragged` of strings; a single string or number is a list of one."""
+
+    parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.string())}
+
+    row_bytes: ClassVar[int] = 64
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _LabelsReader(role, names)
+
+    def arrays(self, values: Ragged | Sequence[str | float | Sequence[str]]) -> dict[str, pa.Array]:
+        if isinstance(values, Ragged):
+            return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), values.values)}
+        return {"": pa.array([[_label(item) for item in _listed(value)] for value in values], pa.list_(pa.string()))}
+
+
+def _listed(value: str | float | Sequence[str]) -> Sequence[str | float]:
+    return value if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) else [value]
+
+
+def _label(value: str | float) -> str:
+    """The name of a class that is known by a number, which has no point where it is whole."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+class _LabelsReader(_ListReader):
+    element = "label"
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        labels, offsets = self.lists(parts[""])
+        self.refuse_null_elements(labels, offsets)
+        labels = labels.cast(pa.string())
+        empty = np.flatnonzero(pc.equal(labels, "").to_numpy(zero_copy_only=False))
+        if len(empty):
+            raise self.invalid("is an empty string", int(empty[0]), offsets)
+        return Ragged(labels, offsets)
+
+    def empty(self) -> Ragged:
+        return Ragged(pa.array([], pa.string()), np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 from sparkml_algos import (
     LDA,
     PCA,
+    BlazingTextWord2Vec,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
     IPInsights,
@@ -44,10 +45,14 @@ ALGORITHMS = [
     NeuralTopicModel,
     Object2Vec,
     IPInsights,
+    BlazingTextWord2Vec,
     XGBoostRegressor,
     XGBoostClassifier,
     XGBoostRanker,
 ]
+
+# Classes for some modes of an algorithm, and what the specification calls these together.
+MODES = {BlazingTextWord2Vec: "word2vec"}
 
 # Objectives by class; the specification names them in its text, and its default is the regressor's. The classifier takes its own from the
 # data where it is unset.
@@ -262,6 +267,26 @@ ACCESSORS = {
         "token_embedding_storage_type": "TokenEmbeddingStorageType",
         "weight_decay": "WeightDecay",
     },
+    "blazingtext": {
+        "mode": "Mode",
+        "batch_size": "BatchSize",
+        "buckets": "Buckets",
+        "early_stopping": "EarlyStopping",
+        "epochs": "Epochs",
+        "evaluation": "Evaluation",
+        "learning_rate": "LearningRate",
+        "min_char": "MinChar",
+        "min_count": "MinCount",
+        "max_char": "MaxChar",
+        "min_epochs": "MinEpochs",
+        "negative_samples": "NegativeSamples",
+        "patience": "Patience",
+        "sampling_threshold": "SamplingThreshold",
+        "subwords": "Subwords",
+        "vector_dim": "VectorDim",
+        "window_size": "WindowSize",
+        "word_ngrams": "WordNgrams",
+    },
     "xgboost": {
         "booster": "Booster",
         "nthread": "NThread",
@@ -325,6 +350,11 @@ def specified(algorithm):
             objectives = OBJECTIVES[algorithm]
             entry |= {"choices": objectives, "default": None if algorithm is XGBoostClassifier else objectives[0]}
     found = {entry["name"]: entry for entry in entries if concerns(entry, task, losses)}
+    if modes := MODES.get(algorithm):
+        found = {name: entry for name, entry in found.items() if name in specification["hyperparameters_by_mode"][modes]}
+
+        is_supervised = modes == "supervised"
+        found["mode"] |= {"choices": [mode for mode in found["mode"]["choices"] if (mode == "supervised") == is_supervised]}
     for (owner, required), default in DEFAULTED.items():
         if owner == name:
             found[required] |= {"required": False, "default": default}

@@ -1,0 +1,1 @@
+"""BlazingText: vectors of words, and classes of texts."""

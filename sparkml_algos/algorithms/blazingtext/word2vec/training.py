@@ -1,0 +1,185 @@
+"""Training of word vectors; no Spark here."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparkml_algos import kernels
+from sparkml_algos.algorithms.blazingtext.vocabulary import CountedWords
+from sparkml_algos.algorithms.blazingtext.word2vec import corpus, steps
+from sparkml_algos.algorithms.blazingtext.word2vec.exchange import BLOCK_TOKENS, CURVATURE, SharedTable
+from sparkml_algos.algorithms.blazingtext.word2vec.params import BATCH_SKIPGRAM, FIELDS
+from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors, load
+from sparkml_algos.algorithms.blazingtext.word2vec.similarity import agreement
+from sparkml_algos.algorithms.blazingtext.word2vec.steps import Parts, Tables, Texts
+from sparkml_algos.algorithms.blazingtext.word2vec.tables import NOISE_POWER, parts, tables, whole_words
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.shard import Shard
+from sparkml_algos.training.algorithm import Algorithm
+from sparkml_algos.training.job import Job
+
+logger = logging.getLogger(__name__)
+
+# The learning rate falls to this share of itself, not quite to 0.
+LAST_RATE = 1e-4
+
+
+def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communicator, job: Job) -> Artifact:
+    """Train word vectors.
+
+    Returns
+    -------
+    Artifact
+        Arrays: ``words/…``, see `CountedWords.to_arrays`; ``inputs`` (words + buckets used, dim) and ``outputs`` (words, dim), float32;
+        ``buckets`` (buckets used,), which bucket each row of `inputs` behind those of the words is. Values: the figures of the last epoch
+        and what ran the steps.
+    """
+    start = job.resume()
+    words, texts = corpus.read(shard, communicator, hyperparameters.min_count, job.replicated)
+    if job.last:
+        shard.release()
+    logger.info("%s: %d words, %d different ones; steps run by %s", hyperparameters.mode, words.counts.sum(), len(words), kernels.name())
+    learner = WordLearner(hyperparameters, words, texts, communicator, job, start)
+    evaluated: dict[str, Any] = {}
+    for epoch in job.epochs(hyperparameters.epochs):
+        metrics = {"train:loss": learner.epoch(epoch)}
+        if hyperparameters.evaluation and getattr(hyperparameters, "word_pairs", None):
+            found = agreement(hyperparameters.word_pairs, lambda asked: learner.vectors().of_words(asked)[0])
+            metrics["train:mean_rho"], evaluated = found.mean_rho, found.to_values()
+        job.end_epoch(learner.state(), **metrics)
+    last = {name: value for name, value in job.history[-1].items() if name.startswith("train:")}
+    arrays = {**words.to_arrays(), **learner.state().arrays, "buckets": learner.used}
+    return Artifact(arrays, {**last, "evaluated": evaluated, "kernels": kernels.name()})
+
+
+class WordLearner:
+    """The tables of this worker, equal on all workers between epochs.
+
+    Parameters
+    ----------
+    hyperparameters : Hyperparameters
+    words : CountedWords
+    texts : Texts
+    communicator : Communicator
+    job : Job
+    start : Artifact, optional
+        What `state` gave, to go on from.
+    """
+
+    def __init__(
+        self,
+        hyperparameters: Hyperparameters,
+        words: CountedWords,
+        texts: Texts,
+        communicator: Communicator,
+        job: Job,
+        start: Artifact | None = None,
+    ) -> None:
+        self._settings, self._words, self._texts = hyperparameters, words, texts
+        self._communicator, self._seed = communicator, job.seed
+        self._tables = tables(words.counts, hyperparameters.sampling_threshold)
+        self.used = np.empty(0, np.int64)
+        self._parts = whole_words(len(words))
+        if hyperparameters.subwords:
+            ngrams = hyperparameters.min_char, hyperparameters.max_char, hyperparameters.buckets
+            self._parts, self.used = parts(words.words, *ngrams)
+        dim, rows = hyperparameters.vector_dim, len(words) + len(self.used)
+        self.inputs = (job.random.random((rows, dim), np.float32) - np.float32(0.5)) / np.float32(dim)
+        self.outputs = np.zeros((len(words), dim), np.float32)
+        if start is not None:
+            self.inputs, self.outputs = (np.array(start.arrays[name]) for name in ("inputs", "outputs"))
+        self._shared = [SharedTable(table, communicator) for table in (self.inputs, self.outputs)] if communicator.size > 1 else []
+        self._own_counts = np.bincount(texts.tokens[texts.tokens >= 0], minlength=len(words))
+        tokens = communicator.allgather(np.array([len(texts.tokens)], np.int64), [1] * communicator.size)
+        self._blocks = max(1, -(-int(np.max(tokens)) // BLOCK_TOKENS))
+
+    def epoch(self, epoch: int) -> float:
+        """Go through the texts once, in an order of this epoch; the mean loss over all workers."""
+        settings, rank = self._settings, self._communicator.rank
+        random = np.random.default_rng([self._seed, rank, epoch])
+        order, total = random.permutation(len(self._texts)), np.zeros(2)
+        for block, own in enumerate(np.array_split(order, self._blocks)):
+            done = (epoch + np.array([block, block + 1]) / self._blocks) / settings.epochs
+            rates = settings.learning_rate * np.maximum(1 - done, LAST_RATE)
+            shares = np.array_split(own, kernels.threads()) if kernels.available() else [own]
+            seeds = random.integers(1, 1 << 63, size=len(shares), dtype=np.uint64)
+            calls = [functools.partial(self._run, share, rates, seed) for share, seed in zip(shares, seeds, strict=True) if len(share)]
+            total += np.sum(kernels.in_threads(calls), axis=0) if calls else 0
+            if self._shared:
+                self._exchange(own, float(rates.mean()))
+        loss, count = self._communicator.allreduce(total)
+        return float(loss / count) if count else float("nan")
+
+    def vectors(self) -> WordVectors:
+        """As they stand."""
+        return WordVectors(self._words, self.inputs, self.used, self._settings)
+
+    def state(self) -> Artifact:
+        """The tables."""
+        return Artifact({"inputs": self.inputs, "outputs": self.outputs})
+
+    def _run(self, order: np.ndarray, rates: np.ndarray, seed: np.uint64) -> tuple[float, int]:
+        settings, texts = self._settings, self._texts
+        arguments = [settings.window_size, settings.negative_samples]
+        if settings.mode == BATCH_SKIPGRAM:
+            arguments.append(settings.batch_size)
+            return _step(settings.mode)(texts, order, self.inputs, self.outputs, self._tables, *arguments, rates, seed)
+        return _step(settings.mode)(texts, order, self.inputs, self.outputs, self._parts, self._tables, *arguments, rates, seed)
+
+    def _exchange(self, texts: np.ndarray, rate: float) -> None:
+        """Bring the tables of all workers together after a block."""
+        settings, size = self._settings, len(self._words)
+        share = np.diff(self._texts.offsets)[texts].sum() / max(1, len(self._texts.tokens))
+        kept = self._own_counts * share * (self._tables.keep / 2.0**32)
+        pairs = kept * (settings.window_size + 1)
+        noise = self._words.counts**NOISE_POWER
+        drawn = pairs.sum() * settings.negative_samples * noise / noise.sum()
+        inputs, outputs = self._shared
+        steps_of_inputs = np.full(len(self.inputs), pairs.mean() * (1 + settings.negative_samples))
+        steps_of_inputs[:size] = pairs * (1 + settings.negative_samples)
+        lengths_of = [float((pairs @ (table[:size] ** 2).sum(axis=1)) / max(pairs.sum(), 1)) for table in (self.inputs, self.outputs)]
+        lengths_of = self._communicator.allreduce(np.array(lengths_of)) / self._communicator.size
+        inputs.exchange(steps_of_inputs, rate * CURVATURE * lengths_of[1])
+        outputs.exchange(pairs + drawn, rate * CURVATURE * lengths_of[0])
+
+
+def _step(mode: str) -> Any:
+    """The function that goes through texts: compiled where that is possible."""
+    if not kernels.available():
+        return getattr(steps, mode)
+    from sparkml_algos.kernels import word_vectors
+
+    compiled = getattr(word_vectors, mode)
+
+    def run(texts: Texts, order: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, *others: Any) -> tuple[float, int]:
+        (*more, rates, seed), flat = others, []
+        for one in more:
+            flat += _fields(one)
+        return compiled(texts.tokens, texts.offsets, order, inputs, outputs, *flat, rates, seed)
+
+    return run
+
+
+def _fields(argument: Parts | Tables | int) -> Sequence[np.ndarray | int]:
+    """What a kernel takes for an argument of the steps: the arrays of a class one by one."""
+    if isinstance(argument, Parts):
+        return argument.starts, argument.rows
+    if isinstance(argument, Tables):
+        return argument.keep, argument.noise, argument.sigmoids, argument.losses
+    return (argument,)
+
+
+WORD2VEC = Algorithm(
+    name="blazingtext",
+    fields=FIELDS,
+    train=train,
+    load=load,
+    passes=lambda hyperparameters: hyperparameters.epochs,
+)

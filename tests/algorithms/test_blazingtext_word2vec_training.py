@@ -1,0 +1,155 @@
+"""Training of word vectors on arrays: what they say, on any number of workers, with and without compiled kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from sparkml_algos import BlazingTextWord2Vec, kernels
+from sparkml_algos.algorithms.blazingtext.word2vec.exchange import damping
+from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors
+from sparkml_algos.algorithms.blazingtext.word2vec.similarity import agreement, spearman
+from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.training.run import train_arrays
+from tests.gang import in_threads
+
+GROUPS, WORDS_OF_A_GROUP = 4, 8
+SETTINGS = {"mode": "batch_skipgram", "vector_dim": 8, "epochs": 6, "min_count": 1, "sampling_threshold": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def texts(count: int = 400) -> list[list[str]]:
+    """Each of words of one group."""
+    random = np.random.default_rng(0)
+    return [[f"w{row % GROUPS}_{random.integers(WORDS_OF_A_GROUP)}" for _ in range(12)] for row in range(count)]
+
+
+def settings(**given: Any) -> dict[str, Any]:
+    return BlazingTextWord2Vec(**{**SETTINGS, **given}).hyperparameters()
+
+
+def fit(rows: list[list[str]], communicator: Communicator | None = None, pairs: Any = None, **given: Any) -> Artifact:
+    options = {name: given.pop(name) for name in ("input_mode", "replicated", "checkpoint_dir", "seed") if name in given}
+    chosen = settings(**given) | ({"word_pairs": pairs} if pairs else {})
+    return train_arrays(WORD2VEC, chosen, communicator=communicator, text=rows, **options)
+
+
+def vectors(artifact: Artifact, **given: Any) -> WordVectors:
+    return WordVectors.of(artifact, Hyperparameters(**settings(**given)))
+
+
+def gap(artifact: Artifact, **given: Any) -> float:
+    """By how much words of a group are more like each other than like others, mean cosines."""
+    found = vectors(artifact, **given)
+    rows = found.of_vocabulary() / np.linalg.norm(found.of_vocabulary(), axis=1, keepdims=True)
+    group = np.array([word[1] for word in found.words.words.to_pylist()])
+    cosines, same = rows @ rows.T, group[:, None] == group
+    return float(cosines[same].mean() - cosines[~same].mean())
+
+
+@pytest.mark.parametrize(
+    ("mode", "subwords"), [("batch_skipgram", False), ("skipgram", False), ("cbow", False), ("skipgram", True), ("cbow", True)]
+)
+def test_words_of_the_same_texts_have_like_vectors(mode: str, subwords: bool) -> None:
+    given = {"mode": mode, "subwords": subwords, "buckets": 500, "learning_rate": 0.1, "epochs": 15}
+    assert gap(fit(texts(), **given), **given) > 0.5
+
+
+@pytest.mark.parametrize("mode", ["batch_skipgram", "skipgram", "cbow"])
+@pytest.mark.parametrize("replicated", [False, True])
+def test_several_workers_learn_the_same(mode: str, replicated: bool) -> None:
+    rows = texts()
+
+    def work(communicator: Communicator) -> Artifact:
+        own = rows if replicated else rows[communicator.rank :: communicator.size]
+        return fit(own, communicator, mode=mode, replicated=replicated, learning_rate=0.1, epochs=15)
+
+    found = in_threads(3, work)[0]
+    assert found.arrays["words/counts"].sum() == 12 * len(rows)
+    assert gap(found) > 0.5
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [("batch_skipgram", False), ("skipgram", True), ("cbow", True)])
+def test_only_batches_are_spread_over_workers(mode: str, is_refused: bool) -> None:
+    reason = BlazingTextWord2Vec(mode=mode).only_one_worker()
+    assert (reason is not None) == is_refused and (not is_refused or "take batch_skipgram" in reason)
+
+
+def test_the_same_seed_gives_the_same_vectors_and_another_others() -> None:
+    first, again, other = (fit(texts(40), seed=seed).arrays["inputs"] for seed in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_a_pipe_gives_what_a_file_gives() -> None:
+    by_file, by_pipe = (fit(texts(40), input_mode=mode, epochs=1) for mode in ("File", "Pipe"))
+    assert by_pipe.arrays["words/counts"].tolist() == by_file.arrays["words/counts"].tolist()
+
+
+def test_numpy_makes_the_steps_where_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = fit(texts(40), epochs=1)
+    monkeypatch.setenv(kernels.SWITCH, "0")
+    found = fit(texts(40), epochs=1)
+    assert found.values["kernels"] == "numpy"
+    np.testing.assert_allclose(found.arrays["inputs"], compiled.arrays["inputs"], rtol=1e-3, atol=1e-4)
+
+
+def test_unknown_words_have_the_mean_of_their_ngrams() -> None:
+    given = {"mode": "skipgram", "subwords": True, "buckets": 1000, "min_char": 2, "max_char": 3}
+    artifact = fit(texts(40), **given)
+    found = vectors(artifact, **given)
+    composed, is_known = found.of_words(["w1_99", "§"])
+    assert is_known.tolist() == [True, False] and composed[0].any() and not composed[1].any()
+    assert not vectors(fit(texts(40))).of_words(["w1_99"])[1].any()
+
+
+def test_the_vector_of_a_text_is_the_mean_of_its_known_words() -> None:
+    artifact = fit(texts(40))
+    predict = WORD2VEC.load(artifact, Hyperparameters(**settings()), "cpu")
+    kind = WORD2VEC.fields[0].kind
+    reader = kind.reader("text", ["text"])
+    rows = reader.read(kind.arrays([["w0_1", "never", "w1_2"], [], ["never"], ["w0_1"]]))
+    from sparkml_algos.rows.batch import Batch
+
+    found = predict(Batch(text=rows))["vector"]
+    one, two = vectors(artifact).of_words(["w0_1", "w1_2"])[0]
+    np.testing.assert_allclose(found, [(one + two) / 2, np.zeros(8), np.zeros(8), one], rtol=1e-6)
+
+
+def test_pairs_are_scored_after_each_epoch() -> None:
+    pairs = [[("w0_1", "w0_2", 9.0), ("w0_1", "w1_2", 1.0), ("W1_1", "w1_3", 8.0), ("w2_1", "w3_1", 2.0), ("w2_1", "absent", 5.0)]]
+    found = fit(texts(), pairs=pairs, learning_rate=0.1, epochs=10)
+    assert found.values["evaluated"] == {"mean_rho": found.values["train:mean_rho"], "pairs": 4, "missing_words": 1}
+    assert found.values["train:mean_rho"] >= 0.6
+
+
+def test_rank_correlation_is_that_of_scipy() -> None:
+    random = np.random.default_rng(1)
+    first, second = random.integers(0, 9, 50), random.normal(size=50)
+    assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic)
+    assert np.isnan(spearman(np.ones(3), np.arange(3))) and np.isnan(
+        agreement([[("a", "b", 1.0)]], lambda words: np.zeros((len(words), 2))).mean_rho
+    )
+
+
+def test_movements_are_added_up_where_few_and_averaged_where_many() -> None:
+    np.testing.assert_allclose(damping(np.array([0, 1e9]), np.array([4, 4], np.uint16), 0.01), [1, 0.25], rtol=1e-4)
+    np.testing.assert_allclose(damping(np.array([7.0]), np.array([1]), 0.1), 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [([["a", "b"]], "min_count=3 times among the 2 words"), ([[], []], "no words: all are empty")]
+)
+def test_a_vocabulary_without_words_is_refused(rows: list[list[str]], message: str) -> None:
+    with pytest.raises(InvalidRows, match=message):
+        fit(rows, min_count=3)
