@@ -411,6 +411,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
         metrics={name: value for name, value in artifact.values.items() if name.startswith(("train:", "validation:"))},
         history=history,
         compile=compiled,
+        kernels=artifact.values.get("kernels"),
     )
     model.artifact = artifact
     model._take_what_was_found()

@@ -45,6 +45,8 @@ class TrainingSummary:
     compile : dict of str to float or None
         Of a network that was compiled, what that took and gained: ``seconds``, and seconds of a step on worker 0 without
         (``eager_step_seconds``) and with it (``compiled_step_seconds``).
+    kernels : str or None
+        Of an algorithm whose inner loops can be compiled, what ran them: ``numba`` with its version, or ``numpy``.
     """
 
     num_workers: int
@@ -58,6 +60,7 @@ class TrainingSummary:
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     compile: dict[str, float] | None = None
+    kernels: str | None = None
 
     @property
     def num_features(self) -> int | None:
@@ -109,6 +112,7 @@ class TrainingSummary:
         rows = [("workers", f"{self.num_workers} ({self.launch})"), ("rows", f"{self.rows:,}")]
         rows += [("validation rows", f"{self.validation_rows:,}")] if self.validation_rows else []
         rows += [("features", f"{self.num_features:,}")] if self.num_features is not None else []
+        rows += [("inner loops", self.kernels)] if self.kernels else []
         return rows + ([("retries", str(self.retries))] if self.retries else [])
 
     def _metrics(self) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pytest
 from sparkml_algos import (
     LDA,
     PCA,
+    BlazingTextClassifier,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
     IPInsights,
@@ -44,6 +45,7 @@ ALGORITHMS = [
     NeuralTopicModel,
     Object2Vec,
     IPInsights,
+    BlazingTextClassifier,
     XGBoostRegressor,
     XGBoostClassifier,
     XGBoostRanker,
@@ -59,6 +61,9 @@ OBJECTIVES = {
     XGBoostClassifier: ["binary:logistic", "binary:logitraw", "binary:hinge", "multi:softprob", "multi:softmax"],
     XGBoostRanker: ["rank:pairwise", "rank:ndcg", "rank:map"],
 }
+
+# What the specification calls the task of a class whose algorithm has several modes.
+MODES = {BlazingTextClassifier: "supervised"}
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim", "num_classes"}
@@ -214,6 +219,18 @@ ACCESSORS = {
         "weight_decay": "WeightDecay",
     },
     # The connector has none; named as it names the others.
+    "blazingtext": {
+        "mode": "Mode",
+        "buckets": "Buckets",
+        "early_stopping": "EarlyStopping",
+        "epochs": "Epochs",
+        "learning_rate": "LearningRate",
+        "min_count": "MinCount",
+        "min_epochs": "MinEpochs",
+        "patience": "Patience",
+        "vector_dim": "VectorDim",
+        "word_ngrams": "WordNgrams",
+    },
     "ip_insights": {
         "num_entity_vectors": "NumEntityVectors",
         "vector_dim": "VectorDim",
@@ -320,6 +337,8 @@ def specified(algorithm):
     task = predictor_type(algorithm)
     losses = {name: entry["values"] for name, entry in specification.get("loss_by_predictor_type", {}).items()}
     entries = [in_one_form(entry, task, losses) for entry in specification["hyperparameters"]]
+    if by_mode := specification.get("hyperparameters_by_mode"):
+        entries = [of_mode(entry, algorithm) for entry in entries if entry["name"] in by_mode[MODES[algorithm]]]
     for entry in entries:
         if entry["name"] == "objective":
             objectives = OBJECTIVES[algorithm]
@@ -329,6 +348,15 @@ def specified(algorithm):
         if owner == name:
             found[required] |= {"required": False, "default": default}
     return found
+
+
+def of_mode(entry, algorithm):
+    """An entry as it is for a class that stands for one mode, or for all others."""
+    if entry["name"] != "mode":
+        return entry
+    if MODES[algorithm] in entry["choices"]:
+        return {**entry, "choices": [MODES[algorithm]], "default": MODES[algorithm], "required": False}
+    return {**entry, "choices": [choice for choice in entry["choices"] if choice not in MODES.values()]}
 
 
 def predictor_type(algorithm):

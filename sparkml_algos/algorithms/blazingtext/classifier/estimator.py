@@ -45,12 +45,14 @@ class BlazingTextClassifier(AlgorithmEstimator["BlazingTextClassifierModel"], Bl
     is drawn for each step. A text ends with the token ``</s>``, as each line does for fastText, and what follows such a token is not read.
     Words are parted by blanks, tabs and ends of lines, and are taken as they are: lower case and punctuation are for whoever makes the text.
 
-    Texts come in another order in every epoch, so it does not matter whether they are sorted by label. Several threads of a worker
-    move the same vectors without waiting; several workers make the steps for 32 texts of all of them together. With one
-    worker of one thread, two trainings with the same `seed` are the same.
+    Texts come in another order in every epoch, so it does not matter whether they are sorted by label. One worker makes a step for each
+    text; its threads move the same vectors without waiting for each other. Several workers compute the steps for a window of texts, of all
+    of them together, from the same vectors, and each makes all of these steps: what is learned does not depend on their number, but half
+    of the work is every worker's, so that they are never twice as fast as one. One worker of many cores is faster. With several
+    workers, or one of one thread, two trainings with the same `seed` are the same.
 
     A step costs O((words of the text) · word_ngrams · vector_dim + labels · vector_dim). A worker needs 4 · vector_dim bytes for each word
-    and each bucket of n-grams that occurs, twice that with several workers; the model is as large, and travels to the driver.
+    and each bucket of n-grams that occurs; the model is as large, and travels to the driver.
 
     The inner loops are compiled by numba where it is installed (``pip install sparkml-algos[fast]``), otherwise NumPy runs them: see
     `BlazingTextClassifierModel.kernels`.

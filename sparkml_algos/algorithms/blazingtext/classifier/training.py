@@ -38,8 +38,9 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     Returns
     -------
     Artifact
-        ``vectors`` (words + n-grams + 1, dim) and ``outputs`` (labels, dim), float32, see `descent.Parameters`, and what `Counted.to_arrays` and `Counted.to_values` have;
-        in its values the figures of the epoch whose state this is, which that was, and what the inner loops ran on.
+        ``vectors`` (words + n-grams + 1, dim) and ``outputs`` (labels, dim), float32, see `descent.Parameters`, and what
+        `Counted.to_arrays` and `Counted.to_values` have; in its values the figures of the epoch whose state this is, which that was, and
+        what the inner loops ran on.
     """
     state = job.resume()
     counted = Counted.of(state.arrays, state.values) if state else count(shard.batches(), hyperparameters, communicator, job.replicated)
