@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import blazingtext_classifier
 import boosting
 import factorization_machines
 import formats
@@ -56,6 +57,7 @@ MODULES = {
     "ntm": ntm,
     "networks": networks,
     "ip_insights": ip_insights,
+    "blazingtext_classifier": blazingtext_classifier,
     "object2vec": object2vec,
     "ingest": ingest,
     "formats": formats,

@@ -50,6 +50,9 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
         **{"enc0_token_embedding_dim": 2, "enc_dim": 4, "mlp_dim": 2, "labelCol": "half", "learning_rate": 0.02},
         **STEPS,
     ),
+    "BlazingTextClassifier": lambda: ours.BlazingTextClassifier(
+        labelCol="third", min_count=1, vector_dim=4, buckets=50, learning_rate=0.5, **STEPS
+    ),
     "Vocabulary": lambda: ours.Vocabulary(inputCols=["words"], outputCols=["ids"], max_size=6),
     "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
     "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),
@@ -92,6 +95,7 @@ def training_rows(spark: SparkSession) -> DataFrame:
 def texts(rows: DataFrame) -> DataFrame:
     """The rows with columns of text made from their other columns."""
     named = rows.withColumn("words", F.col("features").cast("array<string>"))
+    named = named.withColumn("text", F.array_join(F.transform("features", lambda value: value.cast("int").cast("string")), " "))
     return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
@@ -101,7 +105,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "entity", "ip"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}
