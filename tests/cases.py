@@ -16,6 +16,8 @@ from sparkml_algos import (
     PCA,
     BlazingTextClassifier,
     BlazingTextClassifierModel,
+    BlazingTextWord2Vec,
+    BlazingTextWord2VecModel,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesBinaryClassifierModel,
     FactorizationMachinesRegressor,
@@ -56,6 +58,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import Name
+from sparkml_algos.rows.kinds import Kind, Text
 from tests import averaging
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -141,8 +144,14 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
-        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS} | ({} if "tokens" in self.roles else {"text": TEXTS})
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
+        known["text"] = TEXTS if isinstance(self.kinds.get("text"), Text) else TOKENS
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Of each column, what its values are, by role."""
+        return {field.role: field.kind for field in self.estimator.algorithm().fields}
 
     @property
     def roles(self) -> dict[str, str]:
@@ -356,6 +365,15 @@ CASES = [
         },
         lambda model: model.artifact.arrays["network/top.0.weight"],
         ("learning_rate", [0.1, 0.05]),
+    ),
+    Case(
+        BlazingTextWord2Vec,
+        BlazingTextWord2VecModel,
+        {"mode": "batch_skipgram", "textCol": "tokens", "vector_dim": 4, "min_count": 1, "epochs": 2},
+        # The vectors depend on the order of the rows, and so on how they are spread; which words there are does not.
+        lambda model: np.append(model.counts, model.value("vector_dim")).astype(float),
+        ("vector_dim", [2, 3]),
+        checks_framework=True,
     ),
     Case(
         IPInsights,

@@ -12,6 +12,7 @@ from sparkml_algos import (
     LDA,
     PCA,
     BlazingTextClassifier,
+    BlazingTextWord2Vec,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
     IPInsights,
@@ -46,10 +47,14 @@ ALGORITHMS = [
     Object2Vec,
     IPInsights,
     BlazingTextClassifier,
+    BlazingTextWord2Vec,
     XGBoostRegressor,
     XGBoostClassifier,
     XGBoostRanker,
 ]
+
+# Classes for some modes of an algorithm, and what the specification calls these together.
+MODES = {BlazingTextWord2Vec: "word2vec", BlazingTextClassifier: "supervised"}
 
 # Objectives by class; the specification names them in its text, and its default is the regressor's. The classifier takes its own from the
 # data where it is unset.
@@ -61,9 +66,6 @@ OBJECTIVES = {
     XGBoostClassifier: ["binary:logistic", "binary:logitraw", "binary:hinge", "multi:softprob", "multi:softmax"],
     XGBoostRanker: ["rank:pairwise", "rank:ndcg", "rank:map"],
 }
-
-# What the specification calls the task of a class whose algorithm has several modes.
-MODES = {BlazingTextClassifier: "supervised"}
 
 # Required by the service, taken from the data here; the docstring says so.
 INFERRED = {"feature_dim", "num_classes"}
@@ -219,18 +221,6 @@ ACCESSORS = {
         "weight_decay": "WeightDecay",
     },
     # The connector has none; named as it names the others.
-    "blazingtext": {
-        "mode": "Mode",
-        "buckets": "Buckets",
-        "early_stopping": "EarlyStopping",
-        "epochs": "Epochs",
-        "learning_rate": "LearningRate",
-        "min_count": "MinCount",
-        "min_epochs": "MinEpochs",
-        "patience": "Patience",
-        "vector_dim": "VectorDim",
-        "word_ngrams": "WordNgrams",
-    },
     "ip_insights": {
         "num_entity_vectors": "NumEntityVectors",
         "vector_dim": "VectorDim",
@@ -278,6 +268,26 @@ ACCESSORS = {
         "tied_token_embedding_weight": "TiedTokenEmbeddingWeight",
         "token_embedding_storage_type": "TokenEmbeddingStorageType",
         "weight_decay": "WeightDecay",
+    },
+    "blazingtext": {
+        "mode": "Mode",
+        "batch_size": "BatchSize",
+        "buckets": "Buckets",
+        "early_stopping": "EarlyStopping",
+        "epochs": "Epochs",
+        "evaluation": "Evaluation",
+        "learning_rate": "LearningRate",
+        "min_char": "MinChar",
+        "min_count": "MinCount",
+        "max_char": "MaxChar",
+        "min_epochs": "MinEpochs",
+        "negative_samples": "NegativeSamples",
+        "patience": "Patience",
+        "sampling_threshold": "SamplingThreshold",
+        "subwords": "Subwords",
+        "vector_dim": "VectorDim",
+        "window_size": "WindowSize",
+        "word_ngrams": "WordNgrams",
     },
     "xgboost": {
         "booster": "Booster",
@@ -337,26 +347,20 @@ def specified(algorithm):
     task = predictor_type(algorithm)
     losses = {name: entry["values"] for name, entry in specification.get("loss_by_predictor_type", {}).items()}
     entries = [in_one_form(entry, task, losses) for entry in specification["hyperparameters"]]
-    if by_mode := specification.get("hyperparameters_by_mode"):
-        entries = [of_mode(entry, algorithm) for entry in entries if entry["name"] in by_mode[MODES[algorithm]]]
     for entry in entries:
         if entry["name"] == "objective":
             objectives = OBJECTIVES[algorithm]
             entry |= {"choices": objectives, "default": None if algorithm is XGBoostClassifier else objectives[0]}
     found = {entry["name"]: entry for entry in entries if concerns(entry, task, losses)}
+    if modes := MODES.get(algorithm):
+        found = {name: entry for name, entry in found.items() if name in specification["hyperparameters_by_mode"][modes]}
+        is_supervised = modes == "supervised"
+        found["mode"] |= {"choices": [mode for mode in found["mode"]["choices"] if (mode == "supervised") == is_supervised]}
+        found["mode"] |= {"default": "supervised", "required": False} if is_supervised else {}
     for (owner, required), default in DEFAULTED.items():
         if owner == name:
             found[required] |= {"required": False, "default": default}
     return found
-
-
-def of_mode(entry, algorithm):
-    """An entry as it is for a class that stands for one mode, or for all others."""
-    if entry["name"] != "mode":
-        return entry
-    if MODES[algorithm] in entry["choices"]:
-        return {**entry, "choices": [MODES[algorithm]], "default": MODES[algorithm], "required": False}
-    return {**entry, "choices": [choice for choice in entry["choices"] if choice not in MODES.values()]}
 
 
 def predictor_type(algorithm):

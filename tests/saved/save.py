@@ -53,6 +53,9 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "BlazingTextClassifier": lambda: ours.BlazingTextClassifier(
         labelCol="third", min_count=1, vector_dim=4, buckets=50, learning_rate=0.5, **STEPS
     ),
+    "BlazingTextWord2Vec": lambda: ours.BlazingTextWord2Vec(
+        mode="skipgram", subwords=True, buckets=50, min_char=1, vector_dim=4, min_count=2, textCol="words", **STEPS
+    ),
     "Vocabulary": lambda: ours.Vocabulary(inputCols=["words"], outputCols=["ids"], max_size=6),
     "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
     "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),

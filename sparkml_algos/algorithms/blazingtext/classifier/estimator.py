@@ -43,7 +43,7 @@ class BlazingTextClassifier(AlgorithmEstimator["BlazingTextClassifierModel"], Bl
     -----
     Labels stand in the text, ``__label__sport __label__local the home team won``, or in `labelCol`; a text may have several, of which one
     is drawn for each step. A text ends with the token ``</s>``, as each line does for fastText, and what follows such a token is not read.
-    Words are parted by blanks, tabs and ends of lines, and are taken as they are: lower case and punctuation are for whoever makes the text.
+    Words are parted by blanks, tabs and ends of lines, and are taken as they are: `The` and `the` are two words, and `match.` is a third.
 
     Texts come in another order in every epoch, so it does not matter whether they are sorted by label. One worker makes a step for each
     text; its threads move the same vectors without waiting for each other. Several workers compute the steps for a window of texts, of all

@@ -74,5 +74,5 @@ def damping(steps: np.ndarray, workers: np.ndarray, share: float) -> np.ndarray:
     share : float
         Of the way left, what a step goes.
     """
-    way = np.maximum(np.asarray(steps, np.float64) * share, 1e-9)
+    way, workers = np.maximum(np.asarray(steps, np.float64) * share, 1e-9), np.asarray(workers, np.float64)
     return (np.expm1(-workers * way) / (workers * np.expm1(-way))).astype(np.float32)

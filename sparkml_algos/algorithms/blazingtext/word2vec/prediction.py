@@ -19,8 +19,8 @@ from sparkml_algos.rows.predictor import Predictor
 class WordVectors:
     """The vectors of a model.
 
-    A word with subwords has the mean of a vector of its own and those of its n-grams, an unknown word the mean of those of its n-grams
-    that some word of the vocabulary has; without subwords, or without any such n-gram, 0.
+    A word with subwords has the mean of a vector of its own and those of its n-grams, an unknown word the mean of those of its n-grams,
+    of which those that no word of the vocabulary has are 0, all as in fastText. Without subwords an unknown word has none.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ class WordVectors:
 
     def _of_distinct(self, words: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         ids = self.words.ids_of(words)
-        vectors, counts = np.zeros((len(words), self.dim), np.float32), (ids != UNKNOWN).astype(np.int64)
-        vectors[ids != UNKNOWN] = self._inputs[ids[ids != UNKNOWN]]
+        vectors, is_known = np.zeros((len(words), self.dim), np.float32), ids != UNKNOWN
+        vectors[is_known] = self._inputs[ids[is_known]]
         if self._subwords and len(words):
             ngrams = ngram_buckets(words, *self._ngrams)
             places = np.searchsorted(self._used, ngrams.values)
@@ -93,9 +93,9 @@ class WordVectors:
             starts = np.flatnonzero(np.diff(word, prepend=-1))
             if len(word):
                 vectors[word[starts]] += np.add.reduceat(self._inputs[len(self.words) + places[there]], starts, axis=0)
-            counts += np.bincount(word, minlength=len(words))
-            vectors /= np.maximum(counts, 1)[:, None].astype(np.float32)
-        return vectors, counts > 0
+            vectors /= np.maximum(ngrams.lengths + is_known, 1)[:, None].astype(np.float32)
+            is_known[word] = True
+        return vectors, is_known
 
 
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Predictor:

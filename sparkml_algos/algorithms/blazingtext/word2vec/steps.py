@@ -277,7 +277,7 @@ def _step(
 
 
 def _errors(scores: np.ndarray, noise: np.ndarray, word: int, tables: Tables, rate: np.float32) -> tuple[float, np.ndarray]:
-    """The loss and, times the rate, the errors of the scores of negative samples, of which one that is the word has none, and of the word."""
+    """The loss and, times the rate, the errors of negative samples, of which one that is the word has none, and of the word."""
     cells = np.clip(((scores + np.float32(REACH)) * np.float32(CELLS / (2 * REACH))).astype(np.int64), 0, CELLS - 1)
     is_noise = np.append(noise != word, False)
     errors = -tables.sigmoids[cells] * is_noise
