@@ -9,10 +9,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sparkml_algos import (
     LDA,
     PCA,
+    BlazingTextClassifier,
+    BlazingTextClassifierModel,
     BlazingTextWord2Vec,
     BlazingTextWord2VecModel,
     FactorizationMachinesBinaryClassifier,
@@ -48,12 +51,14 @@ from sparkml_algos import (
     XGBoostRegressionModel,
     XGBoostRegressor,
 )
+from sparkml_algos.algorithms.blazingtext.classifier.prediction import load as load_texts
 from sparkml_algos.algorithms.ip_insights.prediction import load as load_pairs
 from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import Name
+from sparkml_algos.rows.kinds import Kind, Text
 from tests import averaging
 from tests.averaging import Averaging, AveragingModel
 from tests.datasets import blobs, grid, in_order
@@ -65,6 +70,8 @@ COUNTS = np.abs(ROWS.round())
 # The same as words, and as bytes.
 TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
 IMAGES = [row.tobytes() for row in ROWS]
+# And as texts.
+TEXTS = [" ".join(words) for words in TOKENS]
 # The same as pairs of an entity and an address: every blob has a network of its own, which differs from any other in 16 of its 24 bits.
 NETWORKS = ["15.51.85", "240.51.170", "15.204.170", "240.204.85"]
 ENTITIES = [f"user {blob}" for blob in BLOB]
@@ -137,8 +144,14 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
-        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "text": TOKENS}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
+        known["text"] = TEXTS if isinstance(self.kinds.get("text"), Text) else TOKENS
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Of each column, what its values are, by role."""
+        return {field.role: field.kind for field in self.estimator.algorithm().fields}
 
     @property
     def roles(self) -> dict[str, str]:
@@ -206,6 +219,14 @@ def _goes_together(model: AlgorithmModel) -> np.ndarray:
     addresses = [int(ipaddress.ip_address(f"{network}.100")) for network in NETWORKS]
     pairs = Batch(entity=np.repeat(entities, 4), ip=np.tile(addresses, 4))
     return (score(pairs)["dot_product"] > 0).reshape(4, 4).astype(float)
+
+
+def _class_of_texts(model: AlgorithmModel) -> np.ndarray:
+    """Of each blob, whether most of its texts are told from others: the order in which texts come, and so the rest, depends on where they
+    are."""
+    score = load_texts(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")
+    found = np.array(score(Batch(text=pa.array(TEXTS)))["predicted_label"].to_pylist(), float)
+    return np.bincount(BLOB, found == BLOB) > 0.7 * np.bincount(BLOB)
 
 
 CASES = [
@@ -326,6 +347,13 @@ CASES = [
         lambda model: np.column_stack([model.forest.cut, model.forest.dimension]),
         ("num_samples_per_tree", [2, 4]),
         takes_replicas=False,
+    ),
+    Case(
+        BlazingTextClassifier,
+        BlazingTextClassifierModel,
+        {"vector_dim": 8, "buckets": 100, "min_count": 1, "epochs": 20, "learning_rate": 0.5, "textCol": "tokens", "labelCol": "blob"},
+        _class_of_texts,
+        ("epochs", [1, 30]),
     ),
     Case(
         Object2Vec,

@@ -15,7 +15,7 @@ _EMPTY = -1
 
 
 @kernel
-def count_tokens(data, ends, blank, found):
+def count_tokens(data: np.ndarray, ends: np.ndarray, blank: np.ndarray, found: np.ndarray) -> None:
     """How many tokens each text has: runs of bytes that are no blanks.
 
     Parameters
@@ -38,7 +38,7 @@ def count_tokens(data, ends, blank, found):
 
 
 @kernel
-def build_table(data, ends, hashes, table):
+def build_table(hashes: np.ndarray, table: np.ndarray) -> None:
     """Put words into a table, each at its hash or the next free place; ``table``, int32, of a power of 2, is -1 everywhere before."""
     mask = len(table) - 1
     for word in range(len(hashes)):
@@ -49,7 +49,9 @@ def build_table(data, ends, hashes, table):
 
 
 @kernel
-def _find(text, start, end, hash_, data, ends, hashes, table):
+def _find(
+    text: np.ndarray, start: int, end: int, hash_: np.uint32, data: np.ndarray, ends: np.ndarray, hashes: np.ndarray, table: np.ndarray
+) -> int:
     """The number of a word; -1 if the table does not have it."""
     mask = len(table) - 1
     place = hash_ & mask
@@ -70,25 +72,25 @@ def _find(text, start, end, hash_, data, ends, hashes, table):
 
 @kernel
 def encode(
-    text,
-    ends,
-    blank,
-    prefix,
-    eos,
-    eos_hash,
-    eos_id,
-    words,
-    data,
-    word_ends,
-    hashes,
-    table,
-    places,
-    ngrams,
-    features,
-    counts,
-    targets,
-    target_counts,
-):
+    text: np.ndarray,
+    ends: np.ndarray,
+    blank: np.ndarray,
+    prefix: np.ndarray,
+    eos: np.ndarray,
+    eos_hash: np.uint32,
+    eos_id: int,
+    words: int,
+    data: np.ndarray,
+    word_ends: np.ndarray,
+    hashes: np.ndarray,
+    table: np.ndarray,
+    places: np.ndarray,
+    ngrams: int,
+    features: np.ndarray,
+    counts: np.ndarray,
+    targets: np.ndarray,
+    target_counts: np.ndarray,
+) -> None:
     """Ids of the words and word n-grams of texts, and of the labels in them.
 
     Parameters
@@ -170,7 +172,9 @@ def encode(
 
 
 @kernel(fastmath=True)
-def train_rows(features, ends, targets, rates, vectors, outputs):
+def train_rows(
+    features: np.ndarray, ends: np.ndarray, targets: np.ndarray, rates: np.ndarray, vectors: np.ndarray, outputs: np.ndarray
+) -> float:
     """A step of stochastic gradient descent on the cross entropy of each text, one after the other.
 
     Parameters
@@ -241,7 +245,7 @@ def train_rows(features, ends, targets, rates, vectors, outputs):
 
 
 @kernel
-def add_rows(features, ends, gradients, vectors):
+def add_rows(features: np.ndarray, ends: np.ndarray, gradients: np.ndarray, vectors: np.ndarray) -> None:
     """Move the vectors of all features of each text by a vector of the text's own.
 
     Parameters

@@ -41,7 +41,7 @@ def texts(rows: int, seed: int = 0) -> tuple[list[str], list[str]]:
     random = np.random.default_rng(seed)
     topics = np.sort(random.integers(0, len(TOPICS), rows))
     words = [
-        " ".join([*random.choice(TOPICS[topic], 4), *random.choice(sum(TOPICS, []), 3), *random.choice(["the", "of", "a"], 5)])
+        " ".join([*random.choice(TOPICS[topic], 4), *random.choice(np.ravel(TOPICS), 3), *random.choice(["the", "of", "a"], 5)])
         for topic in topics
     ]
     return words, [f"topic {topic}" for topic in topics]

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import blazingtext
+import blazingtext_classifier
 import boosting
 import factorization_machines
 import formats
@@ -58,6 +59,7 @@ MODULES = {
     "networks": networks,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
+    "blazingtext_classifier": blazingtext_classifier,
     "object2vec": object2vec,
     "ingest": ingest,
     "formats": formats,

@@ -11,6 +11,7 @@ import pytest
 from sparkml_algos import (
     LDA,
     PCA,
+    BlazingTextClassifier,
     BlazingTextWord2Vec,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
@@ -45,6 +46,7 @@ ALGORITHMS = [
     NeuralTopicModel,
     Object2Vec,
     IPInsights,
+    BlazingTextClassifier,
     BlazingTextWord2Vec,
     XGBoostRegressor,
     XGBoostClassifier,
@@ -52,7 +54,7 @@ ALGORITHMS = [
 ]
 
 # Classes for some modes of an algorithm, and what the specification calls these together.
-MODES = {BlazingTextWord2Vec: "word2vec"}
+MODES = {BlazingTextWord2Vec: "word2vec", BlazingTextClassifier: "supervised"}
 
 # Objectives by class; the specification names them in its text, and its default is the regressor's. The classifier takes its own from the
 # data where it is unset.
@@ -352,9 +354,9 @@ def specified(algorithm):
     found = {entry["name"]: entry for entry in entries if concerns(entry, task, losses)}
     if modes := MODES.get(algorithm):
         found = {name: entry for name, entry in found.items() if name in specification["hyperparameters_by_mode"][modes]}
-
         is_supervised = modes == "supervised"
         found["mode"] |= {"choices": [mode for mode in found["mode"]["choices"] if (mode == "supervised") == is_supervised]}
+        found["mode"] |= {"default": "supervised", "required": False} if is_supervised else {}
     for (owner, required), default in DEFAULTED.items():
         if owner == name:
             found[required] |= {"required": False, "default": default}

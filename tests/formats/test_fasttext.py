@@ -70,7 +70,7 @@ def test_buckets_that_are_not_kept_are_written_as_zeros() -> None:
 def test_every_cut_off_file_is_one_short_error() -> None:
     data = fasttext.to_bytes(a_model())
     for length in range(len(data)):
-        with pytest.raises(FormatError, match="ends within|no fastText"):
+        with pytest.raises(FormatError, match=r"ends within|no fastText"):
             fasttext.read_model(data[:length])
 
 
@@ -118,7 +118,7 @@ def test_a_quantised_model_is_refused_with_the_reason() -> None:
     data = bytearray(fasttext.to_bytes(model))
     at = data.rindex(struct.pack("<?2q", False, 5, 2))
     data[at] = 1
-    with pytest.raises(FormatError, match="the input matrix is quantised.*before quantize"):
+    with pytest.raises(FormatError, match=r"the input matrix is quantised.*before quantize"):
         fasttext.read_model(bytes(data))
 
 

@@ -50,6 +50,9 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
         **{"enc0_token_embedding_dim": 2, "enc_dim": 4, "mlp_dim": 2, "labelCol": "half", "learning_rate": 0.02},
         **STEPS,
     ),
+    "BlazingTextClassifier": lambda: ours.BlazingTextClassifier(
+        labelCol="third", min_count=1, vector_dim=4, buckets=50, learning_rate=0.5, **STEPS
+    ),
     "BlazingTextWord2Vec": lambda: ours.BlazingTextWord2Vec(
         mode="skipgram", subwords=True, buckets=50, min_char=1, vector_dim=4, min_count=2, textCol="words", **STEPS
     ),
@@ -95,6 +98,7 @@ def training_rows(spark: SparkSession) -> DataFrame:
 def texts(rows: DataFrame) -> DataFrame:
     """The rows with columns of text made from their other columns."""
     named = rows.withColumn("words", F.col("features").cast("array<string>"))
+    named = named.withColumn("text", F.array_join(F.transform("features", lambda value: value.cast("int").cast("string")), " "))
     return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
@@ -104,7 +108,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "entity", "ip"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}

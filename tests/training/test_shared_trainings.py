@@ -12,7 +12,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Source
 from sparkml_algos.training.run import Alone, TrainingPlan, train
-from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TOKEN_IDS, TOKENS, Case
+from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TEXTS, TOKEN_IDS, TOKENS, Case
 
 RANDOM = np.random.default_rng(0)
 BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
@@ -28,7 +28,7 @@ def columns(case: Case) -> dict[str, Any]:
         "tokens": TOKENS,
         "image": IMAGES,
         "boxes": [np.array([[label, 0.1, 0.2, 0.3, 0.4]]) for label in BLOB % 3],
-        "text": ["a text"] * len(ROWS),
+        "text": TEXTS,
         "label": LABELS.get(case.settings.get("labelCol")),
         "group": np.repeat(np.arange(len(ROWS) // 4), 4),
         "validation": np.arange(len(ROWS)) % 5 == 0,

@@ -13,6 +13,7 @@ B. Recht, C. Re, S. Wright, F. Niu, "Hogwild: a lock-free approach to paralleliz
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -69,7 +70,7 @@ class Parameters:
         if self._communicator.size == 1:
             return self._one_by_one(features, targets, rates)
         cuts, loss = np.linspace(0, len(targets), windows + 1).astype(int), 0.0
-        for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, end in itertools.pairwise(cuts):
             part = slice(start, end)
             loss += self._together(features.take(part), targets[part], rates[part])
         return loss
@@ -80,7 +81,7 @@ class Parameters:
         cuts = np.linspace(0, len(targets), threads + 1).astype(int)
         calls = [
             functools.partial(train, features.values, features.offsets[a : b + 1], targets[a:b], rates[a:b], self.vectors, self.outputs)
-            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+            for a, b in itertools.pairwise(cuts)
         ]
         return float(sum(kernels.in_threads(calls)))
 

@@ -43,17 +43,19 @@ class BlazingTextClassifier(AlgorithmEstimator["BlazingTextClassifierModel"], Bl
     -----
     Labels stand in the text, ``__label__sport __label__local the home team won``, or in `labelCol`; a text may have several, of which one
     is drawn for each step. A text ends with the token ``</s>``, as each line does for fastText, and what follows such a token is not read.
-    Words are parted by blanks, tabs and ends of lines, and are taken as they are: lower case and punctuation are for whoever makes the text.
+    Words are parted by blanks, tabs and ends of lines, and are taken as they are: `The` and `the` are two words, and `match.` is a third.
 
-    Texts come in another order in every epoch, so it does not matter whether they are sorted by label. Several threads of a worker
-    move the same vectors without waiting; several workers make the steps for 32 texts of all of them together. With one
-    worker of one thread, two trainings with the same `seed` are the same.
+    Texts come in another order in every epoch, so it does not matter whether they are sorted by label. One worker makes a step for each
+    text; its threads move the same vectors without waiting for each other. Several workers compute the steps for a window of texts, of all
+    of them together, from the same vectors, and each makes all of these steps: what is learned does not depend on their number, but half
+    of the work is every worker's, so that they are never twice as fast as one. One worker of many cores is faster. With several
+    workers, or one of one thread, two trainings with the same `seed` are the same.
 
     A step costs O((words of the text) · word_ngrams · vector_dim + labels · vector_dim). A worker needs 4 · vector_dim bytes for each word
-    and each bucket of n-grams that occurs, twice that with several workers; the model is as large, and travels to the driver.
+    and each bucket of n-grams that occurs; the model is as large, and travels to the driver.
 
     The inner loops are compiled by numba where it is installed (``pip install sparkml-algos[fast]``), otherwise NumPy runs them: see
-    `BlazingTextClassifierModel.kernels`.
+    `training_summary.kernels`.
 
     Examples
     --------
@@ -126,11 +128,6 @@ class BlazingTextClassifierModel(HasSummary, AlgorithmModel, BlazingTextClassifi
         """The epoch, counted from 1, whose state this model is: with early stopping that of the best accuracy on rows for validation, else
         the last; None of a model that was read from a file."""
         return self.artifact.values.get("epoch")
-
-    @property
-    def kernels(self) -> str | None:
-        """What ran the inner loops of the training: ``numba`` with its version, or ``numpy``; None of a model that was read from a file."""
-        return self.artifact.values.get("kernels")
 
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:

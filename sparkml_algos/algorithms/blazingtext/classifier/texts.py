@@ -1,11 +1,12 @@
 """From texts to the ids of their words, of their word n-grams and of the labels in them, as fastText finds them; no Spark here.
 
-A text ends with the token ``</s>``, as each line does for fastText. The n-grams of n words w₁ … wₙ are known by their bucket: with the
-hashes h(w) of the words, FNV-1a of 32 bits taken for a signed number, ((h(w₁) · c + h(w₂)) · c + …) mod 2⁶⁴ mod buckets, c being 116,049,371.
+A text ends with the token ``</s>``, as each line does for fastText. The n-gram of words w₁ … wₙ is known by its bucket: with the hashes
+h(w) of the words, FNV-1a of 32 bits taken for a signed number, ((h(w₁) · c + h(w₂)) · c + …) mod 2⁶⁴ mod buckets, c being 116,049,371.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,7 +174,7 @@ class Encoder:
         labels = Ragged(self.label_ids(tokens.labels.values), tokens.labels.offsets)
         return Encoded(Ragged(found[is_known].astype(np.int32), counts), _chosen(labels, labels.values >= 0))
 
-    def _by_kernel(self, labels: list[str]):  # noqa: ANN202 - a function like `_by_numpy`
+    def _by_kernel(self, labels: list[str]) -> Callable[[pa.Array], Encoded]:
         from sparkml_algos.kernels import text_classifier
 
         names = pa.array([LABEL_PREFIX + label for label in labels], pa.large_string())
@@ -181,7 +182,7 @@ class Encoder:
         data, ends = _bytes(entries)
         hashes = hashes_of(entries)
         table = np.full(1 << max(4, (2 * len(entries)).bit_length()), UNKNOWN, np.int32)
-        text_classifier.build_table(data, ends, hashes, table)
+        text_classifier.build_table(hashes, table)
         prefix, end = (np.frombuffer(text.encode(), np.uint8) for text in (LABEL_PREFIX, END_OF_TEXT))
         known = (len(self._words), data, ends, hashes, table, self._places, self._ngrams)
         known = (BLANK, prefix, end, np.uint32(self._end_hash), self._end_id, *known)

@@ -52,7 +52,7 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
     A worker holds four bytes for each word of its texts and, of each vector, the one of the word and the one by which others predict it;
     with several workers both twice. Its time is O(words · window_size · (1 + negative_samples) · vector_dim · epochs), with as many
     threads as Spark gives a task CPUs (``spark.task.cpus``); where numba is installed (the extra ``fast``) steps are compiled, else NumPy
-    makes them, slower by far: `BlazingTextWord2VecModel.kernels` says which.
+    makes them, slower by far: `training_summary.kernels` says which.
 
     Several workers, of batch_skipgram, train apart and bring their vectors together after every 400,000 words of each, and at the end of an
     epoch; the sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
@@ -156,11 +156,6 @@ class BlazingTextWord2VecModel(HasSummary, AlgorithmModel, BlazingTextWord2VecPa
     def word_vectors(self) -> np.ndarray:
         """Their vectors, shape (words, vector_dim), float32."""
         return self._vectors().of_vocabulary()
-
-    @property
-    def kernels(self) -> str:
-        """What made the steps of the training: numba with its version, or NumPy; ``fastText`` of a model that was read from its file."""
-        return self.artifact.values["kernels"]
 
     def vectors(self) -> DataFrame:
         """The known words and their vectors: ``word`` (string), ``vector`` (vector)."""
@@ -291,7 +286,7 @@ class BlazingTextWord2VecModel(HasSummary, AlgorithmModel, BlazingTextWord2VecPa
         if not subwords:
             inputs = inputs[: len(words)]
         arrays = {**words.to_arrays(), "inputs": inputs, "outputs": np.array(found.output), "buckets": used}
-        model.artifact = Artifact(arrays, {"evaluated": {}, "kernels": "fastText"})
+        model.artifact = Artifact(arrays, {"evaluated": {}})
         return model
 
     def _fasttext(self) -> fasttext.FastTextModel:
