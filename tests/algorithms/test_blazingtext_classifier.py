@@ -49,7 +49,7 @@ def test_the_best_labels_are_those_of_the_service_where_they_are_asked_for(model
 
 def test_the_summary_says_what_ran_and_how_it_went(model: AlgorithmModel) -> None:
     summary = model.training_summary
-    assert summary.kernels == model.kernels and summary.kernels.split()[0] in ("numba", "numpy") and "inner loops" in str(summary)
+    assert summary.kernels.split()[0] in ("numba", "numpy") and "inner loops" in str(summary)
     losses = summary.train_objective_history["loss"]
     assert len(losses) == 10 and losses[-1] < losses[0] and model.served_epoch == 10
 
