@@ -47,9 +47,9 @@ class BlazingTextClassifier(AlgorithmEstimator["BlazingTextClassifierModel"], Bl
 
     Texts come in another order in every epoch, so it does not matter whether they are sorted by label. One worker makes a step for each
     text; its threads move the same vectors without waiting for each other. Several workers compute the steps for a window of texts, of all
-    of them together, from the same vectors, and each makes all of these steps: what is learned does not depend on their number, but half
-    of the work is every worker's, so that they are never twice as fast as one. One worker of many cores is faster. With several
-    workers, or one of one thread, two trainings with the same `seed` are the same.
+    of them together, from the same vectors, and each makes all of these steps: what is learned does not depend on their number, but moving
+    the vectors is every worker's work, and they exchange what they have found for each window: use one worker where its memory and disk
+    hold the texts. With one worker of one thread, two trainings with the same `seed` are the same.
 
     A step costs O((words of the text) · word_ngrams · vector_dim + labels · vector_dim). A worker needs 4 · vector_dim bytes for each word
     and each bucket of n-grams that occurs; the model is as large, and travels to the driver.

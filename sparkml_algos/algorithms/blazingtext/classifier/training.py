@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Texts of all workers that are turned into ids at a time.
 BLOCK_ROWS = 4096
 # Texts of all workers whose steps are computed from the same parameters, where there are several workers. With learning_rate 0.5, on
-# newsgroups, windows of 16 and 32 gave the accuracy of single steps, on two workers and on four; with 128 the training diverged.
+# newsgroups, windows of 16 (two workers) and 32 (two and four) gave the accuracy of single steps; of 128 (four) the training diverged.
 WINDOW_ROWS = 16
 
 
