@@ -29,6 +29,8 @@ def assert_outputs(scored: DataFrame, expected: dict[str, list[Any]]) -> None:
     for name, values in expected.items():
         for row, value in zip(found, values, strict=True):
             assert (row[name] is None) == (value is None)
-            if value is not None:
+            if isinstance(value, str):
+                assert row[name] == value, name
+            elif value is not None:
                 numbers = row[name].toArray() if hasattr(row[name], "toArray") else row[name]
                 np.testing.assert_allclose(numbers, value, rtol=1e-5, atol=1e-6, err_msg=name)
