@@ -27,6 +27,9 @@ from sparkml_algos.training.job import Job
 
 logger = logging.getLogger(__name__)
 
+# Texts that make a thread of their own worth while; few texts are so trained on alike in every run.
+TEXTS_PER_THREAD = 512
+
 # The learning rate falls to this share of itself, not quite to 0.
 LAST_RATE = 1e-4
 
@@ -108,7 +111,8 @@ class WordLearner:
         for block, own in enumerate(np.array_split(order, self._blocks)):
             done = (epoch + np.array([block, block + 1]) / self._blocks) / settings.epochs
             rates = settings.learning_rate * np.maximum(1 - done, LAST_RATE)
-            shares = np.array_split(own, kernels.threads()) if kernels.available() else [own]
+            threads = max(1, min(kernels.threads(), len(own) // TEXTS_PER_THREAD)) if kernels.available() else 1
+            shares = np.array_split(own, threads)
             seeds = random.integers(1, 1 << 63, size=len(shares), dtype=np.uint64)
             calls = [functools.partial(self._run, share, rates, seed) for share, seed in zip(shares, seeds, strict=True) if len(share)]
             total += np.sum(kernels.in_threads(calls), axis=0) if calls else 0
