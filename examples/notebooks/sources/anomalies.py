@@ -65,13 +65,8 @@ from sparkml_algos import RandomCutForest, Shingle
 shingle = Shingle(inputCols=["departure"], timeCol="month", size=6)
 rows = shingle.transform(steps)
 forest = RandomCutForest(
-    num_trees=100,
-    num_samples_per_tree=256,
-    predictionCol="is_anomaly",
-    thresholdMethod="quantile",
-    thresholdQuantile=0.98,
-    num_workers=2,
-    seed=1,
+    num_trees=100, num_samples_per_tree=256, predictionCol="is_anomaly", thresholdMethod="quantile", thresholdQuantile=0.98,
+    num_workers=2, seed=1,
 )
 model = forest.fit(rows.where("month < '1980-01-01'"))
 print(f"threshold: {model.threshold:.2f}")

@@ -64,19 +64,13 @@ test = encoding.transform(hidden).cache()
 
 # %%
 settings = dict(
-    labelCol="yes",
-    validationIndicatorCol="check",
-    mini_batch_size=500,
-    epochs=60,
-    early_stopping_patience=15,
-    linear_lr=0.05,
-    num_workers=2,
-    seed=1,
+    labelCol="yes", validationIndicatorCol="check", mini_batch_size=500, epochs=60, early_stopping_patience=15,
+    linear_lr=0.05, num_workers=2, seed=1,
 )
 popularity = FactorizationMachinesBinaryClassifier(num_factors=2, factors_lr=0.0, factors_init_sigma=0.0, **settings).fit(train)
-machine = FactorizationMachinesBinaryClassifier(num_factors=2, factors_lr=0.02, factors_init_sigma=0.5, factors_wd=0.0005, **settings).fit(
-    train
-)
+machine = FactorizationMachinesBinaryClassifier(
+    num_factors=2, factors_lr=0.02, factors_init_sigma=0.5, factors_wd=0.0005, **settings
+).fit(train)
 name = "test:binary_classification_accuracy"
 print(f"accuracy by popularity: {popularity.evaluate(test)[name]:.3f}")
 print(f"accuracy with factors: {machine.evaluate(test)[name]:.3f}")

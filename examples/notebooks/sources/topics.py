@@ -120,11 +120,9 @@ colorbar = figure.colorbar(picture, label="share of the subpackage's documents")
 # Few documents are about one thing. Here are three, the topic each has most of, and how much.
 
 # %%
-some = (
-    mixtures.where(F.col("name").isin("ttest_ind", "butter", "minimize"))
-    .select("subpackage", "name", "topic", F.round(F.array_max("share"), 2).alias("largest_share"))
-    .orderBy("name")
-)
+some = mixtures.where(F.col("name").isin("ttest_ind", "butter", "minimize")).select(
+    "subpackage", "name", "topic", F.round(F.array_max("share"), 2).alias("largest_share")
+).orderBy("name")
 
 # %% tags=["show"]
 some = some.toPandas()
