@@ -195,3 +195,95 @@ def move_rows(
         put_rows(table, rows, start, stop, values)
         put_rows(mean, rows, start, stop, means)
         put_rows(square, rows, start, stop, squares)
+
+
+@kernel
+def note_rows(
+    rows: np.ndarray,
+    before: np.ndarray,
+    slots: np.ndarray,
+    noted: np.ndarray,
+    saved: np.ndarray,
+    steps: np.ndarray,
+    count: int,
+) -> int:
+    """Keep what rows were before their first step of several.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (touched,)
+        Which rows the next step moves.
+    before : ndarray of float32, shape (touched, width)
+        What they are.
+    slots : ndarray of int32, shape (all rows,)
+        Where a row is noted; -1 if it is not.
+    noted : ndarray of int32, shape (room,)
+    saved : ndarray of float32, shape (room, width)
+    steps : ndarray of int32, shape (room,)
+        Of the rows noted: which, what they were, how many steps they have made.
+    count : int
+        How many these are.
+
+    Returns
+    -------
+    int
+        How many they are now.
+    """
+    for number in range(len(rows)):
+        row = rows[number]
+        slot = slots[row]
+        if slot < 0:
+            slot = slots[row] = count
+            noted[slot], steps[slot] = row, 0
+            for d in range(before.shape[1]):
+                saved[slot, d] = before[number, d]
+            count += 1
+        steps[slot] += 1
+    return count
+
+
+@kernel
+def subtract_from_rows(table: np.ndarray, rows: np.ndarray, saved: np.ndarray) -> None:
+    """``saved`` ← how far rows have come from there, in their order."""
+    here = np.empty((BLOCK, table.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        stop = min(start + BLOCK, len(rows))
+        take_rows(table, rows, start, stop, here)
+        for number in range(start, stop):
+            for d in range(table.shape[1]):
+                saved[number, d] = here[number - start, d] - saved[number, d]
+
+
+@kernel
+def add_ways(
+    places: np.ndarray,
+    steps: np.ndarray,
+    ways: np.ndarray,
+    weight: np.float32,
+    steps_of_all: int,
+    total: np.ndarray,
+    weighed: np.ndarray,
+    missed: np.ndarray,
+) -> None:
+    """Add a worker's movements of rows, see `algorithms.factorization_machines.exchange`.
+
+    Parameters
+    ----------
+    places : ndarray of int32, shape (moved,)
+        Where each of its rows is in what is added to.
+    steps : ndarray of int32, shape (moved,)
+        How many it has made with each.
+    ways : ndarray of float32, shape (moved, width)
+    weight : float32
+        What the worker weighs.
+    steps_of_all : int
+        Steps that there were.
+    total, weighed, missed : ndarrays of float32, shape (rows, width), (rows,), (rows,)
+        Sums of ways and of steps, times weights; product of the shares of the steps that have left a row alone.
+    """
+    for number in range(len(places)):
+        place = places[number]
+        weighed[place] += weight * np.float32(steps[number])
+        missed[place] *= np.float32(1) - np.float32(steps[number]) / np.float32(steps_of_all)
+        for d in range(ways.shape[1]):
+            total[place, d] += weight * ways[number, d]
