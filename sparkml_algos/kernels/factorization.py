@@ -1,6 +1,6 @@
 """The steps of a factorization machine on sparse rows: what rows touch, their scores and gradients, and Adam on the rows of a table.
 
-A step of NumPy goes through the memory a dozen times, and sorts; here each number of a mini-batch is met three times: its feature is
+A step of NumPy goes through the memory a dozen times, and sorts; here each number is met three times: its feature is
 noted, its row of the table goes into the score, and the derivative comes out. See `algorithms.factorization_machines.rows` for the formulas.
 """
 
@@ -74,9 +74,7 @@ def find_columns(
 
 
 @kernel(fastmath=FREE)
-def add_scores(
-    ends: np.ndarray, places: np.ndarray, data: np.ndarray, touched: np.ndarray, sums: np.ndarray, scores: np.ndarray
-) -> None:
+def add_scores(ends: np.ndarray, places: np.ndarray, data: np.ndarray, touched: np.ndarray, sums: np.ndarray, scores: np.ndarray) -> None:
     """Add what features say to the scores of rows.
 
     Parameters
@@ -176,7 +174,11 @@ def move_rows(
     width, one = table.shape[1], np.float32(1)
     of_mean, of_square = betas
     of_step, of_root = corrections
-    values, means, squares = np.empty((BLOCK, width), np.float32), np.empty((BLOCK, width), np.float32), np.empty((BLOCK, width), np.float32)
+    values, means, squares = (
+        np.empty((BLOCK, width), np.float32),
+        np.empty((BLOCK, width), np.float32),
+        np.empty((BLOCK, width), np.float32),
+    )
     rate, pull = np.empty(BLOCK * width, np.float32), np.empty(BLOCK * width, np.float32)
     for i in range(BLOCK * width):
         rate[i], pull[i] = rates[i % width], decay[i % width]

@@ -128,7 +128,7 @@ class Optimizer:
 def put_rows(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     """``array[rows] = values`` of arrays that are contiguous; with a row as one item it is twice as fast."""
     row = np.dtype((np.void, array[:1].nbytes))
-    array.reshape(len(array), -1).view(row)[rows, 0] = values.reshape(len(values), -1).view(row)[:, 0]
+    array.reshape(len(array), -1).view(row)[rows, 0] = values.reshape(len(values), array[:1].size).view(row)[:, 0]
 
 
 class Sgd(Optimizer):
