@@ -1,7 +1,7 @@
 """The steps of a factorization machine on sparse rows: what rows touch, their scores and gradients, and Adam on the rows of a table.
 
-A step of NumPy goes through the memory a dozen times, and sorts; here each number is met three times: its feature is
-noted, its row of the table goes into the score, and the derivative comes out. See `algorithms.factorization_machines.rows` for the formulas.
+A step of NumPy goes through the memory a dozen times, and sorts; here each number is met three times: its feature is noted, its row of the
+table goes into the score, and the derivative comes out. See `algorithms.factorization_machines.rows` for the formulas.
 """
 
 from __future__ import annotations
@@ -245,15 +245,44 @@ def note_rows(
 
 
 @kernel
-def subtract_from_rows(table: np.ndarray, rows: np.ndarray, saved: np.ndarray) -> None:
-    """``saved`` ← how far rows have come from there, in their order."""
-    here = np.empty((BLOCK, table.shape[1]), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        stop = min(start + BLOCK, len(rows))
-        take_rows(table, rows, start, stop, here)
+def pack_ways(
+    noted: np.ndarray,
+    steps: np.ndarray,
+    saved: np.ndarray,
+    table: np.ndarray,
+    starts: np.ndarray,
+    integers: np.ndarray,
+    numbers: np.ndarray,
+) -> None:
+    """Write how far rows have come into the messages to their owners; row i is that of worker i modulo the number of workers.
+
+    Parameters
+    ----------
+    noted, steps, saved
+        Of the rows noted, see `note_rows`.
+    table : ndarray of float32, shape (rows, width)
+    starts : ndarray of int64, shape (workers + 1,)
+        Where the message to each owner begins: ids, steps, then ways. Between two there is room for so many of each as it has rows.
+    integers : ndarray of int32, shape (all messages,)
+        Overwritten.
+    numbers : ndarray of float32, shape (all messages,)
+        The same memory.
+    """
+    width, owners = table.shape[1], len(starts) - 1
+    filled = np.zeros(owners, np.int64)
+    here = np.empty((BLOCK, width), np.float32)
+    for start in range(0, len(noted), BLOCK):
+        stop = min(start + BLOCK, len(noted))
+        take_rows(table, noted, start, stop, here)
         for number in range(start, stop):
-            for d in range(table.shape[1]):
-                saved[number, d] = here[number - start, d] - saved[number, d]
+            owner = noted[number] % owners
+            count, place = (starts[owner + 1] - starts[owner]) // (2 + width), filled[owner]
+            filled[owner] += 1
+            integers[starts[owner] + place] = noted[number]
+            integers[starts[owner] + count + place] = steps[number]
+            first = starts[owner] + 2 * count + width * place
+            for d in range(width):
+                numbers[first + d] = here[number - start, d] - saved[number, d]
 
 
 @kernel
@@ -289,3 +318,41 @@ def add_ways(
         missed[place] *= np.float32(1) - np.float32(steps[number]) / np.float32(steps_of_all)
         for d in range(ways.shape[1]):
             total[place, d] += weight * ways[number, d]
+
+
+@kernel
+def move_together(
+    rows: np.ndarray,
+    slots: np.ndarray,
+    saved: np.ndarray,
+    table: np.ndarray,
+    total: np.ndarray,
+    factors: np.ndarray,
+) -> None:
+    """Move rows from where they were before this worker moved them.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (moved,)
+    slots, saved
+        See `note_rows`.
+    table : ndarray of float32, shape (all rows, width)
+        Moved in place.
+    total : ndarray of float32, shape (moved, width)
+        The way of each row, to be multiplied by its factor; overwritten by where the row is now.
+    factors : ndarray of float32, shape (moved,)
+    """
+    width = table.shape[1]
+    here = np.empty((BLOCK, width), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        stop = min(start + BLOCK, len(rows))
+        take_rows(table, rows, start, stop, here)
+        for number in range(start, stop):
+            slot = slots[rows[number]]
+            for d in range(width):
+                before = here[number - start, d] if slot < 0 else saved[slot, d]
+                total[number, d] = before + factors[number] * total[number, d]
+        for number in range(start, stop):
+            row = rows[number]
+            for d in range(width):
+                table[row, d] = total[number, d]

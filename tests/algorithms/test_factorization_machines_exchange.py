@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 
 from sparkml_algos import FactorizationMachinesBinaryClassifier, kernels
 from sparkml_algos.algorithms.factorization_machines.exchange import Ways, merge_memory
-from sparkml_algos.algorithms.factorization_machines.machine import STEPS_APART, Machine
+from sparkml_algos.algorithms.factorization_machines.machine import EXCHANGES_PER_EPOCH, STEPS_APART, Machine
 from sparkml_algos.algorithms.factorization_machines.prediction import load
 from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
 from sparkml_algos.arrays.artifact import Artifact
@@ -77,8 +77,9 @@ def test_large_tables_are_exchanged_after_several_steps_and_small_ones_after_eac
         update(self, sums, progress)
 
     monkeypatch.setattr(Machine, "update", watch)
-    in_threads(2, lambda communicator: train(communicator, epochs=1))
-    assert set(seen) == {STEPS_APART}
+    in_threads(2, lambda communicator: train(communicator, epochs=1))  # of 50 mini-batches
+    in_threads(2, lambda communicator: train(communicator, epochs=1, mini_batch_size=20))
+    assert set(seen) == {50 // EXCHANGES_PER_EPOCH, STEPS_APART}
     seen.clear()
     in_threads(2, lambda communicator: train(communicator, epochs=1, num_factors=1))  # 20,000 features: 60,000 numbers
     train(SingleProcess(), epochs=1, exchange_every=7)

@@ -75,18 +75,20 @@ def test_rows_are_noted_as_numpy_notes_them() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_ways_are_added_as_numpy_adds_them() -> None:
+def test_ways_are_packed_added_and_gone_as_numpy_does_it() -> None:
     random = np.random.default_rng(6)
-    table, rows = random.normal(size=(300, 4)).astype(np.float32), random.permutation(300)[:200].astype(np.int32)
-    saved = random.normal(size=(200, 4)).astype(np.float32)
-    own, other = saved.copy(), saved.copy()
-    factorization.subtract_from_rows(table, rows, own)
-    exchange._subtract_from_rows(table, rows, other)
-    np.testing.assert_array_equal(own, other)
-    found = []
-    for add in (factorization.add_ways, exchange._add_ways):
-        sums = [np.zeros((300, 4), np.float32), np.zeros(300, np.float32), np.ones(300, np.float32)]
-        add(rows, (rows % 9).astype(np.int32), own, np.float32(0.5), 8, *sums)
-        found.append(sums)
-    for one, expected in zip(*found, strict=True):
-        np.testing.assert_allclose(one, expected, rtol=1e-6)
+    start, noted = random.normal(size=(300, 4)).astype(np.float32), random.permutation(300)[:200].astype(np.int32)
+    saved, steps = random.normal(size=(200, 4)).astype(np.float32), random.integers(1, 9, 200).astype(np.int32)
+    slots, starts = np.full(300, -1, np.int32), np.append(0, np.cumsum(6 * np.bincount(noted % 3)))
+    slots[noted], found = np.arange(200), []
+    for module, prefix in ((factorization, ""), (exchange, "_")):
+        integers, table = np.zeros(1200, np.int32), start.copy()
+        getattr(module, f"{prefix}pack_ways")(noted, steps, saved, table, starts, integers, integers.view(np.float32))
+        own = exchange._Part(np.append(np.zeros(6, np.int32), integers[starts[1] : starts[2]]), 4)
+        assert sorted(own.ids) == sorted(noted[noted % 3 == 1])
+        sums = [np.zeros((100, 4), np.float32), np.zeros(100, np.float32), np.ones(100, np.float32)]
+        getattr(module, f"{prefix}add_ways")(own.ids // 3, own.steps, own.ways, np.float32(0.5), 8, *sums)
+        getattr(module, f"{prefix}move_together")(np.arange(1, 300, 3, dtype=np.int32), slots, saved, table, sums[0], 1 - sums[2])
+        found.append([integers, *sums, table])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -21,6 +21,9 @@ worker whose mean square is the largest.
 
 from __future__ import annotations
 
+import itertools
+from types import ModuleType
+
 import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.rows import Room
@@ -74,28 +77,36 @@ class Ways:
 
     def exchange(self) -> None:
         """Bring the tables of all workers together; all call it, after the same number of `steps`."""
-        size, width, steps = self._communicator.size, self._table.shape[1], self.steps
         noted, saved, steps_of = (array[: self._count] for array in (self._noted, self._saved, self._steps_of))
+        parts = self._sent_to_owners(noted, saved, steps_of)
+        ids, places = self._places([part.ids for part in parts])
+        total, factors = self._together(parts, places, len(ids))
+        (_kernels().move_together if self._compiled else _move_together)(ids, self._slots, saved, self._table, total, factors)
+        for others, rows in rows_of_others(ids, total, self._communicator):
+            self._put(others, rows)
+        self._bias[0] = self._bias_before + _bias_way(np.array([part.header for part in parts]), self.steps)
         self._slots[noted] = -1
-        order = np.argsort((noted % size).astype(np.uint16), kind="stable")
-        noted, steps_of, before = noted[order], steps_of[order], saved[order]
-        ways = before.copy()
-        (_kernels().subtract_from_rows if self._compiled else _subtract_from_rows)(self._table, noted, ways)
-        header = np.array([self._weight, float(self._bias[0]) - self._bias_before, self._steps_of_bias])
-        ends = np.cumsum(np.bincount(noted % size, minlength=size))
-        bounds = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-        messages = [_packed(header, noted[part], steps_of[part], ways[part]) for part in bounds]
-        parts = [_unpacked(message, width) for message in self._communicator.alltoall(messages)]
-        ids, places = self._places([own for _, own, *_ in parts])
-        # What this worker's rows were: most have been moved here too, and stand somewhere else now.
-        moved, mine = self._table.take(ids, axis=0), bounds[self._communicator.rank]
-        moved[places[self._communicator.rank]] = before[mine]
-        moved += self._together(parts, places, len(ids), steps)
-        put_rows(self._table, ids, moved)
-        for others, rows in rows_of_others(ids, moved, self._communicator):
-            put_rows(self._table, others, rows)
-        self._bias[0] = self._bias_before + _bias_way(np.array([header for header, *_ in parts]), steps)
         self._begin()
+
+    def _sent_to_owners(self, noted: np.ndarray, saved: np.ndarray, steps_of: np.ndarray) -> list[_Part]:
+        """The ways of all workers that the rows of this one have gone."""
+        size, width = self._communicator.size, self._table.shape[1]
+        header = np.array([self._weight, float(self._bias[0]) - self._bias_before, self._steps_of_bias]).view(np.int32)
+        starts = np.zeros(size + 1, np.int64)
+        np.cumsum(np.bincount(noted % size, minlength=size) * (2 + width), out=starts[1:])
+        integers = np.empty(starts[-1], np.int32)
+        pack = _kernels().pack_ways if self._compiled else _pack_ways
+        pack(noted, steps_of, saved, self._table, starts, integers, integers.view(np.float32))
+        messages = [np.concatenate([header, integers[start:end]]) for start, end in itertools.pairwise(starts)]
+        return [_Part(message, width) for message in self._communicator.alltoall(messages)]
+
+    def _put(self, rows: np.ndarray, values: np.ndarray) -> None:
+        if self._compiled:
+            from sparkml_algos.kernels import memory
+
+            memory.put_rows(self._table, rows, 0, len(rows), values)
+        else:
+            put_rows(self._table, rows, values)
 
     def _begin(self) -> None:
         self.steps = self._count = self._steps_of_bias = 0
@@ -124,18 +135,32 @@ class Ways:
             ids = ids * np.int32(size) + np.int32(self._communicator.rank)
         return ids, np.split(places, np.cumsum([len(part) for part in parts])[:-1])
 
-    def _together(self, parts: list[_Part], places: list[np.ndarray], rows: int, steps: int) -> np.ndarray:
-        """How far rows go, by the ways of all workers."""
+    def _together(self, parts: list[_Part], places: list[np.ndarray], rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """The ways of all workers, weighed and added up, and what each row's is to be multiplied by."""
         total, weighed, missed = np.zeros((rows, self._table.shape[1]), np.float32), np.zeros(rows, np.float32), np.ones(rows, np.float32)
         adding = _kernels().add_ways if self._compiled else _add_ways
-        largest = max(header[0] for header, *_ in parts) or 1.0
-        for (header, _, steps_of, ways), there in zip(parts, places, strict=True):
-            adding(there, steps_of, ways, np.float32(header[0] / largest), steps, total, weighed, missed)
-        total *= (steps * (1 - missed) / np.maximum(weighed, np.float32(1e-30)))[:, None]
-        return total
+        largest = max(part.header[0] for part in parts) or 1.0
+        for part, there in zip(parts, places, strict=True):
+            adding(there, part.steps, part.ways, np.float32(part.header[0] / largest), self.steps, total, weighed, missed)
+        return total, np.float32(self.steps) * (1 - missed) / np.maximum(weighed, np.float32(1e-30))
 
 
-_Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+class _Part:
+    """What a worker has sent to an owner of rows.
+
+    Attributes
+    ----------
+    header : ndarray of float64, shape (3,)
+        Of all its rows the weight, the way of the bias, and the steps of the bias.
+    ids, steps : ndarray of int32, shape (moved,)
+    ways : ndarray of float32, shape (moved, width)
+    """
+
+    def __init__(self, message: np.ndarray, width: int) -> None:
+        self.header, message = message[:6].view(np.float64), message[6:]
+        count = len(message) // (2 + width)
+        self.ids, self.steps = message[:count], message[count : 2 * count]
+        self.ways = message[2 * count :].view(np.float32).reshape(count, width)
 
 
 def merge_memory(mean: np.ndarray, square: np.ndarray, communicator: Communicator) -> None:
@@ -161,16 +186,6 @@ def _bias_way(headers: np.ndarray, steps: int) -> float:
     return float(weight @ way / weighed * steps * (1 - np.prod(1 - made / steps))) if weighed else 0.0
 
 
-def _packed(header: np.ndarray, ids: np.ndarray, steps: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    return np.concatenate([header.view(np.int32), ids, steps, ways.view(np.int32).ravel()])
-
-
-def _unpacked(message: np.ndarray, width: int) -> _Part:
-    header, message = message[:6].view(np.float64), message[6:]
-    count = len(message) // (2 + width)
-    return header, message[:count], message[count : 2 * count], message[2 * count :].view(np.float32).reshape(count, width)
-
-
 def _note_rows(
     rows: np.ndarray, before: np.ndarray, slots: np.ndarray, noted: np.ndarray, saved: np.ndarray, steps: np.ndarray, count: int
 ) -> int:
@@ -183,8 +198,22 @@ def _note_rows(
     return int(more)
 
 
-def _subtract_from_rows(table: np.ndarray, rows: np.ndarray, saved: np.ndarray) -> None:
-    np.subtract(table.take(rows, axis=0), saved, out=saved)
+def _pack_ways(
+    noted: np.ndarray,
+    steps: np.ndarray,
+    saved: np.ndarray,
+    table: np.ndarray,
+    starts: np.ndarray,
+    integers: np.ndarray,
+    numbers: np.ndarray,
+) -> None:
+    """`kernels.factorization.pack_ways` with NumPy."""
+    owners, ways = noted % (len(starts) - 1), table.take(noted, axis=0) - saved
+    for owner, (start, end) in enumerate(itertools.pairwise(starts)):
+        own = np.flatnonzero(owners == owner)
+        middle = start + 2 * len(own)
+        integers[start:middle] = np.concatenate([noted[own], steps[own]])
+        numbers[middle:end] = ways[own].ravel()
 
 
 def _add_ways(
@@ -203,7 +232,18 @@ def _add_ways(
     total[places] += weight * ways
 
 
-def _kernels():  # noqa: ANN202 - a module
+def _move_together(
+    rows: np.ndarray, slots: np.ndarray, saved: np.ndarray, table: np.ndarray, total: np.ndarray, factors: np.ndarray
+) -> None:
+    """`kernels.factorization.move_together` with NumPy."""
+    before, places = table.take(rows, axis=0), slots[rows]
+    before[places >= 0] = saved[places[places >= 0]]
+    total *= factors[:, None]
+    total += before
+    put_rows(table, rows, total)
+
+
+def _kernels() -> ModuleType:
     from sparkml_algos.kernels import factorization
 
     return factorization

@@ -30,8 +30,9 @@ from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
 from sparkml_algos.training.progress import Best, EpochResult, Progress
 from sparkml_algos.training.watching import WatchedRows
 
-# Mini-batches between two exchanges of a large table, unless `exchange_every` says otherwise.
-STEPS_APART = 32
+# Mini-batches between two exchanges of a large table at most, and exchanges of an epoch at least, unless `exchange_every` says otherwise.
+STEPS_APART = 64
+EXCHANGES_PER_EPOCH = 4
 # Features whose start is drawn at a time.
 BLOCK = 1 << 16
 
@@ -82,7 +83,7 @@ class Machine(Learner):
         adam = CompiledAdam if self.compiled else Adam
         self._optimizer = adam([self.bias, self.table], epsilon=EPSILON if hyperparameters.eps is None else hyperparameters.eps)
         is_large = has_owners(*self.table.shape, communicator)
-        self.steps_apart = _steps_apart(hyperparameters, communicator, is_large)
+        self.steps_apart = _steps_apart(hyperparameters, job, is_large)
         self._ways = Ways(self.bias, self.table, communicator, self.compiled) if self.steps_apart > 1 else None
         self._has_owners = is_large and self._ways is None
         self._rates, self._decay = ([_of(hyperparameters, "bias", name), self._by_column(name)] for name in ("lr", "wd"))
@@ -236,13 +237,16 @@ class Machine(Learner):
         return np.array([linear] + [factors] * (self.table.shape[1] - 1), np.float32)
 
 
-def _steps_apart(hyperparameters: Hyperparameters, communicator: Communicator, is_large: bool) -> int:
-    """Steps between two exchanges; of a small table, which takes less time than its step, 1."""
-    if communicator.size == 1:
+def _steps_apart(hyperparameters: Hyperparameters, job: Job, is_large: bool) -> int:
+    """Steps between two exchanges; 1 with a small table, whose exchange takes less time than its step."""
+    if job.communicator.size == 1:
         return 1
-    if hyperparameters.exchange_every == "auto":
+    if hyperparameters.exchange_every != "auto":
+        return hyperparameters.exchange_every
+    rows = job.total_rows()
+    if not is_large or rows is None:
         return STEPS_APART if is_large else 1
-    return hyperparameters.exchange_every
+    return max(1, min(STEPS_APART, -(-rows // hyperparameters.mini_batch_size) // EXCHANGES_PER_EPOCH))
 
 
 def start(hyperparameters: Hyperparameters, features: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
