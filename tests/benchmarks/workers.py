@@ -31,7 +31,7 @@ BYTES_PER_SECOND = 1.2e9
 SECONDS_PER_MESSAGE = 1e-4
 CLUSTER_WORKERS, CLUSTER_BYTES = 100, 100e9
 
-# What they exchange: the sum of an array in each step or once, or after some steps the rows of one that each has touched, with their owners.
+# What they exchange: the sum of an array in each step or once, or after some steps the rows of one that they have touched, with owners.
 TRAININGS: dict[str, dict[str, Any]] = {
     "k-means, 64 features, k=100": {"maker": "KMeans", "settings": {"k": 100}, "rows": 600_000, "features": 64, "exchange": "sum"},
     "PCA, 784 features, 50 components": {
