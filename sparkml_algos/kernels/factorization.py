@@ -262,13 +262,14 @@ def pack_ways(
         Of the rows noted, see `note_rows`.
     table : ndarray of float32, shape (rows, width)
     starts : ndarray of int64, shape (workers + 1,)
-        Where the message to each owner begins: ids, steps, then ways. Between two there is room for so many of each as it has rows.
+        Where the message to each owner has ids, steps, then ways. Between those to two owners there is room for so many of each as the
+        first has rows, and for a header as long as the one before the first message.
     integers : ndarray of int32, shape (all messages,)
         Overwritten.
     numbers : ndarray of float32, shape (all messages,)
         The same memory.
     """
-    width, owners = table.shape[1], len(starts) - 1
+    width, owners, head = table.shape[1], len(starts) - 1, starts[0]
     filled = np.zeros(owners, np.int64)
     here = np.empty((BLOCK, width), np.float32)
     for start in range(0, len(noted), BLOCK):
@@ -276,7 +277,7 @@ def pack_ways(
         take_rows(table, noted, start, stop, here)
         for number in range(start, stop):
             owner = noted[number] % owners
-            count, place = (starts[owner + 1] - starts[owner]) // (2 + width), filled[owner]
+            count, place = (starts[owner + 1] - starts[owner] - head) // (2 + width), filled[owner]
             filled[owner] += 1
             integers[starts[owner] + place] = noted[number]
             integers[starts[owner] + count + place] = steps[number]

@@ -78,7 +78,7 @@ def test_large_tables_are_exchanged_after_several_steps_and_small_ones_after_eac
 
     monkeypatch.setattr(Machine, "update", watch)
     in_threads(2, lambda communicator: train(communicator, epochs=1))  # of 50 mini-batches
-    in_threads(2, lambda communicator: train(communicator, epochs=1, mini_batch_size=20))
+    in_threads(2, lambda communicator: train(communicator, epochs=1, mini_batch_size=10))
     assert set(seen) == {50 // EXCHANGES_PER_EPOCH, STEPS_APART}
     seen.clear()
     in_threads(2, lambda communicator: train(communicator, epochs=1, num_factors=1))  # 20,000 features: 60,000 numbers

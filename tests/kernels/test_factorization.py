@@ -79,12 +79,12 @@ def test_ways_are_packed_added_and_gone_as_numpy_does_it() -> None:
     random = np.random.default_rng(6)
     start, noted = random.normal(size=(300, 4)).astype(np.float32), random.permutation(300)[:200].astype(np.int32)
     saved, steps = random.normal(size=(200, 4)).astype(np.float32), random.integers(1, 9, 200).astype(np.int32)
-    slots, starts = np.full(300, -1, np.int32), np.append(0, np.cumsum(6 * np.bincount(noted % 3)))
+    slots, starts = np.full(300, -1, np.int32), 6 + np.append(0, np.cumsum(6 + 6 * np.bincount(noted % 3)))
     slots[noted], found = np.arange(200), []
     for module, prefix in ((factorization, ""), (exchange, "_")):
-        integers, table = np.zeros(1200, np.int32), start.copy()
+        integers, table = np.zeros(starts[-1], np.int32), start.copy()
         getattr(module, f"{prefix}pack_ways")(noted, steps, saved, table, starts, integers, integers.view(np.float32))
-        own = exchange._Part(np.append(np.zeros(6, np.int32), integers[starts[1] : starts[2]]), 4)
+        own = exchange._Part(integers[starts[1] - 6 : starts[2] - 6], 4)
         assert sorted(own.ids) == sorted(noted[noted % 3 == 1])
         sums = [np.zeros((100, 4), np.float32), np.zeros(100, np.float32), np.ones(100, np.float32)]
         getattr(module, f"{prefix}add_ways")(own.ids // 3, own.steps, own.ways, np.float32(0.5), 8, *sums)

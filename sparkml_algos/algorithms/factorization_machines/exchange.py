@@ -21,14 +21,12 @@ worker whose mean square is the largest.
 
 from __future__ import annotations
 
-import itertools
 from types import ModuleType
 
 import numpy as np
 
 from sparkml_algos.algorithms.factorization_machines.rows import Room
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.collectives.sparse_sums import rows_of_others
 from sparkml_algos.training.optimizers import put_rows
 
 # Of the memory, rows that are compared at a time.
@@ -51,7 +49,7 @@ class Ways:
     def __init__(self, bias: np.ndarray, table: np.ndarray, communicator: Communicator, compiled: bool) -> None:
         self.steps = 0
         self._bias, self._table, self._communicator, self._compiled = bias, table, communicator, compiled
-        self._room = Room(-(-len(table) // communicator.size)) if compiled else None
+        self._room = Room(-(-len(table) // communicator.size))
         self._slots = np.full(len(table), -1, np.int32)
         self._noted, self._steps_of = np.empty(0, np.int32), np.empty(0, np.int32)
         self._saved = np.empty((0, table.shape[1]), np.float32)
@@ -80,10 +78,14 @@ class Ways:
         noted, saved, steps_of = (array[: self._count] for array in (self._noted, self._saved, self._steps_of))
         parts = self._sent_to_owners(noted, saved, steps_of)
         ids, places = self._places([part.ids for part in parts])
-        total, factors = self._together(parts, places, len(ids))
+        message = self._room.array("moved", len(ids) * (1 + self._table.shape[1]), 1, np.int32).ravel()
+        _, total = _rows_of(message, self._table.shape[1])
+        message[: len(ids)], total[...] = ids, 0
+        factors = self._together(parts, places, total)
         (_kernels().move_together if self._compiled else _move_together)(ids, self._slots, saved, self._table, total, factors)
-        for others, rows in rows_of_others(ids, total, self._communicator):
-            self._put(others, rows)
+        for rank, theirs in enumerate(self._communicator.allgather(message)):
+            if rank != self._communicator.rank:
+                self._put(*_rows_of(theirs, self._table.shape[1]))
         self._bias[0] = self._bias_before + _bias_way(np.array([part.header for part in parts]), self.steps)
         self._slots[noted] = -1
         self._begin()
@@ -92,12 +94,14 @@ class Ways:
         """The ways of all workers that the rows of this one have gone."""
         size, width = self._communicator.size, self._table.shape[1]
         header = np.array([self._weight, float(self._bias[0]) - self._bias_before, self._steps_of_bias]).view(np.int32)
-        starts = np.zeros(size + 1, np.int64)
-        np.cumsum(np.bincount(noted % size, minlength=size) * (2 + width), out=starts[1:])
-        integers = np.empty(starts[-1], np.int32)
+        lengths = len(header) + np.bincount(noted % size, minlength=size) * (2 + width)
+        starts = len(header) + np.append(0, np.cumsum(lengths))
+        integers = self._room.array("messages", int(starts[-1]), 1, np.int32).ravel()
         pack = _kernels().pack_ways if self._compiled else _pack_ways
         pack(noted, steps_of, saved, self._table, starts, integers, integers.view(np.float32))
-        messages = [np.concatenate([header, integers[start:end]]) for start, end in itertools.pairwise(starts)]
+        messages = [integers[start : start + length] for start, length in zip(starts - len(header), lengths, strict=False)]
+        for message in messages:
+            message[: len(header)] = header
         return [_Part(message, width) for message in self._communicator.alltoall(messages)]
 
     def _put(self, rows: np.ndarray, values: np.ndarray) -> None:
@@ -126,7 +130,7 @@ class Ways:
     def _places(self, parts: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The rows of all parts, each once, ascending, and where in these those of each part are."""
         together, size = np.concatenate(parts), self._communicator.size
-        if self._room is None:
+        if not self._compiled:
             ids, places = np.unique(together, return_inverse=True)
         else:
             ids, places = np.empty(len(together), np.int32), np.empty(len(together), np.int32)
@@ -135,14 +139,14 @@ class Ways:
             ids = ids * np.int32(size) + np.int32(self._communicator.rank)
         return ids, np.split(places, np.cumsum([len(part) for part in parts])[:-1])
 
-    def _together(self, parts: list[_Part], places: list[np.ndarray], rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ways of all workers, weighed and added up, and what each row's is to be multiplied by."""
-        total, weighed, missed = np.zeros((rows, self._table.shape[1]), np.float32), np.zeros(rows, np.float32), np.ones(rows, np.float32)
+    def _together(self, parts: list[_Part], places: list[np.ndarray], total: np.ndarray) -> np.ndarray:
+        """Add the ways of all workers, weighed, to those of the rows; what each row's is to be multiplied by."""
+        weighed, missed = np.zeros(len(total), np.float32), np.ones(len(total), np.float32)
         adding = _kernels().add_ways if self._compiled else _add_ways
         largest = max(part.header[0] for part in parts) or 1.0
         for part, there in zip(parts, places, strict=True):
             adding(there, part.steps, part.ways, np.float32(part.header[0] / largest), self.steps, total, weighed, missed)
-        return total, np.float32(self.steps) * (1 - missed) / np.maximum(weighed, np.float32(1e-30))
+        return np.float32(self.steps) * (1 - missed) / np.maximum(weighed, np.float32(1e-30))
 
 
 class _Part:
@@ -157,10 +161,16 @@ class _Part:
     """
 
     def __init__(self, message: np.ndarray, width: int) -> None:
-        self.header, message = message[:6].view(np.float64), message[6:]
+        self.header, message = message[:6].copy().view(np.float64), message[6:]
         count = len(message) // (2 + width)
         self.ids, self.steps = message[:count], message[count : 2 * count]
         self.ways = message[2 * count :].view(np.float32).reshape(count, width)
+
+
+def _rows_of(message: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and rows in a message, without a copy."""
+    count = len(message) // (1 + width)
+    return message[:count], message[count:].view(np.float32).reshape(count, width)
 
 
 def merge_memory(mean: np.ndarray, square: np.ndarray, communicator: Communicator) -> None:
@@ -209,11 +219,11 @@ def _pack_ways(
 ) -> None:
     """`kernels.factorization.pack_ways` with NumPy."""
     owners, ways = noted % (len(starts) - 1), table.take(noted, axis=0) - saved
-    for owner, (start, end) in enumerate(itertools.pairwise(starts)):
+    for owner, start in enumerate(starts[:-1]):
         own = np.flatnonzero(owners == owner)
         middle = start + 2 * len(own)
         integers[start:middle] = np.concatenate([noted[own], steps[own]])
-        numbers[middle:end] = ways[own].ravel()
+        numbers[middle : middle + ways.shape[1] * len(own)] = ways[own].ravel()
 
 
 def _add_ways(

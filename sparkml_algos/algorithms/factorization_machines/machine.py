@@ -31,8 +31,8 @@ from sparkml_algos.training.progress import Best, EpochResult, Progress
 from sparkml_algos.training.watching import WatchedRows
 
 # Mini-batches between two exchanges of a large table at most, and exchanges of an epoch at least, unless `exchange_every` says otherwise.
-STEPS_APART = 64
-EXCHANGES_PER_EPOCH = 4
+STEPS_APART = 256
+EXCHANGES_PER_EPOCH = 2
 # Features whose start is drawn at a time.
 BLOCK = 1 << 16
 
