@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from data import REPOSITORY, Data
 from harness import CORES, Options, Report, Table, measure, median, ratio
 
-from sparkml_algos.algorithms.factorization_machines.machine import STEPS_APART
+from sparkml_algos.algorithms.factorization_machines.machine import EXCHANGES_PER_EPOCH, STEPS_APART
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.collectives.tcp import SMALL_BYTES
 from sparkml_algos.training.job import MIN_ROWS_PER_WORKER
@@ -108,7 +108,8 @@ def large_cluster(values: dict[str, Any]) -> Table:
         exchanged = values[name][2]["strong"]["bytes"] / epochs / exchanges_per_epoch(training, training["rows"], 2)
         exchanges = exchanges_per_epoch(training, rows, CLUSTER_WORKERS)
         if training["exchange"] == "owners":
-            exchanged *= rows_moved(training, CLUSTER_WORKERS) / rows_moved(training, 2)
+            here, there = steps_apart(training, training["rows"], 2), steps_apart(training, rows, CLUSTER_WORKERS)
+            exchanged *= rows_moved(training, CLUSTER_WORKERS, there) / rows_moved(training, 2, here)
             messages, sent = 2 * (CLUSTER_WORKERS - 1), exchanged
         elif exchanged <= SMALL_BYTES:
             messages, sent = math.ceil(math.log2(CLUSTER_WORKERS)), exchanged * math.ceil(math.log2(CLUSTER_WORKERS))
@@ -128,10 +129,10 @@ def large_cluster(values: dict[str, Any]) -> Table:
     return table
 
 
-def rows_moved(training: dict[str, Any], workers: int) -> float:
+def rows_moved(training: dict[str, Any], workers: int, apart: int) -> float:
     """Of the array whose rows have owners, those that a worker sends in an exchange: what it has touched of the others' rows, then what it
     owns of all that was touched."""
-    rows = rows_per_step(training, workers) * steps_apart(training)
+    rows = rows_per_step(training, workers) * apart
     touched = [-math.expm1(-part * training["nonzeros"] / training["features"]) for part in (rows / workers, rows)]
     return training["features"] * (touched[0] * (1 - 1 / workers) + touched[1] / workers * (workers - 1))
 
@@ -143,12 +144,16 @@ def rows_per_step(training: dict[str, Any], workers: int) -> int:
 
 
 def exchanges_per_epoch(training: dict[str, Any], rows: float, workers: int) -> float:
-    return 1 if training["exchange"] == "once" else math.ceil(rows / rows_per_step(training, workers) / steps_apart(training))
+    if training["exchange"] == "once":
+        return 1
+    return math.ceil(rows / rows_per_step(training, workers) / steps_apart(training, rows, workers))
 
 
-def steps_apart(training: dict[str, Any]) -> int:
+def steps_apart(training: dict[str, Any], rows: float, workers: int) -> int:
     """Steps between two exchanges."""
-    return STEPS_APART if training["exchange"] == "owners" else 1
+    if training["exchange"] != "owners":
+        return 1
+    return max(1, min(STEPS_APART, int(rows / rows_per_step(training, workers)) // EXCHANGES_PER_EPOCH))
 
 
 # ----------------------------------------------------------------------------------------------------- inside such a process
