@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.kernels.compiler import kernel
-from sparkml_algos.kernels.memory import put_rows, take_rows
+from sparkml_algos.kernels.memory import AHEAD, prefetch, put_rows, take_rows
 
 # Products may be rounded once with the sum they go into; infinities and NaN stay what they are, for the loss must tell of them.
 FREE = frozenset({"contract", "nsz"})
@@ -231,7 +231,10 @@ def note_rows(
     int
         How many they are now.
     """
+    lines = slots.reshape(-1, 1)
     for number in range(len(rows)):
+        if number + AHEAD < len(rows):
+            prefetch(lines, rows[number + AHEAD], 0)
         row = rows[number]
         slot = slots[row]
         if slot < 0:
@@ -313,7 +316,11 @@ def add_ways(
     total, weighed, missed : ndarrays of float32, shape (rows, width), (rows,), (rows,)
         Sums of ways and of steps, times weights; product of the shares of the steps that have left a row alone.
     """
+    last = ways.shape[1] - 1
     for number in range(len(places)):
+        if number + AHEAD < len(places):
+            prefetch(total, places[number + AHEAD], 0)
+            prefetch(total, places[number + AHEAD], last)
         place = places[number]
         weighed[place] += weight * np.float32(steps[number])
         missed[place] *= np.float32(1) - np.float32(steps[number]) / np.float32(steps_of_all)
@@ -349,6 +356,9 @@ def move_together(
         stop = min(start + BLOCK, len(rows))
         take_rows(table, rows, start, stop, here)
         for number in range(start, stop):
+            if number + AHEAD < len(rows) and slots[rows[number + AHEAD]] >= 0:
+                prefetch(saved, slots[rows[number + AHEAD]], 0)
+                prefetch(saved, slots[rows[number + AHEAD]], width - 1)
             slot = slots[rows[number]]
             for d in range(width):
                 before = here[number - start, d] if slot < 0 else saved[slot, d]

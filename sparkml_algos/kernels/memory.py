@@ -20,7 +20,7 @@ _READ, _ALL_CACHES, _DATA = 0, 3, 1
 
 
 @intrinsic
-def _prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> tuple[Any, Callable[..., Any]]:
+def prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> tuple[Any, Callable[..., Any]]:
     """Ask for an element of a two-dimensional array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -54,8 +54,8 @@ def take_rows(table: np.ndarray, rows: np.ndarray, start: int, stop: int, taken:
     width = table.shape[1]
     for number in range(start, stop):
         if number + AHEAD < len(rows):
-            _prefetch(table, rows[number + AHEAD], 0)
-            _prefetch(table, rows[number + AHEAD], width - 1)
+            prefetch(table, rows[number + AHEAD], 0)
+            prefetch(table, rows[number + AHEAD], width - 1)
         row = rows[number]
         for d in range(width):
             taken[number - start, d] = table[row, d]
