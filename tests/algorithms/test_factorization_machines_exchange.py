@@ -161,6 +161,15 @@ def test_a_row_moves_by_as_many_steps_as_touch_it_in_the_mean_direction() -> Non
     assert found[0][-1] == 4  # of two exchanges
 
 
+def test_rows_that_are_noted_again_take_no_more_room() -> None:
+    table = np.zeros((5, 2), np.float32)
+    ways, ids = Ways(np.zeros(1, np.float32), table, SingleProcess(), compiled=False), np.arange(5, dtype=np.int32)
+    ways.note(ids, table, 1.0)
+    room = ways._saved
+    ways.note(ids[2:], table[2:], 1.0)
+    assert ways._saved is room and len(room) == 5 and ways._steps_of.tolist() == [1, 1, 2, 2, 2]
+
+
 def test_workers_weigh_what_their_rows_weigh_and_those_without_rows_nothing() -> None:
     def on(communicator):
         return exchanged(communicator, [[[2], [2]], [[2], [2]], [[], []]], [3.0, 1.0, 1.0], way=(1.0, -1.0, 0.0)[communicator.rank])

@@ -117,7 +117,8 @@ class Ways:
         self._weight, self._bias_before = 0.0, float(self._bias[0])
 
     def _reserve(self, rows: int) -> None:
-        """Make room for so many rows."""
+        """Make room for so many rows, of which some may be noted already."""
+        rows = min(rows, len(self._table))
         if rows > len(self._noted):
             rows = min(2 * rows, len(self._table))
             kept = self._count
