@@ -20,7 +20,7 @@ KINDS = ("categorical", "continuous")
 # A column of whole numbers is continuous from so many distinct values a row on; of the reference.
 _DISTINCT_SHARE = 0.05
 # Relative standard deviation of the estimated number of distinct values.
-_PRECISION = 0.01
+_PRECISION = 0.05
 _WHOLE = r"^\s*[+-]?[0-9]{1,18}\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 
