@@ -12,7 +12,8 @@ _STYLE = """
 :root{color-scheme:light dark;--ink:#222;--paper:#fff;--line:#8885;--one:#2f6db3;--two:#d1662c;--grey:#8c8c8c}
 @media (prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#181a1b;--one:#6fa8e6;--two:#ee9460}}
 body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:var(--ink);background:var(--paper)}
-table{border-collapse:collapse;font-size:.9em;margin:.6em 0}td,th{border-bottom:1px solid var(--line);padding:.2em .9em .2em 0;text-align:left}
+table{border-collapse:collapse;font-size:.9em;margin:.6em 0}td,th{border-bottom:1px solid var(--line);
+padding:.2em .9em .2em 0;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}h2{margin:1.8em 0 .3em}h3{margin:1em 0 .2em;font-weight:600}
 .bad{color:var(--two);font-weight:600}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg{max-width:100%;height:auto}
 """
@@ -76,13 +77,15 @@ def shares(names: Sequence[str], series: Mapping[str, Sequence[float]]) -> str:
             tall = value / highest * (floor - 20)
             x = 10 + i * step + step * 0.1 + j * width
             parts.append(
-                f'<rect x="{x:.1f}" y="{floor - tall:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{_colour(j)}"><title>{value:.4g}</title></rect>'
+                f'<rect x="{x:.1f}" y="{floor - tall:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{_colour(j)}">'
+                f"<title>{value:.4g}</title></rect>"
             )
     fits = max(3, int(step / 6.5))
     for i, name in enumerate(names):
         shown = name if len(name) <= fits else name[: fits - 1] + "…"
         parts.append(
-            f'<text x="{10 + (i + 0.5) * step:.1f}" y="{floor + 15}" text-anchor="middle">{escape(shown)}<title>{escape(name)}</title></text>'
+            f'<text x="{10 + (i + 0.5) * step:.1f}" y="{floor + 15}" text-anchor="middle">{escape(shown)}'
+            f"<title>{escape(name)}</title></text>"
         )
     return _svg(_WIDTH, _CHART_HEIGHT, parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparkml_algos.bias.analysis import bias_report, bias_report_from_config
 from sparkml_algos.bias.columns import Facet
-from sparkml_algos.bias.measures import MEASURES, Measure
+from sparkml_algos.bias.measures import MEASURES, Measure, Stage
 from sparkml_algos.bias.report import BiasReport, FacetBias, MetricValue
 
-__all__ = ["MEASURES", "BiasReport", "Facet", "FacetBias", "Measure", "MetricValue", "bias_report", "bias_report_from_config"]
+__all__ = ["MEASURES", "BiasReport", "Facet", "FacetBias", "Measure", "MetricValue", "Stage", "bias_report", "bias_report_from_config"]

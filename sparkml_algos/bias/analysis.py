@@ -41,8 +41,8 @@ def bias_report(
 ) -> BiasReport:
     """Measure bias in labels and predictions.
 
-    All facets and measures come from one aggregation of Spark, but for the flip test, which needs rows and reads them once more. Columns whose
-    kind neither their type nor the given values tell cost another pass, which ``kind`` and `label_kind` save.
+    All facets and measures come from one aggregation of Spark, but for the flip test, which needs rows and reads them once more. Columns
+    whose kind neither their type nor the given values tell cost another pass, which ``kind`` and `label_kind` save.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def bias_report(
     Examples
     --------
     >>> report = bias_report(  # doctest: +SKIP
-    ...     adults, "income", ">50K", [Facet("sex", "Female"), Facet("age", 40), "race"], predicted_label="predicted", group_variable="education"
+    ...     adults, "income", ">50K", [Facet("sex", "Female"), "race"], predicted_label="predicted", group_variable="education"
     ... )
     >>> report["sex", "DPL"]  # doctest: +SKIP
     """
@@ -103,8 +103,8 @@ def bias_report(
         raise ValueError(f"flip_test_sign is 'published' or 'reference', not {flip_test_sign!r}")
     if flip_test_rows < 1:
         raise ValueError(f"flip_test_rows is 1 or more, not {flip_test_rows}")
-    listed = [facets] if isinstance(facets, (Facet, str)) else list(facets)
-    listed = [Facet(one) if isinstance(one, str) else one for one in listed]
+    given = [facets] if isinstance(facets, (Facet, str)) else facets
+    listed = [Facet(one) if isinstance(one, str) else one for one in given]
     if not listed:
         raise ValueError("facets: none is given")
     if predicted_label is not None and probability is not None:
@@ -154,8 +154,8 @@ def bias_report_from_config(dataset: DataFrame, config: Mapping[str, Any], **opt
         The rows, predictions among them, whatever ``dataset_uri`` says.
     config : mapping
         Keys ``label``, ``label_values_or_threshold``, ``facet``, ``predicted_label``, ``probability_threshold``, ``group_variable``,
-        ``excluded_columns`` and, of ``methods``, ``pre_training_bias`` and ``post_training_bias`` are followed. Columns may be given by number.
-        Where ``predictor`` names a ``probability``, that column holds the scores.
+        ``excluded_columns`` and, of ``methods``, ``pre_training_bias`` and ``post_training_bias`` are followed. Columns may be given by
+        number. Where ``predictor`` names a ``probability``, that column holds the scores.
     **options
         Further arguments of `bias_report`, such as ``weight``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -34,11 +34,11 @@ class Facet:
     name : str
         The column: a string, a number or a boolean.
     value_or_threshold : value or list of values, optional
-        Of a categorical column the values whose rows are in the facet; of a continuous one the threshold that values in the facet are above.
-        Without it each value of a categorical column is compared with all others.
+        Of a categorical column the values whose rows are in the facet; of a continuous one the threshold that values in the facet are
+        above. Without it each value of a categorical column is compared with all others.
     kind : {"categorical", "continuous"}, optional
-        By default it is found as in the service: several values, strings that are not whole numbers and booleans are categorical, fractional
-        numbers continuous; whole numbers are continuous where there is a distinct one for every twenty rows.
+        By default it is found as in the service: several values, strings that are not whole numbers and booleans are categorical,
+        fractional numbers continuous; whole numbers are continuous where there is a distinct one for every twenty rows.
     """
 
     name: str
@@ -135,8 +135,8 @@ def with_kinds(dataset: DataFrame, splits: Sequence[Split]) -> list[Split]:
             whole = F.min(one.found.column.rlike(_WHOLE)) if isinstance(one.found.type, StringType) else F.lit(True)
             asked += [F.approx_count_distinct(one.found.column, _PRECISION).alias(f"d{i}"), F.count(one.found.column).alias(f"n{i}")]
             asked.append(whole.alias(f"w{i}"))
-        row = dataset.agg(*asked).first().asDict()
-        found = iter(
+        row = dataset.agg(*asked).collect()[0].asDict()
+        found: Iterator[Kind] = iter(
             "continuous" if row[f"w{i}"] and row[f"d{i}"] >= _DISTINCT_SHARE * max(1, row[f"n{i}"]) else "categorical"
             for i in range(len(unknown))
         )
@@ -182,7 +182,7 @@ def _converted(name: str, found: Found, values: Sequence[Any]) -> list[Any]:
         if None in truths:
             raise ValueError(f"column {name!r} is boolean; {values[truths.index(None)]!r} is not a value of it")
         return truths
-    numbers = [_number(value) for value in values]
-    if None in numbers:
-        raise ValueError(f"column {name!r} is {found.type.simpleString()}; {values[numbers.index(None)]!r} is not a value of it")
+    if wrong := [value for value in values if _number(value) is None]:
+        raise ValueError(f"column {name!r} is {found.type.simpleString()}; {wrong[0]!r} is not a value of it")
+    numbers = [float(value) for value in values]
     return [int(number) if number.is_integer() and isinstance(found.type, IntegralType) else number for number in numbers]

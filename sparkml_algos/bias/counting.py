@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -106,7 +107,7 @@ def count(dataset: DataFrame, question: Question) -> Counted:
     ValueError
         If there are no rows, or weights that cannot be added.
     """
-    matrix = question.predicted is not None and question.label.kind == "categorical"
+    matrix = question.label.kind == "categorical" and question.predicted is not None
     rows = dataset.select(
         question.label.holds().cast("int").alias("y"),
         (F.lit(0) if question.positive is None else F.coalesce(question.positive, F.lit(False)).cast("int")).alias("p"),
@@ -143,7 +144,7 @@ def _entries(question: Question, matrix: bool) -> list[Column]:
         else:
             value = F.when(facet.holds(), F.lit("1")).otherwise(F.lit("0"))
             entries.append(entry(i, value, facet.number if facet.kind == "continuous" else None))
-    if matrix:
+    if matrix and question.predicted is not None:
         names = [F.coalesce(one.found.column.cast("string"), F.lit("")) for one in (question.label, question.predicted)]
         entries.append(entry(_MATRIX, F.concat_ws("\x1f", *names)))
     if question.label.kind == "continuous":
@@ -169,7 +170,7 @@ def _assembled(question: Question, found: list[dict], matrix: bool) -> Counted:
         elif number >= 0:
             by_value[number][value][row["y"], row["p"], place[row["g"]]] += row["n"]
             rows[number][value] += row["c"]
-    options = {"predicted": question.positive is not None, "stratified": question.group is not None}
+    options: dict[str, Any] = {"predicted": question.positive is not None, "stratified": question.group is not None}
     groups = []
     for i, facet in enumerate(question.facets):
         cells = by_value[i]
@@ -181,9 +182,9 @@ def _assembled(question: Question, found: list[dict], matrix: bool) -> Counted:
             continue
         for value in sorted(value for value in cells if value is not None):
             others = sum((one for other, one in cells.items() if other != value), np.zeros_like(everything))
-            inside = rows[i][value]
+            of_value = rows[i][value]
             groups.append(
-                Group(i, value, value, Counts(np.stack([others, cells[value]]), **options), (sum(rows[i].values()) - inside, inside))
+                Group(i, value, value, Counts(np.stack([others, cells[value]]), **options), (sum(rows[i].values()) - of_value, of_value))
             )
     plain = {label: dict(sorted(row.items())) for label, row in sorted(table.items())}
     return Counted(groups, question.label.text(largest.get(_LABEL)), plain if matrix else None)

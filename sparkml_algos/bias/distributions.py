@@ -1,7 +1,7 @@
 """Distances of two distributions over the same outcomes, two or more; what a report says of labels, and of more than two as functions.
 
-Where published text and executed code of the reference part, the code is followed: distances are of probabilities, not of counts, and KS is the
-largest gap of one outcome, not of cumulative sums.
+Where published text and executed code of the reference part, the code is followed: distances are of probabilities, not of counts, and KS
+is the largest gap of one outcome, not of cumulative sums.
 """
 
 from __future__ import annotations

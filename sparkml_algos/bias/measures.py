@@ -1,7 +1,7 @@
 """The measures of bias, each a function of counts: how many rows of both sides of a facet have which label and which prediction.
 
-Side *d* are the rows in the facet, side *a* all others. A measure is positive where *d* fares worse, but for TE, SD and DRR, whose sign is that
-of the published formula, and for DI, a ratio.
+Side *d* are the rows in the facet, side *a* all others. A measure is positive where *d* fares worse, but for TE, SD and DRR, whose sign is
+that of the published formula, and for DI, a ratio.
 """
 
 from __future__ import annotations
@@ -236,54 +236,92 @@ def _miss_to_alarm(confusion: np.ndarray) -> float:
 
 
 _ALL = (
-    Measure("CI", "Class Imbalance (CI)", "pre_training", "above 0 the facet has fewer rows than the others", _class_imbalance),
     Measure(
-        "DPL", "Difference in Positive Proportions in Labels (DPL)", "pre_training", "above 0 the facet has positive labels less often",
-        lambda counts: _difference_of_proportions(counts.labels(), counts),
+        "CI", "Class Imbalance (CI)", "pre_training",
+        "above 0 the facet has fewer rows than the others", _class_imbalance,
     ),
     Measure(
-        "KL", "Kullback-Leibler Divergence (KL)", "pre_training", "0 where labels are alike, in nats", _of_distributions(distributions.kl)
+        "DPL", "Difference in Positive Proportions in Labels (DPL)", "pre_training",
+        "above 0 the facet has positive labels less often", lambda counts: _difference_of_proportions(counts.labels(), counts),
     ),
-    Measure("JS", "Jensen-Shannon Divergence (JS)", "pre_training", "0 where labels are alike, at most ln 2", _of_distributions(distributions.js)),
-    Measure("LP", "L-p Norm (LP)", "pre_training", "0 where labels are alike, at most √2", _of_distributions(distributions.lp)),
-    Measure("TVD", "Total Variation Distance (TVD)", "pre_training", "share of labels that would have to change", _of_distributions(distributions.tvd)),
-    Measure("KS", "Kolmogorov-Smirnov Distance (KS)", "pre_training", "largest gap of one label", _of_distributions(distributions.ks)),
+    Measure(
+        "KL", "Kullback-Leibler Divergence (KL)", "pre_training",
+        "0 where labels are alike, in nats", _of_distributions(distributions.kl),
+    ),
+    Measure(
+        "JS", "Jensen-Shannon Divergence (JS)", "pre_training",
+        "0 where labels are alike, at most ln 2", _of_distributions(distributions.js),
+    ),
+    Measure(
+        "LP", "L-p Norm (LP)", "pre_training",
+        "0 where labels are alike, at most √2", _of_distributions(distributions.lp),
+    ),
+    Measure(
+        "TVD", "Total Variation Distance (TVD)", "pre_training",
+        "share of labels that would have to change", _of_distributions(distributions.tvd),
+    ),
+    Measure(
+        "KS", "Kolmogorov-Smirnov Distance (KS)", "pre_training",
+        "largest gap of one label", _of_distributions(distributions.ks),
+    ),
     Measure(
         "CDDL", "Conditional Demographic Disparity in Labels (CDDL)", "pre_training",
-        "above 0 the facet has more of the negative labels than of the positive ones, inside groups", lambda counts: _conditional_disparity(counts, 1),
+        "above 0 the facet has more of the negative labels than of the positive ones, inside groups",
+        lambda counts: _conditional_disparity(counts, 1),
     ),
     Measure(
         "DPPL", "Difference in Positive Proportions in Predicted Labels (DPPL)", "post_training",
         "above 0 the facet is predicted positive less often", lambda counts: _difference_of_proportions(counts.predictions(), counts),
     ),
-    Measure("DI", "Disparate Impact (DI)", "post_training", "below 1 the facet is predicted positive less often; 0.8 to 1.25 is a common rule", _disparate_impact, 1.0),
     Measure(
-        "DCA", "Difference in Conditional Acceptance (DCA)", "post_training", "above 0 others are accepted less than observed, beside the facet",
-        _of_both(STATISTICS["Conditional Acceptance"], A),
+        "DI", "Disparate Impact (DI)", "post_training",
+        "below 1 the facet is predicted positive less often; 0.8 to 1.25 is a common rule", _disparate_impact, 1.0,
     ),
     Measure(
-        "DCR", "Difference in Conditional Rejection (DCR)", "post_training", "above 0 the facet is rejected less than observed, beside others",
-        _of_both(STATISTICS["Conditional Rejection"], D),
-    ),
-    Measure("SD", "Specificity Difference (SD)", "post_training", "above 0 the facet has fewer false positives", _of_both(STATISTICS["True Negative Rate / Specificity"], D)),
-    Measure("RD", "Recall Difference (RD)", "post_training", "above 0 recall is worse in the facet", _of_both(STATISTICS["True Positive Rate / Recall"], A)),
-    Measure(
-        "DAR", "Difference in Acceptance Rates (DAR)", "post_training", "above 0 precision is worse in the facet",
-        _of_both(STATISTICS["Acceptance Rate / Precision"], A),
+        "DCA", "Difference in Conditional Acceptance (DCA)", "post_training",
+        "above 0 others are accepted less than observed, beside the facet", _of_both(STATISTICS["Conditional Acceptance"], A),
     ),
     Measure(
-        "DRR", "Difference in Rejection Rates (DRR)", "post_training", "above 0 rejections are right more often in the facet",
-        _of_both(STATISTICS["Rejection Rate"], D),
+        "DCR", "Difference in Conditional Rejection (DCR)", "post_training",
+        "above 0 the facet is rejected less than observed, beside others", _of_both(STATISTICS["Conditional Rejection"], D),
     ),
-    Measure("AD", "Accuracy Difference (AD)", "post_training", "above 0 accuracy is worse in the facet", _of_both(STATISTICS["Accuracy"], A)),
-    Measure("TE", "Treatment Equality (TE)", "post_training", "above 0 the facet has more misses to a false alarm", _of_both(_miss_to_alarm, D)),
+    Measure(
+        "SD", "Specificity Difference (SD)", "post_training",
+        "above 0 the facet has fewer false positives", _of_both(STATISTICS["True Negative Rate / Specificity"], D),
+    ),
+    Measure(
+        "RD", "Recall Difference (RD)", "post_training",
+        "above 0 recall is worse in the facet", _of_both(STATISTICS["True Positive Rate / Recall"], A),
+    ),
+    Measure(
+        "DAR", "Difference in Acceptance Rates (DAR)", "post_training",
+        "above 0 precision is worse in the facet", _of_both(STATISTICS["Acceptance Rate / Precision"], A),
+    ),
+    Measure(
+        "DRR", "Difference in Rejection Rates (DRR)", "post_training",
+        "above 0 rejections are right more often in the facet", _of_both(STATISTICS["Rejection Rate"], D),
+    ),
+    Measure(
+        "AD", "Accuracy Difference (AD)", "post_training",
+        "above 0 accuracy is worse in the facet", _of_both(STATISTICS["Accuracy"], A),
+    ),
+    Measure(
+        "TE", "Treatment Equality (TE)", "post_training",
+        "above 0 the facet has more misses to a false alarm", _of_both(_miss_to_alarm, D),
+    ),
     Measure(
         "CDDPL", "Conditional Demographic Disparity in Predicted Labels (CDDPL)", "post_training",
         "above 0 the facet has more of the negative predictions than of the positive ones, inside groups",
         lambda counts: _conditional_disparity(counts, 2),
     ),
-    Measure("FT", "Flip Test (FT)", "post_training", "above 0 the like among others are predicted positive where the facet is not", _flip_test),
-    Measure("GE", "Generalized Entropy (GE)", "post_training", "0 where all are served alike; the same for every facet", _generalized_entropy),
+    Measure(
+        "FT", "Flip Test (FT)", "post_training",
+        "above 0 the like among others are predicted positive where the facet is not", _flip_test,
+    ),
+    Measure(
+        "GE", "Generalized Entropy (GE)", "post_training",
+        "0 where all are served alike; the same for every facet", _generalized_entropy,
+    ),
 )  # fmt: skip
 
 #: All measures by their short names, in the order of the names.

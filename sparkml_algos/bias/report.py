@@ -82,8 +82,8 @@ class BiasReport:
         Labels that count as positive.
     facets : tuple of FacetBias
     performance : dict
-        Statistics of the model over all rows, its confusion matrix as shares (``TP``, ``FP``, ``FN``, ``TN``) and, of labels that are classes,
-        rows by label and prediction; empty without predictions.
+        Statistics of the model over all rows, its confusion matrix as shares (``TP``, ``FP``, ``FN``, ``TN``) and, of labels that are
+        classes, rows by label and prediction; empty without predictions.
     """
 
     label: str
@@ -150,7 +150,7 @@ class BiasReport:
         ValueError
             If it has no measures of bias.
         """
-        parts: dict[tuple[str, str], dict[str, tuple[MetricValue, ...]]] = {}
+        parts: dict[tuple[str, str], dict[str, Any]] = {}
         heads = [read[f"{stage}_bias_metrics"] for stage in STAGES if f"{stage}_bias_metrics" in read]
         if not heads:
             raise ValueError(

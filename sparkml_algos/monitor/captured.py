@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 _SIDE = "struct<observedContentType:string,mode:string,data:string,encoding:string>"
@@ -37,14 +37,15 @@ def read_captured(
     path : str
         A file or folder that Spark reads.
     input_columns, output_columns : sequence of str, optional
-        Names of what was asked and answered, in the order of the CSV, or names of what is to be taken of JSON. By default they are found in the
-        first request: the names of JSON; of CSV the places, with zeros before them to 20 digits, those of answers with ``output_`` before them.
+        Names of what was asked and answered, in the order of the CSV, or names of what is to be taken of JSON. By default they are found
+        in the first request: the names of JSON; of CSV the places, with zeros before them to 20 digits, those of answers with ``output_``
+        before them.
 
     Returns
     -------
     DataFrame
-        A row for each row of each request: ``inference_id`` (the event's where the request had none), ``inference_time``, ``row`` (within the
-        request), and the columns, as strings; `statistics` sees what strings say.
+        A row for each row of each request: ``inference_id`` (the event's where the request had none), ``inference_time``, ``row`` (within
+        the request), and the columns, as strings; `statistics` sees what strings say.
 
     Raises
     ------
@@ -125,8 +126,8 @@ def merge_ground_truth(captured: DataFrame, ground_truth: DataFrame) -> Merged:
     captured : DataFrame
         Rows with ``inference_id``, and ``row`` where a request has several, as `read_captured` gives them.
     ground_truth : DataFrame
-        Rows with ``inference_id``, ``ground_truth`` and, if there is one in both, ``row``; of several for one id the latest by ``collected``
-        wins, and of those collected together, or without that column, the greatest.
+        Rows with ``inference_id``, ``ground_truth`` and, if there is one in both, ``row``; of several for one id the latest by
+        ``collected`` wins, and of those collected together, or without that column, the greatest.
 
     Returns
     -------
@@ -146,7 +147,9 @@ def merge_ground_truth(captured: DataFrame, ground_truth: DataFrame) -> Merged:
     truth = numbered.where(F.col("_n") == 1).select(*keys, TRUTH)
     kept = captured.drop(TRUTH)
     both = kept.select(*keys, F.lit(1).alias("_p")).join(truth.select(*keys, F.lit(1).alias("_t")), keys, "full")
-    lacking = both.agg(F.count(F.when(F.col("_t").isNull(), 1)).alias("t"), F.count(F.when(F.col("_p").isNull(), 1)).alias("p")).first()
+    (lacking,) = both.agg(
+        F.count(F.when(F.col("_t").isNull(), 1)).alias("t"), F.count(F.when(F.col("_p").isNull(), 1)).alias("p")
+    ).collect()
     return Merged(kept.join(truth, keys, "inner"), lacking["t"], lacking["p"])
 
 
@@ -191,11 +194,11 @@ def _lines(side: str) -> Column:
     return F.filter(F.split(data, _LINES), lambda line: F.length(F.trim(line)) > 0)
 
 
-def _names(side: object, prefix: str) -> list[str]:
+def _names(side: Row | None, prefix: str) -> list[str]:
     """Names of the columns of a side of the first request."""
     if side is None:
         return []
-    data, encoding = side["data"], side["encoding"]  # type: ignore[index]
+    data, encoding = side["data"], side["encoding"]
     line = next((line for line in str(data or "").splitlines() if line.strip()), "")
     if encoding == "CSV":
         return [f"{prefix}{i:0{_DIGITS}d}" for i in range(len(next(csv.reader([line]), [])))]

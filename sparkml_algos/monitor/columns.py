@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkml_algos.arrays.hashing import mixed, xxhash64
-from sparkml_algos.monitor.sketch import K, SHRINKING, Kll
+from sparkml_algos.monitor.sketch import SHRINKING, K, Kll
 
 # Distinct values up to which all are counted; beyond, the most frequent, and the number of distinct ones is estimated.
 MOST_VALUES = 10_000
@@ -93,7 +93,7 @@ class ColumnState:
             self._prune()
 
     def distinct(self) -> tuple[int, bool]:
-        """Number of distinct strings, and whether it is estimated (HyperLogLog; P. Flajolet and others, AofA 2007; relative error 1.6 %)."""
+        """Number of distinct strings, and whether it is estimated (HyperLogLog; P. Flajolet and others, 2007; relative error 1.6 %)."""
         if self.registers is None:
             return len(self.values), False
         buckets = len(self.registers)
@@ -110,7 +110,7 @@ class ColumnState:
         facts = [self.present, self.missing, self.whole, self.numbers, self.sketch.count]
         moments = [self.total, self.mean, self.squares, self.low, self.high]
         levels = [np.asarray(level) for level in self.sketch.data()]
-        arrays = {
+        arrays: dict[str, Any] = {
             "facts": np.array(facts, np.int64),
             "moments": np.array(moments, np.float64),
             "lengths": np.array([len(level) for level in levels], np.int64),
@@ -143,7 +143,7 @@ class ColumnState:
             self.sketch.update(kept)
 
     def _merge_moments(self, count: int, total: float, mean: float, squares: float, low: float, high: float) -> None:
-        """Of two parts; T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979."""
+        """Of two parts; T. Chan, G. Golub, R. LeVeque, "Updating formulae … for computing sample variances", 1979."""
         if not count:
             return
         both = self.numbers + count

@@ -37,8 +37,8 @@ class MonitoringConfig:
     comparison_threshold : float
         Distance from which on a column has drifted.
     comparison_method : str
-        See `numeric_distance`; ``linf_simple`` and ``linf_robust`` are the service's ``Simple`` and ``Robust``. A ``chi_square`` is a p-value, and
-        drift where it is below `p_value`.
+        See `numeric_distance`; ``linf_simple`` and ``linf_robust`` are the service's ``Simple`` and ``Robust``. A ``chi_square`` is a
+        p-value, and drift where it is below `p_value`.
     categorical_comparison_threshold : float or None
         That of strings, if another.
     categorical_drift_method : str or None

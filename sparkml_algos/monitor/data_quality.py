@@ -169,6 +169,7 @@ def _drawn(before: FeatureStatistics, now: FeatureStatistics) -> str:
     if before.categories or now.categories:
         names = list(dict.fromkeys([*before.categories, *now.categories]))[:_CATEGORIES_DRAWN]
         return shares(names, {
-            name: [one.categories.get(value, 0) / max(1, one.num_present) for value in names] for name, one in (("baseline", before), ("now", now))
+            name: [one.categories.get(value, 0) / max(1, one.num_present) for value in names]
+            for name, one in (("baseline", before), ("now", now))
         })  # fmt: skip
     return ""

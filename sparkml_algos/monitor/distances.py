@@ -87,9 +87,9 @@ def categorical_distance(baseline: Mapping[str, float], current: Mapping[str, fl
     baseline, current : mapping of str to float
         Rows by category.
     method : str
-        ``linf_simple`` and ``ks``: the largest difference of the shares of a category; ``linf_robust``: that less what chance makes; ``psi``,
-        ``js`` (in nats): of the shares; ``wasserstein``: half the sum of the differences of shares, for categories are all 1 apart;
-        ``chi_square``: the p-value of the counts in the categories of the baseline.
+        ``linf_simple`` and ``ks``: the largest difference of the shares of a category; ``linf_robust``: that less what chance makes;
+        ``psi``, ``js`` (in nats): of the shares; ``wasserstein``: half the sum of the differences of shares, for categories are all 1
+        apart; ``chi_square``: the p-value of the counts in the categories of the baseline.
 
     Returns
     -------
@@ -131,8 +131,8 @@ def _of_shares(p: np.ndarray, q: np.ndarray, method: Method) -> float:
 def _p_value(baseline: np.ndarray, current: np.ndarray) -> float:
     """Pearson's test that the rows of `current` are of the distribution of `baseline`.
 
-    Categories that the baseline lacks count to its rarest one; the smallest are put together until Cochran's rule holds. The p-value is that
-    of χ² with as many degrees of freedom as there are categories but one, where the open engine has exp(−χ²/2), right for two only.
+    Categories that the baseline lacks count to its rarest one; the smallest are put together until Cochran's rule holds. The p-value is
+    that of χ² with as many degrees of freedom as there are categories but one, where the open engine has exp(−χ²/2), right for two only.
     """
     there = baseline > 0
     order = np.argsort(baseline[there], kind="stable")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from sparkml_algos.bias import MEASURES, BiasReport
+from sparkml_algos.bias import MEASURES, BiasReport, Stage
 from sparkml_algos.html_pages import Bar, bars, number
 from sparkml_algos.monitor.violations import MonitorReport, Violation
 
 # Of the service: what an infinite metric is published as, and the score from which on attributions have drifted.
 INFINITE, NDCG_THRESHOLD = 2.348543e108, 0.9
-_STAGES = ("pre_training", "post_training")
+_STAGES: tuple[Stage, ...] = ("pre_training", "post_training")
 
 
 def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport:
@@ -25,8 +25,8 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
     Returns
     -------
     MonitorReport
-        A measure is violated where it is farther from what it is without bias than the baseline's: from 1 for DI, from 0 for all others. What
-        one of both lacks is not compared.
+        A measure is violated where it is farther from what it is without bias than the baseline's: from 1 for DI, from 0 for all others.
+        What one of both lacks is not compared.
     """
     before = {
         (one.facet, one.value_or_threshold, metric.name): metric.value

@@ -171,7 +171,7 @@ def model_quality(
             return _multiclass(dataset, _class(truth), _class(guess), seed)  # type: ignore[arg-type]
         name_of_positive = _name(positive)
         actual = _class(truth) == F.lit(name_of_positive)
-        called = score > F.lit(float(probability_threshold)) if guess is None else _class(guess) == F.lit(name_of_positive)
+        called = _above(score, probability_threshold) if guess is None else _class(guess) == F.lit(name_of_positive)
         return _binary(dataset, actual, called, score, seed)
 
 
@@ -210,6 +210,12 @@ def check_model_quality(current: ModelQuality, constraints: Mapping[str, Any]) -
     wrong = {violation.subject for violation in violations}
     drawn = bars([Bar(name, value, 0.0, name in wrong) for name, value in current.metrics.items() if not math.isnan(value)])
     return MonitorReport("ModelQuality", tuple(violations), current.metrics, plots={"Metrics": drawn})
+
+
+def _above(score: Column | None, threshold: float) -> Column:
+    if score is None:
+        raise ValueError("probability names the column of scores")
+    return score > F.lit(float(threshold))
 
 
 def _written(value: float) -> float | str:
@@ -380,7 +386,7 @@ def _regression(dataset: DataFrame, truth: Column, guess: Column, seed: int) -> 
         error, t = F.when(chosen, F.col("p") - F.col("t")), F.when(chosen, F.col("t"))
         asked += [F.count(t).alias(f"n{name}"), F.avg(F.abs(error)).alias(f"a{name}"), F.avg(error * error).alias(f"s{name}")]
         asked.append(F.var_pop(t).alias(f"v{name}"))
-    row = rows.agg(*asked).first().asDict()
+    row = rows.agg(*asked).collect()[0].asDict()
     if not row["nall"]:
         raise ValueError("no row has both truth and prediction")
 

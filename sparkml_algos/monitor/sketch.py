@@ -1,7 +1,9 @@
-"""Quantiles of a stream in bounded memory: the sketch of Z. Karnin, K. Lang, E. Liberty, "Optimal quantile approximation in streams", FOCS 2016.
+"""Quantiles of a stream in bounded memory: a sketch.
 
-Values stand on levels; one of level h counts 2ʰ. A level that is too full is sorted, and every other value of it moves up. Parameters are those
-of the service's statistics: 2,048 values on the top level, 0.64 times as many on each level below.
+Z. Karnin, K. Lang, E. Liberty, "Optimal quantile approximation in streams", FOCS 2016.
+
+Values stand on levels; one of level h counts 2ʰ. A level that is too full is sorted, and every other value of it moves up. Parameters are
+those of the service's statistics: 2,048 values on the top level, 0.64 times as many on each level below.
 """
 
 from __future__ import annotations
@@ -136,7 +138,7 @@ class Kll:
         return [level.tolist() for level in self.levels]
 
     @classmethod
-    def from_data(cls, data: Sequence[Sequence[float]], k: int = K, shrinking: float = SHRINKING, seed: int = 0) -> Kll:
+    def from_data(cls, data: Sequence[Sequence[float] | np.ndarray], k: int = K, shrinking: float = SHRINKING, seed: int = 0) -> Kll:
         """A sketch of the values by level that statistics have."""
         sketch = cls(k, shrinking, seed)
         sketch.levels = [np.asarray(level, np.float64) for level in data] or [np.empty(0)]

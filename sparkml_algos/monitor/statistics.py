@@ -100,11 +100,13 @@ class FeatureStatistics:
     def to_dict(self) -> dict[str, Any]:
         """As the service's statistics have it, with a few keys more."""
         answer: dict[str, Any] = {"name": self.name, "inferred_type": self.inferred_type}
-        common = {"num_present": self.num_present, "num_missing": self.num_missing}
-        types = {} if self.num_numbers is None else {"data_types": {"integral": self.num_whole, "numeric": self.num_numbers}}
+        common: dict[str, Any] = {"num_present": self.num_present, "num_missing": self.num_missing}
+        types: dict[str, Any] = (
+            {} if self.num_numbers is None else {"data_types": {"integral": self.num_whole, "numeric": self.num_numbers}}
+        )
         if self.numeric and self.sketch is not None:
             edges, counts = self.histogram()
-            buckets = [
+            buckets: list[dict[str, Any]] = [
                 {"lower_bound": float(edges[i]), "upper_bound": float(edges[i + 1]), "count": float(count)}
                 for i, count in enumerate(counts)
             ]
@@ -220,7 +222,7 @@ def statistics(dataset: DataFrame, columns: Sequence[str] | None = None) -> Stat
     types = {name: dataset.schema[name].dataType for name in names}
     numbers = [name for name in names if isinstance(types[name], NumericType)]
     texts = [name for name in names if isinstance(types[name], _AS_TEXT)]
-    # As one array each: many columns of numbers are slow on their way to Python. Whether a value is there, for types that are not looked at.
+    # As one array each, for many columns of numbers are slow on their way to Python. Of types that are not looked at, what is there.
     others = [name for name in names if name not in numbers and name not in texts]
     read = dataset.select(
         F.array(*(column(name).cast("double") for name in numbers)).cast("array<double>").alias("numbers"),
@@ -239,7 +241,8 @@ def statistics(dataset: DataFrame, columns: Sequence[str] | None = None) -> Stat
 
 def _part(numbers: int, texts: int, others: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The states of a partition's columns."""
-    part = TaskContext.get().partitionId()
+    context = TaskContext.get()
+    part = context.partitionId() if context else 0
     states = [ColumnState(seed=part * 1009 + i) for i in range(numbers + texts + others)]
     seen = False
     for batch in batches:
@@ -284,10 +287,21 @@ def _written(part: int, states: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _feature(name: str, state: ColumnState, type_: Any) -> FeatureStatistics:
-    counts = {"num_present": state.present, "num_missing": state.missing, "num_whole": state.whole, "num_numbers": state.numbers}
+    counts: dict[str, Any] = {
+        "num_present": state.present,
+        "num_missing": state.missing,
+        "num_whole": state.whole,
+        "num_numbers": state.numbers,
+    }
     inferred = _inferred(state, type_)
     if inferred in ("Integral", "Fractional"):
-        moments = {"mean": state.mean, "sum": state.total, "std_dev": state.deviation(), "min": state.low, "max": state.high}
+        moments: dict[str, Any] = {
+            "mean": state.mean,
+            "sum": state.total,
+            "std_dev": state.deviation(),
+            "min": state.low,
+            "max": state.high,
+        }
         return FeatureStatistics(name, inferred, **counts, **moments, sketch=state.sketch)
     if inferred == "String":
         distinct, estimated = state.distinct()
