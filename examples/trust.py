@@ -2,9 +2,9 @@
 
     python examples/trust.py [ADULT_TRAIN.csv ADULT_TEST.csv]
 
-takes the two files of the census income data of the UCI, with a header; without them it draws people of its own. Pages and the service's files go to
-``examples/output``.
-"""  # fmt: skip
+takes the two files of the census income data of the UCI, with a header; without them it draws people of its own. Pages and the service's
+files go to ``examples/output``.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def main(files: list[str]) -> None:
     OUTPUT.mkdir(exist_ok=True)
     try:
         train, later = (read_people(spark, path).cache() for path in files) if files else drawn_people(spark)
-        scaled = [(F.col(name) / F.lit(float(scale))).alias(f"scaled_{name}") for name, scale in zip(NUMBERS, (90, 16, 1e5, 4e3, 99), strict=True)]
+        scaled = [
+            (F.col(name) / F.lit(float(scale))).alias(f"scaled_{name}") for name, scale in zip(NUMBERS, (90, 16, 1e5, 4e3, 99), strict=True)
+        ]
         train, later = train.select("*", *scaled).cache(), later.select("*", *scaled).cache()
         stages = [
             VectorAssembler(inputCols=[f"scaled_{name}" for name in NUMBERS], outputCol="features"),
@@ -66,7 +68,14 @@ def main(files: list[str]) -> None:
 
 def bias(rows: DataFrame):  # noqa: ANN201
     return bias_report(
-        rows, "rich", 1, FACETS, predicted_label="predicted", group_variable="education", label_kind="categorical", flip_test_features=NUMBERS
+        rows,
+        "rich",
+        1,
+        FACETS,
+        predicted_label="predicted",
+        group_variable="education",
+        label_kind="categorical",
+        flip_test_features=NUMBERS,
     )
 
 

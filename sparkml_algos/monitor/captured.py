@@ -189,9 +189,10 @@ def duration(text: str) -> timedelta:
 
 
 def _lines(side: str) -> Column:
-    """The lines of one side of a request; what is stored as base64 is decoded."""
+    """The lines of one side of a request, none if it was not captured; what is stored as base64 is decoded."""
     data = F.when(F.col(f"{side}.encoding") == "BASE64", F.unbase64(f"{side}.data").cast("string")).otherwise(F.col(f"{side}.data"))
-    return F.filter(F.split(data, _LINES), lambda line: F.length(F.trim(line)) > 0)
+    lines = F.filter(F.split(data, _LINES), lambda line: F.length(F.trim(line)) > 0)
+    return F.coalesce(lines, F.array().cast("array<string>"))
 
 
 def _names(side: Row | None, prefix: str) -> list[str]:

@@ -27,8 +27,8 @@ InferredType = Literal["Integral", "Fractional", "String", "Unknown"]
 OTHER = "__other__"
 BUCKETS, CATEGORIES = 10, 100  # of a histogram, of values that are listed
 _VERSION = 0
-_STATES = "feature int, part int, state binary"
-_ARROW = pa.schema([("feature", pa.int32()), ("part", pa.int32()), ("state", pa.binary())])
+_STATES = "feature long, part long, state binary"
+_ARROW = pa.schema([("feature", pa.int64()), ("part", pa.int64()), ("state", pa.binary())])
 _AS_TEXT = (StringType, BooleanType, DateType, TimestampType, TimestampNTZType)
 
 

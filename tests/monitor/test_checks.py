@@ -32,7 +32,7 @@ from sparkml_algos.monitor import columns as columns_module
 from sparkml_algos.monitor.columns import ColumnState
 from sparkml_algos.monitor.constraints import _suggested
 from sparkml_algos.monitor.model_quality import _binary_metrics, _deviations, _multiclass_metrics
-from sparkml_algos.monitor.statistics import _feature
+from sparkml_algos.monitor.statistics import _feature, _merged, _part
 
 
 def known(table: pd.DataFrame, parts: int = 3) -> Statistics:
@@ -86,6 +86,22 @@ def test_statistics_are_those_of_the_values(table, baseline):
     assert amount.histogram()[1].sum() == 4000
     assert found["code"].mean == pytest.approx(table.code.astype(int).mean())
     assert dict(found["city"].categories) == table.city.value_counts().to_dict() and found["city"].distinct_count == 3
+
+
+def test_a_partition_is_read_as_columns_of_its_batches():
+    rows = [([1.0, None], ["x", "7"], [True]), ([2.0, 5.5], [None, "8"], [False]), ([4.0, np.nan], ["y", ""], [True])]
+    schema = pa.schema([("numbers", pa.list_(pa.float64())), ("texts", pa.list_(pa.string())), ("there", pa.list_(pa.bool_()))])
+    batches = []
+    for chunk in (rows[:2], rows[2:]):
+        columns = [pa.array(part, field.type) for part, field in zip(zip(*chunk, strict=True), schema, strict=True)]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    written = list(_part(2, 2, 1, iter(batches)))
+    twice = sorted([*written, *written], key=lambda batch: batch.column(0)[0].as_py())
+    found = {row["feature"]: ColumnState.from_bytes(row["state"]) for batch in _merged(iter(twice)) for row in batch.to_pylist()}
+    assert [(found[i].present, found[i].missing) for i in range(5)] == [(6, 0), (2, 4), (4, 2), (4, 2), (4, 2)]
+    assert (found[0].total, found[0].low, found[0].high, found[3].whole) == (14, 1, 4, 4) and found[2].values == {"x": 2, "y": 2}
+    empty = pa.RecordBatch.from_arrays([pa.array([[]] * 2, t.type) for t in schema], schema=schema)
+    assert list(_part(0, 0, 0, iter([empty]))) == []
 
 
 def test_what_is_missing_and_what_reads_as_a_number():
