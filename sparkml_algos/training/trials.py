@@ -105,7 +105,7 @@ class TrialsPlan:
     folds : int
         0 where no rows are ever held out, and rows have no fold.
     measure : Measure, optional
-        What rows that are held out are scored by.
+        What rows that are held out are scored by; without folds, those for validation.
     series : str, optional
         The metric of the history that is answered epoch by epoch.
     survives : bool
@@ -136,9 +136,12 @@ def run_trials(plan: TrialsPlan, worker: Worker, batches: Iterator[pa.RecordBatc
     kept: dict[int, Artifact] = {}
     answer: Any = None
     clock.enter("train")
-    while not (task := _next(worker, communicator, answer)).end:
+    while True:
+        task = _next(worker, communicator, answer)
         for number in task.forget:
             kept.pop(number, None)
+        if task.end:
+            break
         try:
             answer = []
             for number, found, model in _train(plan, task, rows, worker, communicator):
@@ -198,8 +201,9 @@ def _train(
             "was_stopped": job.was_stopped,
             "rows": sum(report["rows"] for report in reports),
         }
-        if plan.measure is not None and task.fold is not None:
-            found["measured"] = _measured(plan.measure, rows.held_out(task.fold), training, model, setting, communicator)
+        if plan.measure is not None and (task.fold is not None or not plan.folds):
+            batches = iter(shard.validation) if task.fold is None else rows.held_out(task.fold)
+            found["measured"] = _measured(plan.measure, batches, training, model, setting, communicator)
         found["seconds"] = trained / len(settings) + time.perf_counter() - began
         yield number, found, Artifact(model.arrays, {**model.values, "history": job.history, "reports": reports})
 

@@ -12,7 +12,7 @@ from pyspark.ml.util import DefaultParamsReader, MLReader, MLWriter
 _WITH_SESSIONS = 4
 
 
-def _session(of: MLReader | MLWriter) -> Any:
+def session_of(of: MLReader | MLWriter) -> Any:
     return of.sparkSession if int(pyspark.__version__.split(".")[0]) >= _WITH_SESSIONS else of.sc
 
 
@@ -25,7 +25,7 @@ class Writer(MLWriter):
 
     def saveImpl(self, path: str) -> None:
         _ValidatorSharedReadWrite.validateParams(self._instance)
-        _ValidatorSharedReadWrite.saveImpl(path, self._instance, _session(self))
+        _ValidatorSharedReadWrite.saveImpl(path, self._instance, session_of(self))
 
 
 class Reader(MLReader):
@@ -36,7 +36,7 @@ class Reader(MLReader):
         self._cls = cls
 
     def load(self, path: str) -> Any:
-        session = _session(self)
+        session = session_of(self)
         metadata = DefaultParamsReader.loadMetadata(path, session)
         if not DefaultParamsReader.isPythonParamsInstance(metadata) and not metadata["class"].startswith("org."):
             metadata["class"] = f"pyspark.ml.tuning.{self._cls.__name__}"  # by which Spark knows its Python form
