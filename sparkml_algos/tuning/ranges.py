@@ -146,7 +146,7 @@ class _Numeric(ParameterRange):
         low, high = self.min_value, self.max_value
         if low > 0 and high / low >= LOGARITHMIC_FROM:
             return "Logarithmic"
-        if self._may_be_reversed and 0 <= low and high < 1 and (1 - low) / (1 - high) >= LOGARITHMIC_FROM:
+        if self._may_be_reversed and low >= 0 and high < 1 and (1 - low) / (1 - high) >= LOGARITHMIC_FROM:
             return "ReverseLogarithmic"
         return "Linear"
 

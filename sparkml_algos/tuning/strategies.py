@@ -182,7 +182,7 @@ def _has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-class _one_thread:  # noqa: N801 - used like a function
+class _one_thread:
     """Small matrices: more threads of torch wait for each other for most of the time."""
 
     def __enter__(self) -> None:
