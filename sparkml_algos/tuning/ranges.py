@@ -160,14 +160,15 @@ class _Numeric(ParameterRange):
 class ContinuousParameter(_Numeric):
     """A number between two others.
 
-    Linear scaling serves within an order of magnitude; Logarithmic over several: from 0.0001 to 1, a linear search spends 90 % of its trials
-    above 0.1. ReverseLogarithmic serves where the result is sensitive very near 1, as to a momentum.
+    Linear scaling serves within an order of magnitude; Logarithmic over several: from 0.0001 to 1, a linear search spends 90 % of its
+    trials above 0.1. ReverseLogarithmic serves where the result is sensitive very near 1, as to a momentum.
 
     Parameters
     ----------
     min_value, max_value : float
     scaling_type : {"Auto", "Linear", "Logarithmic", "ReverseLogarithmic"}
-        ``Auto``: Logarithmic where the ends are positive and 100 times apart, or ReverseLogarithmic where that is so of what they are below 1.
+        ``Auto``: Logarithmic where the ends are positive and 100 times apart, or ReverseLogarithmic where that is so of what they are
+        below 1.
     when : mapping, optional
         See `ParameterRange`.
 

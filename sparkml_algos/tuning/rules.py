@@ -46,8 +46,8 @@ def median_bounds(series: Sequence[Sequence[float | None]]) -> dict[int, float]:
 class Hyperband:
     """Brackets of trials that are stopped at rungs, unless they are among the best third of those that came as far.
 
-    A trial is judged when it comes to a rung, by those that were there before it, and never waits; so one that would have been promoted later
-    is not. Every replacement is drawn at random.
+    A trial is judged when it comes to a rung, by those that were there before it, and never waits; so one that would have been promoted
+    later is not. Every replacement is drawn at random.
 
     Parameters
     ----------

@@ -55,8 +55,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     estimator : AlgorithmEstimator or Pipeline
         What is tuned; of a Pipeline the last stage. Stages before it are fitted once, on the rows that are not for validation.
     objective_metric_name : str
-        A metric that the training emits, such as ``validation:auc``, of the rows that the Estimator's `validationIndicatorCol` marks; with an
-        `evaluator` any name. Where an algorithm has a hyperparameter ``eval_metric`` that lacks the metric, it is added.
+        A metric that the training emits, such as ``validation:auc``, of the rows that the Estimator's `validationIndicatorCol` marks; with
+        an `evaluator` any name. Where an algorithm has a hyperparameter ``eval_metric`` that lacks the metric, it is added.
     hyperparameter_ranges : dict of str to ParameterRange, optional
         By the names of hyperparameters, of which the Estimator's other ones stay as they are. Required unless `autotune`.
     objective_type : {"Maximize", "Minimize"}
@@ -79,8 +79,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         When the search is over before; a dict as the service has it.
     warm_start_config : WarmStartConfig, optional
     random_seed : int, optional
-        With it, and one trial at a time, a search is exactly reproducible; ``Random`` and ``Grid`` try the same settings however many trials
-        are side by side.
+        With it, and one trial at a time, a search is exactly reproducible; ``Random`` and ``Grid`` try the same settings however many
+        trials are side by side.
     evaluator : Evaluator, optional
         Scores the rows for validation in place of a metric; one of Spark's for classes or numbers, with label and weight of the Estimator.
     num_folds : int
@@ -117,8 +117,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     Notes
     -----
-    A trial that fails is a failed trial; the search fails if no trial has an objective. Where a trial runs on several workers, one that fails
-    ends the gang, which begins anew without it.
+    A trial that fails is a failed trial; the search fails if no trial has an objective. Where a trial runs on several workers, one that
+    fails ends the gang, which begins anew without it.
 
     Trials of several workers, or several trials side by side, end in an order that no seed tells: Bayesian proposals then depend on it.
 

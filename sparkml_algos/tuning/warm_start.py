@@ -23,8 +23,8 @@ class WarmStartConfig:
     Parameters
     ----------
     warm_start_type : {"IdenticalDataAndAlgorithm", "TransferLearning"}
-        With identical data and algorithm the trials of the parents are observations like others, and the best of all is known. Of a transfer
-        only how they compare with each other is used.
+        With identical data and algorithm the trials of the parents are observations like others, and the best of all is known. Of a
+        transfer only how they compare with each other is used.
     parents : sequence of TuningJob
         From one to five; see `HyperparameterTuner.attach` for those of other programs. Grandparents do not count unless they are named.
 
