@@ -195,7 +195,7 @@ def _train(
         model = algorithm.finalize(state, setting, communicator) if algorithm.finalize else state
         found = {
             "metrics": {name: value for name, value in model.values.items() if name.startswith(("train:", "validation:"))},
-            "last": {name: value for name, value in (job.history[-1] if job.history else {}).items() if ":" in name},
+            "last": {name: value for name, value in (job.history[-1] if job.history else {}).items() if name not in ("epoch", "seconds")},
             "epochs": len(job.history),
             "series": [epoch.get(plan.series) for epoch in job.history] if plan.series else [],
             "was_stopped": job.was_stopped,
