@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 
-from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges, setting_at
+from sparkml_algos.arrays.device import one_thread
+from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges
 
 # Up to so many hyperparameters and finished trials a Gaussian process proposes, beyond them a Parzen estimator.
 GAUSSIAN_DIMENSIONS, GAUSSIAN_TRIALS = 20, 250
@@ -119,7 +122,7 @@ class Bayesian:
                     state=state.RUNNING if running else state.COMPLETE, value=one.value, params=params, distributions=spaces
                 )
             )
-        with _one_thread():
+        with one_thread():
             asked = study.ask(spaces)
         return {name: self._from_optuna(name, value) for name, value in asked.params.items()}
 
@@ -169,39 +172,10 @@ def import_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise ImportError("strategy 'Bayesian' needs Optuna; install it with: pip install 'sparkml-algos[tuning]'") from error
-    import warnings
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     return optuna
 
 
 def _has_torch() -> bool:
-    from importlib.util import find_spec
-
     return find_spec("torch") is not None
-
-
-class _one_thread:
-    """Small matrices: more threads of torch wait for each other for most of the time."""
-
-    def __enter__(self) -> None:
-        import sys
-
-        self._torch = sys.modules.get("torch")
-        if self._torch is None and _has_torch():
-            import torch
-
-            self._torch = torch
-        self._threads = self._torch.get_num_threads() if self._torch else 1
-        if self._torch:
-            self._torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        if self._torch:
-            self._torch.set_num_threads(self._threads)
-
-
-def distinct(ranges: Ranges, units: Mapping[str, float]) -> str:
-    """Equal for places that give the same setting."""
-    return repr(sorted(setting_at(ranges, units).items()))
