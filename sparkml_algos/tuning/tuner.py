@@ -28,7 +28,7 @@ from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.trials import Rows, Trials
 from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
-from sparkml_algos.tuning.job import TuningJob
+from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
 from sparkml_algos.tuning.ranges import Ranges, check_ranges, ranges_from_json, ranges_to_json
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
@@ -281,6 +281,33 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         FileNotFoundError
         """
         return TuningJob.attach(Store(store, name))
+
+    def best_training_job(self) -> str:
+        """Name of the best trial of the latest job.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        return self._best().name
+
+    def best_estimator(self) -> Estimator:
+        """What was tuned, with the setting of the best trial of the latest job.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        tail = self._tail()
+        return self.estimator.copy(_params(tail, self._best().setting))
+
+    def _best(self) -> Trial:
+        best = self.latest_tuning_job.best if self.latest_tuning_job else None
+        if best is None:
+            raise ValueError("no trial of this tuner has an objective yet")
+        return best
 
     def identical_dataset_and_algorithm_tuner(self, *additional_parents: TuningJob) -> HyperparameterTuner:
         """A tuner like this one that starts from what this one, and others, have found on the same data."""

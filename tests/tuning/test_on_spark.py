@@ -122,8 +122,8 @@ class TestTuner:
         assert job.status == "Completed"
         assert job.describe()["TrainingJobStatusCounters"]["Completed"] == 6
         assert model.training_summary.metrics["validation:auc"] == pytest.approx(job.best.objective, abs=1e-6)
-        alone = estimator.copy({estimator.getParam(name): value for name, value in job.best.setting.items()})
-        alone = alone.setEval_metric("auc") if hasattr(alone, "setEval_metric") else alone.copy({alone.getParam("eval_metric"): "auc"})
+        alone = tuner.best_estimator()
+        alone = alone.copy({alone.getParam("eval_metric"): "auc"})
         np.testing.assert_array_equal(alone.fit(rows).artifact.arrays["model"], model.artifact.arrays["model"])
         table = job.dataframe(rows.sparkSession)
         assert table.count() == 6

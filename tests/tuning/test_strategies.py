@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from sparkml_algos.tuning.importances import importances
 from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, IntegerParameter, setting_at
 from sparkml_algos.tuning.strategies import Bayesian, Grid, Observation, Random
 
@@ -77,3 +78,13 @@ def test_a_gaussian_process_beats_draws_on_branin():
     learned = np.median([best_of(Bayesian(BRANIN, seed, engine="gp"), 30) for seed in range(20)])
     drawn = np.median([best_of(Random(BRANIN, seed), 30) for seed in range(20)])
     assert learned < drawn
+
+
+def test_what_matters_is_told_from_the_trials():
+    pytest.importorskip("optuna")
+    draws = np.random.default_rng(0).random((40, 2))
+    found = importances([({"idle": idle, "matters": matters}, matters**2) for idle, matters in draws], 0)
+    assert list(found) == ["matters", "idle"]
+    assert found["matters"] > 0.8
+    with pytest.raises(ValueError, match="two trials"):
+        importances([], 0)
