@@ -29,8 +29,23 @@ def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
         If nothing was saved there.
     """
     path = Path(path)
-    lines = [part.read_text() for part in sorted((path / "metadata").glob("part-*")) if part.stat().st_size]
+    metadata = read_metadata(path)
+    return metadata, Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Metadata of a saved instance, or of one of Spark's, from a local directory.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was saved there.
+    """
+    lines = [part.read_text() for part in sorted((Path(path) / "metadata").glob("part-*")) if part.stat().st_size]
     if not lines:
         raise FileNotFoundError(f"{path} holds no saved instance: it has no metadata/part-…")
-    artifact = Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
-    return json.loads(lines[0]), artifact
+    return json.loads(lines[0])

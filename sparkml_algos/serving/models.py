@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,6 +87,15 @@ class SavedModel:
     def _of_nothing(self) -> Mapping[str, Any]:
         """Outputs for no row at all."""
         return self._predictor(self._decoder([field for field in self.fields if field.default is not None]).empty())
+
+    def with_labels(self, k: int) -> SavedModel:
+        """The same model, of texts, with another number of most probable labels.
+
+        Parameters
+        ----------
+        k : int
+        """
+        return replace(self, _predictor=self._predictor.with_labels(k))
 
     def predict_instances(self, instances: Instances) -> Mapping[str, Any]:
         """Score the instances of a JSON request, as `formats.json_instances` decodes it."""
