@@ -1,5 +1,31 @@
-"""Saved models in a process without Spark: load one, give it rows, get what `transform` would append."""
+"""Saved models in a process without Spark: load one, give it rows, get what `transform` would append; or serve it over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.serving.models import SavedModel, load
 
-__all__ = ["SavedModel", "load"]
+if TYPE_CHECKING:
+    from sparkml_algos.serving.endpoint.application import Endpoint, app
+    from sparkml_algos.serving.endpoint.settings import Capture, Settings
+    from sparkml_algos.serving.servable import Options
+
+__all__ = ["Capture", "Endpoint", "Options", "SavedModel", "Settings", "app", "load"]
+
+# Imported when they are first used: the endpoint needs packages that scoring does not.
+_LATER = {
+    "Capture": "sparkml_algos.serving.endpoint.settings",
+    "Endpoint": "sparkml_algos.serving.endpoint.application",
+    "Options": "sparkml_algos.serving.servable",
+    "Settings": "sparkml_algos.serving.endpoint.settings",
+    "app": "sparkml_algos.serving.endpoint.application",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LATER[name]), name)

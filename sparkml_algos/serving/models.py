@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.formats.columns import RecordBatch
@@ -17,7 +19,7 @@ from sparkml_algos.names import EXPORTS, current_name
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
-from sparkml_algos.rows.kinds import Facts
+from sparkml_algos.rows.kinds import Facts, InvalidRows
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.serving.requests import columns_of_instances, columns_of_records
 
@@ -76,7 +78,10 @@ class SavedModel:
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
         fields = [field for field in self.fields if field.role in given]
         decoder = self._decoder(fields)
-        batches = [decoder(part) for part in record_batches(fields, given)]
+        try:
+            batches = [decoder(part) for part in record_batches(fields, given)]
+        except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InvalidRows(f"a value of {', '.join(given)} cannot be read: {error}") from error
         return self._predictor(Batch.concat(batches) if batches else decoder.empty())
 
     def _decoder(self, fields: Sequence[Field]) -> Decoder:

@@ -125,7 +125,7 @@ class ServedModel:
     options : Options
     """
 
-    def __init__(self, model: SavedModel, options: Options = Options()) -> None:  # noqa: B008 - it is frozen
+    def __init__(self, model: SavedModel, options: Options = Options()) -> None:
         self.name, self._model, self._options = model.name, model, options
         self._answer: Answer = answer_of(model.name, model.hyperparameters, options.outputs)
         self.requests, self.responses = self._answer.requests, self._answer.responses
@@ -217,7 +217,7 @@ def cut(columns: Columns, part: slice) -> Columns:
     return {name: values[part] if isinstance(values, list) else take(values, part) for name, values in columns.items()}
 
 
-def load_servable(path: str | Path, options: Options = Options()) -> Servable:  # noqa: B008 - it is frozen
+def load_servable(path: str | Path, options: Options = Options()) -> Servable:
     """What was saved in a local directory, a model of this package or a pipeline, ready to be served.
 
     Raises

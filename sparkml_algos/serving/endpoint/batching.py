@@ -1,0 +1,160 @@
+"""Rows of requests that come at the same time are scored together.
+
+All is done in one event loop. What comes while a model is at work waits, and is then scored at once, by the kind of its columns. Work that
+is known to be short is done in the loop itself, which is quicker than a thread; longer work goes to one thread per model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sparkml_algos.serving.answers import Columns
+from sparkml_algos.serving.endpoint.metrics import Metrics
+from sparkml_algos.serving.servable import Servable, Work, cut, joined
+
+# Work that takes no longer than so many seconds is done in the loop, which answers nothing else meanwhile.
+SHORT_SECONDS = 0.0005
+# How much a new measurement counts for.
+WEIGHT = 0.2
+
+
+class Overloaded(Exception):
+    """More rows wait than may."""
+
+
+@dataclass
+class _Waiting:
+    model: Servable
+    work: Work
+    found: asyncio.Future[Columns]
+
+
+class Batcher:
+    """Scores the rows of requests to one model, whatever version of it.
+
+    Parameters
+    ----------
+    max_batch_rows, max_waiting_rows : int
+    metrics : Metrics
+    """
+
+    def __init__(self, max_batch_rows: int, max_waiting_rows: int, metrics: Metrics) -> None:
+        self._max_batch, self._max_waiting, self._metrics = max_batch_rows, max_waiting_rows, metrics
+        self._waiting: dict[Hashable, list[_Waiting]] = {}
+        self._rows = 0
+        self._busy = self._scheduled = False
+        self._thread: ThreadPoolExecutor | None = None
+        # Seconds of a call and of a row, as last seen; a model that is not known yet is given a thread.
+        self._call_seconds, self._row_seconds = SHORT_SECONDS, 0.0
+
+    @property
+    def rows(self) -> int:
+        """That wait."""
+        return self._rows
+
+    def submit(self, model: Servable, work: Work) -> asyncio.Future[Columns]:
+        """Have rows scored.
+
+        Raises
+        ------
+        Overloaded
+        """
+        if self._rows and self._rows + work.rows > self._max_waiting:
+            raise Overloaded(f"{self._rows} rows wait to be scored")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Columns] = loop.create_future()
+        self._waiting.setdefault((id(model), work.key), []).append(_Waiting(model, work, found))
+        self._rows += work.rows
+        if not self._busy and not self._scheduled:
+            # After whatever else has come by now has been read.
+            self._scheduled = True
+            loop.call_soon(self._next)
+        return found
+
+    def close(self) -> None:
+        """Let the thread go."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    def _next(self) -> None:
+        self._scheduled = False
+        while self._waiting and not self._busy:
+            batch = self._take()
+            if not batch:
+                continue
+            rows = sum(one.work.rows for one in batch)
+            if self._call_seconds + self._row_seconds * rows < SHORT_SECONDS:
+                self._give(batch, _run(batch))
+                continue
+            self._busy = True
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "sparkml-algos-model")
+            loop = asyncio.get_running_loop()
+            running = loop.run_in_executor(self._thread, _run, batch)
+            running.add_done_callback(lambda done, batch=batch: self._finished(batch, done))
+
+    def _finished(self, batch: list[_Waiting], done: asyncio.Future[tuple[list[Columns | Exception], float]]) -> None:
+        self._busy = False
+        self._give(batch, done.result())
+        self._next()
+
+    def _take(self) -> list[_Waiting]:
+        """The rows that have waited longest, with others of their kind."""
+        key = next(iter(self._waiting))
+        waiting = self._waiting.pop(key)
+        rows = count = 0
+        for one in waiting:
+            if count and rows + one.work.rows > self._max_batch:
+                break
+            rows, count = rows + one.work.rows, count + 1
+        if waiting[count:]:
+            self._waiting[key] = waiting[count:]
+        self._rows -= rows
+        return [one for one in waiting[:count] if not one.found.done()]
+
+    def _give(self, batch: list[_Waiting], outcome: tuple[list[Columns | Exception], float]) -> None:
+        found, seconds = outcome
+        rows = sum(one.work.rows for one in batch)
+        self._metrics.batch(len(batch), rows, seconds)
+        if rows <= 8:
+            self._call_seconds += WEIGHT * (seconds - self._call_seconds)
+        else:
+            self._row_seconds += WEIGHT * (max(seconds - self._call_seconds, 0.0) / rows - self._row_seconds)
+        for one, columns in zip(batch, found, strict=True):
+            if one.found.done():
+                continue
+            if isinstance(columns, Exception):
+                one.found.set_exception(columns)
+            else:
+                one.found.set_result(columns)
+
+
+def _run(batch: list[_Waiting]) -> tuple[list[Columns | Exception], float]:
+    """What is found for each, and the seconds it took. Where one has rows that the model refuses, each is scored by itself."""
+    started = time.perf_counter()
+    model, variant = batch[0].model, batch[0].work.variant
+    score = model.score
+    try:
+        columns = score(joined([one.work.columns for one in batch]), variant)
+        found: list[Columns | Exception] = []
+        if len(batch) == 1:
+            found.append(columns)
+        else:
+            start = 0
+            for one in batch:
+                found.append(cut(columns, slice(start, start + one.work.rows)))
+                start += one.work.rows
+    except Exception as error:
+        found = [error] if len(batch) == 1 else [_alone(score, one) for one in batch]
+    return found, time.perf_counter() - started
+
+
+def _alone(score: Callable[..., Columns], one: _Waiting) -> Columns | Exception:
+    try:
+        return score(one.work.columns, one.work.variant)
+    except Exception as error:
+        return error
