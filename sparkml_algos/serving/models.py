@@ -78,6 +78,9 @@ class SavedModel:
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
         fields = [field for field in self.fields if field.role in given]
         decoder = self._decoder(fields)
+        batch = decoder.of_values(given)
+        if batch is not None:
+            return self._predictor(batch)
         try:
             batches = [decoder(part) for part in record_batches(fields, given)]
         except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
