@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats import json_instances, recordio_protobuf
@@ -112,3 +113,8 @@ def _cell(value: Any, quoted: bool) -> str:
 def _as_float32(values: Any) -> np.ndarray:
     array = np.asarray(values, np.float32)
     return array if array.ndim > 1 else array[:, None]
+
+
+def plain(column: Any) -> Any:
+    """A column of a pipeline as answers have it: sparse vectors with their zeros."""
+    return column.toarray() if sp.issparse(column) else column

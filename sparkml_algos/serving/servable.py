@@ -21,7 +21,8 @@ from sparkml_algos.serving.answers import Answer, Columns, answer_of
 from sparkml_algos.serving.bodies import Part, Request
 from sparkml_algos.serving.models import SavedModel, load
 
-PIPELINE = "org.apache.spark.ml.PipelineModel"
+#: What a pipeline is saved as, by the JVM and by Python.
+PIPELINES = ("org.apache.spark.ml.PipelineModel", "pyspark.ml.pipeline.PipelineModel")
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def load_servable(path: str | Path, options: Options = Options()) -> Servable:
     ValueError
         If it is neither, or has a stage that cannot be served without Spark, which is named.
     """
-    if read_metadata(path)["class"] == PIPELINE:
+    if read_metadata(path)["class"] in PIPELINES:
         from sparkml_algos.serving.pipelines import ServedPipeline
 
         return ServedPipeline.load(path, options)

@@ -85,7 +85,7 @@ class Settings:
     models_root: str | Path | None = None
     max_models: int = 100
     watch: float = 0.0
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
         for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_batch_rows", "timeout", "max_models"):
