@@ -1,4 +1,4 @@
-"""The command ``python -m sparkml_algos.serve PATH [PATH …]``: an HTTP endpoint of saved models. Needs the extra ``serving``, and no Spark."""
+"""The command ``python -m sparkml_algos.serve PATH [PATH …]``: an HTTP endpoint of saved models. Needs the extra ``serving``, no Spark."""
 
 from __future__ import annotations
 

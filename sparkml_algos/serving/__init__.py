@@ -9,17 +9,20 @@ from sparkml_algos.serving.models import SavedModel, load
 if TYPE_CHECKING:
     from sparkml_algos.serving.endpoint.application import Endpoint, app
     from sparkml_algos.serving.endpoint.settings import Capture, Settings
+    from sparkml_algos.serving.local import Predictor, deploy
     from sparkml_algos.serving.servable import Options
 
-__all__ = ["Capture", "Endpoint", "Options", "SavedModel", "Settings", "app", "load"]
+__all__ = ["Capture", "Endpoint", "Options", "Predictor", "SavedModel", "Settings", "app", "deploy", "load"]
 
 # Imported when they are first used: the endpoint needs packages that scoring does not.
 _LATER = {
     "Capture": "sparkml_algos.serving.endpoint.settings",
     "Endpoint": "sparkml_algos.serving.endpoint.application",
     "Options": "sparkml_algos.serving.servable",
+    "Predictor": "sparkml_algos.serving.local",
     "Settings": "sparkml_algos.serving.endpoint.settings",
     "app": "sparkml_algos.serving.endpoint.application",
+    "deploy": "sparkml_algos.serving.local",
 }
 
 

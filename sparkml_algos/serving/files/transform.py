@@ -364,7 +364,7 @@ def file_system(uri: str | FilePath) -> tuple[pafs.FileSystem, str]:
 
 
 def inputs_of(folder: str | FilePath) -> list[str]:
-    """Files in a folder and those below, by their paths in it, in order; a file is itself. Names with ``.`` or ``_`` before them are left out.
+    """Files in a folder and those below, by their paths in it, in order; a file is itself. Hidden ones (``.``, ``_``) are left out.
 
     Raises
     ------
