@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.formats.columns import RecordBatch
@@ -144,6 +145,24 @@ def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None
     >>> model(features=rows)["closest_cluster"]  # doctest: +SKIP
     """
     metadata, artifact = read_local(path)
+    return restored(metadata, artifact, str(path), device=device, prediction=prediction)
+
+
+def restored(
+    metadata: Mapping[str, Any],
+    artifact: Artifact | None,
+    path: str,
+    *,
+    device: str = "cpu",
+    prediction: ModuleType | None = None,
+) -> SavedModel:
+    """A model from what was saved of it; `path` is for messages, and `load` tells the others.
+
+    Raises
+    ------
+    ValueError
+        If it is not a model of this package.
+    """
     name = current_name(metadata["class"])
     if artifact is None:
         raise ValueError(f"{path} holds a {name}, which is no fitted model")

@@ -40,7 +40,7 @@ def rows_of_numbers(count: int) -> list[tuple]:
     found = []
     for place in range(count):
         values = random.normal(0, 10, 6).round(3).tolist()
-        gap = None if place % 7 == 3 else math.nan if place % 11 == 5 else values[2]
+        gap = None if place % 7 == 3 else values[2]
         vector = Vectors.dense(values[3:]) if place % 2 else Vectors.sparse(3, [1], [values[4]])
         found.append((place, values[0], values[1], gap, CITIES[place % 5], place % 4, vector, place % 2))
     return found

@@ -76,9 +76,10 @@ class Batcher:
         return found
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the thread go; further work has another."""
         if self._thread is not None:
             self._thread.shutdown(wait=False)
+            self._thread = None
 
     def _next(self) -> None:
         self._scheduled = False

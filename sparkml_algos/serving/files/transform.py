@@ -363,6 +363,15 @@ def file_system(uri: str | FilePath) -> tuple[pafs.FileSystem, str]:
     return pafs.LocalFileSystem(), os.path.abspath(text)
 
 
+def local_copy(uri: str, folder: str) -> str:
+    """A local folder with what is under a path or URI: the folder itself, or a copy in this one."""
+    system, path = file_system(uri)
+    if isinstance(system, pafs.LocalFileSystem):
+        return path
+    pafs.copy_files(path, folder, source_filesystem=system, destination_filesystem=pafs.LocalFileSystem())
+    return folder
+
+
 def inputs_of(folder: str | FilePath) -> list[str]:
     """Files in a folder and those below, by their paths in it, in order; a file is itself. Hidden ones (``.``, ``_``) are left out.
 

@@ -248,13 +248,13 @@ class Imputer(_OfColumns):
 
 
 class Bucketizer(_OfColumns):
-    """``Bucketizer``, of which a ``QuantileDiscretizer`` makes one."""
+    """``Bucketizer``, of which a ``QuantileDiscretizer`` makes one. What is null stays so, as in Spark, which has another bucket for NaN."""
 
     def __init__(self, saved: SavedStage) -> None:
         super().__init__(saved)
         several = saved.metadata["paramMap"].get("splitsArray")
         self._splits = [np.array([_double(value) for value in splits]) for splits in several or [saved.param("splits")]]
-        self._keeps = chosen(saved, "handleInvalid", ["error", "keep"]) == "keep"
+        chosen(saved, "handleInvalid", ["error", "keep"])
 
     def __call__(self, frame: Frame) -> None:
         for name, output, splits in zip(self._inputs, self._outputs, self._splits, strict=True):
@@ -262,11 +262,9 @@ class Bucketizer(_OfColumns):
             missing = np.isnan(column)
             outside = ~missing & ((column < splits[0]) | (column > splits[-1]))
             refuse(outside, lambda row, name=name, splits=splits: f"column {name!r} is not between {splits[0]:g} and {splits[-1]:g}")
-            if not self._keeps:
-                refuse(missing, lambda row, name=name: f"column {name!r} is missing or NaN")
             place = np.searchsorted(splits, column, side="right") - 1
             place = np.where(column == splits[-1], len(splits) - 2, place)
-            frame[output] = np.where(missing, len(splits) - 1, place).astype(np.float64)
+            frame[output] = np.where(missing, np.nan, place)
 
 
 class Binarizer(_OfColumns):
