@@ -46,14 +46,14 @@ class BatchTransformError(RuntimeError):
 class BatchTransform:
     """Scores the files of a folder into another, as the service's batch transform does it, with its names.
 
-    Rows of a DataFrame are scored by ``model.transform``, which is quicker: this is for files that are split, filtered and joined as a job of
-    the service does it, and whose outputs are to lie beside each other as its own do.
+    Rows of a DataFrame are scored by ``model.transform``, which is quicker: this is for files that are split, filtered and joined as a job
+    of the service does it, and whose outputs are to lie beside each other as its own do.
 
     Parameters
     ----------
     model : Model or str
-        A fitted model of this package; or the path of a saved one, or of a saved ``PipelineModel``, that the executors can read: a folder of a
-        shared file system, or a URI that pyarrow knows (s3, gs, hdfs, abfs).
+        A fitted model of this package; or the path of a saved one, or of a saved ``PipelineModel``, that the executors can read: a folder
+        of a shared file system, or a URI that pyarrow knows (s3, gs, hdfs, abfs).
     outputs : sequence of str
         What XGBoost answers in place of its score.
     columns : sequence of str
@@ -61,8 +61,8 @@ class BatchTransform:
     libsvm_base : int
         Index of the first feature in libsvm.
     **settings
-        Of `serving.files.Transform`: ``content_type``, ``accept``, ``split_type``, ``batch_strategy``, ``max_payload_in_mb``, ``assemble_with``,
-        ``compression_type``, ``input_filter``, ``join_source``, ``output_filter``, ``generate_inference_id``.
+        Of `serving.files.Transform`: ``content_type``, ``accept``, ``split_type``, ``batch_strategy``, ``max_payload_in_mb``,
+        ``assemble_with``, ``compression_type``, ``input_filter``, ``join_source``, ``output_filter``, ``generate_inference_id``.
 
     Examples
     --------

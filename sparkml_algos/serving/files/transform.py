@@ -228,7 +228,7 @@ def _requests(stream: Any, transform: Transform, content: ContentType, most: int
 
 
 def _lines(stream: Any) -> Iterator[bytes]:
-    for line in io.BufferedReader(stream, 1 << 20) if isinstance(stream, io.RawIOBase) else stream:
+    for line in io.BufferedReader(stream, 1 << 20):
         line = line.rstrip(b"\r\n")
         if line.strip():
             yield line
@@ -476,5 +476,5 @@ def transform_folder(
         try:
             found.append(Result(where, to, None, transform_file(where, to, model, transform)))
         except (ValueError, OSError) as error:
-            found.append(Result(where, to, f"{where}: {error}", 0))
+            found.append(Result(where, to, f"{where}: {error or type(error).__name__}", 0))
     return found

@@ -248,7 +248,7 @@ class Imputer(_OfColumns):
 
 
 class Bucketizer(_OfColumns):
-    """``Bucketizer``, of which a ``QuantileDiscretizer`` makes one. What is null stays so, as in Spark, which has another bucket for NaN."""
+    """``Bucketizer``, of which a ``QuantileDiscretizer`` makes one. What is null stays so, as in Spark, where NaN has a bucket."""
 
     def __init__(self, saved: SavedStage) -> None:
         super().__init__(saved)
