@@ -13,8 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Score the files; say what became of each."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    from sparkml_algos.serving.contract import Options
     from sparkml_algos.serving.files import Transform, transform_folder
-    from sparkml_algos.serving.servable import Options, load_servable
+    from sparkml_algos.serving.servable import load_servable
 
     def listed(text: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -19,9 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ.setdefault(name, str(chosen.threads))
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    from sparkml_algos.serving.contract import Options
     from sparkml_algos.serving.endpoint.hosting import Hosting, serve, token_of
     from sparkml_algos.serving.endpoint.settings import Capture, Settings
-    from sparkml_algos.serving.servable import Options
 
     def listed(text: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())

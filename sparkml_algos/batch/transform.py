@@ -17,9 +17,10 @@ from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.persistence import metadata_of
 from sparkml_algos.core.shared_artifacts import Opened, ship
+from sparkml_algos.serving.contract import Options, Servable
 from sparkml_algos.serving.files.transform import Result, Transform, inputs_of, local_copy, names_of, transform_file, types_of
 from sparkml_algos.serving.models import restored
-from sparkml_algos.serving.servable import Options, Servable, ServedModel, load_servable
+from sparkml_algos.serving.servable import ServedModel, load_servable
 
 _SCHEMA = "source string, target string, error string, bytes long"
 

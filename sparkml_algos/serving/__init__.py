@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from sparkml_algos.serving.models import SavedModel, load
 
 if TYPE_CHECKING:
+    from sparkml_algos.serving.contract import Options
     from sparkml_algos.serving.endpoint.application import Endpoint, app
     from sparkml_algos.serving.endpoint.settings import Capture, Settings
     from sparkml_algos.serving.local import Predictor, deploy
-    from sparkml_algos.serving.servable import Options
 
 __all__ = ["Capture", "Endpoint", "Options", "Predictor", "SavedModel", "Settings", "app", "deploy", "load"]
 
@@ -18,7 +18,7 @@ __all__ = ["Capture", "Endpoint", "Options", "Predictor", "SavedModel", "Setting
 _LATER = {
     "Capture": "sparkml_algos.serving.endpoint.settings",
     "Endpoint": "sparkml_algos.serving.endpoint.application",
-    "Options": "sparkml_algos.serving.servable",
+    "Options": "sparkml_algos.serving.contract",
     "Predictor": "sparkml_algos.serving.local",
     "Settings": "sparkml_algos.serving.endpoint.settings",
     "app": "sparkml_algos.serving.endpoint.application",

@@ -1,11 +1,11 @@
-"""A saved model with the service's requests and responses: bytes in, columns to score, bytes out."""
+"""A saved model with the service's requests and responses."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,102 +19,10 @@ from sparkml_algos.rows.lists import TokenIds
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns, answer_of
 from sparkml_algos.serving.bodies import Part, Request
+from sparkml_algos.serving.contract import Options, Servable, Variant, Work
 from sparkml_algos.serving.models import SavedModel, load
-
-#: What a pipeline is saved as, by the JVM and by Python.
-PIPELINES = ("org.apache.spark.ml.PipelineModel", "pyspark.ml.pipeline.PipelineModel")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a model is served.
-
-    Attributes
-    ----------
-    outputs : tuple of str
-        What XGBoost answers, see `answers.XGBOOST_KEYS`; its score where there is none.
-    index_base : int
-        Of the first feature in libsvm.
-    columns : tuple of str
-        Of pipelines: what the cells of a line of CSV are; by default the columns that it reads, in the order in which its stages do.
-    device : str
-        Where models compute, as torch calls it.
-    max_bytes : int
-        Of a body when it is unpacked.
-    """
-
-    outputs: tuple[str, ...] = ()
-    index_base: int = 0
-    columns: tuple[str, ...] = ()
-    device: str = "cpu"
-    max_bytes: int = 1 << 30
-
-
-@dataclass(frozen=True)
-class Work:
-    """Rows to be scored; those of several requests with an equal ``key`` may be scored together.
-
-    Attributes
-    ----------
-    key : hashable
-    columns : dict of str to column
-    rows : int
-    variant : Variant
-    """
-
-    key: Hashable
-    columns: dict[str, Any]
-    rows: int
-    variant: Variant
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What a request may ask of the answers to its rows.
-
-    Attributes
-    ----------
-    verbose : bool
-    labels : int
-        Most probable labels of a text; 0: as many as the model says.
-    longest : tuple of int
-        See `Request`.
-    """
-
-    verbose: bool = False
-    labels: int = 0
-    longest: tuple[int, ...] = ()
-
-
-class Servable(Protocol):
-    """What an endpoint needs of a model.
-
-    Attributes
-    ----------
-    name : str
-        Of its class.
-    requests, responses : tuple of str
-        Content types that it takes and gives, the first where none is asked for.
-    """
-
-    name: str
-    requests: tuple[str, ...]
-    responses: tuple[str, ...]
-
-    def decode(self, body: bytes, content_type: ContentType) -> Request:
-        """What a body holds."""
-
-    def work(self, request: Request, accept: ContentType) -> list[Work]:
-        """What is to be scored for it, part by part."""
-
-    def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
-        """Fields of the answers to rows."""
-
-    def respond(self, request: Request, found: Sequence[Columns], accept: ContentType) -> bytes:
-        """The body of the response."""
-
-    def response_type(self, content_type: ContentType, accept: ContentType) -> ContentType:
-        """What the response is, where this is asked for."""
+from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
+from sparkml_algos.serving.pipelines.saved import PIPELINES
 
 
 class ServedModel:
@@ -126,7 +34,7 @@ class ServedModel:
     options : Options
     """
 
-    def __init__(self, model: SavedModel, options: Options = Options()) -> None:
+    def __init__(self, model: SavedModel, options: Options = Options()) -> None:  # noqa: B008 - it is frozen
         self.name, self._model, self._options = model.name, model, options
         self._answer: Answer = answer_of(model.name, model.hyperparameters, options.outputs)
         self.requests, self.responses = self._answer.requests, self._answer.responses
@@ -218,7 +126,7 @@ def cut(columns: Columns, part: slice) -> Columns:
     return {name: values[part] if isinstance(values, list) else take(values, part) for name, values in columns.items()}
 
 
-def load_servable(path: str | Path, options: Options = Options()) -> Servable:
+def load_servable(path: str | Path, options: Options = Options()) -> Servable:  # noqa: B008 - it is frozen
     """What was saved in a local directory, a model of this package or a pipeline, ready to be served.
 
     Raises
@@ -229,7 +137,5 @@ def load_servable(path: str | Path, options: Options = Options()) -> Servable:
         If it is neither, or has a stage that cannot be served without Spark, which is named.
     """
     if read_metadata(path)["class"] in PIPELINES:
-        from sparkml_algos.serving.pipelines import ServedPipeline
-
         return ServedPipeline.load(path, options)
     return ServedModel(load(path, device=options.device), options)

@@ -11,7 +11,8 @@ import pytest
 from sparkml_algos.formats import recordio_protobuf
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.serving.answers import answer_of
-from sparkml_algos.serving.servable import Options, ServedModel, load_servable
+from sparkml_algos.serving.contract import Options
+from sparkml_algos.serving.servable import ServedModel, load_servable
 from tests.saved.expected import SAVED
 from tests.serving.serving import MODELS, body_of, saved_rows
 

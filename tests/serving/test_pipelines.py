@@ -18,11 +18,12 @@ from pyspark.sql import functions as F
 from sparkml_algos import BlazingTextWord2Vec, KMeans, LinearLearnerBinaryClassifier, Shingle, Vocabulary
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.serving.contract import Options
+from sparkml_algos.serving.contract import Servable as Served
 from sparkml_algos.serving.pipelines import ServedPipeline
 from sparkml_algos.serving.pipelines.columns import java_double
 from sparkml_algos.serving.pipelines.own import OUTPUTS, settle
-from sparkml_algos.serving.servable import Options, load_servable
-from sparkml_algos.serving.servable import Servable as Served
+from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
 
 JSON, CSV = ContentType("application/json"), ContentType("text/csv")
@@ -124,7 +125,7 @@ def test_stages_of_numbers(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="instance 0: it has no 'raw'"):
         served.decode(b'{"instances": [{"gap": 1, "a": 1, "city": "Rom", "code": 3, "b": 2}]}', JSON)
     body = json.dumps({"instances": [{"gap": 1, "a": 1, "city": "Ulm", "code": 3, "b": 2, "raw": [1, 2]}]}).encode()
-    with pytest.raises(InvalidRows, match=r"stage VectorSizeHint.*column 'raw' has 2 values, expected 3"):
+    with pytest.raises(InvalidRows, match=r"stage StandardScaler.*column 'assembled' has 11 values, expected 12 in row 0"):
         answered(served, body)
 
 

@@ -22,12 +22,12 @@ from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving.bodies import Request, TooLarge
+from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.endpoint.batching import Overloaded
 from sparkml_algos.serving.endpoint.capture import Recorder
 from sparkml_algos.serving.endpoint.metrics import Metrics
 from sparkml_algos.serving.endpoint.registry import Entry, Models, Registry
 from sparkml_algos.serving.endpoint.settings import Settings
-from sparkml_algos.serving.servable import Servable
 
 try:
     import fastapi

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sparkml_algos.serving.answers import Columns
+from sparkml_algos.serving.contract import Servable, Work
 from sparkml_algos.serving.endpoint.metrics import Metrics
-from sparkml_algos.serving.servable import Servable, Work, cut, joined
+from sparkml_algos.serving.servable import cut, joined
 
 # Work that takes no longer than so many seconds is done in the loop, which answers nothing else meanwhile.
 SHORT_SECONDS = 0.0005

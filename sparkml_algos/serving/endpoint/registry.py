@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.endpoint.batching import Batcher
 from sparkml_algos.serving.endpoint.metrics import Metrics
 from sparkml_algos.serving.endpoint.settings import Settings
 from sparkml_algos.serving.models import SavedModel
-from sparkml_algos.serving.servable import Servable, ServedModel, load_servable
+from sparkml_algos.serving.servable import ServedModel, load_servable
 
 logger = logging.getLogger("sparkml_algos.serving")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparkml_algos.serving.servable import Options
+from sparkml_algos.serving.contract import Options
 
 #: The service's largest body.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024

@@ -19,8 +19,8 @@ import pyarrow.fs as pafs
 from sparkml_algos.formats import recordio
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.formats.errors import FormatError
+from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.files.jsonpath import Path, PathError
-from sparkml_algos.serving.servable import Servable
 
 NONE, LINE, RECORD_IO, TF_RECORD = "None", "Line", "RecordIO", "TFRecord"
 MULTI, SINGLE = "MultiRecord", "SingleRecord"

@@ -14,12 +14,12 @@ from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.kinds import Number, Text
 from sparkml_algos.rows.vectors import Vector
 from sparkml_algos.serving.answers import Answer, Columns, answer_of
+from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.models import load
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, TEXT, VECTOR, Frame, numbers, vectors
 from sparkml_algos.serving.pipelines.saved import SavedStage
 from sparkml_algos.serving.pipelines.stage import Stage
 from sparkml_algos.serving.responses import values_of
-from sparkml_algos.serving.servable import Options
 
 _CLASSIFIER = {"predictionCol": "predicted_label", "rawPredictionCol": "raw", "probabilityCol": "probability"}
 _NEIGHBORS = {"predictionCol": "predicted_label", "distancesCol": "distances", "neighborLabelsCol": "labels"}

@@ -20,12 +20,12 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns
 from sparkml_algos.serving.bodies import NAME, Part, Request
+from sparkml_algos.serving.contract import Options, Variant, Work
 from sparkml_algos.serving.pipelines import numeric, textual
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, NUMBER_OR_VECTOR, TEXT, VECTOR, WORDS, Frame
 from sparkml_algos.serving.pipelines.own import Model, settle, vocabulary
-from sparkml_algos.serving.pipelines.saved import CannotServe, SavedStage
+from sparkml_algos.serving.pipelines.saved import PIPELINES, CannotServe, SavedStage
 from sparkml_algos.serving.pipelines.stage import Stage
-from sparkml_algos.serving.servable import PIPELINES, Options, Variant, Work
 
 _SPARK = "org.apache.spark.ml.feature."
 

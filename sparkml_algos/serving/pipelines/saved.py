@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from sparkml_algos.arrays.saved import read_metadata, read_table
 
+#: What a pipeline is saved as, by the JVM and by Python.
+PIPELINES = ("org.apache.spark.ml.PipelineModel", "pyspark.ml.pipeline.PipelineModel")
+
 _DENSE = 1
 
 
