@@ -196,10 +196,10 @@ XGBOOST_KEYS = ("predicted_label", "labels", "probability", "probabilities", "ra
 
 def _xgboost(hyperparameters: Hyperparameters, keys: Sequence[str]) -> Answer:
     objective = hyperparameters.objective
-    types = {"requests": (*_VECTORS, LIBSVM, X_LIBSVM), "responses": (CSV, *_RECORDS)}
+    requests, responses = (*_VECTORS, LIBSVM, X_LIBSVM), (CSV, *_RECORDS)
     if not keys:
         score = _score(objective)
-        return Answer("xgboost", lambda outputs: {"score": score(outputs)}, quoted=False, **types)
+        return Answer("xgboost", lambda outputs: {"score": score(outputs)}, requests, responses, quoted=False)
     if wrong := [key for key in keys if key not in XGBOOST_KEYS]:
         raise ValueError(f"{wrong[0]!r} is not one of the keys {', '.join(XGBOOST_KEYS)}")
     defined = _xgboost_keys(objective)
@@ -208,4 +208,4 @@ def _xgboost(hyperparameters: Hyperparameters, keys: Sequence[str]) -> Answer:
         absent = np.full(len(outputs["prediction"]), np.nan)
         return {key: defined[key](outputs) if key in defined else absent for key in keys}
 
-    return Answer("xgboost", made, **types)
+    return Answer("xgboost", made, requests, responses)

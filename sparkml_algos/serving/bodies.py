@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -85,9 +85,9 @@ def decode(
     body: bytes,
     content_type: ContentType,
     fields: Sequence[Field],
-    facts: dict[str, Facts],
+    facts: Mapping[str, Facts],
     *,
-    index_base: int = 0,
+    index_base: Literal[0, 1] = 0,
     max_bytes: int = 1 << 30,
 ) -> Request:
     """The request of a model with these fields.
@@ -254,8 +254,10 @@ def _check_names(fields: Sequence[Field], field: Field, instances: Instances) ->
         data = item.get("data", item) if isinstance(item, dict) else {}
         values = data.get(FEATURES) if isinstance(data, dict) else None
         values = values.get("values") if isinstance(values, dict) else values
-        listed = isinstance(values, list) and len(values) == len(required)
-        given = values[required.index(field.role)] if listed else data.get(field.role) if isinstance(data, dict) else None
+        if isinstance(values, list) and len(values) == len(required):
+            given = values[required.index(field.role)]
+        else:
+            given = data.get(field.role) if isinstance(data, dict) else None
         if isinstance(given, bool) or not isinstance(given, str | int | None):
             raise instances.error(row, f"{field.role} must be a text or a whole number")
 
@@ -314,11 +316,12 @@ def _longest(content_type: ContentType, fields: Sequence[Field]) -> tuple[int, .
     return tuple(numbers)
 
 
-def _check_widths(request: Request, fields: Sequence[Field], facts: dict[str, Facts]) -> None:
+def _check_widths(request: Request, fields: Sequence[Field], facts: Mapping[str, Facts]) -> None:
     """Refuse vectors of another length than the model's, whatever memory they would take."""
     for part in request.parts:
         for of_field in fields:
             values = part.columns.get(of_field.role)
             known = facts.get(of_field.role, {}).get("num_features")
-            if known and hasattr(values, "shape") and len(values.shape) == 2 and values.shape[1] != known:
-                raise FormatError(f"row 0: {of_field.role} has {values.shape[1]} values, expected {known}", NAME)
+            shape: tuple[int, ...] = getattr(values, "shape", ())
+            if known and len(shape) == 2 and shape[1] != known:
+                raise FormatError(f"row 0: {of_field.role} has {shape[1]} values, expected {known}", NAME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.serving.answers import Columns
@@ -30,7 +30,7 @@ class Options:
     """
 
     outputs: tuple[str, ...] = ()
-    index_base: int = 0
+    index_base: Literal[0, 1] = 0
     columns: tuple[str, ...] = ()
     device: str = "cpu"
     max_bytes: int = 1 << 30

@@ -104,7 +104,7 @@ class SavedModel:
         ----------
         k : int
         """
-        return replace(self, _predictor=self._predictor.with_labels(k))
+        return replace(self, _predictor=self._predictor.with_labels(k))  # type: ignore[attr-defined]
 
     def predict_instances(self, instances: Instances) -> Mapping[str, Any]:
         """Score the instances of a JSON request, as `formats.json_instances` decodes it."""

@@ -300,7 +300,8 @@ async def _limit(seconds: float) -> AsyncIterator[None]:
     def expire() -> None:
         nonlocal expired
         expired = True
-        task.cancel()
+        if task is not None:
+            task.cancel()
 
     timer = loop.call_later(seconds, expire)
     try:

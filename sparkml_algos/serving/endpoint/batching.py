@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from sparkml_algos.serving.answers import Columns
 from sparkml_algos.serving.contract import Servable, Work
@@ -97,7 +98,7 @@ class Batcher:
                 self._thread = ThreadPoolExecutor(1, "sparkml-algos-model")
             loop = asyncio.get_running_loop()
             running = loop.run_in_executor(self._thread, _run, batch)
-            running.add_done_callback(lambda done, batch=batch: self._finished(batch, done))
+            running.add_done_callback(partial(self._finished, batch))
 
     def _finished(self, batch: list[_Waiting], done: asyncio.Future[tuple[list[Columns | Exception], float]]) -> None:
         self._busy = False

@@ -81,9 +81,9 @@ class Recorder:
     def _line(self, item: dict[str, Any]) -> str:
         data = {}
         if self._capture.input:
-            data["endpointInput"] = self._part(*item["request"], "INPUT")
+            data["endpointInput"] = self._part(item["request"], "INPUT")
         if self._capture.output:
-            data["endpointOutput"] = self._part(*item["answer"], "OUTPUT")
+            data["endpointOutput"] = self._part(item["answer"], "OUTPUT")
         event = {"eventId": str(uuid.uuid4()), "inferenceTime": item["time"].strftime("%Y-%m-%dT%H:%M:%SZ")}
         if item["id"] is not None:
             event["inferenceId"] = item["id"]
@@ -91,7 +91,8 @@ class Recorder:
             event["customAttributes"] = [item["attributes"]]
         return json.dumps({"captureData": data, "eventMetadata": event, "eventVersion": "0"}) + "\n"
 
-    def _part(self, content_type: str, body: bytes, mode: str) -> dict[str, str]:
+    def _part(self, sent: tuple[str, bytes], mode: str) -> dict[str, str]:
+        content_type, body = sent
         name = content_type.partition(";")[0].strip().lower()
         encoding = "CSV" if name in self._capture.csv_types else "JSON" if name in self._capture.json_types else "BASE64"
         try:

@@ -251,10 +251,10 @@ def _answered(
 ) -> bytes:
     if not transform.works_on_records:
         body = records[0] if len(records) == 1 else (b"" if content.name == RECORDIO_PROTOBUF else b"\n").join(records)
-        found = answer(body, content, asked)
+        answered = answer(body, content, asked)
         if asked.name != output.name:
-            found = b"".join(_line(_values(json.loads(line))) for line in found.splitlines())
-        return found if transform.assemble_with == NONE or found.endswith(b"\n") or not found else found + b"\n"
+            answered = b"".join(_line(_values(json.loads(line))) for line in answered.splitlines())
+        return answered if transform.assemble_with == NONE or answered.endswith(b"\n") or not answered else answered + b"\n"
     given = [record for body in records for record in _records(body, content.name, transform.split_type)]
     select = Path(transform.input_filter, records_are_lists=content.name == CSV)
     filtered = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,12 @@ def length(column: Any) -> int:
     return column.shape[0] if hasattr(column, "shape") else len(column)
 
 
-def refuse(wrong: np.ndarray, what: Callable[[int], str]) -> None:
-    """Refuse rows that are marked, naming the first."""
+def refuse(wrong: np.ndarray, what: str, values: Any = None, expected: str = "") -> None:
+    """Refuse rows that are marked, naming the first and, if they are given, its value and what was expected."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise InvalidRows(f"{what(row)} in row {row}")
+        shown = "" if values is None else f" {str(values[row])[:60]!r}" if isinstance(values, list) else f" {values[row]:g}"
+        raise InvalidRows(f"{what}{shown}{expected and ', '}{expected} in row {row}")
 
 
 def numbers(frame: Frame, name: str) -> np.ndarray:
@@ -46,7 +46,7 @@ def vectors(frame: Frame, name: str) -> np.ndarray | sp.csr_matrix:
 
 def dense(column: np.ndarray | sp.csr_matrix) -> np.ndarray:
     """Vectors with their zeros."""
-    return column.toarray() if sp.issparse(column) else column
+    return column if isinstance(column, np.ndarray) else column.toarray()
 
 
 def sized(column: np.ndarray | sp.csr_matrix, size: int, name: str) -> np.ndarray | sp.csr_matrix:

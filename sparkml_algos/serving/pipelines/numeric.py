@@ -42,7 +42,7 @@ class Assembler(Stage):
                 values = part.data if sp.issparse(part) else part
                 if np.isnan(values).any():
                     wrong = np.isnan(dense(part)).any(axis=1)
-                    refuse(wrong, lambda row, name=name: f"column {name!r} is missing or NaN")
+                    refuse(wrong, f"column {name!r} is missing or NaN")
             parts.append(part)
         if any(map(sp.issparse, parts)) and sum(part.shape[1] for part in parts) >= SPARSE_FROM:
             frame[self._output] = sp.hstack(parts, format="csr")
@@ -65,7 +65,7 @@ class _OfVectors(Stage):
 
 
 def _scaled(rows: np.ndarray | sp.csr_matrix, scale: np.ndarray) -> np.ndarray | sp.csr_matrix:
-    if not sp.issparse(rows):
+    if isinstance(rows, np.ndarray):
         return rows * scale
     rows = rows.tocsr()
     return sp.csr_matrix((rows.data * scale[rows.indices], rows.indices, rows.indptr), rows.shape)
@@ -144,7 +144,7 @@ class Normalizer(_OfVectors):
         else:
             norms = np.sqrt((values**2).sum(axis=1)) if self._p == 2 else (values**self._p).sum(axis=1) ** (1 / self._p)
         scale = np.where(norms == 0, 1.0, _inverse(norms))[:, None]
-        return rows.multiply(scale).tocsr() if sp.issparse(rows) else rows * scale
+        return rows * scale if isinstance(rows, np.ndarray) else rows.multiply(scale).tocsr()
 
 
 class ElementwiseProduct(_OfVectors):
@@ -261,7 +261,7 @@ class Bucketizer(_OfColumns):
             column = numbers(frame, name)
             missing = np.isnan(column)
             outside = ~missing & ((column < splits[0]) | (column > splits[-1]))
-            refuse(outside, lambda row, name=name, splits=splits: f"column {name!r} is not between {splits[0]:g} and {splits[-1]:g}")
+            refuse(outside, f"column {name!r} is", column, f"not between {splits[0]:g} and {splits[-1]:g}")
             place = np.searchsorted(splits, column, side="right") - 1
             place = np.where(column == splits[-1], len(splits) - 2, place)
             frame[output] = np.where(missing, np.nan, place)
@@ -296,7 +296,7 @@ class OneHot(_OfColumns):
         for name, output, size in zip(self._inputs, self._outputs, self._sizes, strict=True):
             column = numbers(frame, name)
             wrong = np.isnan(column) | (column < 0) | (column != np.floor(column)) | ((column >= size) & (not self._keeps))
-            refuse(wrong, lambda row, name=name, size=size, column=column: f"column {name!r} is {column[row]:g}, none of {size} categories")
+            refuse(wrong, f"column {name!r} is", column, f"none of {size} categories")
             width = size + self._keeps - self._drops
             place = np.minimum(column.astype(np.int64), size)
             rows = np.flatnonzero(place < width)

@@ -74,12 +74,12 @@ class Model(Stage):
         reads: dict[str, str] = {}
         for field in self._model.fields:
             several = settings.get(field.list_param) if field.list_param else None
-            column = settings.get(field.param)
-            if not several and column is None:
+            names: list[str] = list(several) if several else [settings[field.param]] if settings.get(field.param) else []
+            if not names:
                 continue
-            self._sources.append((field, list(several) if several else [column], bool(several)))
+            self._sources.append((field, names, bool(several)))
             kind = NUMBER if several else _kind(field)
-            reads |= dict.fromkeys(self._sources[-1][1], kind)
+            reads |= dict.fromkeys(names, kind)
         self._made = {settings[param]: output for param, output in OUTPUTS[name].items() if settings.get(param)}
         self.lacks = [settings[param] for param in ON_SPARK_ALONE.get(name, ()) if settings.get(param)]
         self.answer: Answer = answer_of(self._model.name, self._model.hyperparameters, options.outputs)

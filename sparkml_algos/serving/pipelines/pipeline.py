@@ -95,9 +95,9 @@ class ServedPipeline:
         self._answer = self._model.answer if self._model else Answer("", dict)
         if self._shown:
             self._answer = replace(self._answer, quoted=True)
-        self.requests = (JSON, JSON_LINES, CSV)
+        self.requests: tuple[str, ...] = (JSON, JSON_LINES, CSV)
         given = self._answer.responses if not self._shown else (JSON, JSON_LINES)
-        self.responses = (*given, *(() if CSV in given else (CSV,)))
+        self.responses: tuple[str, ...] = (*given, *(() if CSV in given else (CSV,)))
 
     @classmethod
     def load(cls, path: str | Path, options: Options) -> ServedPipeline:

@@ -85,8 +85,8 @@ class SavedStage:
         saved = self.value(name)
         if saved["type"] != _DENSE:
             raise self.cannot(f"{name} is a sparse matrix")
-        order = "C" if saved["isTransposed"] else "F"
-        return np.array(saved["values"], np.float64).reshape(saved["numRows"], saved["numCols"], order=order)
+        rows, columns, values = int(saved["numRows"]), int(saved["numCols"]), np.array(saved["values"], np.float64)
+        return values.reshape(rows, columns) if saved["isTransposed"] else values.reshape(columns, rows).T
 
     def cannot(self, why: str) -> CannotServe:
         """What to raise where it has no translation."""

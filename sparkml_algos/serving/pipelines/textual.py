@@ -38,9 +38,7 @@ class StringIndexer(Stage):
             if self._keeps:
                 found[np.isnan(found)] = len(places)
             else:
-                refuse(
-                    np.isnan(found), lambda row, name=name, values=values: f"column {name!r} is {str(values[row])[:60]!r}, an unknown label"
-                )
+                refuse(np.isnan(found), f"column {name!r} is", list(values), "an unknown label")
             frame[output] = found
 
 
@@ -60,14 +58,14 @@ class IndexToString(Stage):
     def __init__(self, saved: SavedStage, known: Mapping[str, list[str]]) -> None:
         self._input, self._output = saved.param("inputCol"), saved.param("outputCol")
         super().__init__(saved, {self._input: NUMBER}, [self._output])
-        self._labels = saved.metadata["paramMap"].get("labels") or known.get(self._input)
+        self._labels: list[str] = saved.metadata["paramMap"].get("labels") or known.get(self._input) or []
         if not self._labels:
             raise saved.cannot(f"nothing says what the indices in {self._input!r} stand for; set its labels")
 
     def __call__(self, frame: Frame) -> None:
         column = numbers(frame, self._input)
         wrong = ~((column >= 0) & (column < len(self._labels)))
-        refuse(wrong, lambda row: f"column {self._input!r} is {column[row]:g}, no index of {len(self._labels)} labels")
+        refuse(wrong, f"column {self._input!r} is", column, f"no index of {len(self._labels)} labels")
         frame[self._output] = [self._labels[int(place)] for place in column]
 
 
