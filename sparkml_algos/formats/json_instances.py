@@ -71,7 +71,7 @@ class Instances:
         if not values:
             return np.empty((0, 0), np.float32)
         if all(key is None for key in keys):
-            return np.stack(values)
+            return np.stack(values) if len(values) > 1 else values[0][None]
         indices = [np.arange(sizes[0]) if key is None else key for key in keys]
         pointers = np.concatenate([[0], np.cumsum([len(row) for row in values])])
         return sp.csr_matrix((np.concatenate(values), np.concatenate(indices), pointers), shape=(len(values), sizes[0]))
@@ -124,8 +124,11 @@ def _vector(item: Any, name: str) -> tuple[np.ndarray, np.ndarray | None, int]:
     return values, np.array(keys, np.int64), size
 
 
+_NUMBERS = frozenset((int, float))
+
+
 def _numbers(found: list[Any], name: str) -> np.ndarray:
-    if not all(type(number) in (int, float) for number in found):
+    if not _NUMBERS.issuperset(map(type, found)):
         raise ValueError(f"{name} must be numbers")
     try:
         with np.errstate(over="ignore"):

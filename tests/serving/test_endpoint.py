@@ -203,7 +203,7 @@ def test_known_short_work_is_done_in_the_loop_and_long_work_in_a_thread() -> Non
         request = model.decode(ROW, _kind(CSV))
         work = model.work(request, _kind(CSV))[0]
         await batcher.submit(model, work)
-        batcher._call_seconds = 0.0
+        batcher._calls.append(0.0)
         await batcher.submit(model, work)
         batcher.close()
 

@@ -244,7 +244,8 @@ class Endpoint(fastapi.FastAPI):
             raise Refused(413, f"the body has {int(length)} bytes, at most {most} are allowed")
         parts: list[bytes] = []
         total, more = 0, True
-        async with _limit(self.settings.timeout):
+        clock = _Clock(self.settings.timeout)
+        try:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -255,6 +256,12 @@ class Endpoint(fastapi.FastAPI):
                     raise Refused(413, f"the body has more than {most} bytes")
                 parts.append(part)
                 more = message.get("more_body", False)
+        except asyncio.CancelledError:
+            if not clock.expired:
+                raise
+            raise Refused(408, f"the body did not come within {self.settings.timeout:g} seconds") from None
+        finally:
+            clock.stop()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _decoded(self, model: Servable, body: bytes, content_type: ContentType) -> Request:
@@ -291,27 +298,20 @@ def _give_up(waiting: list[asyncio.Future[Any]], seconds: float) -> None:
             future.set_exception(Overloaded(f"no answer within {seconds:g} seconds"))
 
 
-@contextlib.asynccontextmanager
-async def _limit(seconds: float) -> AsyncIterator[None]:
-    """Refuse what takes longer."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    expired = False
+class _Clock:
+    """Cancels this task in so many seconds, unless it is stopped before."""
 
-    def expire() -> None:
-        nonlocal expired
-        expired = True
-        if task is not None:
-            task.cancel()
+    def __init__(self, seconds: float) -> None:
+        self.expired, self._task = False, asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
-    timer = loop.call_later(seconds, expire)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if expired:
-            raise Refused(408, f"the body did not come within {seconds:g} seconds") from None
-        raise
-    finally:
-        timer.cancel()
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 @functools.lru_cache(1024)

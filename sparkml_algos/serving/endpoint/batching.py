@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from sparkml_algos.serving.contract import Servable, Work
 from sparkml_algos.serving.endpoint.metrics import Metrics
 from sparkml_algos.serving.servable import cut, joined
 
-# Work that takes no longer than so many seconds is done in the loop, which answers nothing else meanwhile.
-SHORT_SECONDS = 0.0005
-# How much a new measurement counts for.
-WEIGHT = 0.2
+# Work that takes no longer than so many seconds is done in the loop, which answers nothing else meanwhile. A thread would have to wait for
+# the interpreter's lock, up to five milliseconds.
+SHORT_SECONDS = 0.002
+# The quickest of so many calls says how long one takes: what else the machine does makes some longer, none shorter.
+REMEMBERED = 8
+# Rows of a call whose time is a call's own, more or less.
+FEW_ROWS = 8
 
 
 class Overloaded(Exception):
@@ -50,8 +54,9 @@ class Batcher:
         self._rows = 0
         self._busy = self._scheduled = False
         self._thread: ThreadPoolExecutor | None = None
-        # Seconds of a call and of a row, as last seen; a model that is not known yet is given a thread.
-        self._call_seconds, self._row_seconds = SHORT_SECONDS, 0.0
+        # Seconds of calls with few rows, and of each row of calls with many, as last seen.
+        self._calls: deque[float] = deque(maxlen=REMEMBERED)
+        self._rows_of_calls: deque[float] = deque(maxlen=REMEMBERED)
 
     @property
     def rows(self) -> int:
@@ -90,7 +95,7 @@ class Batcher:
             if not batch:
                 continue
             rows = sum(one.work.rows for one in batch)
-            if self._call_seconds + self._row_seconds * rows < SHORT_SECONDS:
+            if self._expected(rows) < SHORT_SECONDS:
                 self._give(batch, _run(batch))
                 continue
             self._busy = True
@@ -99,6 +104,12 @@ class Batcher:
             loop = asyncio.get_running_loop()
             running = loop.run_in_executor(self._thread, _run, batch)
             running.add_done_callback(partial(self._finished, batch))
+
+    def _expected(self, rows: int) -> float:
+        """Seconds that a call will take; of a model that is not known yet, and of many rows while no such call is, too many."""
+        if rows <= FEW_ROWS:
+            return min(self._calls, default=SHORT_SECONDS)
+        return rows * min(self._rows_of_calls, default=SHORT_SECONDS)
 
     def _finished(self, batch: list[_Waiting], done: asyncio.Future[tuple[list[Columns | Exception], float]]) -> None:
         self._busy = False
@@ -123,10 +134,10 @@ class Batcher:
         found, seconds = outcome
         rows = sum(one.work.rows for one in batch)
         self._metrics.batch(len(batch), rows, seconds)
-        if rows <= 8:
-            self._call_seconds += WEIGHT * (seconds - self._call_seconds)
+        if rows <= FEW_ROWS:
+            self._calls.append(seconds)
         else:
-            self._row_seconds += WEIGHT * (max(seconds - self._call_seconds, 0.0) / rows - self._row_seconds)
+            self._rows_of_calls.append(seconds / rows)
         for one, columns in zip(batch, found, strict=True):
             if one.found.done():
                 continue
