@@ -72,6 +72,7 @@ def compare(served: ServedPipeline, model: PipelineModel, rows: list[dict], spar
             np.testing.assert_allclose(np.array(list(found), float), np.array(wanted, float), rtol=1e-12, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.classic
 def test_stages_of_numbers(spark: SparkSession, tmp_path: Path) -> None:
     names = "id a b gap city code raw label"
     types = "id long, a double, b double, gap double, city string, code int, raw vector, label int"
@@ -129,6 +130,7 @@ def test_stages_of_numbers(spark: SparkSession, tmp_path: Path) -> None:
         answered(served, body)
 
 
+@pytest.mark.classic
 def test_stages_of_texts(spark: SparkSession, tmp_path: Path) -> None:
     frame = spark.createDataFrame([(place, TEXTS[place % len(TEXTS)] + f" w{place % 3}") for place in range(21)], "id long, text string")
     stages = [
@@ -163,6 +165,7 @@ def test_stages_of_texts(spark: SparkSession, tmp_path: Path) -> None:
     assert bare == named == answered(served, b'"the fox"\n', CSV, JSON)
 
 
+@pytest.mark.classic
 def test_a_stage_that_cannot_be_translated_is_named_when_it_is_loaded(spark: SparkSession, tmp_path: Path) -> None:
     frame = spark.createDataFrame([(1.0, "a"), (2.0, "b")], "x double, t string")
     refused = {
