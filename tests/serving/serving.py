@@ -6,9 +6,8 @@ import asyncio
 import io
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 
 from sparkml_algos.formats import RecordBatch, libsvm, recordio_protobuf
@@ -16,6 +15,9 @@ from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, LIBSVM, R
 from sparkml_algos.formats.lines import Rows
 from sparkml_algos.serving.answers import NPY
 from tests.saved.expected import SAVED
+
+if TYPE_CHECKING:
+    import httpx
 
 #: Classes of which there is a saved model that is served.
 MODELS = sorted(
@@ -60,6 +62,8 @@ def body_of(instances: list[dict[str, Any]], content_type: str) -> bytes:
 
 def client(app: Any) -> httpx.AsyncClient:
     """What asks an application in this process."""
+    import httpx
+
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://endpoint")
 
 
