@@ -1,0 +1,418 @@
+"""The network of DeepAR: what it is given of each step, what it says of it, and how paths are drawn from it.
+
+Sequences lie as (steps, numbers, rows), see `networks.zoneout`; rows are windows in training, and the paths of a series when they are drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from sparkml_algos.algorithms.deepar.windows import Inputs, Shape
+from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.networks.learner import Draws, NetworkLearner
+from sparkml_algos.networks.optimizers import OptimizerSettings
+from sparkml_algos.networks.state import to_tensor
+from sparkml_algos.networks.zoneout import ZoneoutLSTM
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.training.job import Job
+from sparkml_algos.training.progress import EpochResult
+from sparkml_algos.training.watching import WatchedRows
+
+# Numbers are kept so far from where logarithms end.
+_SMALL = 1e-6
+# The least degrees of freedom of Student's t: from there on it has a variance.
+_LEAST_FREEDOM = 2.0
+
+
+class Likelihood(ABC):
+    """A distribution of a step, from what the network says of it.
+
+    Attributes
+    ----------
+    parameters : int
+        Numbers that the network says.
+    is_scaled : bool
+        Whether values are in units of the scale of their window.
+    is_point : bool
+        Whether it is a single value, no distribution.
+    """
+
+    parameters: ClassVar[int]
+    is_scaled: ClassVar[bool] = True
+    is_point: ClassVar[bool] = False
+
+    @abstractmethod
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        """What values cost: −log p.
+
+        Parameters
+        ----------
+        said : sequence of Tensor, shape (steps, rows)
+            `parameters` of them.
+        target : Tensor, shape (steps, rows)
+            As the user has it.
+        scale : Tensor, shape (rows,)
+        """
+
+    @abstractmethod
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        """A value for each path, shape (paths,), as the user has it; `said` are of this shape."""
+
+
+class StudentT(Likelihood):
+    """Location, width and degrees of freedom, of real values that burst."""
+
+    parameters = 3
+
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        center, width, freedom = said[0], softplus(said[1]) + _SMALL, _LEAST_FREEDOM + softplus(said[2])
+        off = (target / scale - center) / width
+        norm = torch.lgamma(freedom / 2) - torch.lgamma((freedom + 1) / 2) + 0.5 * torch.log(math.pi * freedom)
+        return norm + torch.log(width * scale) + (freedom + 1) / 2 * torch.log1p(off * off / freedom)
+
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        center, width, freedom = said[0], softplus(said[1]) + _SMALL, _LEAST_FREEDOM + softplus(said[2])
+        normal = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
+        spread = torch._standard_gamma(freedom / 2, generator=generator) / (freedom / 2)
+        return (center + width * normal / torch.sqrt(spread.clamp_min(torch.finfo(spread.dtype).tiny))) * scale
+
+
+class Gaussian(Likelihood):
+    """Mean and deviation, of real values."""
+
+    parameters = 2
+
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        center, width = said[0], softplus(said[1]) + _SMALL
+        off = (target / scale - center) / width
+        return 0.5 * (off * off + math.log(2 * math.pi)) + torch.log(width * scale)
+
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        center, width = said[0], softplus(said[1]) + _SMALL
+        normal = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
+        return (center + width * normal) * scale
+
+
+class NegativeBinomial(Likelihood):
+    """Mean μ and dispersion α, of counts, whose variance is μ + α·μ²; the mean in units of the scale, the dispersion of its root."""
+
+    parameters = 2
+
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        mean, inverse = self._parameters(said, scale)
+        return (
+            torch.lgamma(target + 1)
+            + torch.lgamma(inverse)
+            - torch.lgamma(target + inverse)
+            + inverse * torch.log1p(mean / inverse)
+            - target * (torch.log(mean) - torch.log(mean + inverse))
+        )
+
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        mean, inverse = self._parameters(said, torch.tensor(scale, dtype=said[0].dtype, device=said[0].device))
+        rate = torch._standard_gamma(inverse, generator=generator) * mean / inverse
+        return torch.poisson(rate, generator=generator)
+
+    @staticmethod
+    def _parameters(said: Sequence[Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean, and 1 / α."""
+        return (softplus(said[0]) + _SMALL) * scale, torch.sqrt(scale) / (softplus(said[1]) + _SMALL)
+
+
+class Beta(Likelihood):
+    """Mean and concentration, of values from 0 to 1."""
+
+    parameters = 2
+    is_scaled = False
+
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        first, second = self._parameters(said)
+        value = target.clamp(_SMALL, 1 - _SMALL)
+        norm = torch.lgamma(first) + torch.lgamma(second) - torch.lgamma(first + second)
+        return norm - (first - 1) * torch.log(value) - (second - 1) * torch.log1p(-value)
+
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        first, second = (torch._standard_gamma(shape, generator=generator) for shape in self._parameters(said))
+        return (first / (first + second).clamp_min(torch.finfo(first.dtype).tiny)).clamp(0, 1)
+
+    @staticmethod
+    def _parameters(said: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        mean, concentration = torch.sigmoid(said[0]), softplus(said[1]) + _SMALL
+        # So many as are worth a value each, for either end.
+        return mean * concentration + _SMALL, (1 - mean) * concentration + _SMALL
+
+
+class Point(Likelihood):
+    """A value that is as near as it can be: the absolute error, in units of the scale."""
+
+    parameters = 1
+    is_point = True
+
+    def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
+        return torch.abs(target / scale - said[0])
+
+    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+        return said[0] * scale
+
+
+#: By the names that the specification gives them.
+LIKELIHOODS: Mapping[str, Likelihood] = {
+    "student-T": StudentT(),
+    "gaussian": Gaussian(),
+    "negative-binomial": NegativeBinomial(),
+    "beta": Beta(),
+    "deterministic-L1": Point(),
+}
+
+
+class DeepARNetwork(nn.Module):
+    """Embeddings of categories, recurrent layers, and what these say of each step.
+
+    Parameters
+    ----------
+    inputs : int
+        Numbers that are given of a step.
+    cells, layers : int
+    parameters : int
+        Numbers that are said of a step.
+    cardinality : sequence of int
+        Categories of each feature.
+    embedding : int
+        Numbers of the embedding of each.
+    zoneout : float
+        Rate of `ZoneoutLSTM`.
+    """
+
+    def __init__(
+        self, inputs: int, cells: int, layers: int, parameters: int, cardinality: Sequence[int], embedding: int, zoneout: float
+    ) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleList(nn.Embedding(size, embedding) for size in cardinality)
+        statics = 1 + embedding * len(cardinality)
+        self.of_static = nn.Linear(statics, 4 * cells)
+        self.of_inputs = nn.ParameterList(
+            nn.Parameter(_uniform(4 * cells, size, cells)) for size in [inputs, *[cells] * (layers - 1)]
+        )
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(4 * cells, 1)) for _ in range(layers))
+        for bias in self.biases:
+            nn.init.ones_(bias[cells : 2 * cells])  # gates that forget start open
+        self.layers = nn.ModuleList(ZoneoutLSTM(cells, zoneout) for _ in range(layers))
+        self.says = nn.Parameter(_uniform(parameters, cells, cells))
+        self.says_bias = nn.Parameter(torch.zeros(parameters, 1))
+
+    def static(self, scale: Tensor, categories: Tensor | None) -> Tensor:
+        """What is given of a series: the logarithm of its scale, in units, and its embeddings, shape (rows, numbers)."""
+        parts = [scale[:, None]]
+        if categories is not None:
+            parts += [embedding(categories[:, place]) for place, embedding in enumerate(self.embeddings)]
+        return torch.cat(parts, 1)
+
+    def forward(self, steps: Tensor, scale: Tensor, categories: Tensor | None, masks: Sequence[Tensor | None]) -> Tensor:
+        """What is said of each step, shape (parameters, steps, rows).
+
+        Parameters
+        ----------
+        steps : Tensor, shape (steps, inputs, rows)
+        scale : Tensor, shape (rows,)
+            The logarithm, in units.
+        categories : Tensor of int64, shape (rows, features), optional
+        masks : sequence of Tensor or None
+            Those of each layer.
+        """
+        hiddens = self.unrolled(steps, self.static(scale, categories), masks)[0]
+        return self.said(hiddens).transpose(0, 1)
+
+    def unrolled(
+        self, steps: Tensor, static: Tensor, masks: Sequence[Tensor | None]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Hidden states of the last layer, shape (steps, cells, rows), and the state of every layer after the last step."""
+        states, current = [], steps
+        for place, (layer, of_inputs, bias) in enumerate(zip(self.layers, self.of_inputs, self.biases, strict=True)):
+            constant = bias + self.of_static(static).t() if place == 0 else bias
+            gates = torch.matmul(of_inputs, current) + constant
+            current, cell = layer(gates, None, masks[place])
+            states.append((current[-1], cell))
+        return current, states
+
+    def said(self, hiddens: Tensor) -> Tensor:
+        """Of hidden states (…, cells, rows) what they say, (…, parameters, rows)."""
+        return torch.matmul(self.says, hiddens) + self.says_bias
+
+
+def _uniform(rows: int, columns: int, cells: int) -> Tensor:
+    bound = 1 / math.sqrt(cells)
+    return torch.empty(rows, columns).uniform_(-bound, bound)
+
+
+class DeepARLearner(NetworkLearner):
+    """The network in training: the mean negative log-likelihood of the steps of windows that are not missing.
+
+    Parameters
+    ----------
+    network, job, communicator, optimizer, watched
+        See `NetworkLearner`.
+    likelihood : str
+        A key of `LIKELIHOODS`.
+    shape : Shape
+        Of windows.
+    scaling : mapping of str to float
+        ``typical``, ``log_mean`` and ``log_unit``: the scale of series that show none, and mean and deviation of logarithms of scales.
+    """
+
+    figures = ("loss",)
+
+    def __init__(
+        self,
+        network: DeepARNetwork,
+        job: Job,
+        communicator: Communicator,
+        optimizer: OptimizerSettings,
+        watched: WatchedRows,
+        likelihood: str,
+        shape: Shape,
+        scaling: Mapping[str, float],
+    ) -> None:
+        super().__init__(network, job, communicator, optimizer, watched)
+        self._likelihood, self._shape, self._scaling = LIKELIHOODS[likelihood], shape, scaling
+
+    def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        inputs = Inputs.of(batch, self._shape, typical=self._scaling["typical"], is_scaled=self._likelihood.is_scaled)
+        steps, rows = len(inputs.steps), len(batch)
+        masks = [layer.masks(steps, rows, draws.random) if self.network.training else None for layer in self.network.layers]
+        scale = to_tensor(in_units(inputs.scale, self._scaling).astype(np.float32), self.device)
+        categories = None if batch.cat is None or not len(self.network.embeddings) else to_tensor(batch.cat, self.device)
+        said = self.forward(to_tensor(inputs.steps, self.device), scale, categories, masks).float()
+        target, observed = to_tensor(inputs.target, self.device), to_tensor(inputs.observed, self.device)
+        cost = self._likelihood.cost(said.unbind(0), target, to_tensor(inputs.scale.astype(np.float32), self.device))
+        return {"loss": torch.where(observed, cost, 0.0).sum()}
+
+    def weight(self, batch: Batch) -> float:
+        """Steps that are not missing."""
+        return float(batch.observed[:, 1:].sum())
+
+    def result(self, found: dict[str, float]) -> EpochResult:
+        """The service calls the loss of the last epoch ``train:final_loss``."""
+        metrics = {"train:final_loss": found["train:loss"]} | {name: value for name, value in found.items() if name != "train:loss"}
+        return EpochResult(metrics, found.get("validation:loss", found["train:loss"]))
+
+
+def in_units(scale: np.ndarray, scaling: Mapping[str, float]) -> np.ndarray:
+    """Logarithms of scales as the network is given them."""
+    return (np.log(scale) - scaling["log_mean"]) / scaling["log_unit"]
+
+
+class Sampler:
+    """Draws paths of series.
+
+    The network reads the context with 64 bits and all series together; the paths of a series are drawn with 32 bits by themselves, so that
+    they do not depend on the series beside it. What of the inputs is known of the horizon, all but values that are drawn on the way, is
+    multiplied once, not for every path.
+
+    Parameters
+    ----------
+    network : DeepARNetwork
+        From `networks.state.loaded`.
+    likelihood : str
+    shape : Shape
+    scaling : mapping
+        See `DeepARLearner`.
+    """
+
+    def __init__(self, network: DeepARNetwork, likelihood: str, shape: Shape, scaling: Mapping[str, float]) -> None:
+        self._likelihood, self._shape, self._scaling = LIKELIHOODS[likelihood], shape, scaling
+        self._narrow, self._wide = network, _doubled(network)
+        self._device = network.says.device
+        lags = np.array(shape.frequency.lags)
+        # At each step of the horizon: which lags reach values that are drawn, and of which step these are.
+        self._drawn = [(np.flatnonzero(lags <= step), step - lags[lags <= step]) for step in range(shape.horizon)]
+        first = network.of_inputs[0]
+        self._of_drawn = [first[:, 1 + torch.from_numpy(places)].contiguous() for places, _ in self._drawn]
+
+    @torch.no_grad()
+    def paths(self, windows: Batch, seeds: Iterable[int], samples: int) -> np.ndarray:
+        """Paths of the horizon of windows.
+
+        Parameters
+        ----------
+        windows : Batch
+            From `Table.windows`; their horizon is not looked at.
+        seeds : iterable of int
+            Of each.
+        samples : int
+
+        Returns
+        -------
+        ndarray of float64, shape (windows, samples, horizon)
+        """
+        shape, context = self._shape, self._shape.context
+        inputs = Inputs.of(windows, shape, typical=self._scaling["typical"], is_scaled=self._likelihood.is_scaled, dtype=np.float64)
+        steps = torch.from_numpy(inputs.steps).to(self._device)
+        steps[context + 1 :, 0] = 1  # what is drawn counts as observed
+        for step, (places, _) in enumerate(self._drawn):
+            steps[context + step, 1 + torch.from_numpy(places)] = 0
+        scale = torch.from_numpy(in_units(inputs.scale, self._scaling)).to(self._device)
+        categories = None if windows.cat is None or not len(self._wide.embeddings) else to_tensor(windows.cat, self._device)
+        static = self._wide.static(scale, categories)
+        _, states = self._wide.unrolled(steps[:context], static, [None] * len(self._wide.layers))
+        known = torch.matmul(self._wide.of_inputs[0], steps[context:]) + self._wide.biases[0] + self._wide.of_static(static).t()
+        known = known.permute(2, 0, 1).float().contiguous()  # (windows, horizon, 4 · cells)
+        states = [(hidden.t().float().contiguous(), cell.t().float().contiguous()) for hidden, cell in states]
+        found = np.empty((len(windows), samples, shape.horizon))
+        for row, seed in enumerate(seeds):
+            own = [(hidden[row], cell[row]) for hidden, cell in states]
+            generator = torch.Generator(self._device).manual_seed(seed)
+            found[row] = self._of_one(known[row], own, float(inputs.scale[row]), samples, generator).double().numpy(force=True).T
+        return found
+
+    def _of_one(
+        self, known: Tensor, states: list[tuple[Tensor, Tensor]], scale: float, samples: int, generator: torch.Generator
+    ) -> Tensor:
+        """Paths of one series, shape (horizon, samples)."""
+        network, cells = self._narrow, states[0][0].shape[0]
+        hiddens = [hidden[:, None].repeat(1, samples) for hidden, _ in states]
+        memories = [cell[:, None].repeat(1, samples) for _, cell in states]
+        values = known.new_empty(self._shape.horizon, samples)
+        units = torch.empty_like(values)  # the same in units of the scale
+        for step in range(self._shape.horizon):
+            below: Tensor | None = None
+            for place, layer in enumerate(network.layers):
+                if below is None:
+                    gates = torch.addmm(known[step][:, None], layer.recurrent, hiddens[0])
+                    lagged = self._drawn[step][1]
+                    if len(lagged):
+                        gates.addmm_(self._of_drawn[step], units[torch.from_numpy(lagged)])
+                else:
+                    gates = torch.addmm(network.biases[place], network.of_inputs[place], below)
+                    gates.addmm_(layer.recurrent, hiddens[place])
+                gates[: 3 * cells].sigmoid_()
+                gates[3 * cells :].tanh_()
+                enter, keep, leave, new = gates.view(4, cells, samples).unbind(0)
+                memory = torch.addcmul(keep * memories[place], enter, new)
+                hidden = leave * torch.tanh(memory)
+                if layer.rate:
+                    memory = torch.lerp(memory, memories[place], layer.rate)
+                    hidden = torch.lerp(hidden, hiddens[place], layer.rate)
+                memories[place], hiddens[place] = memory, hidden
+                below = hidden
+            values[step] = self._likelihood.draw(network.said(below).unbind(0), scale, generator)
+            torch.div(values[step], scale if self._likelihood.is_scaled else 1.0, out=units[step])
+        return values
+
+
+def _doubled(network: DeepARNetwork) -> DeepARNetwork:
+    """The same network of 64 bits; the other one keeps its own."""
+    return copy.deepcopy(network).double()
+
+
+def build(settings: Mapping[str, Any]) -> DeepARNetwork:
+    """The network of an artifact, by what it says of its size."""
+    return DeepARNetwork(**settings)
