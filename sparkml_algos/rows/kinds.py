@@ -339,7 +339,12 @@ class _TimeReader(Reader):
 
     def _of_texts(self, texts: pa.Array) -> np.ndarray:
         try:
-            return pc.cast(pc.utf8_trim_whitespace(texts), pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False).view("datetime64[us]")
+            return (
+                pc.cast(pc.utf8_trim_whitespace(texts), pa.timestamp("us"))
+                .cast(pa.int64())
+                .to_numpy(zero_copy_only=False)
+                .view("datetime64[us]")
+            )
         except pa.ArrowInvalid:
             row, text = next((row, text) for row, text in enumerate(texts.to_pylist()) if not _is_time(text))
         raise InvalidValue(f"{self.column} is {text!r}, expected a time such as 2024-01-31 12:00:00,", row)

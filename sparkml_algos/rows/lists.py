@@ -349,7 +349,9 @@ class _SeriesOfRowsReader(_ListReader):
         lengths = np.diff(ends).reshape(-1, number) if number else np.zeros((len(rows) - 1, 0), np.int64)
         unequal = np.flatnonzero((lengths != lengths[:, :1]).any(1)) if number else ()
         if len(unequal):
-            raise InvalidValue(f"{self.column} has series of different lengths: {', '.join(map(str, lengths[unequal[0]]))},", int(unequal[0]))
+            raise InvalidValue(
+                f"{self.column} has series of different lengths: {', '.join(map(str, lengths[unequal[0]]))},", int(unequal[0])
+            )
         steps_of_rows = lengths[:, 0] if number else np.zeros(len(rows) - 1, np.int64)
         offsets = np.concatenate([[0], np.cumsum(steps_of_rows)]).astype(np.int64)
         if not number:

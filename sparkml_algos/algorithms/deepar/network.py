@@ -80,10 +80,10 @@ class StudentT(Likelihood):
         return norm + torch.log(width * scale) + (freedom + 1) / 2 * torch.log1p(off * off / freedom)
 
     def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
-        center, width, freedom = said[0], softplus(said[1]) + _SMALL, _LEAST_FREEDOM + softplus(said[2])
+        center, width, half = said[0], softplus(said[1]) + _SMALL, (softplus(said[2]) + _LEAST_FREEDOM).mul_(0.5)
         normal = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
-        spread = torch._standard_gamma(freedom / 2, generator=generator) / (freedom / 2)
-        return (center + width * normal / torch.sqrt(spread.clamp_min(torch.finfo(spread.dtype).tiny))) * scale
+        spread = torch._standard_gamma(half, generator=generator).clamp_min_(torch.finfo(half.dtype).tiny)
+        return normal.mul_(width).mul_(half.div_(spread).sqrt_()).add_(center).mul_(scale)
 
 
 class Gaussian(Likelihood):
@@ -199,9 +199,7 @@ class DeepARNetwork(nn.Module):
         self.embeddings = nn.ModuleList(nn.Embedding(size, embedding) for size in cardinality)
         statics = 1 + embedding * len(cardinality)
         self.of_static = nn.Linear(statics, 4 * cells)
-        self.of_inputs = nn.ParameterList(
-            nn.Parameter(_uniform(4 * cells, size, cells)) for size in [inputs, *[cells] * (layers - 1)]
-        )
+        self.of_inputs = nn.ParameterList(nn.Parameter(_uniform(4 * cells, size, cells)) for size in [inputs, *[cells] * (layers - 1)])
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(4 * cells, 1)) for _ in range(layers))
         for bias in self.biases:
             nn.init.ones_(bias[cells : 2 * cells])  # gates that forget start open
@@ -231,9 +229,7 @@ class DeepARNetwork(nn.Module):
         hiddens = self.unrolled(steps, self.static(scale, categories), masks)[0]
         return self.said(hiddens).transpose(0, 1)
 
-    def unrolled(
-        self, steps: Tensor, static: Tensor, masks: Sequence[Tensor | None]
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    def unrolled(self, steps: Tensor, static: Tensor, masks: Sequence[Tensor | None]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Hidden states of the last layer, shape (steps, cells, rows), and the state of every layer after the last step."""
         states, current = [], steps
         for place, (layer, of_inputs, bias) in enumerate(zip(self.layers, self.of_inputs, self.biases, strict=True)):
@@ -329,13 +325,19 @@ class Sampler:
 
     def __init__(self, network: DeepARNetwork, likelihood: str, shape: Shape, scaling: Mapping[str, float]) -> None:
         self._likelihood, self._shape, self._scaling = LIKELIHOODS[likelihood], shape, scaling
-        self._narrow, self._wide = network, _doubled(network)
+        self._wide = copy.deepcopy(network).double()
         self._device = network.says.device
         lags = np.array(shape.frequency.lags)
         # At each step of the horizon: which lags reach values that are drawn, and of which step these are.
         self._drawn = [(np.flatnonzero(lags <= step), step - lags[lags <= step]) for step in range(shape.horizon)]
         first = network.of_inputs[0]
-        self._of_drawn = [first[:, 1 + torch.from_numpy(places)].contiguous() for places, _ in self._drawn]
+        self._of_drawn = [
+            (first[:, 1 + torch.from_numpy(places)].contiguous(), torch.from_numpy(steps).to(self._device)) for places, steps in self._drawn
+        ]
+        # Looked up once, for a step is so short that looking up a parameter counts.
+        self._recurrent = [layer.recurrent for layer in network.layers]
+        self._upper = list(zip(network.of_inputs, network.biases, strict=True))
+        self._says, self._says_bias, self._rate = network.says, network.says_bias, network.layers[0].rate
 
     @torch.no_grad()
     def paths(self, windows: Batch, seeds: Iterable[int], samples: int) -> np.ndarray:
@@ -373,44 +375,37 @@ class Sampler:
             found[row] = self._of_one(known[row], own, float(inputs.scale[row]), samples, generator).double().numpy(force=True).T
         return found
 
-    def _of_one(
-        self, known: Tensor, states: list[tuple[Tensor, Tensor]], scale: float, samples: int, generator: torch.Generator
-    ) -> Tensor:
+    def _of_one(self, known: Tensor, states: list[tuple[Tensor, Tensor]], scale: float, samples: int, generator: torch.Generator) -> Tensor:
         """Paths of one series, shape (horizon, samples)."""
-        network, cells = self._narrow, states[0][0].shape[0]
+        cells, rate = states[0][0].shape[0], self._rate
         hiddens = [hidden[:, None].repeat(1, samples) for hidden, _ in states]
         memories = [cell[:, None].repeat(1, samples) for _, cell in states]
         values = known.new_empty(self._shape.horizon, samples)
         units = torch.empty_like(values)  # the same in units of the scale
-        for step in range(self._shape.horizon):
-            below: Tensor | None = None
-            for place, layer in enumerate(network.layers):
-                if below is None:
-                    gates = torch.addmm(known[step][:, None], layer.recurrent, hiddens[0])
-                    lagged = self._drawn[step][1]
-                    if len(lagged):
-                        gates.addmm_(self._of_drawn[step], units[torch.from_numpy(lagged)])
+        unit = 1 / scale if self._likelihood.is_scaled else 1.0
+        gates = known.new_empty(4 * cells, samples)
+        opened, (enter, keep, leave, new) = gates[: 3 * cells], gates.view(4, cells, samples).unbind(0)
+        for step, (of_drawn, lagged) in enumerate(self._of_drawn):
+            for place, recurrent in enumerate(self._recurrent):
+                hidden, memory = hiddens[place], memories[place]
+                if place == 0:
+                    torch.addmm(known[step].unsqueeze(1), recurrent, hidden, out=gates)
+                    if step:
+                        gates.addmm_(of_drawn, units.index_select(0, lagged))
                 else:
-                    gates = torch.addmm(network.biases[place], network.of_inputs[place], below)
-                    gates.addmm_(layer.recurrent, hiddens[place])
-                gates[: 3 * cells].sigmoid_()
-                gates[3 * cells :].tanh_()
-                enter, keep, leave, new = gates.view(4, cells, samples).unbind(0)
-                memory = torch.addcmul(keep * memories[place], enter, new)
-                hidden = leave * torch.tanh(memory)
-                if layer.rate:
-                    memory = torch.lerp(memory, memories[place], layer.rate)
-                    hidden = torch.lerp(hidden, hiddens[place], layer.rate)
-                memories[place], hiddens[place] = memory, hidden
-                below = hidden
-            values[step] = self._likelihood.draw(network.said(below).unbind(0), scale, generator)
-            torch.div(values[step], scale if self._likelihood.is_scaled else 1.0, out=units[step])
+                    of_inputs, bias = self._upper[place]
+                    torch.addmm(bias, of_inputs, hiddens[place - 1], out=gates)
+                    gates.addmm_(recurrent, hidden)
+                opened.sigmoid_()
+                new.tanh_()
+                fresh = torch.addcmul(keep * memory, enter, new)
+                said = torch.tanh(fresh).mul_(leave)
+                hiddens[place] = said.lerp_(hidden, rate) if rate else said
+                memories[place] = fresh.lerp_(memory, rate) if rate else fresh
+            told = torch.addmm(self._says_bias, self._says, hiddens[-1])
+            values[step] = self._likelihood.draw(told.unbind(0), scale, generator)
+            torch.mul(values[step], unit, out=units[step])
         return values
-
-
-def _doubled(network: DeepARNetwork) -> DeepARNetwork:
-    """The same network of 64 bits; the other one keeps its own."""
-    return copy.deepcopy(network).double()
 
 
 def build(settings: Mapping[str, Any]) -> DeepARNetwork:

@@ -22,7 +22,9 @@ QUANTILES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 _READ = {"scoring": True, "evaluating": True}
 FIELDS = (
-    Field(START, Time(of_clock=True), "Time of the first step: a timestamp, a date, or a text of one; without a time zone.", START, **_READ),
+    Field(
+        START, Time(of_clock=True), "Time of the first step: a timestamp, a date, or a text of one; without a time zone.", START, **_READ
+    ),
     Field(TARGET, Series(), "The series, an array of numbers in order of time; null or NaN is a missing step.", TARGET, **_READ),
     Field(CAT, Categories(), "Categories of the series, an array of whole numbers from 0, or one.", **_READ),
     Field(
@@ -74,7 +76,12 @@ class DeepARParams(Declarations):
     num_layers = Hyperparameter(int, "Recurrent layers.", default=2, minimum=1)
     embedding_dimension = Hyperparameter(int, "Numbers of a category's embedding.", default=10, minimum=1)
     dropout_rate = Hyperparameter(
-        float, "Zoneout: share of the cells that stay as they are in a step of the training.", default=0.1, minimum=0, maximum=1, max_exclusive=True
+        float,
+        "Zoneout: share of the cells that stay as they are in a step of the training.",
+        default=0.1,
+        minimum=0,
+        maximum=1,
+        max_exclusive=True,
     )
     learning_rate = Hyperparameter(float, "Learning rate.", default=0.001, minimum=0, min_exclusive=True)
     mini_batch_size = Hyperparameter(int, "Windows per mini-batch, of all workers together.", default=128, minimum=1)
@@ -108,6 +115,18 @@ class DeepARParams(Declarations):
         on_model=True,
     )
 
+    forecast_form = OwnHyperparameter(
+        str,
+        "What `transform` gives: a row per series, or per step that is forecast; auto is the form of what it is given.",
+        default="auto",
+        choices=["auto", "series", "steps"],
+        on_model=True,
+    )
+
+    timeCol = ColumnParam("Of a row per step: its time, a timestamp, a date or a text of one. Without it there is a row per series.")
+    valueCol = ColumnParam("Of a row per step: its value, numeric; null or NaN is missing, as steps without a row are.")
+    keyCols = ColumnParam("Of a row per step: columns that tell series apart; without them there is one series.", type=list)
+    dynamicFeatCols = ColumnParam("Of a row per step: numeric columns of features that change with time.", type=list)
     forecastStartCol = ColumnParam("Output column: the time of the first step that is forecast.", default="forecast_start")
     meanCol = ColumnParam("Output column: the mean of the paths, a number for each step.", default="mean")
     quantilesCol = ColumnParam("Output column: a map from the quantile, as text, to a number for each step.", default="quantiles")
@@ -121,6 +140,13 @@ class DeepARParams(Declarations):
             Frequency.parse(self.value("time_freq"))
         except ValueError as error:
             found.append(str(error))
+        if self.value("timeCol") and not self.value("valueCol"):
+            found.append("valueCol is required with timeCol: the column of the values")
+        if not self.value("timeCol"):
+            lost = [name for name in ("valueCol", "keyCols", "dynamicFeatCols") if self.value(name)]
+            found += [f"{name} is of a row per step, and needs timeCol: the column of the times" for name in lost]
+        elif self.value("dynamicFeatCol"):
+            found.append("dynamicFeatCol is of a row per series; with timeCol name the features in dynamicFeatCols")
         for name in ("quantiles", "test_quantiles"):
             if len(set(self.value(name))) < len(self.value(name)):
                 found.append(f"{name} names one more than once: {', '.join(map(str, self.value(name)))}")

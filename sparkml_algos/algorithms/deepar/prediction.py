@@ -14,6 +14,7 @@ from sparkml_algos.algorithms.deepar.params import DETERMINISTIC
 from sparkml_algos.algorithms.deepar.windows import Shape, Table, check_dynamic
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
 
@@ -85,6 +86,16 @@ class Forecaster:
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Forecaster:
     """The predictor of a model."""
     return Forecaster(artifact, hyperparameters, device)
+
+
+def withheld(batch: Batch, horizon: int) -> tuple[Batch, np.ndarray]:
+    """Series without their last steps, and these, shape (series, horizon); of the series that have more than so many."""
+    long = batch.take(np.flatnonzero(batch.target.lengths > horizon))
+    target: Ragged = long.target
+    actual = target.values[target.offsets[1:, None] - horizon + np.arange(horizon)] if len(long) else np.empty((0, horizon))
+    kept = np.arange(len(target.values)) < np.repeat(target.offsets[1:] - horizon, target.lengths)
+    offsets = target.offsets - horizon * np.arange(len(target.offsets))
+    return long.replace(target=Ragged(target.values[kept], offsets)), actual
 
 
 def quantiles(paths: np.ndarray, levels: Sequence[float]) -> np.ndarray:

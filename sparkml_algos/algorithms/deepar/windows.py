@@ -407,4 +407,8 @@ def _numbered(batches) -> Iterator[tuple[int, Batch]]:  # noqa: ANN001 - an iter
 def _concat(batches: list[Batch], empty: Batch) -> Batch:
     if not batches:
         return empty
-    return batches[0] if len(batches) == 1 else Batch(**{role: concat([batch.columns[role] for batch in batches]) for role in batches[0].columns})
+    return (
+        batches[0]
+        if len(batches) == 1
+        else Batch(**{role: concat([batch.columns[role] for batch in batches]) for role in batches[0].columns})
+    )
