@@ -314,7 +314,7 @@ class Time(Kind):
     Parameters
     ----------
     of_clock : bool
-        Whether it is what a clock shows, which has no time zone: moments that have one are then as the session's clock shows them, and texts
+        Whether it is what a clock shows, which has no time zone: moments that have one are as the session's clock shows them, and texts
         such as ``2024-01-31`` or ``2024-01-31 12:00:00`` are taken too.
     """
 

@@ -295,7 +295,7 @@ class _SeriesReader(_ListReader):
 
 @dataclass(frozen=True)
 class SeriesOfRows(Kind):
-    """Several series a row, all of a row equally long, without gaps, as a `Ragged` of float32 vectors: one for each step, a number a series.
+    """Several series a row, all of a row equally long, without gaps, as a `Ragged` of float32 vectors: one a step, a number a series.
 
     The reader's fact is ``series``, how many a row has, which is the same in all.
 

@@ -14,11 +14,10 @@ ICLR 2017.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, TimestampType
@@ -56,7 +55,7 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
 
     Series come in one of two forms. A row per series has its start (`startCol`), its values as an array (`targetCol`) and, if there are
     such, categories (`catCol`) and dynamic features (`dynamicFeatCol`). A row per step has its time (`timeCol`), its value (`valueCol`),
-    what tells series apart (`keyCols`), and one number for each dynamic feature (`dynamicFeatCols`); Spark gathers them, in any order. Steps
+    what tells series apart (`keyCols`), and a number for each dynamic feature (`dynamicFeatCols`); Spark gathers them, in any order. Steps
     without a row are missing; two rows of a time, and times between steps, are refused.
 
     {parameters}

@@ -57,7 +57,7 @@ class LongForm:
         return [problem for problem in found if problem]
 
     def gathered(self, dataset: DataFrame, *, with_horizon: bool = False) -> DataFrame:
-        """A row per series: the keys; under the name of the time its start; under that of the value the series, in which steps without a row
+        """A row per series: the keys; under the name of the time its start; under that of the value the series, where steps without a row
         are null; the categories; and ``dynamic_feat``.
 
         Parameters

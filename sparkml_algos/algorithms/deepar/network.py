@@ -1,6 +1,6 @@
 """The network of DeepAR: what it is given of each step, what it says of it, and how paths are drawn from it.
 
-Sequences lie as (steps, numbers, rows), see `networks.zoneout`; rows are windows in training, and the paths of a series when they are drawn.
+Sequences lie as (steps, numbers, rows), see `networks.zoneout`; rows are windows in training, and paths of a series when they are drawn.
 """
 
 from __future__ import annotations

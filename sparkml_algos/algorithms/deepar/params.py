@@ -67,7 +67,7 @@ class DeepARParams(Declarations):
     )
     likelihood = Hyperparameter(
         str,
-        "Distribution of a step: gaussian (real values), beta (from 0 to 1), negative-binomial (counts), student-T (real values that burst), "
+        "Distribution of a step: gaussian (real values), beta (from 0 to 1), negative-binomial (counts), student-T (bursty real values), "
         "deterministic-L1 (none, a point forecast).",
         default="student-T",
         choices=["gaussian", "beta", "negative-binomial", "student-T", DETERMINISTIC],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sparkml_algos.algorithms.deepar.frequency import Frequency
+from sparkml_algos.algorithms.deepar.metrics import quantiles
 from sparkml_algos.algorithms.deepar.params import DETERMINISTIC
 from sparkml_algos.algorithms.deepar.windows import Shape, Table, check_dynamic
 from sparkml_algos.arrays.artifact import Artifact
@@ -96,11 +97,6 @@ def withheld(batch: Batch, horizon: int) -> tuple[Batch, np.ndarray]:
     kept = np.arange(len(target.values)) < np.repeat(target.offsets[1:] - horizon, target.lengths)
     offsets = target.offsets - horizon * np.arange(len(target.offsets))
     return long.replace(target=Ragged(target.values[kept], offsets)), actual
-
-
-def quantiles(paths: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Quantiles of paths, shape (series, levels, horizon)."""
-    return np.quantile(paths, levels, axis=1).transpose(1, 0, 2)
 
 
 def nested(array: np.ndarray) -> pa.Array:

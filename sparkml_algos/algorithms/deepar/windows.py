@@ -164,7 +164,7 @@ class Inputs:
         frequency, reach, total = shape.frequency, shape.reach, shape.context + shape.horizon
         lags, rows = np.array(frequency.lags), len(windows)
         observed, values = windows.observed, windows.values
-        scale = scales(values[:, reach : reach + shape.context], observed[:, 1 : 1 + shape.context], values, typical, is_scaled)
+        scale = scales(values[:, : reach + shape.context], observed[:, 1 : 1 + shape.context], typical, is_scaled)
         # A row for each step, so that what is gathered lies together.
         by_step = np.ascontiguousarray((values / scale[:, None]).T.astype(dtype))
         steps = np.empty((total, shape.num_inputs(0 if windows.dynamic_feat is None else windows.dynamic_feat.shape[2]), rows), dtype)
@@ -178,19 +178,28 @@ class Inputs:
         return cls(steps, scale, np.ascontiguousarray(values[:, reach:].T), np.ascontiguousarray(observed[:, 1:].T))
 
 
-def scales(context: np.ndarray, observed: np.ndarray, values: np.ndarray, typical: float, is_scaled: bool) -> np.ndarray:
-    """The mean absolute value observed in the context; where that is 0, of all values given; where that is 0 too, what is typical.
+def scales(history: np.ndarray, observed: np.ndarray, typical: float, is_scaled: bool) -> np.ndarray:
+    """The mean absolute value observed in the context; where that is 0, of what is not 0 before it; where that is nothing, what is typical.
+
+    Parameters
+    ----------
+    history : ndarray, shape (windows, reach + context)
+    observed : ndarray of bool, shape (windows, context)
+    typical : float
+    is_scaled : bool
 
     Returns
     -------
     ndarray of float64, shape (windows,)
     """
     if not is_scaled:
-        return np.ones(len(context))
+        return np.ones(len(history))
+    context = history[:, history.shape[1] - observed.shape[1] :]
     means = np.abs(np.where(observed, context, 0)).sum(1, dtype=np.float64) / np.maximum(observed.sum(1), 1)
     if (means == 0).any():
         empty = means == 0
-        others = np.abs(values[empty]).sum(1, dtype=np.float64) / np.maximum((values[empty] != 0).sum(1), 1)
+        sizes = np.abs(history[empty].astype(np.float64))
+        others = sizes.sum(1) / np.maximum((sizes > 0).sum(1), 1)
         means[empty] = np.where(others > 0, others, typical)
     return means
 
