@@ -328,6 +328,10 @@ class Time(Kind):
     def arrays(self, values: Any) -> dict[str, pa.Array]:
         return {"": pa.array(np.asarray(values, "datetime64[us]"))}
 
+    def from_json(self, values: Sequence[str]) -> np.ndarray:
+        """JSON has moments as texts."""
+        return np.array([np.datetime64(value, "us") for value in values], "datetime64[us]")
+
 
 class _TimeReader(Reader):
     def read(self, parts: Mapping[str, pa.Array]) -> np.ndarray:

@@ -293,7 +293,9 @@ class TestLearning:
     def test_every_likelihood_learns_the_season(self, likelihood):
         series = seasonal(24, noise=0.3)
         series = {"negative-binomial": np.round(series), "beta": series / 100}.get(likelihood, series)
-        options = settings(likelihood=likelihood, epochs=10, num_cells=12, context_length=24, learning_rate=0.02, num_layers=1, prediction_length=12)
+        options = settings(
+            likelihood=likelihood, epochs=10, num_cells=12, context_length=24, learning_rate=0.02, num_layers=1, prediction_length=12
+        )
         artifact = fit(options, series)
         history, actual = withheld(Batch(**columns(series)), 12)
         paths = forecaster(artifact, options).paths(history, 30)

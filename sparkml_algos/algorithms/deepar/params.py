@@ -45,8 +45,8 @@ class DeepARParams(Declarations):
     context_length = Hyperparameter(
         int, "Steps the network reads before it forecasts; lags reach further back. Best near prediction_length.", required=True, minimum=1
     )
-    prediction_length = Hyperparameter(int, "Steps that are forecast, the horizon.", required=True, minimum=1)
     epochs = Hyperparameter(int, "Passes over the training data at most.", required=True, minimum=1)
+    prediction_length = Hyperparameter(int, "Steps that are forecast, the horizon.", required=True, minimum=1)
     time_freq = Hyperparameter(
         str, "From step to step: M (month), W, D, H or min, with a number in front where it is several, such as 5min.", required=True
     )
