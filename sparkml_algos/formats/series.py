@@ -286,8 +286,8 @@ def _have(instances: Instances, name: str) -> bool:
 def _start(instances: Instances, row: int) -> np.datetime64:
     text = instances.items[row].get("start")
     try:
-        return pa.scalar(text, pa.string()).cast(pa.timestamp("us")).as_py()
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return np.datetime64(pa.scalar(text if isinstance(text, str) else "", pa.string()).cast(pa.timestamp("us")).as_py(), "us")
+    except pa.ArrowInvalid:
         raise _error(instances, row, f"start is {text!r}, expected a time such as 2024-01-31 12:00:00") from None
 
 

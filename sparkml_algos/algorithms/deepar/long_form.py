@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, StringType, TimestampNTZType, TimestampType
 
-from sparkml_algos.algorithms.deepar.frequency import UNITS, Frequency
+from sparkml_algos.algorithms.deepar.frequency import Frequency
 from sparkml_algos.cluster.errors import InvalidDataError
 from sparkml_algos.core.columns import column, find, is_number
 from sparkml_algos.core.inputs import column_problem
@@ -141,7 +141,6 @@ class LongForm:
         )
         name = f"of column {self.time!r}"
         series = self._name()
-        every = f"{self._frequency.multiple} {UNITS[self._frequency.unit]}"
         checks = [
             F.when(F.col("_timeless"), F.concat(series, F.lit(f" has a row whose time {name} is null"))),
             F.when(
@@ -153,9 +152,7 @@ class LongForm:
                     series,
                     F.lit(" has the time "),
                     _text(steps[odd[0]]["time"]),
-                    F.lit(
-                        f" {name}, which is not a whole number of steps of {every} (time_freq={str(self._frequency)!r}) after its first, "
-                    ),
+                    F.lit(f" {name}, which is not a whole number of steps (time_freq={str(self._frequency)!r}) after its first, "),
                     _text(first["time"]),
                 ),
             ),

@@ -15,13 +15,15 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
-from sparkml_algos.training.trainer import EarlyStopping, Start, fit
+from sparkml_algos.training.trainer import EarlyStopping, Progress, Start, fit
 from sparkml_algos.training.watching import WatchedRows
 
 # Observations that there must be, as the service asks.
 LEAST_OBSERVATIONS = 300
 # The gradient's length is bounded by this, for a likelihood of few degrees of freedom has cliffs.
 CLIP_NORM = 10.0
+# What the learning rate falls to, as a share of itself, in the second half of the training.
+LAST_RATE = 0.05
 # Numbers that draw windows, told from those of other things.
 _WINDOWS = 7
 
@@ -55,7 +57,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         "embedding": hyperparameters.embedding_dimension,
         "zoneout": hyperparameters.dropout_rate,
     }
-    optimizer = OptimizerSettings("adam", hyperparameters.learning_rate, clip_norm=CLIP_NORM)
+    optimizer = OptimizerSettings("adam", hyperparameters.learning_rate, clip_norm=CLIP_NORM, schedule=falling)
     learner = DeepARLearner(
         built(lambda: build(network), job.seed), job, communicator, optimizer, watched, hyperparameters.likelihood, shape, scaling
     )
@@ -72,6 +74,12 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     artifact = learner.model(best)
     artifact.values |= {"network": network, "scaling": scaling, "dynamic": dynamic}
     return artifact
+
+
+def falling(rate: float, progress: Progress) -> float:
+    """The learning rate of a step: itself in the first half of the training, then ever less."""
+    late = max(0.0, 2 * (progress.elapsed or 0.0) - 1)
+    return rate * (1 - (1 - LAST_RATE) * min(1.0, late))
 
 
 def _cardinality(hyperparameters: Hyperparameters, shard: Shard) -> list[int]:
