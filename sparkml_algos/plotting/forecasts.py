@@ -73,7 +73,7 @@ def plot_forecast(
     found = dict(zip(names, columns(forecast, names, "plot_forecast"), strict=True))
     order = np.argsort(found[time], kind="stable")
     times = found[time][order]
-    levels = _by_level(found[quantiles][order]) if quantiles else {}
+    levels = _by_level(list(found[quantiles][order])) if quantiles else {}
     pairs = _pairs(levels) if bands is None else [_asked(levels, band) for band in bands]
     ax = axes_for(ax, "plot_forecast", (10, 4))
     if history is not None:
