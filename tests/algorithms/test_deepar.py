@@ -127,7 +127,7 @@ def test_dynamic_features_and_groups_reach_over_the_horizon(spark: SparkSession)
     assert set(fitted.evaluate(history)) == {f"test:{name}" for name in ("RMSE", "mean_wQuantileLoss", "ND", "sMAPE", "MASE")}
     with pytest.raises(Exception, match=r"must end with 6 steps that have dynamic features and no value in column 'load', the horizon"):
         fitted.transform(history).collect()
-    with pytest.raises(ValueError, match=r"horizon has no column 'promo'; it has meter, time"):
+    with pytest.raises(ValueError, match=r"horizon has no column 'kind', 'promo'; it has meter, time"):
         fitted.forecast(history, later.select("meter", "time"))
     strange = (frame.withColumn("kind", F.lit(5)) for frame in (history, later.drop("load")))
     with pytest.raises(Exception, match=r"cat column 'kind', category 0, is 5, expected a whole number from 0 to 1"):
