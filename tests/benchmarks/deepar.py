@@ -24,7 +24,7 @@ SAMPLES, FORECAST = 100, 64
 HOURLY = {"time_freq": "H", "prediction_length": HORIZON, "context_length": CONTEXT, "num_cells": CELLS, "num_layers": LAYERS}
 # What quality is measured with, see the page of the algorithm.
 QUALITY = {
-    "m4_hourly": {**HOURLY, "context_length": 48, "epochs": 24, "learning_rate": 0.002, "mini_batch_size": 128},
+    "m4_hourly": {**HOURLY, "context_length": 48, "epochs": 8, "learning_rate": 0.003, "mini_batch_size": 128},
     "exchange_rate": {
         **{"time_freq": "D", "prediction_length": 30, "context_length": 30, "epochs": 30},
         **{"learning_rate": 0.002, "mini_batch_size": 64},
