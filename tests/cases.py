@@ -375,7 +375,7 @@ CASES = [
         DeepARModel,
         {
             **{"time_freq": "D", "context_length": 2, "prediction_length": 100, "epochs": 2, "mini_batch_size": 1000},
-            **{"num_cells": 2, "num_layers": 1, "num_samples": 2, "learning_rate": 0.1, "targetCol": "series", "forecastStartCol": ""},
+            **{"num_cells": 2, "num_layers": 1, "num_samples": 2, "learning_rate": 0.1, "targetCol": "series"},
         },
         # Windows are drawn on each worker; what they are measured in depends on all series, however they are spread.
         lambda model: np.array([*model.artifact.values["scaling"].values(), model.value("num_cells")]),

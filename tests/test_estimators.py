@@ -533,6 +533,8 @@ def _plain(value: object) -> object:
         return value.toArray().tolist()
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):  # predictors give the values alone
+        return [_plain(item) for item in value.values()]
     return value.asDict() if hasattr(value, "asDict") else value
 
 

@@ -96,6 +96,12 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
     def fields(self) -> list[Field]:
         return _read(self, super().fields())
 
+    def _problems(self, dataset: DataFrame) -> list[str]:
+        problems = super()._problems(dataset)
+        if not problems and self.value("catCol") and self.value("input_mode") == "Pipe":
+            problems.append("catCol needs input_mode='File': categories are counted before the network is made")
+        return problems
+
     def _fit(self, dataset: DataFrame) -> DeepARModel:
         return next(model for _, model in self.fitMultiple(dataset, [{}])) if self.value("timeCol") else super()._fit(dataset)
 
@@ -111,17 +117,17 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
 class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
     """A network that forecasts.
 
-    Of a row per series, `transform` appends ``forecast_start``, ``mean`` (array of double), ``quantiles`` (map of text to array of double)
+    Of a row per series, `transform` appends ``mean`` (array of double), ``quantiles`` (map of text to array of double), ``forecast_start``
     and, if `samplesCol` is named, ``samples`` (array of arrays). Of a row per step it gives a row per series and step that is forecast.
     `forecast_form` asks for either. With dynamic features, what is forecast must have those of the horizon: arrays longer by it, or rows
     without a value at the end of each series, see `forecast`. Paths depend on the series, the model and their number alone.
     """
 
     outputs = (
-        Output("forecast_start", "timestamp_ntz", "forecastStartCol"),
         Output("mean", "array<double>", "meanCol"),
         Output("quantiles", "array<array<double>>", "quantilesCol"),
         Output("samples", "array<array<double>>", "samplesCol"),
+        Output("forecast_start", "timestamp_ntz", "forecastStartCol"),
     )
 
     @staticmethod
