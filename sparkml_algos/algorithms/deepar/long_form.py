@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pyspark.sql import Column, DataFrame
@@ -120,7 +120,7 @@ class LongForm:
         """Seconds, or months, from step to step."""
         return self._frequency.seconds or self._frequency.multiple
 
-    def _filled(self, steps: Column, value_of) -> Column:  # noqa: ANN001 - a callable of Column to Column
+    def _filled(self, steps: Column, value_of: Callable[[Column], Column]) -> Column:
         """A number for each step, null where there is no row."""
 
         def before_and_own(one: Column, place: Column) -> Column:

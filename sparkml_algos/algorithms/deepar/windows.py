@@ -6,7 +6,7 @@ series gets its share of them by the square root of its length, so that long one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.columns import concat
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.shard import Shard
+from sparkml_algos.rows.store import Store
 
 # Series that are in memory as tables at a time, of a shard that is not.
 _SERIES = 1024
@@ -217,7 +219,7 @@ class WindowShard:
         Whether nothing else will ask for the series.
     """
 
-    def __init__(self, series, shape: Shape, seed: list[int], release: bool = False) -> None:  # noqa: ANN001 - a `rows.shard.Shard`
+    def __init__(self, series: Shard, shape: Shape, seed: list[int], release: bool = False) -> None:
         series.drain()
         self._series, self._shape, self._seed = series, shape, seed
         self._table: Table | None = None
@@ -289,7 +291,7 @@ class WindowShard:
 class _LastWindows:
     """The last window of each series for validation."""
 
-    def __init__(self, series, shape: Shape) -> None:  # noqa: ANN001 - a `rows.store.Store`
+    def __init__(self, series: Store, shape: Shape) -> None:
         self._series, self._shape = series, shape
         self._rows = sum(int((batch.target.lengths >= shape.horizon).sum()) for batch in series)
         for row, batch in _numbered(series):
@@ -406,7 +408,7 @@ def drawn_windows(
     return series, random.integers(earliest, latest + 1)
 
 
-def _numbered(batches) -> Iterator[tuple[int, Batch]]:  # noqa: ANN001 - an iterable of batches
+def _numbered(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
     row = 0
     for batch in batches:
         yield row, batch
