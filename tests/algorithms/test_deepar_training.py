@@ -9,7 +9,7 @@ import torch
 
 from sparkml_algos.algorithms.deepar import metrics
 from sparkml_algos.algorithms.deepar.frequency import Frequency
-from sparkml_algos.algorithms.deepar.network import LIKELIHOODS
+from sparkml_algos.algorithms.deepar.network import LIKELIHOODS, Randomness
 from sparkml_algos.algorithms.deepar.params import DeepARParams
 from sparkml_algos.algorithms.deepar.prediction import load, withheld
 from sparkml_algos.algorithms.deepar.training import DEEPAR
@@ -182,7 +182,11 @@ class TestLikelihoods:
     def test_draw_what_they_say(self, likelihood):
         said = self.said(likelihood)[:, 0, 0]
         paths = said[:, None].repeat(1, 20_000)
-        found = LIKELIHOODS[likelihood].draw(paths.unbind(0), 2.0, torch.Generator().manual_seed(0)).numpy()
+        found = (
+            LIKELIHOODS[likelihood]
+            .draw(paths.unbind(0), torch.full((20_000,), 2.0).double(), Randomness([torch.Generator().manual_seed(0)], 20_000))
+            .numpy()
+        )
         law = self.law(likelihood, self.said(likelihood))
         for share in (0.1, 0.5, 0.9):
             # Of counts the probability jumps.

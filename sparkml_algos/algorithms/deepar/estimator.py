@@ -67,13 +67,15 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
     than a horizon are not learned from, but may be forecast. Steps before a series begins are as if they were missing: a missing step costs
     nothing, and is given to the network as the last value before it, with a flag.
 
-    Where the specification is silent: values are in units of the mean absolute value of the context (of the whole series where that is 0),
-    but for ``beta``; the paper adds 1 to it, which hides the changes of small values. Lags are the last 7 steps and those around one cycle
-    of the calendar ago, two, and so on: hours, days, weeks, months and years, as far as they are longer than a step. What the calendar says
-    is the sine and the cosine of the place in each cycle. A cell that zoneout leaves alone keeps its memory and what it says. Of
-    ``student-T`` there are more than 2 degrees of freedom. The loss is over context and horizon. The optimizer is Adam, with gradients of a
-    length up to 10 and a rate that falls to a twentieth in the second half of the epochs, or of what early stopping leaves of them. Rows that `validationIndicatorCol` marks are watched by their last horizon. Times are those of a clock: columns of
-    Spark's ``timestamp`` are read as the session's time zone shows them, and where that has summer time an hour of the year is there twice.
+    Where the specification is silent: values are in units of the mean absolute value of the context (of the whole series where that is
+    0), but for ``beta``; the paper adds 1 to it, which hides the changes of small values. Lags are the last 7 steps and those around
+    one cycle of the calendar ago, two, and so on: hours, days, weeks, months and years, as far as they are longer than a step. What the
+    calendar says is the sine and the cosine of the place in each cycle. A cell that zoneout leaves alone keeps its memory and what it
+    says. Of ``student-T`` there are more than 2 degrees of freedom. The loss is over context and horizon. The optimizer is Adam, with
+    gradients of a length up to 10 and a rate that falls to a twentieth in the second half of the epochs, or of what early stopping
+    leaves of them. Rows that `validationIndicatorCol` marks are watched by their last horizon. Times are those of a clock: columns of
+    Spark's ``timestamp`` are read as the session's time zone shows them, and where that has summer time an hour of the year is there
+    twice.
 
     Examples
     --------

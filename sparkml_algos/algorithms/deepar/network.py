@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +33,10 @@ from sparkml_algos.training.watching import WatchedRows
 _SMALL = 1e-6
 # The least degrees of freedom of Student's t: from there on it has a variance.
 _LEAST_FREEDOM = 2.0
+# About so many paths are drawn together: more have no room in a core's cache, of fewer the calls cost more than what they compute.
+_PATHS = 800
+# What is computed of a number must not depend on how many are beside it, so that vector units, two of 16 numbers, must have no remainder.
+_LANES = 32
 
 
 class Likelihood(ABC):
@@ -64,8 +70,56 @@ class Likelihood(ABC):
         """
 
     @abstractmethod
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
-        """A value for each path, shape (paths,), as the user has it; `said` are of this shape."""
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
+        """A value for each path, as the user has it.
+
+        Parameters
+        ----------
+        said : sequence of Tensor, shape (paths,)
+            `parameters` of them; the paths of a series after those of the other.
+        scale : Tensor, shape (paths,)
+        random : Randomness
+        """
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """Random numbers of the paths of some series, each from those of its series alone.
+
+    Parameters
+    ----------
+    generators : sequence of Generator
+        One for each series.
+    samples : int
+        Paths of each, which lie together. Further ones, that only fill up, get no random numbers.
+    """
+
+    generators: Sequence[torch.Generator]
+    samples: int
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Standard normal numbers, of this shape."""
+        found = torch.zeros_like(like)
+        for part, generator in self._parts(found):
+            part.normal_(generator=generator)
+        return found
+
+    def gamma(self, shape: Tensor) -> Tensor:
+        """Of gamma distributions of these shapes, and scale 1."""
+        return self._drawn(shape, torch._standard_gamma)
+
+    def poisson(self, rate: Tensor) -> Tensor:
+        """Of Poisson distributions of these rates."""
+        return self._drawn(rate, torch.poisson)
+
+    def _drawn(self, of: Tensor, draw: Callable[..., Tensor]) -> Tensor:
+        found = torch.ones_like(of)
+        for (part, generator), (target, _) in zip(self._parts(of), self._parts(found), strict=True):
+            target.copy_(draw(part, generator=generator))
+        return found
+
+    def _parts(self, tensor: Tensor) -> Iterator[tuple[Tensor, torch.Generator]]:
+        return zip(tensor[: len(self.generators) * self.samples].view(-1, self.samples), self.generators, strict=True)
 
 
 class StudentT(Likelihood):
@@ -79,10 +133,10 @@ class StudentT(Likelihood):
         norm = torch.lgamma(freedom / 2) - torch.lgamma((freedom + 1) / 2) + 0.5 * torch.log(math.pi * freedom)
         return norm + torch.log(width * scale) + (freedom + 1) / 2 * torch.log1p(off * off / freedom)
 
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
         center, width, half = said[0], softplus(said[1]) + _SMALL, (softplus(said[2]) + _LEAST_FREEDOM).mul_(0.5)
-        normal = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
-        spread = torch._standard_gamma(half, generator=generator).clamp_min_(torch.finfo(half.dtype).tiny)
+        normal = random.normal(center)
+        spread = random.gamma(half).clamp_min_(torch.finfo(half.dtype).tiny)
         return normal.mul_(width).mul_(half.div_(spread).sqrt_()).add_(center).mul_(scale)
 
 
@@ -96,9 +150,9 @@ class Gaussian(Likelihood):
         off = (target / scale - center) / width
         return 0.5 * (off * off + math.log(2 * math.pi)) + torch.log(width * scale)
 
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
         center, width = said[0], softplus(said[1]) + _SMALL
-        normal = torch.randn(center.shape, generator=generator, dtype=center.dtype, device=center.device)
+        normal = random.normal(center)
         return (center + width * normal) * scale
 
 
@@ -117,10 +171,9 @@ class NegativeBinomial(Likelihood):
             - target * (torch.log(mean) - torch.log(mean + inverse))
         )
 
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
-        mean, inverse = self._parameters(said, torch.tensor(scale, dtype=said[0].dtype, device=said[0].device))
-        rate = torch._standard_gamma(inverse, generator=generator) * mean / inverse
-        return torch.poisson(rate, generator=generator)
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
+        mean, inverse = self._parameters(said, scale)
+        return random.poisson(random.gamma(inverse) * mean / inverse)
 
     @staticmethod
     def _parameters(said: Sequence[Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,8 +193,8 @@ class Beta(Likelihood):
         norm = torch.lgamma(first) + torch.lgamma(second) - torch.lgamma(first + second)
         return norm - (first - 1) * torch.log(value) - (second - 1) * torch.log1p(-value)
 
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
-        first, second = (torch._standard_gamma(shape, generator=generator) for shape in self._parameters(said))
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
+        first, second = (random.gamma(shape) for shape in self._parameters(said))
         return (first / (first + second).clamp_min(torch.finfo(first.dtype).tiny)).clamp(0, 1)
 
     @staticmethod
@@ -160,7 +213,7 @@ class Point(Likelihood):
     def cost(self, said: Sequence[Tensor], target: Tensor, scale: Tensor) -> Tensor:
         return torch.abs(target / scale - said[0])
 
-    def draw(self, said: Sequence[Tensor], scale: float, generator: torch.Generator) -> Tensor:
+    def draw(self, said: Sequence[Tensor], scale: Tensor, random: Randomness) -> Tensor:
         return said[0] * scale
 
 
@@ -306,12 +359,23 @@ def in_units(scale: np.ndarray, scaling: Mapping[str, float]) -> np.ndarray:
     return (np.log(scale) - scaling["log_mean"]) / scaling["log_unit"]
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads would part the numbers of a step among them, each with a remainder of its own; steps are too short for it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class Sampler:
     """Draws paths of series.
 
-    The network reads the context with 64 bits and all series together; the paths of a series are drawn with 32 bits by themselves, so that
-    they do not depend on the series beside it. What of the inputs is known of the horizon, all but values that are drawn on the way, is
-    multiplied once, not for every path.
+    The network reads the context with 64 bits; paths are drawn with 32 bits, of each series from random numbers of its own. Sums are over
+    cells and inputs alone, in one order for every path, so that a path does not depend on the series beside it. What of the inputs is known
+    of the horizon, all but values that are drawn on the way, is multiplied once, not for every path.
 
     Parameters
     ----------
@@ -340,6 +404,7 @@ class Sampler:
         self._says, self._says_bias, self._rate = network.says, network.says_bias, network.layers[0].rate
 
     @torch.no_grad()
+    @_one_thread()
     def paths(self, windows: Batch, seeds: Iterable[int], samples: int) -> np.ndarray:
         """Paths of the horizon of windows.
 
@@ -366,36 +431,44 @@ class Sampler:
         static = self._wide.static(scale, categories)
         _, states = self._wide.unrolled(steps[:context], static, [None] * len(self._wide.layers))
         known = torch.matmul(self._wide.of_inputs[0], steps[context:]) + self._wide.biases[0] + self._wide.of_static(static).t()
-        known = known.permute(2, 0, 1).float().contiguous()  # (windows, horizon, 4 · cells)
-        states = [(hidden.t().float().contiguous(), cell.t().float().contiguous()) for hidden, cell in states]
-        found = np.empty((len(windows), samples, shape.horizon))
-        for row, seed in enumerate(seeds):
-            own = [(hidden[row], cell[row]) for hidden, cell in states]
-            generator = torch.Generator(self._device).manual_seed(seed)
-            found[row] = self._of_one(known[row], own, float(inputs.scale[row]), samples, generator).double().numpy(force=True).T
+        known = known.float()  # (horizon, 4 · cells, windows)
+        states = [(hidden.float(), cell.float()) for hidden, cell in states]
+        units = torch.from_numpy(inputs.scale).float().to(self._device)
+        found, all_seeds = np.empty((len(windows), samples, shape.horizon)), list(seeds)
+        together = max(1, _PATHS // samples)
+        for start in range(0, len(windows), together):
+            part = slice(start, start + together)
+            generators = [torch.Generator(self._device).manual_seed(seed) for seed in all_seeds[part]]
+            own = [(hidden[:, part], cell[:, part]) for hidden, cell in states]
+            drawn = self._of_some(known[:, :, part], own, units[part], Randomness(generators, samples))
+            drawn = drawn[:, : len(generators) * samples].view(shape.horizon, -1, samples)
+            found[part] = drawn.permute(1, 2, 0).double().numpy(force=True)
         return found
 
-    def _of_one(self, known: Tensor, states: list[tuple[Tensor, Tensor]], scale: float, samples: int, generator: torch.Generator) -> Tensor:
-        """Paths of one series, shape (horizon, samples)."""
+    def _of_some(self, known: Tensor, states: list[tuple[Tensor, Tensor]], scale: Tensor, random: Randomness) -> Tensor:
+        """Paths of some series, one series after the other, filled up to a multiple of `_LANES`, shape (horizon, paths)."""
         cells, rate = states[0][0].shape[0], self._rate
-        hiddens = [hidden[:, None].repeat(1, samples) for hidden, _ in states]
-        memories = [cell[:, None].repeat(1, samples) for _, cell in states]
-        values = known.new_empty(self._shape.horizon, samples)
+        owner = torch.arange(len(scale), device=self._device).repeat_interleave(random.samples)
+        paths = -(-len(owner) // _LANES) * _LANES
+        owner = torch.cat([owner, owner.new_zeros(paths - len(owner))])
+        hiddens, memories = ([state[kind].index_select(1, owner) for state in states] for kind in (0, 1))
+        values = known.new_empty(self._shape.horizon, paths)
         units = torch.empty_like(values)  # the same in units of the scale
-        unit = 1 / scale if self._likelihood.is_scaled else 1.0
-        gates = known.new_empty(4 * cells, samples)
-        opened, (enter, keep, leave, new) = gates[: 3 * cells], gates.view(4, cells, samples).unbind(0)
+        scale = scale[owner]
+        unit = 1 / scale if self._likelihood.is_scaled else torch.ones_like(scale)
+        gates = known.new_empty(4 * cells, paths)
+        opened, (enter, keep, leave, new) = gates[: 3 * cells], gates.view(4, cells, paths).unbind(0)
         for step, (of_drawn, lagged) in enumerate(self._of_drawn):
             for place, recurrent in enumerate(self._recurrent):
                 hidden, memory = hiddens[place], memories[place]
                 if place == 0:
-                    torch.addmm(known[step].unsqueeze(1), recurrent, hidden, out=gates)
+                    torch.index_select(known[step], 1, owner, out=gates)
                     if step:
                         gates.addmm_(of_drawn, units.index_select(0, lagged))
                 else:
                     of_inputs, bias = self._upper[place]
                     torch.addmm(bias, of_inputs, hiddens[place - 1], out=gates)
-                    gates.addmm_(recurrent, hidden)
+                gates.addmm_(recurrent, hidden)
                 opened.sigmoid_()
                 new.tanh_()
                 fresh = torch.addcmul(keep * memory, enter, new)
@@ -403,7 +476,7 @@ class Sampler:
                 hiddens[place] = said.lerp_(hidden, rate) if rate else said
                 memories[place] = fresh.lerp_(memory, rate) if rate else fresh
             told = torch.addmm(self._says_bias, self._says, hiddens[-1])
-            values[step] = self._likelihood.draw(told.unbind(0), scale, generator)
+            values[step] = self._likelihood.draw(told.unbind(0), scale, random)
             torch.mul(values[step], unit, out=units[step])
         return values
 
