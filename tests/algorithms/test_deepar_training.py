@@ -229,12 +229,13 @@ class TestMetrics:
         assert actual.tolist() == [[3, 4, 5], [7, 8, 9]]
 
 
+@pytest.fixture(scope="module")
+def artifact():
+    return fit(TestPaths.OPTIONS)
+
+
 class TestPaths:
     OPTIONS = settings(num_samples=30)
-
-    @pytest.fixture(scope="class")
-    def artifact(self):
-        return fit(self.OPTIONS)
 
     def test_do_not_depend_on_the_series_beside(self, artifact):
         batch = Batch(**columns(SERIES))
@@ -322,7 +323,7 @@ class TestLearning:
         assert artifact.values["network"]["cardinality"] == [2] and artifact.values["dynamic"] == 1
 
     def test_ends_early_in_its_best_state(self):
-        options = settings(epochs=30, learning_rate=0.3, early_stopping_patience=2)
+        options = settings(epochs=30, learning_rate=0.3, early_stopping_patience=1)
         marked = np.arange(len(SERIES)) % 4 == 0
         artifact = fit(options, validation=marked)
         history = [entry["validation:loss"] for entry in artifact.values["history"]]
