@@ -49,6 +49,7 @@ from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel as
 from sparkml_algos.algorithms.xgboost.model import XGBoostRankerModel as XGBoostRankerModel
 from sparkml_algos.algorithms.xgboost.model import XGBoostRegressionModel as XGBoostRegressionModel
 from sparkml_algos.arrays.hyperparameters import InvalidParams as InvalidParams
+from sparkml_algos.batch.transform import BatchTransform as BatchTransform
 from sparkml_algos.checking.session import check as check
 from sparkml_algos.cluster.errors import InvalidDataError as InvalidDataError
 from sparkml_algos.cluster.errors import TrainingError as TrainingError

@@ -9,6 +9,7 @@ PACKAGE = "sparkml_algos"
 #: Module of every name. Modules may move, names stay: saved models hold them. What was saved by a module's path loads as long as the last
 #: part of that path is a name here, in pipelines as long as the path can be imported, or a package of that path has a `__getattr__`.
 EXPORTS = {
+    "BatchTransform": "sparkml_algos.batch.transform",
     "BlazingTextClassifier": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextClassifierModel": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextWord2Vec": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",

@@ -63,6 +63,10 @@ class Reader(ABC):
         InvalidValue
         """
 
+    def of_values(self, values: Any) -> Column | None:
+        """The rows of values as `Kind.arrays` takes them, without the detour by Arrow, where there is such a way; checked alike."""
+        return None
+
     @abstractmethod
     def empty(self) -> Column:
         """A column without rows."""
