@@ -128,8 +128,8 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
     outputs = (
         Output("mean", "array<double>", "meanCol"),
         Output("quantiles", "array<array<double>>", "quantilesCol"),
-        Output("samples", "array<array<double>>", "samplesCol"),
         Output("forecast_start", "timestamp_ntz", "forecastStartCol"),
+        Output("samples", "array<array<double>>", "samplesCol"),
     )
 
     @staticmethod
