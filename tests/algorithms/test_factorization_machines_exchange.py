@@ -125,7 +125,7 @@ def test_a_checkpoint_serves_other_numbers_of_workers_and_of_steps_apart(tmp_pat
                 found = in_threads(workers, lambda communicator: train(communicator, options))
             except InterruptedError:
                 continue
-    assert len(found[0].values["history"]) == 3 and loss(found[0]) < loss(alone) + 0.01
+    assert len(found[0].values["history"]) == 3 and loss(found[0]) < loss(alone) + 0.02
 
 
 def test_kernels_and_numpy_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
