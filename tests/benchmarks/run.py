@@ -25,6 +25,7 @@ from typing import Any
 import blazingtext
 import blazingtext_classifier
 import boosting
+import deepar
 import factorization_machines
 import formats
 import ingest
@@ -62,6 +63,7 @@ MODULES = {
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
     "object2vec": object2vec,
+    "deepar": deepar,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
