@@ -25,6 +25,7 @@ from typing import Any
 import blazingtext
 import blazingtext_classifier
 import boosting
+import endpoint
 import factorization_machines
 import formats
 import ingest
@@ -65,6 +66,7 @@ MODULES = {
     "formats": formats,
     "recordio": recordio,
     "workers": workers,
+    "endpoint": endpoint,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
 
