@@ -1,8 +1,8 @@
 """Endpoints of saved models beside a plain FastAPI application with the bare library.
 
-Both answer JSON requests of one row with 100 numbers, each in a process on the first core; what asks them has the second. The latencies are
-those at a rate of 500 requests a second, counted from when each was due; the requests a second are those of eight connections that ask anew as
-soon as they are answered. Takes turns: ours, theirs.
+Both answer JSON requests of one row with 100 numbers, each in a process on the first core; what asks them has the second. The latencies
+are those at a rate of 500 requests a second, counted from when each was due; the requests a second are those of eight connections that ask
+anew as soon as they are answered.
 """
 
 from __future__ import annotations
@@ -167,11 +167,8 @@ async def load(port: int, body: bytes, seconds: float, rate: float | None) -> di
             tasks.append(asyncio.create_task(ask(started + number / rate)))
         await asyncio.gather(*tasks)
     took = time.perf_counter() - started
-    return {
-        "p50": float(np.quantile(latencies, 0.5) * 1e3),
-        "p99": float(np.quantile(latencies, 0.99) * 1e3),
-        "rate": len(latencies) / took,
-    }
+    p50, p99 = (float(value) for value in np.quantile(latencies, [0.5, 0.99]) * 1e3)
+    return {"p50": p50, "p99": p99, "rate": len(latencies) / took}
 
 
 def serve(kind: str) -> dict[str, float]:
@@ -200,21 +197,12 @@ def serve(kind: str) -> dict[str, float]:
 def endpoints(kind: str, data: Data, options: Options) -> Report:
     """One kind of model."""
     found = measure(serve, kind=kind)
-    columns = ["model", "start, s", "p50 at 500/s, ms", "p99, ms", "requests/s", "plain FastAPI", "times", f"rows/s, {BATCH} a request"]
-    row = [
-        TITLES[kind],
-        found["start"],
-        found["p50"],
-        found["p99"],
-        found["ours"],
-        found["theirs"],
-        ratio(found["ours"], found["theirs"]),
-        found["rows"],
-    ]
-    headline = Headline(
-        f"HTTP requests, {TITLES[kind]}, one row of 100", "FastAPI and the bare library", found["theirs"], found["ours"], "rows/s"
-    )
-    return Report([Table("endpoints, one process on one core", columns, [row])], found, [headline])
+    columns = ["model", "start, s", "p50, ms", "p99, ms", "requests/s", "plain FastAPI", "times", f"rows/s, {BATCH} a request"]
+    ours, theirs = found["ours"], found["theirs"]
+    row = [TITLES[kind], found["start"], found["p50"], found["p99"], ours, theirs, ratio(ours, theirs), found["rows"]]
+    notes = [f"start: from the command to the first answer; p50 and p99 at {RATE} requests/s"]
+    headline = Headline(f"HTTP requests, {TITLES[kind]}, a row of {FEATURES}", "FastAPI and the bare library", theirs, ours, "rows/s")
+    return Report([Table("endpoints, one process on one core", columns, [row])], found, notes, [headline])
 
 
 CASES = {f"endpoint-{kind}": partial(endpoints, kind) for kind in MODELS}
