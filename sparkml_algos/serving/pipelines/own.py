@@ -134,7 +134,8 @@ def _given(frame: Frame, field: Field, names: list[str], several: bool) -> Any:
         return np.stack([numbers(frame, name) for name in names], axis=1).astype(np.float32)
     if isinstance(field.kind, Vector):
         found = vectors(frame, names[0])
-        return found if not isinstance(found, np.ndarray) else found.astype(np.float32)
+        with np.errstate(over="ignore"):  # what 32 bits do not hold is refused by the model
+            return found.astype(np.float32) if isinstance(found, np.ndarray) else found
     if isinstance(field.kind, Number):
         return numbers(frame, names[0])
     column = frame[names[0]]
