@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -114,7 +115,7 @@ def test_minutes_of_load_with_new_versions_and_killed_workers_give_right_answers
                         wrong.append(asked)
                 except local.PredictionError as error:
                     wrong.append(error)
-                except OSError:
+                except (OSError, http.client.HTTPException):
                     lost.append(asked)
 
         askers = [threading.Thread(target=ask) for _ in range(4)]
