@@ -4,6 +4,8 @@ from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTex
 from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTextClassifierModel as BlazingTextClassifierModel
 from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2Vec as BlazingTextWord2Vec
 from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2VecModel as BlazingTextWord2VecModel
+from sparkml_algos.algorithms.deepar.estimator import DeepAR as DeepAR
+from sparkml_algos.algorithms.deepar.estimator import DeepARModel as DeepARModel
 from sparkml_algos.algorithms.factorization_machines.estimator import (
     FactorizationMachinesBinaryClassifier as FactorizationMachinesBinaryClassifier,
 )

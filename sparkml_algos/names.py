@@ -14,6 +14,8 @@ EXPORTS = {
     "BlazingTextClassifierModel": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextWord2Vec": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
     "BlazingTextWord2VecModel": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
+    "DeepAR": "sparkml_algos.algorithms.deepar.estimator",
+    "DeepARModel": "sparkml_algos.algorithms.deepar.estimator",
     "FactorizationMachinesBinaryClassifier": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesBinaryClassifierModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesRegressor": "sparkml_algos.algorithms.factorization_machines.estimator",

@@ -321,7 +321,8 @@ def deploy(
     model : Model, PipelineModel, path, or mapping of str to any of these
         A fitted model is saved for it into a folder of its own, which a session with local files can write; a path is of a local directory.
     local : bool
-        That it runs on this machine, which is all there is: on a cluster it is the image that ``deploy/`` of the repository builds.
+        That it runs on this machine, which is all there is: on a cluster it is the image that ``examples/endpoint/`` of the repository
+        builds.
     serializer, deserializer
         Of the `Predictor`.
     port : int
@@ -351,7 +352,7 @@ def deploy(
     ...     predictor.predict([[1.0, 2.5]])
     """
     if not local:
-        raise ValueError("deploy starts endpoints on this machine alone; for a cluster see the manifests in deploy/ of the repository")
+        raise ValueError("deploy starts endpoints on this machine alone; for a cluster see examples/endpoint/ of the repository")
     folder = tempfile.mkdtemp(prefix="sparkml-algos-endpoint-")
     try:
         models = model if isinstance(model, Mapping) else {"model": model}

@@ -1,4 +1,4 @@
-"""The files of deploy/: what reads them would take them, and they fit the endpoint and each other."""
+"""The files of examples/endpoint/: what reads them would take them, and they fit the endpoint and each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparkml_algos.version import __version__
 from tests.saved.expected import SAVED
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "deploy"
+FOLDER = ROOT / "examples" / "endpoint"
 MANIFESTS = sorted(FOLDER.rglob("*.yaml"))
 
 NAME = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
