@@ -19,7 +19,7 @@ from sparkml_algos.serving.models import load
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, TEXT, VECTOR, Frame, numbers, vectors
 from sparkml_algos.serving.pipelines.saved import SavedStage
 from sparkml_algos.serving.pipelines.stage import Stage
-from sparkml_algos.serving.responses import values_of
+from sparkml_algos.serving.values import values_of
 
 _CLASSIFIER = {"predictionCol": "predicted_label", "rawPredictionCol": "raw", "probabilityCol": "probability"}
 _NEIGHBORS = {"predictionCol": "predicted_label", "distancesCol": "distances", "neighborLabelsCol": "labels"}
@@ -35,6 +35,12 @@ OUTPUTS = {
         "bestProbabilitiesCol": "prob",
     },
     "BlazingTextWord2VecModel": {"vectorCol": "vector"},
+    "DeepARModel": {
+        "meanCol": "mean",
+        "quantilesCol": "quantiles",
+        "samplesCol": "samples",
+        "forecastStartCol": "forecast_start",
+    },
     "FactorizationMachinesBinaryClassifierModel": _CLASSIFIER,
     "FactorizationMachinesRegressorModel": {"predictionCol": "score"},
     "IPInsightsModel": {
