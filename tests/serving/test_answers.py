@@ -188,7 +188,7 @@ def test_a_wrong_number_of_labels_is_refused(k: object) -> None:
 def test_forecasts_have_the_quantiles_of_the_model_and_no_others() -> None:
     instance = {"start": "2024-01-01", "target": [1, None, "NaN", 3]}
     (found,) = objects_of("", answered(served("DeepARModel"), json.dumps({"instances": [instance]}).encode(), JSON, JSON))
-    assert list(found) == ["mean", "quantiles"] and list(found["quantiles"])[0] == "0.1"
+    assert list(found) == ["mean", "quantiles"] and next(iter(found["quantiles"])) == "0.1"
     assert all(len(values) == len(found["mean"]) for values in found["quantiles"].values())
     with pytest.raises(ValueError, match="set them on the model"):
         served("DeepARModel").decode(json.dumps({"instances": [instance], "configuration": {"num_samples": 5}}).encode(), ContentType(JSON))
