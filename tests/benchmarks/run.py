@@ -26,6 +26,7 @@ import blazingtext
 import blazingtext_classifier
 import boosting
 import deepar
+import endpoint
 import factorization_machines
 import formats
 import ingest
@@ -69,6 +70,7 @@ MODULES = {
     "recordio": recordio,
     "trust": trust,
     "workers": workers,
+    "endpoint": endpoint,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
 
