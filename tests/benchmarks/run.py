@@ -39,6 +39,7 @@ import object2vec
 import pca
 import random_cut_forest
 import recordio
+import searches
 import workers
 import xgboost
 from data import REPOSITORY, Data
@@ -65,6 +66,7 @@ MODULES = {
     "formats": formats,
     "recordio": recordio,
     "workers": workers,
+    "tuning": searches,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
 
