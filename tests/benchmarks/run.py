@@ -41,6 +41,7 @@ import object2vec
 import pca
 import random_cut_forest
 import recordio
+import searches
 import trust
 import workers
 import xgboost
@@ -71,6 +72,7 @@ MODULES = {
     "trust": trust,
     "workers": workers,
     "endpoint": endpoint,
+    "tuning": searches,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
 
