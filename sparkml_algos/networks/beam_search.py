@@ -6,6 +6,7 @@ of all sequences are computed together; a sequence whose best are all finished l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -85,7 +86,8 @@ def beam_search(
     """The most probable sequences, of each row one.
 
     Finished beginnings compete by the mean logarithm of the probabilities of their tokens. A row is done once it has as many of them as
-    beams, or has reached its limit of tokens, where its best beginning counts as finished if no other is.
+    beams, and no unfinished beginning has a better mean than the worst of these; or when it has reached its limit of tokens, where its best
+    beginning counts as finished if no other is.
 
     Parameters
     ----------
@@ -170,7 +172,6 @@ def _finish(
     # What ends counts only where it is among the best that there is room for.
     counts = ends & (torch.arange(ends.shape[1], device=ends.device) < beams) & torch.isfinite(best)
     touched = torch.nonzero(counts.any(1) | is_last)[:, 0].tolist()
-    going = torch.ones(len(alive), dtype=torch.bool, device=alive.device)
     if touched:
         ids, totals, ended = alive.tolist(), best.tolist(), counts.tolist()
         last, told = is_last.tolist(), history.tolist()
@@ -183,9 +184,16 @@ def _finish(
         if last[place] and not row.found:
             row.found.append(Finding(told[place][0], totals[place][0] / step, None if notes is None else notes[place, 0].clone()))
         row.found.sort(key=lambda found: -found.score)
-        if last[place] or len(row.found) >= beams:
-            going[place] = False
-    return torch.nonzero(going)[:, 0]
+        del row.found[beams:]
+    # Of the beginnings that go on the first is the best; −∞ where there are none.
+    running = best.masked_fill(ends, -torch.inf).amax(1) / step
+    worst = torch.tensor([_worst(rows[row], beams) for row in alive.tolist()], dtype=best.dtype, device=best.device)
+    return torch.nonzero(~is_last & (running > worst))[:, 0]
+
+
+def _worst(row: _Row, beams: int) -> float:
+    """What an unfinished beginning must be better than to be worth going on with."""
+    return row.found[beams - 1].score if len(row.found) >= beams else -math.inf
 
 
 def _of(values: Tensor, places: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class Seq2SeqParams(PredictionParams):
     max_num_epochs = Hyperparameter(
         int, "Passes at most; where it is given, training does not end before, whether anything is gained or not.", minimum=1
     )
-    max_num_batches = Hyperparameter(int, "Updates at most; -1 for no cap.", default=-1)
+    max_num_batches = Hyperparameter(int, "Updates at most; -1 for no cap.", default=-1, special=[-1])
     optimized_metric = Hyperparameter(
         str,
         "What early stopping and plateau_reduce watch, and the best state is chosen by; on rows for validation where there are such.",
@@ -143,7 +143,7 @@ class Seq2SeqParams(PredictionParams):
         choices=["perplexity", "accuracy"],
     )
     bleu_sample_size = Hyperparameter(
-        int, "Pairs for validation that are translated at each checkpoint to measure BLEU; -1 for all.", default=0
+        int, "Pairs for validation that are translated at each checkpoint to measure BLEU; -1 for all.", default=0, special=[-1]
     )
     beam_size = Hyperparameter(int, "Beginnings of a translation that are followed at the same time.", default=5, minimum=1)
 
