@@ -39,6 +39,7 @@ import object2vec
 import pca
 import random_cut_forest
 import recordio
+import seq2seq
 import workers
 import xgboost
 from data import REPOSITORY, Data
@@ -57,6 +58,7 @@ MODULES = {
     "lda": lda,
     "ntm": ntm,
     "networks": networks,
+    "seq2seq": seq2seq,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
