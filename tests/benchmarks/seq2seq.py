@@ -97,12 +97,12 @@ def _ours(source: list[list[str]], target: list[list[str]], **given: Any) -> flo
     words, marks = [0], []
 
     class Timed(Seq2SeqLearner):
-        def begin_step(self, progress):  # noqa: ANN001, ANN202
+        def begin_step(self, progress):
             if progress.step in (STEPS, 2 * STEPS - 1):
                 marks.append((time.process_time(), words[0]))
             super().begin_step(progress)
 
-        def gradient(self, batch):  # noqa: ANN001, ANN202
+        def gradient(self, batch):
             words[0] += int(self.weight(batch))
             return super().gradient(batch)
 
