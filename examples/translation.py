@@ -27,10 +27,11 @@ def main(folder: str | None) -> None:
     spark = local_spark()
     try:
         pairs, test = read_pairs(spark, Path(folder)) if folder else made_pairs(spark)
+        size = 256 if folder else 64
         learner = Seq2Seq(
-            sourceCol="en", targetCol="de", validationIndicatorCol="held", num_embed_source=256, num_embed_target=256,
-            rnn_num_hidden=256, rnn_cell_type="gru", rnn_attention_type="dot", rnn_input_feeding=False, rnn_decoder_hidden_dropout=0.2,
-            embed_dropout_source=0.2, embed_dropout_target=0.2, learning_rate=0.001, batch_size=128, min_word_count=2,
+            sourceCol="en", targetCol="de", validationIndicatorCol="held", num_embed_source=size, num_embed_target=size,
+            rnn_num_hidden=size, rnn_cell_type="gru", rnn_attention_type="dot", rnn_input_feeding=False, rnn_decoder_hidden_dropout=0.2,
+            embed_dropout_source=0.2, embed_dropout_target=0.2, learning_rate=0.002, batch_size=128, min_word_count=2,
             checkpoint_frequency_num_batches=100, max_num_batches=1000 if folder else 200, num_workers=2, seed=1,
         )  # fmt: skip
         model = learner.fit(pairs)
