@@ -164,4 +164,4 @@ def test_what_needs_no_spark_is_imported_and_loads_models_where_there_is_none() 
     assert done.returncode == 0, done.stderr
     same = [line.split() for line in done.stdout.splitlines()]
     # The prediction of a random cut forest is the threshold's doing, which `transform` applies to the score.
-    assert len(same) == 19 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same
+    assert len(same) == 20 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same
