@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sparkml_algos.algorithms.seq2seq.network import Seq2SeqNetwork, padded, parts, translations
-from sparkml_algos.algorithms.seq2seq.params import Seq2SeqParams
+from sparkml_algos.algorithms.seq2seq.params import FIELDS, Seq2SeqParams
 from sparkml_algos.algorithms.seq2seq.prediction import load
 from sparkml_algos.algorithms.seq2seq.settings import contradictions, settings_of
 from sparkml_algos.algorithms.seq2seq.training import SEQ2SEQ
@@ -18,10 +18,14 @@ from sparkml_algos.algorithms.seq2seq.words import RESERVED, Sides, Words, put_w
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
+from sparkml_algos.formats.columns import Column, RecordBatch
 from sparkml_algos.networks.state import built
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.decoder import Decoder, record_batches
+from sparkml_algos.rows.fields import Source
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.lists import Sentence
+from sparkml_algos.serving.requests import columns_of_records
 from sparkml_algos.training import checkpoint
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads
@@ -304,6 +308,14 @@ class TestWords:
         assert np.array_equal(of_ids["target"].values, of_words["ids"].values)
         texts = [" ".join(row.to_pylist()) for row in of_words["words"]]
         assert of_words["target"].to_pylist() == texts
+
+    @pytest.mark.parametrize("rows", [[[4, 5, 6], [7]], [[4, 5], [6, 7]]], ids=["of any length", "of one length"])
+    def test_records_are_read_as_ids(self, rows):
+        values = ragged(rows) if len(rows[1]) == 1 else np.array(rows, np.int32)
+        records = RecordBatch(len(rows), {"source": Column.of(values)})
+        columns = columns_of_records([FIELDS[0]], records)
+        read = Decoder([Source(FIELDS[0], ["source"])])(next(record_batches([FIELDS[0]], columns)))
+        assert [row.tolist() for row in sides_of().source.encoded(read.source)] == rows
 
     def test_what_is_written_like_a_reserved_word_is_unknown(self):
         encoded = sides_of().source.encoded(ragged([["</s>", "w1", "never seen"]]))
