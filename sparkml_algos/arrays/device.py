@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,3 +34,19 @@ def to_device(array: np.ndarray, device: str) -> Tensor:
     # done.
     with torch.cuda.device(device):
         return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of torch, where it is installed, for the time of small matrices: more would wait for each other for most of it."""
+    if find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -31,8 +31,8 @@ from sparkml_algos.cluster.rendezvous import Meeting
 from sparkml_algos.cluster.resources import (
     SECONDS_FOR_EXECUTORS,
     Resources,
+    choose_lanes,
     choose_launch,
-    choose_num_workers,
     inspect_cluster,
     wait_for_new_executors,
     wait_for_slots,
@@ -77,6 +77,10 @@ class Launch:
         What the body imports on the executors, besides what everything does.
     began : float, optional
         When the whole thing began, by `time.perf_counter`; now by default.
+    lanes : int
+        How many groups of `num_workers` are to train side by side, each with all rows; as many as there are slots for, but one at least.
+    on_ask : callable, optional
+        ``on_ask(rank, answer)`` is the next task of a worker, see `rendezvous.Meeting`.
     """
 
     num_workers: int | str = "auto"
@@ -93,6 +97,8 @@ class Launch:
     title: str = "sparkml_algos"
     libraries: Sequence[str] = ()
     began: float | None = None
+    lanes: int = 1
+    on_ask: Callable[[int, Any], dict[str, Any]] | None = None
 
     def titled(self, size: int, what: str) -> str:
         """The description of a job: ``KMeans k=10, 2 workers: train``."""
@@ -108,9 +114,11 @@ class Outcome:
     artifacts : dict of str to Artifact
         By the names the body gave them.
     num_workers, retries : int
+        Workers of all lanes together.
     launch : str
     seconds : dict of str to float
         ``total``, since the fit began, and by the phases of `cluster.phases.PHASES`, which add up to it.
+    lanes : int
     """
 
     artifacts: dict[str, Artifact]
@@ -118,6 +126,7 @@ class Outcome:
     launch: str
     retries: int
     seconds: dict[str, float]
+    lanes: int = 1
 
 
 def run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: Launch) -> Outcome:
@@ -157,16 +166,17 @@ def _run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: L
         watch.enter("prepare")
     resources = inspect_cluster(spark, options.use_gpu)
     mode = choose_launch(options.launch, resources)
-    size = choose_num_workers(options.num_workers, resources)
+    width, lanes = choose_lanes(options.num_workers, options.lanes, resources)
+    size = width * lanes
     communicator = ("nccl" if options.use_gpu else "tcp") if options.communicator == "auto" else options.communicator
     ensure_importable(spark, [*{"tcp": ALWAYS, "horovod": WITH_HOROVOD}.get(communicator, WITH_TORCH), *options.libraries])
-    placed = place(data, size, options).select(*columns)
+    placed = place(data, width, options, lanes).select(*columns)
     watch.enter("wait")
     with _TURN, _settings(spark, {RECORDS_PER_BATCH: options.rows_per_record_batch, BYTES_PER_BATCH: RECORD_BATCH_BYTES}):
         for attempt in range(options.max_retries + 1):
             watch.enter("failed")  # unless it succeeds
             try:
-                artifacts, phases = _attempt(placed, body, size, mode, resources, communicator, options)
+                artifacts, phases = _attempt(placed, body, size, lanes, mode, resources, communicator, options)
             except TrainingError as error:
                 if isinstance(error, (InvalidDataError, JobCancelled)) or attempt == options.max_retries:
                     raise
@@ -175,16 +185,18 @@ def _run_gang(data: DataFrame, columns: Sequence[Column], body: Body, options: L
                 wait_for_slots(spark, size, SECONDS_FOR_EXECUTORS)
             else:
                 watch.split(phases, then="collect")
-                return Outcome(artifacts, size, mode, attempt, rounded(watch.seconds()))
+                return Outcome(artifacts, size, mode, attempt, rounded(watch.seconds()), lanes)
     raise AssertionError("unreachable")
 
 
-def place(data: DataFrame, size: int, options: Launch) -> DataFrame:
-    """Partition *i* of the result is what worker *i* trains on.
+def place(data: DataFrame, size: int, options: Launch, lanes: int = 1) -> DataFrame:
+    """Partition *i* of the result is what worker *i* trains on; with lanes, each `size` partitions have all rows.
 
     Rows are dealt by the hash of a running number: as even as round-robin, without the sort Spark puts before one. Should a
     part of the shuffle be computed again, the gang starts anew with it, so no row is lost or seen twice.
     """
+    if lanes > 1:
+        return _place_lanes(data, size, options, lanes)
     if options.data_distribution == "FullyReplicated" and size > 1:
         with described(data.sparkSession, options.titled(size, "find a way to every worker")):
             salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size)))
@@ -194,6 +206,17 @@ def place(data: DataFrame, size: int, options: Launch) -> DataFrame:
     else:
         dealt = data.withColumn(_DEALT, F.monotonically_increasing_id()).repartition(size, _DEALT)
     return dealt.drop(_DEALT)
+
+
+def _place_lanes(data: DataFrame, size: int, options: Launch, lanes: int) -> DataFrame:
+    """Every row once in each lane, or on every worker: copied before it is dealt, to salts that lead to the right partitions."""
+    with described(data.sparkSession, options.titled(size * lanes, "find a way to every worker")):
+        salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size * lanes)))
+    if options.data_distribution != "FullyReplicated" and size > 1:
+        key = F.col("`" + options.shard_key.replace("`", "``") + "`") if options.shard_key else F.monotonically_increasing_id()
+        place = F.pmod(F.hash(key), F.lit(size))
+        salts = F.array(*(salts[place + F.lit(lane * size)] for lane in range(lanes)))
+    return data.withColumn(_DEALT, F.explode(salts)).repartition(size * lanes, _DEALT).drop(_DEALT)
 
 
 _DEALT = "_sparkml_algos_dealt"
@@ -207,12 +230,12 @@ def _salts(spark: SparkSession, size: int) -> list[int]:
 
 
 def _attempt(
-    data: DataFrame, body: Body, size: int, mode: str, resources: Resources, communicator: str, options: Launch
+    data: DataFrame, body: Body, size: int, lanes: int, mode: str, resources: Resources, communicator: str, options: Launch
 ) -> tuple[dict[str, Artifact], dict[str, float]]:
     """What the body gave, and the seconds of the attempt by phase."""
     spark, driver_host = data.sparkSession, resources.driver_host
-    with Meeting(size, _own_address(driver_host), mode, options.start_timeout, options.on_progress) as meeting:
-        gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu)
+    with Meeting(size, _own_address(driver_host), mode, options.start_timeout, options.on_progress, options.on_ask) as meeting:
+        gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu, lanes)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given
             return run_worker(gang, body, batches)
@@ -224,6 +247,8 @@ def _attempt(
             with described(spark, options.titled(size, "train")), ended_if_failed(spark, meeting, mode) as jobs, interruptible():
                 artifacts = Artifact.items(trained.collect())
         except Exception as error:
+            if meeting.trouble is not None:
+                raise meeting.trouble from None
             if is_cancelled(error) and not (jobs and jobs.cancelled):
                 raise JobCancelled(error) from None
             failed = training_error(error, meeting.failures, meeting.seen)

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import select
 import socket
 import socketserver
@@ -25,8 +26,8 @@ from sparkml_algos.collectives.handshake import admit, introduce, new_secret
 
 logger = logging.getLogger(__name__)
 
-# A line of the meeting protocol; longer ones are not ours.
-MAX_LINE_BYTES = 1 << 20
+# A line of the meeting protocol; longer ones are not ours. What a worker answers to a task has a figure per epoch.
+MAX_LINE_BYTES = 1 << 24
 CONNECT_TIMEOUT = 5.0
 # Tasks of a barrier stage start together. If not all have reached the driver this long after the first, some cannot, and all use
 # Spark's all-gather.
@@ -112,7 +113,7 @@ class Rendezvous:
 
 class Line:
     """A worker's connection to the driver: what it says is progress, phases, warnings, failure; what it hears is the answer to its
-    joining, and perhaps that it is dismissed or that the gang is given up.
+    joining, the tasks that it asks for, and perhaps that it is dismissed or that the gang is given up.
 
     Attributes
     ----------
@@ -120,10 +121,13 @@ class Line:
         Set when the driver has no more use for the worker, which is to end by itself, soon and without an error.
     is_heard : bool
         Whether the worker listens for that: the gang came together over the driver.
+    tasks : Queue
+        What the driver has answered to ``ask``; None once the connection has ended.
     """
 
     def __init__(self, place: MeetingPlace, rank: int) -> None:
         self.dismissed, self.is_heard = threading.Event(), False
+        self.tasks: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._socket = socket.create_connection((place.host, place.port), CONNECT_TIMEOUT)
         try:
             introduce(self._socket, place.secret)
@@ -162,11 +166,15 @@ class Line:
             while message := self.receive():
                 if GIVEN_UP in message:
                     os._exit(1)
+                if "task" in message:
+                    self.tasks.put(message["task"])
                 if DISMISSED in message:
                     self.dismissed.set()
                     on_dismissal()
         except (OSError, ValueError):  # closed, by this worker or by the network
             return
+        finally:
+            self.tasks.put(None)
 
     def close(self) -> None:
         self.send({"done": True})
@@ -189,9 +197,13 @@ class Meeting:
         Seconds from the first worker's arrival until the last must have come.
     on_progress : callable, optional
         Receives the progress of worker 0.
+    on_ask : callable, optional
+        ``on_ask(rank, answer)`` is the next task of a worker that asks for one, with what came of the task before.
 
     Attributes
     ----------
+    trouble : Exception or None
+        What `on_ask` has raised; the gang is given up then.
     failures : list of Failure
         In the order they were heard.
     failed : threading.Event
@@ -205,9 +217,16 @@ class Meeting:
     """
 
     def __init__(
-        self, size: int, host: str, launch: str, timeout: float, on_progress: Callable[[dict[str, Any]], None] | None = None
+        self,
+        size: int,
+        host: str,
+        launch: str,
+        timeout: float,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+        on_ask: Callable[[int, Any], dict[str, Any]] | None = None,
     ) -> None:
-        self._size, self._barrier, self._on_progress = size, launch == "barrier", on_progress
+        self._size, self._barrier, self._on_progress, self._on_ask = size, launch == "barrier", on_progress, on_ask
+        self.trouble: Exception | None = None
         self._timeout = min(timeout, BARRIER_PATIENCE) if self._barrier else timeout
         self._changed = threading.Condition()
         self._messages: dict[int, str] = {}
@@ -264,6 +283,8 @@ class Meeting:
                 self.seen[rank] = host, message["phase"]
             elif "progress" in message and self._on_progress:
                 self._on_progress(message["progress"])
+            elif "ask" in message and self._on_ask:
+                self._answer(rank, message["ask"], stream)
             elif "warning" in message:
                 logger.warning("worker %d on %s: %s", rank, host, message["warning"])
             elif "failed" in message:
@@ -271,6 +292,15 @@ class Meeting:
             over = over or "done" in message or "failed" in message
         if joined and not over:
             self._hear(Failure(rank, *self.seen[rank], "its process died without a word", silent=True))
+
+    def _answer(self, rank: int, answer: Any, stream: socketserver.StreamRequestHandler) -> None:
+        try:
+            task = self._on_ask(rank, answer)
+        except Exception as error:
+            self.trouble = self.trouble or error
+            self._give_up()
+        else:
+            _tell(stream, {"task": task})
 
     def _listens(self, rank: int, stream: socketserver.StreamRequestHandler) -> None:
         with self._changed:

@@ -175,6 +175,23 @@ def choose_num_workers(num_workers: int | str, resources: Resources) -> int:
     return int(num_workers)
 
 
+def choose_lanes(num_workers: int | str, lanes: int, resources: Resources) -> tuple[int, int]:
+    """Workers of a lane, and how many lanes train side by side: as many as asked for, if there are slots for them. Where the number of
+    workers is the cluster's choice, the lanes share its slots.
+
+    Raises
+    ------
+    ValueError
+        If the cluster cannot run one lane.
+    """
+    width = choose_num_workers(num_workers, resources)
+    if num_workers == "auto":
+        lanes = max(1, min(lanes, width))
+        return width // lanes, lanes
+    slots = resources.slots or max(resources.running_slots, width)
+    return width, max(1, min(lanes, slots // width))
+
+
 def max_result_bytes(spark: SparkSession) -> int | None:
     """Bytes that the driver takes as the result of one job; None without limit."""
     size = _Conf(spark).get("spark.driver.maxResultSize", "1g")

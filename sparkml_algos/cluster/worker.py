@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import socket
 import threading
 import time
@@ -39,6 +40,8 @@ GRACE_SECONDS_AFTER_TIMEOUT = 2.0
 # Share of the collective timeout given to the collective; the rest is for finding out who did not answer.
 COLLECTIVE_SHARE = 0.8
 SECONDS_BETWEEN_REPORTS = 0.2
+# A worker that waits for a task looks so often whether it is dismissed.
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Gang:
     collective_timeout : float
     communicator : {"tcp", "gloo", "nccl", "horovod"}
     use_gpu : bool
+    lanes : int
+        Into how many groups of equal size the gang is divided, each with collectives of its own.
     """
 
     size: int
@@ -64,6 +69,7 @@ class Gang:
     collective_timeout: float
     communicator: str = "tcp"
     use_gpu: bool = False
+    lanes: int = 1
 
 
 #: Names of what a worker yields besides the artifacts of its body: its seconds by phase, and its failure.
@@ -124,6 +130,11 @@ class SparkWorker:
         if self._line:
             self._line.send({"phase": phase})
 
+    @property
+    def rank_in_lane(self) -> int:
+        """This worker among those it has collectives with, counted from 0."""
+        return self.rank % (self.size // self._gang.lanes)
+
     def seconds(self) -> dict[str, float]:
         """By phase, since the workers have met."""
         return self._watch.seconds()
@@ -179,11 +190,14 @@ class SparkWorker:
 
         No time limit holds for the wait: Spark ends it when a task dies, and rows may take hours to compute.
         """
-        if self.size == 1:
+        width = self.size // self._gang.lanes
+        if width == 1:
             self._listener.close()
             return self._communicator
         timeout = COLLECTIVE_SHARE * self._gang.collective_timeout
-        mesh = Mesh(self.rank, self._addresses, self._listener, self._gang.meeting.secret, timeout)
+        first = self.rank // width * width
+        addresses = self._addresses[first : first + width]
+        mesh = Mesh(self.rank - first, addresses, self._listener, self._gang.meeting.secret, timeout)
         self._communicator = TcpCommunicator(mesh)
         if self._gang.communicator == "horovod":
             from sparkml_algos.collectives.horovod import HorovodCommunicator
@@ -201,6 +215,26 @@ class SparkWorker:
         if self._line and now - self._reported > SECONDS_BETWEEN_REPORTS:
             self._reported = now
             self._line.send({"progress": progress})
+
+    def ask(self, answer: Any) -> dict[str, Any]:
+        """The next task, from the driver, who is told what came of the one before.
+
+        Raises
+        ------
+        ConnectionError
+            If the executors cannot reach the driver, or it is gone.
+        Dismissed
+        """
+        if self._line is None or not self._line.is_heard:
+            raise ConnectionError(f"worker {self.rank} cannot reach the driver, which hands out the trainings of a search")
+        self._line.send({"ask": answer})
+        while not self._is_dismissed:
+            with contextlib.suppress(queue.Empty):
+                task = self._line.tasks.get(timeout=SECONDS_BETWEEN_LOOKS)
+                if task is None:
+                    raise ConnectionError("the driver is gone, which hands out the trainings of a search")
+                return task
+        raise Dismissed
 
     def warn(self, message: str) -> None:
         """Let the user read it, where the driver logs."""

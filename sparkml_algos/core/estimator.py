@@ -350,8 +350,31 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
     first, began = estimators[0], time.perf_counter()
     found = first.inputs(dataset)
     dealt, read, key = found.dealt(functools.partial(packed_vectors, dataset))
+    plan = training_plan(estimators, dataset, found)
+    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
+    options = launch_of(
+        first,
+        found,
+        key,
+        on_progress=bar.update if bar.enabled else None,
+        title=first.title() if len(estimators) == 1 else f"{type(first).__name__}, {len(estimators)} models",
+        began=began,
+    )
+    try:
+        outcome = run_gang(dataset.select(*dealt), read, functools.partial(train, plan), options)
+    finally:
+        bar.close()
+    _remove_checkpoints(dataset, plan.checkpoint_dir, outcome)
+    reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
+    models = [outcome.artifacts[f"model/{index}"] for index in range(len(estimators))]
+    return [model_of(estimator, model, reports, found, outcome) for estimator, model in zip(estimators, models, strict=True)]
+
+
+def training_plan(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame, found: Inputs) -> TrainingPlan:
+    """What workers must know to train what the estimators are for, which agree in how the job runs."""
+    first = estimators[0]
     max_shard_bytes = first.value("max_shard_bytes")
-    plan = TrainingPlan(
+    return TrainingPlan(
         algorithm=first.algorithm(),
         settings=[estimator.training_hyperparameters(dataset.sparkSession) for estimator in estimators],
         decoder=found.decoder(),
@@ -363,29 +386,18 @@ def _fit_group(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> 
         max_model_bytes=max_result_bytes(dataset.sparkSession),
         **{name: first.value(name) for name in NetworkParams.declared if name in first.declared},
     )
-    bar = ProgressBar(type(first).__name__, first.value("progress"), plan.algorithm.unit)
-    options = Launch(
-        num_workers=1 if first.only_one_worker() else first.value("num_workers"),
-        launch=first.value("launch"),
-        data_distribution=first.value("data_distribution"),
-        shard_key=key,
+
+
+def launch_of(estimator: AlgorithmEstimator, found: Inputs, shard_key: str | None, **options: Any) -> Launch:
+    """How the job of an estimator runs."""
+    same = ("launch", "data_distribution", "max_retries", "start_timeout", "collective_timeout", "communicator", "use_gpu")
+    return Launch(
+        num_workers=1 if estimator.only_one_worker() else estimator.value("num_workers"),
+        shard_key=shard_key,
         rows_per_record_batch=found.rows_per_record_batch,
-        max_retries=first.value("max_retries"),
-        start_timeout=first.value("start_timeout"),
-        collective_timeout=first.value("collective_timeout"),
-        communicator=first.value("communicator"),
-        use_gpu=first.value("use_gpu"),
-        on_progress=bar.update if bar.enabled else None,
-        title=first.title() if len(estimators) == 1 else f"{type(first).__name__}, {len(estimators)} models",
-        libraries=first.algorithm().libraries,
-        began=began,
+        libraries=estimator.algorithm().libraries,
+        **{**{name: estimator.value(name) for name in same}, **options},
     )
-    try:
-        outcome = run_gang(dataset.select(*dealt), read, functools.partial(train, plan), options)
-    finally:
-        bar.close()
-    _remove_checkpoints(dataset, plan.checkpoint_dir, outcome)
-    return [_model(estimator, index, found, outcome) for index, estimator in enumerate(estimators)]
 
 
 def _remove_checkpoints(dataset: DataFrame, directory: str | None, outcome: Outcome) -> None:
@@ -393,9 +405,10 @@ def _remove_checkpoints(dataset: DataFrame, directory: str | None, outcome: Outc
     remove_checkpoints(dataset.sparkSession, directory, outcome.artifacts["report/0"].values["checkpoints"])
 
 
-def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Outcome) -> AlgorithmModel:
-    artifact = outcome.artifacts[f"model/{index}"]
-    reports = [outcome.artifacts[f"report/{rank}"].values for rank in range(outcome.num_workers)]
+def model_of(
+    estimator: AlgorithmEstimator, artifact: Artifact, reports: Sequence[dict[str, Any]], found: Inputs, outcome: Outcome
+) -> AlgorithmModel:
+    """The fitted model, of what a worker has yielded, and each of those that trained it has reported."""
     model = estimator.model_class()()
     model._resetUid(estimator.uid)
     estimator._copyValues(model)
@@ -403,7 +416,7 @@ def _model(estimator: AlgorithmEstimator, index: int, found: Inputs, outcome: Ou
     history, compiled = artifact.values.pop("history"), artifact.values.pop("compile", None)
     kernels = artifact.values.pop("kernels", None)
     model.training_summary = TrainingSummary(
-        num_workers=outcome.num_workers,
+        num_workers=len(reports),
         rows=sum(report["rows"] for report in reports),
         rows_per_worker=[report["rows"] for report in reports],
         facts=reports[0]["facts"],

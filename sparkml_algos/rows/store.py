@@ -49,7 +49,7 @@ class Store:
     def __init__(self, decode: Decoder, budget: Budget, spill_dir: str | None = None) -> None:
         self._decode, self._budget, self._spill_dir = decode, budget, spill_dir
         self._blocks: list[Batch] = []
-        self._spill: _Spill | None = None
+        self._spill: Spill | None = None
         self._rows = 0
 
     def __len__(self) -> int:
@@ -61,6 +61,11 @@ class Store:
         for index in range(self._spill.num_batches if self._spill else 0):
             yield self._read(index)
 
+    @property
+    def is_spilled(self) -> bool:
+        """Whether some rows rest in a file."""
+        return self._spill is not None
+
     def add(self, record_batch: pa.RecordBatch, batch: Batch) -> None:
         """Keep rows, given both as they came and decoded."""
         self._rows += len(batch)
@@ -68,7 +73,7 @@ class Store:
             self._blocks.append(batch)
             return
         if self._spill is None:
-            self._spill = _Spill(record_batch.schema, self._spill_dir)
+            self._spill = Spill(record_batch.schema, self._spill_dir)
         self._spill.append(record_batch)
 
     def finish(self) -> None:
@@ -98,7 +103,7 @@ class Store:
         return self._decode.again(self._spill.read(index)).replace(validation=None)
 
 
-class _Spill:
+class Spill:
     """Record batches in an unlinked temporary Arrow file, read back one at a time."""
 
     def __init__(self, schema: pa.Schema, directory: str | None) -> None:

@@ -46,11 +46,15 @@ class Job:
         Whether no other training will use the shard, which this one may then release.
     compile, mixed_precision : bool
         How networks compute, see `arrays.params.NetworkParams`.
+    is_hopeless : callable, optional
+        ``is_hopeless(history)``, of worker 0, says after each epoch whether there is to be no other; of all workers, its word counts.
 
     Attributes
     ----------
     history : list of dict
         Metrics in the order they were recorded, one dictionary per epoch.
+    was_stopped : bool
+        Whether `is_hopeless` has ended the training before its time.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class Job:
         last: bool = False,
         compile: bool = False,
         mixed_precision: bool = False,
+        is_hopeless: Callable[[list[dict[str, Any]]], bool] | None = None,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
         self.last, self.compile, self.mixed_precision = last, compile, mixed_precision
         self.history: list[dict[str, Any]] = []
-        self._checkpoints, self._report, self._warn = checkpoints, report, warn
+        self.was_stopped = False
+        self._checkpoints, self._report, self._warn, self._is_hopeless = checkpoints, report, warn, is_hopeless
         self._store_fails = False
         self._rows: str | None = None
         self._resumed_epochs = 0
@@ -112,12 +118,14 @@ class Job:
 
     def broadcast(self, artifact: Artifact | None) -> Artifact:
         """The artifact of worker 0 on every worker."""
-        return _broadcast(artifact, self.communicator)
+        return broadcast(artifact, self.communicator)
 
     def epochs(self, total: int | None) -> Iterator[int]:
         """Epochs that are still to be done, counted from 0; None where whoever asks for them knows when to end."""
         self._total_epochs = total
         for self._epoch in itertools.count(self._resumed_epochs) if total is None else range(self._resumed_epochs, total):
+            if self.was_stopped:
+                return
             self._epoch_start = time.perf_counter()
             yield self._epoch
 
@@ -145,6 +153,9 @@ class Job:
         if state is not None and self.writes_checkpoints:
             self._save(Artifact(state.arrays, {**state.values, "history": self.history, "digest_of_rows": self._rows}))
         self._tell(self._epoch + 1, **metrics)
+        if self._is_hopeless is not None and self._epoch + 1 < self._total_epochs:
+            told = self.communicator.rank == 0 and self._is_hopeless(self.history)
+            self.was_stopped = bool(self.communicator.allgather_json(told)[0])
 
     def warn(self, message: str) -> None:
         """Tell the user of trouble that the training survives; every worker may call this, and worker 0 speaks for all."""
@@ -214,7 +225,7 @@ class Job:
             self._report({"done": epochs_done, "total": total, **metrics})
 
 
-def _broadcast(artifact: Artifact | None, communicator: Communicator) -> Artifact:
+def broadcast(artifact: Artifact | None, communicator: Communicator) -> Artifact:
     """The artifact of worker 0 on every worker."""
     header = None
     if artifact is not None:

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,6 +69,7 @@ class Worker(Protocol):
     """What a worker's surroundings do for the training."""
 
     rank: int
+    rank_in_lane: int
     size: int
     device: str
     host: str
@@ -85,12 +86,16 @@ class Worker(Protocol):
     def warn(self, message: str) -> None:
         """Tell the user of trouble that the training survives."""
 
+    def ask(self, answer: Any) -> dict[str, Any]:
+        """The next task of a search, for whoever hands them out is told what came of the one before."""
+
 
 @dataclass
 class Alone:
     """The surroundings of a single worker in this process."""
 
     rank: int = 0
+    rank_in_lane: int = 0
     size: int = 1
     device: str = "cpu"
     host: str = "127.0.0.1"
@@ -98,6 +103,7 @@ class Alone:
     spill_dir: str | None = None
     phase: str = "ingest"
     communicator: Communicator = field(default_factory=SingleProcess)
+    on_ask: Callable[[Any], dict[str, Any]] | None = None
 
     def connect(self) -> Communicator:
         return self.communicator
@@ -107,6 +113,10 @@ class Alone:
 
     def warn(self, message: str) -> None:
         logger.warning("%s", message)
+
+    def ask(self, answer: Any) -> dict[str, Any]:
+        assert self.on_ask is not None, "nobody hands out tasks"
+        return self.on_ask(answer)
 
 
 def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, Artifact]]:
@@ -122,9 +132,9 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     settings = [Hyperparameters(**setting) for setting in plan.settings]
     groups = algorithm.groups(settings)
     leaders = [settings[group[0]] for group in groups]
-    clock = _Clock(worker)
+    clock = Clock(worker)
 
-    _import_ahead(algorithm.libraries)
+    import_ahead(algorithm.libraries)
     passes = sum(algorithm.passes(leader) for leader in leaders)
     plan.decoder.where = f" of worker {worker.rank}'s shard"
     shard = Shard(
@@ -142,9 +152,9 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
         shard.head(1)
     clock.enter("setup")
     communicator = worker.connect()
-    _agree_on_rows(shard, communicator)
+    agree_on_rows(shard, communicator)
     facts = shard.facts
-    _check_size(plan, settings, shard.num_features)
+    check_size(plan, settings, shard.num_features)
 
     clock.enter("train")
     checkpoints: list[str] = []
@@ -182,7 +192,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
     yield f"report/{worker.rank}", Artifact(values=report)
 
 
-def _import_ahead(libraries: Sequence[str]) -> None:
+def import_ahead(libraries: Sequence[str]) -> None:
     """Import libraries while rows arrive, for some take over a second; one that cannot be imported is the training's to miss."""
 
     def work() -> None:
@@ -238,7 +248,7 @@ def train_arrays(
     return results.get("model/0", Artifact())
 
 
-def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
+def agree_on_rows(shard: Shard, communicator: Communicator) -> None:
     """Let every worker know what the rows of all have shown; refuse what contradicts itself, and no rows."""
     found = communicator.allgather_json([shard.facts, shard.num_rows])
     shard.learn([facts for facts, _ in found])
@@ -246,7 +256,7 @@ def _agree_on_rows(shard: Shard, communicator: Communicator) -> None:
         raise InvalidRows("the dataset is empty: there is no row to train on, or none with a weight above 0")
 
 
-def _check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int | None) -> None:
+def check_size(plan: TrainingPlan, settings: Sequence[Hyperparameters], num_features: int | None) -> None:
     """Refuse to train models that could not be sent to whoever asked for them."""
     if plan.algorithm.model_bytes is None or plan.max_model_bytes is None:
         return
@@ -285,7 +295,7 @@ def _rows(shard: Shard, communicator: Communicator) -> list[int]:
     return [sum(numbers), sum(map(int, digests)) % (1 << 64)]
 
 
-class _Clock:
+class Clock:
     """Seconds by phase, and the phase the worker is in, for its error messages."""
 
     def __init__(self, worker: Worker) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
 
 from sparkml_algos import plotting
 
+TRIAL = SimpleNamespace(number=0, objective=0.5, status="Completed", succeeded=True, setting={"a": 1}, units={"a": 0.5})
+SEARCH = SimpleNamespace(name="search", trials=[TRIAL], objective_metric="error", larger_is_better=False)
 DRAW = {
     "plot_anomalies": lambda **on: plotting.plot_anomalies({"time": [1, 2], "value": [3, 4], "score": [1, 2]}, threshold=1.5, **on),
     "plot_components": lambda **on: plotting.plot_components([[0.6, 0.8], [0.8, -0.6]], **on),
@@ -18,9 +21,11 @@ DRAW = {
     "plot_elbow": lambda **on: plotting.plot_elbow({"k": [1, 2], "msd": [3, 1]}, **on),
     "plot_explained_variance": lambda **on: plotting.plot_explained_variance([0.6, 0.3], **on),
     "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),
+    "plot_forecast": lambda **on: plotting.plot_forecast({"time": [1, 2], "mean": [3, 4], "quantiles": [{"0.5": 3.0}, {"0.5": 4.0}]}, **on),
     "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_topics": lambda **on: plotting.plot_topics([[0.7, 0.3], [0.2, 0.8]], **on),
+    "plot_tuning": lambda **on: plotting.plot_tuning(SEARCH, **on),
     "plot_training_history": lambda **on: plotting.plot_training_history([{"epoch": 1, "train:msd": 2.0}], **on),
 }
 

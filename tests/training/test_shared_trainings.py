@@ -36,7 +36,7 @@ def columns(case: Case) -> dict[str, Any]:
         "entity": ENTITIES,
         "ip": ADDRESSES,
         "source": ENTITIES,
-        "target": ENTITIES,
+        "target": ENTITIES if "source" in case.roles else None,
         "in0": TOKEN_IDS,
         "in1": OTHER_TOKEN_IDS,
     }

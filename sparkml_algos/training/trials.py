@@ -1,0 +1,301 @@
+"""Many trainings, one after the other, on rows that stay where they are: the body of a worker that takes tasks.
+
+The first worker of a lane asks for each task, tells the others of its lane, and answers with figures. Rows are read once. Which rows a
+training may see is a matter of folds: the rows of one are held out, and scored by what was trained on the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.evaluation import Measure
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.collectives.communicator import CommunicationError, Communicator
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.decoder import Decoder
+from sparkml_algos.rows.memory import default_shard_bytes
+from sparkml_algos.rows.recurring import RecurringRows
+from sparkml_algos.rows.shard import Shard
+from sparkml_algos.training.job import Job, broadcast
+from sparkml_algos.training.run import Clock, TrainingPlan, Worker, agree_on_rows, check_size, import_ahead
+from sparkml_algos.training.watching import in_parts
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a training has no hope, by figures of earlier ones.
+
+    Parameters
+    ----------
+    metric : str
+        In the history.
+    bounds : dict of int to float
+        By epoch, counted from 1, the figure that is still good enough; other epochs decide nothing.
+    larger_is_better : bool
+    """
+
+    metric: str
+    bounds: dict[int, float]
+    larger_is_better: bool
+
+    def __call__(self, history: list[dict[str, Any]]) -> bool:
+        """Whether the figure after the last epoch is worse than its bound; one that is no number is."""
+        bound, value = self.bounds.get(len(history)), history[-1].get(self.metric)
+        if bound is None or value is None:
+            return False
+        return not (value >= bound if self.larger_is_better else value <= bound)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a lane is to do next.
+
+    Parameters
+    ----------
+    settings : sequence of (int, int, dict)
+        Trainings, or models of one state: the number of each, that of the settings in the plan which it starts from, and what is different.
+    fold : int, optional
+        Which rows are held out; none by default.
+    keeps : bool
+        Whether the models are kept, and travel to the driver at the end.
+    forget : sequence of int
+        Models that are no longer to be kept.
+    stop : Stop, optional
+    end : bool
+        Whether there is nothing more to do.
+    """
+
+    settings: Sequence[tuple[int, int, dict[str, Any]]] = ()
+    fold: int | None = None
+    keeps: bool = False
+    forget: Sequence[int] = ()
+    stop: Stop | None = None
+    end: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        stop = self.stop and [self.stop.metric, list(self.stop.bounds.items()), self.stop.larger_is_better]
+        return {**vars(self), "settings": list(self.settings), "forget": list(self.forget), "stop": stop}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Task:
+        """From what `to_dict` gave."""
+        task = cls(**values)
+        if task.stop is None:
+            return task
+        metric, bounds, larger = values["stop"]
+        return replace(task, stop=Stop(metric, {int(epoch): bound for epoch, bound in bounds}, larger))
+
+
+@dataclass(frozen=True)
+class TrialsPlan:
+    """What a worker must know of a search besides the rows.
+
+    Parameters
+    ----------
+    training : TrainingPlan
+        Whose settings are those that tasks start from.
+    folds : int
+        0 where no rows are ever held out, and rows have no fold.
+    measure : Measure, optional
+        What rows that are held out are scored by; without folds, those for validation.
+    series : str, optional
+        The metric of the history that is answered epoch by epoch.
+    survives : bool
+        Whether a training that fails is an answer like others, where a lane is one worker: of several, the others would wait for it.
+    """
+
+    training: TrainingPlan
+    folds: int = 0
+    measure: Measure | None = None
+    series: str | None = None
+    survives: bool = False
+
+
+def run_trials(plan: TrialsPlan, worker: Worker, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, Artifact]]:
+    """Do tasks until there are no more.
+
+    Yields
+    ------
+    (str, Artifact)
+        ``model/i``, of the tasks whose models are kept, from the first worker of a lane, with ``reports``, a dictionary per worker of the
+        lane, among its values; and ``report/rank``, values only, from every worker.
+    """
+    training, clock = plan.training, Clock(worker)
+    import_ahead(training.algorithm.libraries)
+    rows = _Rows(plan, worker, batches)
+    clock.enter("setup")
+    communicator = worker.connect()
+    kept: dict[int, Artifact] = {}
+    answer: Any = None
+    clock.enter("train")
+    while True:
+        task = _next(worker, communicator, answer)
+        for number in task.forget:
+            kept.pop(number, None)
+        if task.end:
+            break
+        try:
+            answer = []
+            for number, found, model in _train(plan, task, rows, worker, communicator):
+                answer.append({"trial": number, **found})
+                if task.keeps and communicator.rank == 0:
+                    kept[number] = model
+        except Exception as error:
+            if not plan.survives or communicator.size > 1 or isinstance(error, CommunicationError):
+                raise
+            message = f"{type(error).__name__}: {error}"
+            answer = [{"trial": number, "error": message} for number, _, _ in task.settings]
+    for number, model in kept.items():
+        yield f"model/{number}", model
+    communicator.barrier()
+    clock.enter("finish")
+    yield f"report/{worker.rank}", Artifact(values={"seconds": clock.stop()})
+
+
+def _next(worker: Worker, communicator: Communicator, answer: Any) -> Task:
+    task = worker.ask(answer) if communicator.rank == 0 else None
+    return Task.from_dict(communicator.allgather_json(task)[0])
+
+
+def _train(
+    plan: TrialsPlan, task: Task, rows: _Rows, worker: Worker, communicator: Communicator
+) -> Iterator[tuple[int, dict[str, Any], Artifact]]:
+    """Number, figures and model of each training of a task."""
+    training, began = plan.training, time.perf_counter()
+    algorithm = training.algorithm
+    settings = [Hyperparameters(**{**training.settings[base], **changes}) for _, base, changes in task.settings]
+    shard = rows.shard(task.fold, communicator)
+    check_size(training, settings, shard.num_features)
+    job = Job(
+        shard,
+        communicator,
+        seed=training.seed,
+        device=worker.device,
+        host=worker.host,
+        replicated=training.replicated,
+        warn=worker.warn,
+        compile=training.compile,
+        mixed_precision=training.mixed_precision,
+        is_hopeless=task.stop,
+    )
+    state = algorithm.train(settings[0], shard, communicator, job)
+    trained = time.perf_counter() - began
+    report = {"rows": shard.num_rows, "validation_rows": len(shard.validation), "facts": shard.facts}
+    reports = communicator.allgather_json(report)
+    for (number, _, _), setting in zip(task.settings, settings, strict=True):
+        began = time.perf_counter()
+        model = algorithm.finalize(state, setting, communicator) if algorithm.finalize else state
+        found = {
+            "metrics": {name: value for name, value in model.values.items() if name.startswith(("train:", "validation:"))},
+            "last": {name: value for name, value in (job.history[-1] if job.history else {}).items() if name not in ("epoch", "seconds")},
+            "epochs": len(job.history),
+            "series": [epoch.get(plan.series) for epoch in job.history] if plan.series else [],
+            "was_stopped": job.was_stopped,
+            "rows": sum(report["rows"] for report in reports),
+        }
+        if plan.measure is not None and (task.fold is not None or not plan.folds):
+            batches = iter(shard.validation) if task.fold is None else rows.held_out(task.fold)
+            found["measured"] = _measured(plan.measure, batches, training, model, setting, communicator)
+        found["seconds"] = trained / len(settings) + time.perf_counter() - began
+        yield number, found, Artifact(model.arrays, {**model.values, "history": job.history, "reports": reports})
+
+
+def _measured(
+    measure: Measure,
+    batches: Iterator[Batch],
+    training: TrainingPlan,
+    model: Artifact,
+    setting: Hyperparameters,
+    communicator: Communicator,
+) -> float | None:
+    """The measure of the rows of all workers that are held out; on the first one."""
+    if communicator.size > 1:
+        model = broadcast(model if communicator.rank == 0 else None, communicator)
+    predictor = training.algorithm.load(model, setting, "cpu")
+    parts = [
+        measure.part(np.asarray(predictor(part)[measure.output], np.float64), part.label.astype(np.float64), part.weights)
+        for batch in batches
+        for part in in_parts(batch)
+    ]
+    width = communicator.allreduce(np.array([parts[0].shape[1] if parts else 0], np.int64), "max")[0]
+    own = np.concatenate(parts) if parts else np.zeros((0, int(width)))
+    gathered = communicator.gather(own)
+    return measure.value(np.concatenate(gathered)) if communicator.rank == 0 else None
+
+
+@dataclass
+class _Rows:
+    """The rows of this worker, and the shard that was made of them last."""
+
+    plan: TrialsPlan
+    worker: Worker
+    source: Iterator[pa.RecordBatch]
+    _fold: int | None = field(default=None, init=False)
+    _shard: Shard | None = field(default=None, init=False)
+    _held_out: list[Batch] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        training = self.plan.training
+        max_bytes = training.max_shard_bytes or default_shard_bytes(self.worker.workers_on_host)
+        self._max_bytes = max_bytes // 3 if self.plan.folds else max_bytes  # as they came, a shard, and what is held out
+        if self.plan.folds:
+            self._rows = RecurringRows(self.source, self.plan.folds, self._max_bytes, self.worker.spill_dir)
+        else:
+            self._shard = self._made_of(self.source)
+            self._agreed = False
+
+    def shard(self, fold: int | None, communicator: Communicator) -> Shard:
+        """All rows but those of a fold."""
+        if not self.plan.folds:
+            if not self._agreed:
+                agree_on_rows(self._shard, communicator)
+                self._agreed = True
+            return self._shard
+        if self._shard is None or fold != self._fold:
+            self._shard = self._held_out = None
+            rows = self._rows.all() if fold is None else self._rows.without(fold)
+            self._shard, self._fold = self._made_of(rows), fold
+            agree_on_rows(self._shard, communicator)
+        return self._shard
+
+    def held_out(self, fold: int) -> Iterator[Batch]:
+        """The rows of the fold that the present shard is without; kept as they are scored, unless they are many."""
+        if self._held_out is not None:
+            return iter(self._held_out)
+        decoder = self._decoder(" of the held out rows of")
+        batches = (batch.replace(validation=None) for batch in map(decoder, self._rows.of(fold)) if len(batch))
+        return self._kept(batches)
+
+    def _kept(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        kept: list[Batch] | None = []
+        for batch in batches:
+            if kept is not None:
+                kept.append(batch)
+                if sum(one.nbytes for one in kept) > self._max_bytes:
+                    kept = None
+            yield batch
+        self._held_out = kept
+
+    def _made_of(self, rows: Iterator[pa.RecordBatch]) -> Shard:
+        training = self.plan.training
+        return Shard(
+            rows,
+            self._decoder(" of"),
+            max_bytes=self._max_bytes,
+            seed=training.seed,
+            rank=self.worker.rank_in_lane,
+            spill_dir=self.worker.spill_dir,
+        )
+
+    def _decoder(self, where: str) -> Decoder:
+        decoder = Decoder(self.plan.training.decoder.sources)
+        decoder.where = f"{where} worker {self.worker.rank}'s shard"
+        return decoder

@@ -1,0 +1,23 @@
+"""Choosing hyperparameters: many trainings on rows that are read once."""
+
+from __future__ import annotations
+
+from sparkml_algos.tuning.job import Trial, TuningJob
+from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, IntegerParameter
+from sparkml_algos.tuning.rules import CompletionCriteria
+from sparkml_algos.tuning.tuner import HyperparameterTuner
+from sparkml_algos.tuning.validators import CrossValidator, TrainValidationSplit
+from sparkml_algos.tuning.warm_start import WarmStartConfig
+
+__all__ = [
+    "CategoricalParameter",
+    "CompletionCriteria",
+    "ContinuousParameter",
+    "CrossValidator",
+    "HyperparameterTuner",
+    "IntegerParameter",
+    "TrainValidationSplit",
+    "Trial",
+    "TuningJob",
+    "WarmStartConfig",
+]

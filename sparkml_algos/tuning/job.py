@@ -1,0 +1,367 @@
+"""A tuning job: its trials, where it stands, and what the service would say of it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from sparkml_algos.html_tables import facts_table, rows_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparkml_algos.tuning.store import Store
+
+TERMINAL = ("Completed", "Stopped", "Failed")
+
+
+@dataclass
+class Trial:
+    """One training with one setting.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 0.
+    name : str
+    setting : dict
+        The tuned hyperparameters.
+    units : dict of str to float
+        Where they lie in their ranges.
+    status : str
+        ``InProgress``, ``Completed``, ``Stopped`` or ``Failed``.
+    objective : float or None
+        The last value of the objective metric.
+    series : list of float
+        The objective by epoch, where the algorithm tells.
+    metrics : dict of str to float
+        All that the training emitted at its end.
+    created, started, ended : float or None
+        Seconds since 1970.
+    seconds : float or None
+        Of training and scoring, on the workers.
+    reason : str or None
+        Why it failed, or ``EarlyStopped``.
+    retryable : bool
+        Whether what it failed of is no fault of its own.
+    """
+
+    number: int
+    name: str
+    setting: dict[str, Any]
+    units: dict[str, float]
+    status: str = "InProgress"
+    objective: float | None = None
+    series: list[float | None] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    seconds: float | None = None
+    reason: str | None = None
+    retryable: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has an objective that counts."""
+        return self.status in ("Completed", "Stopped") and self.objective is not None and math.isfinite(self.objective)
+
+    @property
+    def objective_status(self) -> str:
+        """``Succeeded``, ``Pending`` or ``Failed``."""
+        return "Succeeded" if self.succeeded else "Failed" if self.is_over else "Pending"
+
+
+class TuningJob:
+    """A search, while it runs and afterwards.
+
+    Attributes
+    ----------
+    name : str
+    config : dict
+        The service's ``HyperParameterTuningJobConfig``.
+    facts : dict
+        What searches that start from this one must know: algorithm, static hyperparameters, objective.
+    trials : list of Trial
+        In order of their numbers.
+    status : str
+        ``InProgress``, ``Completed``, ``Failed``, ``Stopping`` or ``Stopped``.
+    completion : str or None
+        Which criterion ended it.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any], facts: Mapping[str, Any], parents: Sequence[TuningJob] = ()) -> None:
+        self.name, self.config, self.facts = name, dict(config), dict(facts)
+        self.parents = list(parents)
+        self.trials: list[Trial] = []
+        self.status, self.completion, self.failure = "InProgress", None, None
+        self.created = time.time()
+        self.ended: float | None = None
+        self.converged: float | None = None
+        self.finished: list[int] = []  # numbers, in the order in which trials ended
+        self.model: Any = None
+        self._stop, self._done = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+
+    # -- what it found
+
+    @property
+    def larger_is_better(self) -> bool:
+        return self.config["HyperParameterTuningJobObjective"]["Type"] == "Maximize"
+
+    @property
+    def objective_metric(self) -> str:
+        return self.config["HyperParameterTuningJobObjective"]["MetricName"]
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial, of equals the first; None before any has succeeded."""
+        sign = -1 if self.larger_is_better else 1
+        return min(
+            (trial for trial in self.trials if trial.succeeded), key=lambda trial: (sign * trial.objective, trial.number), default=None
+        )
+
+    @property
+    def overall_best(self) -> Trial | None:
+        """The best of this search and those that it started from, of a warm start with identical data; else None."""
+        if self.facts.get("warm_start_type") != "IdenticalDataAndAlgorithm":
+            return None
+        sign = -1 if self.larger_is_better else 1
+        known = [trial for job in [self, *self.parents] for trial in [job.best] if trial]
+        return min(known, key=lambda trial: sign * trial.objective, default=None)
+
+    # -- while it runs
+
+    def stop(self) -> None:
+        """Let no more trials begin; those that are running end in their time."""
+        if self.status == "InProgress":
+            self.status = "Stopping"
+        self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def wait(self, timeout: float | None = None) -> TuningJob:
+        """Return once it is over.
+
+        Raises
+        ------
+        TimeoutError
+        Exception
+            What the search has failed of.
+        """
+        if not self._done.wait(timeout):
+            raise TimeoutError(f"tuning job {self.name} is still running")
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def end(self, status: str, error: BaseException | None = None) -> None:
+        """It is over."""
+        self.status, self.ended, self._error = status, time.time(), error
+        self.failure = None if error is None else str(error)
+        self._done.set()
+
+    # -- as tables
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A dictionary per trial: its tuned hyperparameters, and what became of it."""
+        found = []
+        for trial in self.trials:
+            elapsed = None if trial.ended is None or trial.started is None else trial.ended - trial.started
+            found.append(
+                {
+                    **trial.setting,
+                    "TrainingJobName": trial.name,
+                    "TrainingJobStatus": trial.status,
+                    "FinalObjectiveValue": trial.objective,
+                    "TrainingStartTime": _time(trial.started),
+                    "TrainingEndTime": _time(trial.ended),
+                    "TrainingElapsedTimeSeconds": elapsed,
+                }
+            )
+        return found
+
+    def analytics(self) -> pd.DataFrame:
+        """A row per trial, as a leaderboard: the best first, those without an objective last.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas as pd
+
+        names = list(dict.fromkeys(name for row in self.rows() for name in row))
+        frame = pd.DataFrame(self.rows(), columns=names)
+        if frame.empty:
+            return frame
+        return frame.sort_values("FinalObjectiveValue", ascending=not self.larger_is_better, kind="stable").reset_index(drop=True)
+
+    def dataframe(self, spark: SparkSession) -> DataFrame:
+        """The same rows in Spark, in order of the trials; values of a categorical range that are not numbers are strings.
+
+        Parameters
+        ----------
+        spark : SparkSession
+        """
+        rows = self.rows()
+        tuned = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
+        types = {name: _spark_type([row.get(name) for row in rows]) for name in tuned}
+        types |= {"TrainingJobName": "string", "TrainingJobStatus": "string", "FinalObjectiveValue": "double"}
+        types |= {"TrainingStartTime": "timestamp", "TrainingEndTime": "timestamp", "TrainingElapsedTimeSeconds": "double"}
+        values = [tuple(_spark_value(row.get(name), type_) for name, type_ in types.items()) for row in rows]
+        return spark.createDataFrame(values, ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
+
+    def describe(self) -> dict[str, Any]:
+        """What the service answers to ``DescribeHyperParameterTuningJob``."""
+        statuses = Counter(trial.status for trial in self.trials)
+        retryable = sum(trial.status == "Failed" and trial.retryable for trial in self.trials)
+        objectives = Counter(trial.objective_status for trial in self.trials)
+        ended = self.ended or time.time()
+        found: dict[str, Any] = {
+            "HyperParameterTuningJobName": self.name,
+            "HyperParameterTuningJobConfig": self.config,
+            "HyperParameterTuningJobStatus": self.status,
+            "CreationTime": _time(self.created),
+            "TrainingJobStatusCounters": {
+                "Completed": statuses["Completed"],
+                "InProgress": statuses["InProgress"],
+                "RetryableError": retryable,
+                "NonRetryableError": statuses["Failed"] - retryable,
+                "Stopped": statuses["Stopped"],
+            },
+            "ObjectiveStatusCounters": {name: objectives[name] for name in ("Succeeded", "Pending", "Failed")},
+            "TuningJobCompletionDetails": {"NumberOfTrainingJobsObjectiveNotImproving": self._not_improving()},
+            "ConsumedResources": {"RuntimeInSeconds": int(ended - self.created)},
+        }
+        if self.ended is not None:
+            found["HyperParameterTuningEndTime"] = _time(self.ended)
+        if self.converged is not None:
+            found["TuningJobCompletionDetails"]["ConvergenceDetectedTime"] = _time(self.converged)
+        for key, trial in (("BestTrainingJob", self.best), ("OverallBestTrainingJob", self.overall_best)):
+            if trial:
+                found[key] = self.summary(trial)
+        return found | ({"FailureReason": self.failure} if self.failure else {})
+
+    def training_job_summaries(self) -> list[dict[str, Any]]:
+        """What the service says of each trial."""
+        return [self.summary(trial) for trial in self.trials]
+
+    def summary(self, trial: Trial) -> dict[str, Any]:
+        """What the service says of a trial."""
+        found: dict[str, Any] = {
+            "TrainingJobName": trial.name,
+            "TuningJobName": self.name,
+            "CreationTime": _time(trial.created),
+            "TrainingStartTime": _time(trial.started),
+            "TrainingEndTime": _time(trial.ended),
+            "TrainingJobStatus": trial.status,
+            "TunedHyperParameters": {name: str(value) for name, value in trial.setting.items()},
+            "ObjectiveStatus": trial.objective_status,
+        }
+        if trial.objective is not None:
+            objective = {**self.config["HyperParameterTuningJobObjective"], "Value": trial.objective}
+            found["FinalHyperParameterTuningJobObjectiveMetric"] = objective
+        return found | ({"FailureReason": trial.reason} if trial.reason else {})
+
+    def importances(self, seed: int = 0) -> dict[str, float]:
+        """How much each hyperparameter has to do with the objective, the most important first; shares of 1.
+
+        By functional analysis of variance of a forest over the trials, as Optuna has it.
+
+        Raises
+        ------
+        ImportError
+            If Optuna or scikit-learn is not installed.
+        ValueError
+            If fewer than two trials have succeeded.
+        """
+        from sparkml_algos.tuning.importances import importances
+
+        return importances([(trial.units, trial.objective) for trial in self.trials if trial.succeeded], seed)
+
+    def _not_improving(self) -> int:
+        from sparkml_algos.tuning.rules import Course
+
+        course = Course(self.larger_is_better)
+        for number in self.finished:
+            course.see(self.trials[number].objective if self.trials[number].succeeded else None)
+        return course.not_improving
+
+    def __repr__(self) -> str:
+        best = self.best
+        said = "" if best is None else f", best {self.objective_metric}={best.objective:.6g} of {best.name} {best.setting}"
+        return f"TuningJob {self.name}: {self.status}, {len(self.trials)} trials{said}"
+
+    def _repr_html_(self) -> str:
+        """Tables for notebooks: how it stands, and its trials."""
+        best = self.best
+        facts = [("status", self.status), ("trials", str(len(self.trials)))]
+        facts += [] if best is None else [(f"best {self.objective_metric}", f"{best.objective:.6g}")]
+        return f"<div><b>TuningJob {self.name}</b>{facts_table(facts)}{rows_table(self.rows()) if self.trials else ''}</div>"
+
+    # -- at rest
+
+    def save_trial(self, store: Store | None, trial: Trial) -> None:
+        """Keep how a trial stands."""
+        if store is not None:
+            store.append({"trial": asdict(trial)})
+
+    @classmethod
+    def attach(cls, store: Store) -> TuningJob:
+        """A job from what is kept of it; one that was running when its driver ended is `Stopped`.
+
+        Raises
+        ------
+        FileNotFoundError
+        """
+        job: TuningJob | None = None
+        for event in store.events():
+            if "job" in event and job is None:
+                described = event["job"]
+                job = cls(described["name"], described["config"], described["facts"])
+                job.created = described["created"]
+            elif job is not None and "trial" in event:
+                trial = Trial(**event["trial"])
+                job.trials = sorted([one for one in job.trials if one.number != trial.number] + [trial], key=lambda one: one.number)
+                if trial.is_over:
+                    job.finished = [number for number in job.finished if number != trial.number] + [trial.number]
+            elif job is not None and "end" in event:
+                job.status, job.ended, job.completion = event["end"]["status"], event["end"]["ended"], event["end"]["completion"]
+        if job is None:
+            raise FileNotFoundError(f"{store.path} holds no tuning job")
+        if job.status == "InProgress":
+            job.status = "Stopped"
+        job._done.set()
+        return job
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _spark_type(values: Sequence[Any]) -> str:
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, bool) for value in known):
+        return "boolean" if known else "string"
+    if all(isinstance(value, int) for value in known):
+        return "long"
+    return "double" if all(isinstance(value, (int, float)) for value in known) else "string"
+
+
+def _spark_value(value: Any, type_: str) -> Any:
+    if value is None:
+        return None
+    return {"double": float, "string": str}.get(type_, lambda same: same)(value)

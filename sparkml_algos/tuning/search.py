@@ -1,0 +1,274 @@
+"""Hands out the trials of a tuning job, and takes what comes of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.core.trials import END
+from sparkml_algos.training.trials import Stop, Task
+from sparkml_algos.tuning.job import Trial, TuningJob
+from sparkml_algos.tuning.ranges import Ranges, setting_at
+from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds
+from sparkml_algos.tuning.store import Store
+from sparkml_algos.tuning.strategies import Observation, Strategy
+from sparkml_algos.tuning.warm_start import scaled
+
+# Of the name of a job and of a trial.
+MOST_NAME = 32
+EARLY_STOPPED = "EarlyStopped"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search is over.
+
+    Parameters
+    ----------
+    max_jobs : int
+    deadline : float, optional
+        By `time.time`, after which no trial begins.
+    criteria : CompletionCriteria
+    retries : int
+        How often a trial begins anew of which a worker was lost.
+    """
+
+    max_jobs: int
+    deadline: float | None
+    criteria: CompletionCriteria
+    retries: int = 1
+
+
+class Search:
+    """The trials of a job; implements `core.trials.Scheduler`.
+
+    Parameters
+    ----------
+    job : TuningJob
+        May have trials already: those that were running when a driver was lost begin anew, under the same numbers.
+    ranges : mapping of str to ParameterRange
+    strategy : Strategy
+    limits : Limits
+    changes : callable
+        ``changes(setting)`` is what is different in the hyperparameters of a trial.
+    parents : sequence of Observation
+    warm_start_type : str, optional
+    folds : int
+        A trial is so many trainings, of each of which other rows are held out; 0: one, whose model is kept if it is the best.
+    stops : bool
+        Whether trials without hope are stopped.
+    hyperband : Hyperband, optional
+    store : Store, optional
+    on_change : callable, optional
+        Called with the job whenever something happens.
+
+    Attributes
+    ----------
+    emitted : set of str
+        Names of all metrics that trainings have emitted.
+    """
+
+    def __init__(
+        self,
+        job: TuningJob,
+        ranges: Ranges,
+        strategy: Strategy,
+        limits: Limits,
+        changes: Callable[[Mapping[str, Any]], dict[str, Any]],
+        *,
+        parents: Sequence[Observation] = (),
+        warm_start_type: str | None = None,
+        folds: int = 0,
+        stops: bool = False,
+        hyperband: Hyperband | None = None,
+        store: Store | None = None,
+        on_change: Callable[[TuningJob], None] | None = None,
+    ) -> None:
+        self._job, self._ranges, self._strategy, self._limits, self._changes = job, ranges, strategy, limits, changes
+        self._parents, self._warm_start_type, self._folds = list(parents), warm_start_type, folds
+        self._stops, self._hyperband, self._store, self._on_change = stops, hyperband, store, on_change
+        self._waiting: list[Task] = []
+        self._running: set[int] = set()  # numbers of tasks
+        self._held: dict[int, set[int]] = {}  # by lane, the models that it keeps
+        self._attempts: dict[int, int] = {}
+        self._measured: dict[int, dict[int, float]] = {}  # of a trial, by fold
+        self.emitted: set[str] = set()
+        for trial in job.trials:
+            if not trial.is_over:
+                self._waiting += self._tasks(trial)
+
+    # -- what lanes call
+
+    def next(self, lane: int) -> Task:
+        forget = sorted(self._held.get(lane, set()) - ({self._job.best.number} if self._job.best else set()))
+        self._held[lane] = self._held.get(lane, set()) - set(forget)
+        task = self._task()
+        self._running |= {number for number, _, _ in task.settings}
+        if task.keeps:
+            self._held[lane] |= {number for number, _, _ in task.settings}
+        return replace(task, forget=forget)
+
+    def take(self, lane: int, answer: list[dict[str, Any]]) -> None:
+        for one in answer:
+            number, fold = self._split(one["trial"])
+            self._running.discard(one["trial"])
+            trial = self._job.trials[number]
+            if "error" in one:
+                self._fail(trial, one["error"])
+            else:
+                self._note(trial, fold, one)
+
+    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+        self._held.clear()
+        settled = False
+        for one, _, _ in task.settings:
+            number, _ = self._split(one)
+            trial = self._job.trials[number]
+            self._running.discard(one)
+            self._attempts[number] = self._attempts.get(number, 0) + (failure is None)
+            if failure is not None or self._attempts[number] > self._limits.retries:
+                self._fail(trial, failure.message if failure else "the workers were lost", retryable=failure is None)
+                settled = True
+            else:
+                self._waiting.insert(0, task)
+        return settled
+
+    # -- what is tried
+
+    def _task(self) -> Task:
+        while self._waiting:
+            task = self._waiting.pop(0)
+            number, _ = self._split(task.settings[0][0])
+            if not self._job.trials[number].is_over:
+                return task
+        while self._may_begin():
+            trial = self._propose()
+            self._job.trials.append(trial)
+            try:
+                self._waiting += self._tasks(trial)
+            except Exception as error:
+                self._fail(trial, f"{type(error).__name__}: {error}")
+                continue
+            self._job.save_trial(self._store, trial)
+            return self._waiting.pop(0)
+        return END
+
+    def _may_begin(self) -> bool:
+        job, limits = self._job, self._limits
+        if job.is_stopped or job.completion is not None:
+            return False
+        if len(job.trials) >= limits.max_jobs:
+            job.completion = "MaxNumberOfTrainingJobs"
+        elif limits.deadline is not None and time.time() >= limits.deadline:
+            job.completion = "MaxRuntimeInSeconds"
+        return job.completion is None
+
+    def _propose(self) -> Trial:
+        number = len(self._job.trials)
+        units = self._strategy.propose(number, self._known())
+        setting = setting_at(self._ranges, units)
+        name = f"{self._job.name[: MOST_NAME - 4]}-{number + 1:03d}"
+        return Trial(number, name, setting, units, created=time.time())
+
+    def _known(self) -> list[Observation]:
+        succeeded = [trial for trial in self._job.trials if trial.succeeded]
+        values = scaled([trial.objective for trial in succeeded], self._warm_start_type, self._job.larger_is_better)
+        running = [Observation(trial.units, None) for trial in self._job.trials if not trial.is_over]
+        own = [Observation(trial.units, value) for trial, value in zip(succeeded, values, strict=True)]
+        return [*self._parents, *own, *running]
+
+    def _tasks(self, trial: Trial) -> list[Task]:
+        changes = self._changes(trial.setting)
+        if self._folds:
+            return [Task([(trial.number * self._folds + fold, 0, changes)], fold) for fold in range(self._folds)]
+        return [Task([(trial.number, 0, changes)], None, keeps=True, stop=self._stop(trial))]
+
+    def _split(self, number: int) -> tuple[int, int]:
+        return divmod(number, self._folds) if self._folds else (number, 0)
+
+    def _stop(self, trial: Trial) -> Stop | None:
+        job = self._job
+        earlier = [one for one in job.trials if one.succeeded and one.number != trial.number]
+        if self._hyperband is not None:
+            bracket = self._hyperband.bracket(trial.number)
+            series = [one.series for one in earlier if self._hyperband.bracket(one.number) == bracket]
+            bounds = self._hyperband.bounds(bracket, series, job.larger_is_better)
+        elif self._stops:
+            bounds = median_bounds([one.series for one in earlier])
+        else:
+            return None
+        return Stop(job.objective_metric, bounds, job.larger_is_better)
+
+    # -- what came of it
+
+    def _note(self, trial: Trial, fold: int, one: dict[str, Any]) -> None:
+        metrics = {**one["last"], **one["metrics"]}
+        self.emitted |= set(metrics)
+        trial.ended = time.time()
+        trial.started = trial.started or trial.ended - one["seconds"]
+        trial.seconds = (trial.seconds or 0.0) + one["seconds"]
+        if self._folds:
+            measured = self._measured.setdefault(trial.number, {})
+            measured[fold] = one["measured"]
+            if len(measured) < self._folds:
+                return
+            objective = sum(measured.values()) / self._folds
+            trial.metrics = {f"fold {fold}": value for fold, value in sorted(measured.items())}
+        else:
+            objective = one["measured"] if one.get("measured") is not None else metrics.get(self._job.objective_metric)
+            trial.series, trial.metrics = one["series"], metrics
+        if objective is None:
+            emits = ", ".join(sorted(self.emitted)) or "none"
+            self._fail(trial, f"the objective metric {self._job.objective_metric!r} was not emitted; metrics are {emits}")
+            return
+        trial.objective = float(objective)
+        if not math.isfinite(trial.objective):
+            self._fail(trial, f"the objective {self._job.objective_metric} is {trial.objective}")
+            return
+        stopped = one["was_stopped"] and not self._reached_all(one)
+        trial.status, trial.reason = ("Stopped", EARLY_STOPPED) if stopped else ("Completed", None)
+        self._ended(trial)
+
+    def _reached_all(self, one: dict[str, Any]) -> bool:
+        """Whether a trial was stopped because it had all of Hyperband's resource."""
+        return self._hyperband is not None and one["epochs"] >= self._hyperband.max_resource
+
+    def _fail(self, trial: Trial, reason: str, retryable: bool = False) -> None:
+        trial.status, trial.reason, trial.retryable, trial.ended = "Failed", reason, retryable, time.time()
+        self._ended(trial)
+
+    def _ended(self, trial: Trial) -> None:
+        job = self._job
+        job.finished.append(trial.number)
+        job.save_trial(self._store, trial)
+        if job.completion is None:
+            values = [job.trials[number].objective if job.trials[number].succeeded else None for number in job.finished]
+            job.completion = self._limits.criteria.reason(values, job.larger_is_better, len(self._ranges))
+            if job.completion == "ConvergenceDetected":
+                job.converged = time.time()
+        if self._on_change is not None:
+            self._on_change(job)
+
+
+class Once:
+    """Hands out a single training on all rows, whose model is kept; implements `core.trials.Scheduler`."""
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        self._task: Task | None = Task([(0, 0, changes)], None, keeps=True)
+        self._again = self._task
+
+    def next(self, lane: int) -> Task:
+        task, self._task = self._task, None
+        return task or END
+
+    def take(self, lane: int, answer: list[dict[str, Any]]) -> None:
+        if "error" in answer[0]:
+            raise RuntimeError(f"the best setting could not be trained again: {answer[0]['error']}")
+
+    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+        self._task = self._again
+        return False

@@ -1,0 +1,104 @@
+"""When trials are stopped and searches are over, on tables made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sparkml_algos.training.trials import Stop
+from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds
+
+# Errors by epoch of earlier trials; their running means are [4, 3, 2.67], [6, 5, 4.67], [8, 7, 6].
+EARLIER = [[4.0, 2.0, 2.0], [6.0, 4.0, 4.0], [8.0, 6.0, 4.0]]
+
+
+class TestMedianRule:
+    def test_bounds_are_medians_of_running_means(self):
+        assert median_bounds(EARLIER) == pytest.approx({1: 6.0, 2: 5.0, 3: 14 / 3})
+
+    def test_there_are_none_before_three_trials_came_as_far(self):
+        assert median_bounds(EARLIER[:2]) == {}
+        assert set(median_bounds([*EARLIER[:2], [8.0]])) == {1}
+
+    @pytest.mark.parametrize(("series", "stopped_after"), [([6.0, 5.0, 5.0], 3), ([6.0, 5.1], 2), ([6.0, 5.0, 4.0], None)])
+    def test_a_trial_is_stopped_where_it_is_strictly_worse(self, series, stopped_after):
+        stop = Stop("error", median_bounds(EARLIER), larger_is_better=False)
+        told = [stop([{"error": value} for value in series[:epochs]]) for epochs in range(1, len(series) + 1)]
+        assert (told.index(True) + 1 if True in told else None) == stopped_after
+
+    def test_the_larger_may_be_the_better(self):
+        stop = Stop("auc", {1: 0.7}, larger_is_better=True)
+        assert [stop([{"auc": value}]) for value in (0.6, 0.7, 0.8, math.nan)] == [True, False, False, True]
+
+
+class TestHyperband:
+    def test_brackets(self):
+        hyperband = Hyperband(1, 27)
+        assert hyperband.brackets == [3, 2, 1, 0]
+        assert [hyperband.size(bracket) for bracket in hyperband.brackets] == [27, 12, 6, 4]
+        assert [hyperband.rungs(bracket) for bracket in hyperband.brackets] == [[1, 3, 9], [3, 9], [9], []]
+        assert [hyperband.bracket(number) for number in (0, 26, 27, 39, 45, 48, 49)] == [3, 3, 2, 1, 0, 0, 3]
+
+    def test_none_is_stopped_before_its_least_resource(self):
+        assert Hyperband(4, 20).rungs(1) == [7]
+        assert min(rung for bracket in (3, 2, 1) for rung in Hyperband(2, 27).rungs(bracket)) >= 2
+
+    @pytest.mark.parametrize(("larger", "bound"), [(False, 2.0), (True, 4.0)])
+    def test_the_best_third_goes_on(self, larger, bound):
+        series = [[float(value)] for value in (1, 2, 3, 4, 5)]
+        assert Hyperband(1, 9).bounds(2, series, larger)[1] == bound
+
+    def test_all_are_stopped_at_the_most_resource(self):
+        assert Hyperband(1, 9).bounds(0, [], larger_is_better=False) == {9: -math.inf}
+
+    @pytest.mark.parametrize(("least", "most"), [(0, 5), (6, 5), (1, 20_001)])
+    def test_resources_out_of_range_are_refused(self, least, most):
+        with pytest.raises(ValueError, match="MinResource"):
+            Hyperband(least, most)
+
+
+class TestCompletionCriteria:
+    @pytest.mark.parametrize(
+        ("values", "larger", "reason"),
+        [([0.5, 0.8], True, None), ([0.5, 0.9], True, "TargetObjectiveMetricValue"), ([1.0, 0.9], False, "TargetObjectiveMetricValue")],
+    )
+    def test_target(self, values, larger, reason):
+        assert CompletionCriteria(target_objective_metric_value=0.9).reason(values, larger, 1) == reason
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ([1.0, 0.995, 1.2, None], "BestObjectiveNotImproving"),  # better by less than 1 %, worse, failed
+            ([1.0, 0.98, 0.99, 0.99], None),
+            ([1.0, 0.98, 0.99, 0.99, 0.985], "BestObjectiveNotImproving"),
+        ],
+    )
+    def test_not_improving(self, values, reason):
+        criteria = CompletionCriteria(max_number_of_training_jobs_not_improving=3)
+        assert criteria.reason(values, False, 1) == reason
+
+    @pytest.mark.parametrize(
+        ("values", "dimensions", "reason"),
+        [
+            ([1.0] * 20, 2, "ConvergenceDetected"),
+            ([1.0] * 19, 2, None),
+            ([1.0] * 20, 7, None),
+            ([1.0] * 15 + [0.5] * 5, 2, None),
+        ],
+    )
+    def test_convergence(self, values, dimensions, reason):
+        assert CompletionCriteria(complete_on_convergence=True).reason(values, False, dimensions) == reason
+
+    def test_the_first_that_is_met_wins(self):
+        both = CompletionCriteria(0.5, 3)
+        assert both.reason([1.0, 0.4], False, 1) == "TargetObjectiveMetricValue"
+        assert both.reason([1.0, 1.0, 1.0, 1.0], False, 1) == "BestObjectiveNotImproving"
+
+    def test_fewer_than_three_are_refused(self):
+        with pytest.raises(ValueError, match=">= 3"):
+            CompletionCriteria(max_number_of_training_jobs_not_improving=2)
+
+    def test_the_services_json_goes_in_and_out(self):
+        criteria = CompletionCriteria(0.5, 4, True)
+        assert CompletionCriteria.from_json(criteria.to_json()) == criteria
