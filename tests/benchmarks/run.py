@@ -42,6 +42,7 @@ import pca
 import random_cut_forest
 import recordio
 import searches
+import seq2seq
 import trust
 import workers
 import xgboost
@@ -61,6 +62,7 @@ MODULES = {
     "lda": lda,
     "ntm": ntm,
     "networks": networks,
+    "seq2seq": seq2seq,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
