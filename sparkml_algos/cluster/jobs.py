@@ -8,10 +8,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
+import pyspark
 from pyspark.sql import SparkSession
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DESCRIPTION = "spark.job.description"
 # An interrupted job is cancelled so often and so long, for it may be between two stages, when there is nothing to cancel yet; and so long
@@ -87,6 +91,13 @@ class Jobs:
 
         threading.Thread(target=cancel, daemon=True).start()
         asked.wait(SECONDS_HELD_UP)
+
+
+def inheriting(spark: SparkSession, function: Callable[..., T]) -> Callable[..., T]:
+    """A function for another thread, whose jobs are called, and cancelled, like those of this one."""
+    if int(pyspark.__version__.partition(".")[0]) >= 4:
+        return pyspark.inheritable_thread_target(spark)(function)
+    return function if is_connect(spark) else pyspark.inheritable_thread_target(function)
 
 
 def quietly(clean_up: Callable[..., object], *arguments: object) -> None:

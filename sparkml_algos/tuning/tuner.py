@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark import inheritable_thread_target
 from pyspark.ml import Estimator, Model, Pipeline, PipelineModel, Transformer
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param
@@ -23,6 +22,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.cluster.jobs import inheriting
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.trials import Rows, Trials
@@ -262,14 +262,13 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         """
         job = self._new_job()
 
-        @inheritable_thread_target(dataset.sparkSession)
         def work() -> None:
             try:
                 self._run(dataset, job)
             except BaseException:
                 logger.debug("tuning job %s has failed; wait() raises what of", job.name, exc_info=True)
 
-        threading.Thread(target=work, name=f"tuning {job.name}", daemon=True).start()
+        threading.Thread(target=inheriting(dataset.sparkSession, work), name=f"tuning {job.name}", daemon=True).start()
         return job
 
     @classmethod

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyspark.ml.tuning as spark_tuning
-from pyspark import inheritable_thread_target
 from pyspark.ml import Estimator, Model, Pipeline, PipelineModel, Transformer
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param
@@ -21,6 +20,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.cluster.jobs import inheriting
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.trials import END, Rows, Trials
 from sparkml_algos.training.trials import Task
@@ -273,12 +273,11 @@ class _Search:
                 held_out = dataset.filter(F.col(_FOLD) == fold).drop(_FOLD).cache()
                 lasts = [model.stages[-1] if isinstance(model, PipelineModel) else model for model in of_fold]
 
-                @inheritable_thread_target(dataset.sparkSession)
                 def evaluate(model: Transformer, rows: DataFrame = held_out) -> float:
                     return self._evaluator.evaluate(model.transform(rows))
 
                 try:
-                    metrics.append(pool.map(evaluate, lasts))
+                    metrics.append(pool.map(inheriting(dataset.sparkSession, evaluate), lasts))
                 finally:
                     held_out.unpersist()
         return metrics

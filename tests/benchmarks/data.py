@@ -95,6 +95,7 @@ class Data:
         ``wide clicks``: see `clicks`.
         ``normal``: 1,000,000 rows of independent normal numbers.
         ``adult`` and ``sparse adult``: census records of two classes, categories one-hot;
+        ``adult table``, ``bank``: the training part of the census, and whom a bank has called, once, see `standardised`;
         ``california``: districts and their house prices; both many times over.
         ``census``, ``census test``: Adult, text as codes, missing values as NaN; ``housing``, ``housing test``: California's districts,
         four fifths and the rest, label in 100,000 $. ``waves``: 200,000 rows whose classes depend on products and thresholds.
@@ -119,6 +120,8 @@ class Data:
                 "wide clicks": (0, functools.partial(clicks, WIDE_CLICK_ROWS, WIDE_CLICK_FEATURES)),
                 "normal": (0, normal),
                 "adult": (0, adult),
+                "adult table": (0, functools.partial(standardised, "adult/adult_train.csv.gz", ">50K")),
+                "bank": (0, functools.partial(standardised, "bank_marketing/bank_full_no_divorced.csv.gz", "yes")),
                 "sparse adult": (0, functools.partial(adult, sp.csr_array)),
                 "california": (0, california),
                 "census": (0, functools.partial(census, "train")),
@@ -188,6 +191,16 @@ def adult(form: Callable[[np.ndarray], np.ndarray | sp.csr_array] = np.asarray) 
     rows = form(pd.get_dummies(table).to_numpy(float))
     for _ in range(TABLE_COPIES["adult"]):
         yield rows, label
+
+
+def standardised(name: str, positive: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A table whose last column is the label, categories one-hot, every column of mean 0 and deviation 1."""
+    import pandas as pd
+
+    table = pd.read_csv(public(name))
+    label = (table.pop(table.columns[-1]).str.strip() == positive).to_numpy(float)
+    rows = pd.get_dummies(table, dtype=float)
+    yield ((rows - rows.mean()) / rows.std().replace(0, 1)).to_numpy(float), label
 
 
 def california() -> Iterator[tuple[np.ndarray, np.ndarray]]:

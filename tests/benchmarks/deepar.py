@@ -27,7 +27,7 @@ QUALITY = {
     "m4_hourly": {**HOURLY, "context_length": 48, "epochs": 8, "learning_rate": 0.003, "mini_batch_size": 128},
     "exchange_rate": {
         **{"time_freq": "D", "prediction_length": 30, "context_length": 30, "epochs": 30},
-        **{"learning_rate": 0.002, "mini_batch_size": 64},
+        **{"learning_rate": 0.001, "mini_batch_size": 32},
     },
 }
 

@@ -26,6 +26,7 @@ import blazingtext
 import blazingtext_classifier
 import boosting
 import deepar
+import endpoint
 import factorization_machines
 import formats
 import ingest
@@ -40,6 +41,7 @@ import object2vec
 import pca
 import random_cut_forest
 import recordio
+import searches
 import seq2seq
 import trust
 import workers
@@ -71,6 +73,8 @@ MODULES = {
     "recordio": recordio,
     "trust": trust,
     "workers": workers,
+    "endpoint": endpoint,
+    "tuning": searches,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")
 

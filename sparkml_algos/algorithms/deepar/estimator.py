@@ -128,8 +128,8 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
     outputs = (
         Output("mean", "array<double>", "meanCol"),
         Output("quantiles", "array<array<double>>", "quantilesCol"),
-        Output("samples", "array<array<double>>", "samplesCol"),
         Output("forecast_start", "timestamp_ntz", "forecastStartCol"),
+        Output("samples", "array<array<double>>", "samplesCol"),
     )
 
     @staticmethod
@@ -241,17 +241,17 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
             ``test:RMSE``
                 √(Σ (ŷ − y)² / n)
             ``test:mean_wQuantileLoss``
-                the mean over `test_quantiles` of 2 Σ ρ_τ(y − q_τ) / Σ |y|, ρ_τ(d) being τ·d where d > 0, else (τ − 1)·d; not of
+                the mean over `test_quantiles` of ``2 Σ ρ_τ(y − q_τ) / Σ |y|``, ρ_τ(d) being τ·d where d > 0, else (τ − 1)·d; not of
                 ``deterministic-L1``
             ``test:ND``
-                Σ |m − y| / Σ |y|
+                ``Σ |m − y| / Σ |y|``
             ``test:sMAPE``
-                in per cent, 200 times the mean of |m − y| / (|m| + |y|) over the steps of a series, then the mean over series, as the M4
-                competition has it; elsewhere it goes from 0 to 2, or is pooled
+                in per cent, 200 times the mean of ``|m − y| / (|m| + |y|)`` over the steps of a series, then the mean over series, as the
+                M4 competition has it; elsewhere it goes from 0 to 2, or is pooled
             ``test:MASE``
-                the mean of |m − y| over the steps of a series, divided by the mean absolute difference of its values a season apart before
-                them, then the mean over series of which that is not 0. The season is a day of minutes or hours, a week of days, a year of
-                weeks or months, and 1 where that is no whole number of steps
+                the mean of ``|m − y|`` over the steps of a series, divided by the mean absolute difference of its values a season apart
+                before them, then the mean over series of which that is not 0. The season is a day of minutes or hours, a week of days, a
+                year of weeks or months, and 1 where that is no whole number of steps
 
         Raises
         ------
