@@ -481,7 +481,7 @@ def in_one_form(entry, task, losses):
         entry |= {"choices": [task], "default": task, "required": False}
     if entry["name"] == "loss":
         entry["choices"] = [choice for choice in entry["choices"] if choice in losses[task]]
-    if entry["name"] in OPEN_UPPER_ENDS:
+    if entry["name"] in OPEN_UPPER_ENDS and entry["max"] is not None:
         entry["max_exclusive"] = True
     if entry["type"] == "list" and isinstance(entry["default"], str) and entry["default"] not in entry.get("special_values", []):
         entry["default"] = re.split(r",\s*", entry["default"])
