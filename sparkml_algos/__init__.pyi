@@ -4,6 +4,8 @@ from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTex
 from sparkml_algos.algorithms.blazingtext.classifier.estimator import BlazingTextClassifierModel as BlazingTextClassifierModel
 from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2Vec as BlazingTextWord2Vec
 from sparkml_algos.algorithms.blazingtext.word2vec.estimator import BlazingTextWord2VecModel as BlazingTextWord2VecModel
+from sparkml_algos.algorithms.deepar.estimator import DeepAR as DeepAR
+from sparkml_algos.algorithms.deepar.estimator import DeepARModel as DeepARModel
 from sparkml_algos.algorithms.factorization_machines.estimator import (
     FactorizationMachinesBinaryClassifier as FactorizationMachinesBinaryClassifier,
 )
@@ -47,6 +49,7 @@ from sparkml_algos.algorithms.xgboost.model import XGBoostClassificationModel as
 from sparkml_algos.algorithms.xgboost.model import XGBoostRankerModel as XGBoostRankerModel
 from sparkml_algos.algorithms.xgboost.model import XGBoostRegressionModel as XGBoostRegressionModel
 from sparkml_algos.arrays.hyperparameters import InvalidParams as InvalidParams
+from sparkml_algos.batch.transform import BatchTransform as BatchTransform
 from sparkml_algos.checking.session import check as check
 from sparkml_algos.cluster.errors import InvalidDataError as InvalidDataError
 from sparkml_algos.cluster.errors import TrainingError as TrainingError

@@ -9,10 +9,13 @@ PACKAGE = "sparkml_algos"
 #: Module of every name. Modules may move, names stay: saved models hold them. What was saved by a module's path loads as long as the last
 #: part of that path is a name here, in pipelines as long as the path can be imported, or a package of that path has a `__getattr__`.
 EXPORTS = {
+    "BatchTransform": "sparkml_algos.batch.transform",
     "BlazingTextClassifier": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextClassifierModel": "sparkml_algos.algorithms.blazingtext.classifier.estimator",
     "BlazingTextWord2Vec": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
     "BlazingTextWord2VecModel": "sparkml_algos.algorithms.blazingtext.word2vec.estimator",
+    "DeepAR": "sparkml_algos.algorithms.deepar.estimator",
+    "DeepARModel": "sparkml_algos.algorithms.deepar.estimator",
     "FactorizationMachinesBinaryClassifier": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesBinaryClassifierModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "FactorizationMachinesRegressor": "sparkml_algos.algorithms.factorization_machines.estimator",

@@ -18,6 +18,8 @@ from sparkml_algos import (
     BlazingTextClassifierModel,
     BlazingTextWord2Vec,
     BlazingTextWord2VecModel,
+    DeepAR,
+    DeepARModel,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesBinaryClassifierModel,
     FactorizationMachinesRegressor,
@@ -78,6 +80,8 @@ ENTITIES = [f"user {blob}" for blob in BLOB]
 ADDRESSES = [f"{NETWORKS[blob]}.{index % 251}" for index, blob in enumerate(BLOB)]
 # And as pairs of token sequences.
 TOKEN_IDS = [[int(value) % 9 for value in row[: 1 + index % 3]] for index, row in enumerate(COUNTS)]
+# And as series that begin on one day.
+SERIES = ROWS[:, :1] + ROWS[:, 2:] * (np.arange(310) % 3).astype(np.float32)
 OTHER_TOKEN_IDS = [[int(blob), index % 9] for index, blob in enumerate(BLOB)]
 
 
@@ -144,7 +148,7 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
-        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "start": ["2024-01-01"] * len(ROWS), "target": SERIES}
         known["text"] = TEXTS if isinstance(self.kinds.get("text"), Text) else TOKENS
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
@@ -365,6 +369,17 @@ CASES = [
         },
         lambda model: model.artifact.arrays["network/top.0.weight"],
         ("learning_rate", [0.1, 0.05]),
+    ),
+    Case(
+        DeepAR,
+        DeepARModel,
+        {
+            **{"time_freq": "D", "context_length": 2, "prediction_length": 100, "epochs": 2, "mini_batch_size": 1000},
+            **{"num_cells": 2, "num_layers": 1, "num_samples": 2, "learning_rate": 0.1, "targetCol": "series"},
+        },
+        # Windows are drawn on each worker; what they are measured in depends on all series, however they are spread.
+        lambda model: np.array([*model.artifact.values["scaling"].values(), model.value("num_cells")]),
+        ("num_cells", [2, 3]),
     ),
     Case(
         BlazingTextWord2Vec,

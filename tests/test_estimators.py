@@ -74,6 +74,8 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         others = [(i, tokens, bytearray(image), *pair) for i, (tokens, image, *pair) in enumerate(parts)]
         types = "id long, tokens array<string>, image binary, entity string, ip string, in0 array<int>, in1 array<long>"
         frame = frame.join(spark.createDataFrame(others, types), "id")
+        frame = frame.withColumn("start", F.lit("2024-01-01"))
+        frame = frame.withColumn("series", F.expr("transform(sequence(0, 309), step -> a + c * (step % 3))"))
         box = "named_struct('left', a, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         frame = frame.withColumn("boxes", F.expr(f"IF(id % 5 = 0, array(), array({box}, {box}))"))
         return frame.withColumn("half", F.col("blob") % 2).withColumn("target", F.expr("a - 2 * b + 0.5 * c + 7")).repartition(3).cache()
@@ -531,6 +533,8 @@ def _plain(value: object) -> object:
         return value.toArray().tolist()
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):  # predictors give the values alone
+        return [_plain(item) for item in value.values()]
     return value.asDict() if hasattr(value, "asDict") else value
 
 

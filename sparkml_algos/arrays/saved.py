@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkml_algos.arrays.artifact import Artifact
@@ -29,8 +30,41 @@ def read_local(path: str | Path) -> tuple[dict[str, Any], Artifact | None]:
         If nothing was saved there.
     """
     path = Path(path)
-    lines = [part.read_text() for part in sorted((path / "metadata").glob("part-*")) if part.stat().st_size]
+    metadata = read_metadata(path)
+    return metadata, Artifact.from_table(read_table(path / "data")) if (path / "data").is_dir() else None
+
+
+def read_table(folder: str | Path) -> pa.Table:
+    """The rows of all Parquet files in a local folder, without pyarrow's datasets, which take a while to import.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    files = sorted(file for file in Path(folder).glob("*.parquet") if file.stat().st_size)
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no Parquet file")
+    return pa.concat_tables([pq.ParquetFile(file).read() for file in files], promote_options="default")
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Metadata of a saved instance, or of one of Spark's, from a local directory.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was saved there.
+    """
+    lines = [part.read_text() for part in sorted((Path(path) / "metadata").glob("part-*")) if part.stat().st_size]
     if not lines:
         raise FileNotFoundError(f"{path} holds no saved instance: it has no metadata/part-…")
-    artifact = Artifact.from_table(pq.read_table(path / "data")) if (path / "data").is_dir() else None
-    return json.loads(lines[0]), artifact
+    return json.loads(lines[0])

@@ -29,7 +29,7 @@ from pyspark.sql.types import (
 
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Labels, Series, TokenIds, Tokens
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Series, SeriesOfRows, TokenIds, Tokens
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
 # Names that people give to the first part of a box, in the order they are looked for.
@@ -173,7 +173,12 @@ def _tokens(kind: Tokens, found: Found) -> Column:
     return F.when(F.trim(found.column) == "", F.array().cast("array<string>")).otherwise(words)
 
 
-def _token_ids(kind: TokenIds, found: Found) -> Column:
+def _time(kind: Time, found: Found) -> Column:
+    is_of_clock = kind.of_clock and not isinstance(found.type, StringType)
+    return found.column.cast("timestamp_ntz") if is_of_clock or isinstance(found.type, DateType) else found.column
+
+
+def _token_ids(kind: TokenIds | Categories, found: Found) -> Column:
     if isinstance(found.type, IntegralType):
         return F.when(found.column.isNotNull(), F.array(found.column.cast("long")))
     return found.column.cast("array<long>")
@@ -253,13 +258,18 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Ipv4: (lambda kind, type_: isinstance(type_, StringType), lambda kind: "a string"),
     Bytes: (lambda kind, type_: isinstance(type_, BinaryType), lambda kind: "binary"),
     Series: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
+    SeriesOfRows: (
+        lambda kind, type_: isinstance(type_, ArrayType) and _is_numbers(type_.elementType),
+        lambda kind: "an array of arrays of numbers",
+    ),
+    Categories: (lambda kind, type_: _is_ids(type_), lambda kind: "a whole number or an array of whole numbers"),
     Boxes: (
         lambda kind, type_: _is_boxes(type_),
         lambda kind: f"an array of structs of {', '.join(BOX_PARTS)}, or of arrays of these numbers",
     ),
     Time: (
-        lambda kind, type_: isinstance(type_, (TimestampType, TimestampNTZType, DateType)),
-        lambda kind: "a timestamp or a date",
+        lambda kind, type_: isinstance(type_, (TimestampType, TimestampNTZType, DateType, *((StringType,) if kind.of_clock else ()))),
+        lambda kind: "a timestamp, a date or a text of one" if kind.of_clock else "a timestamp or a date",
     ),
 }
 _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
@@ -276,7 +286,9 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Bytes: lambda kind, found: found.column,
     Series: lambda kind, found: found.column.cast("array<float>"),
     Boxes: _boxes,
-    Time: lambda kind, found: found.column.cast("timestamp_ntz") if isinstance(found.type, DateType) else found.column,
+    SeriesOfRows: lambda kind, found: found.column.cast("array<array<float>>"),
+    Categories: _token_ids,
+    Time: _time,
 }
 
 

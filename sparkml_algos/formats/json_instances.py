@@ -32,12 +32,15 @@ class Instances:
     file : str
     offsets : list of int or None
         Where each line begins; None within one JSON document.
+    configuration : dict, optional
+        Of the request as a whole.
     """
 
     items: Sequence[Any]
     configurations: Sequence[dict[str, Any] | None]
     file: str = "<bytes>"
     offsets: Sequence[int | None] = ()
+    configuration: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -60,15 +63,15 @@ class Instances:
             try:
                 found = _vector(item, name)
             except ValueError as error:
-                raise self._error(row, str(error)) from error
+                raise self.error(row, str(error)) from error
             for target, part in zip((values, keys, sizes), found, strict=True):
                 target.append(part)
             if sizes[-1] != sizes[0]:
-                raise self._error(row, f"{sizes[-1]} features, where the first has {sizes[0]}")
+                raise self.error(row, f"{sizes[-1]} features, where the first has {sizes[0]}")
         if not values:
             return np.empty((0, 0), np.float32)
         if all(key is None for key in keys):
-            return np.stack(values)
+            return np.stack(values) if len(values) > 1 else values[0][None]
         indices = [np.arange(sizes[0]) if key is None else key for key in keys]
         pointers = np.concatenate([[0], np.cumsum([len(row) for row in values])])
         return sp.csr_matrix((np.concatenate(values), np.concatenate(indices), pointers), shape=(len(values), sizes[0]))
@@ -85,17 +88,18 @@ class Instances:
         for row, item in enumerate(self.items):
             values = item.get(name) if isinstance(item, dict) else None
             if not isinstance(values, list):
-                raise self._error(row, f"{name} must be a list of numbers")
+                raise self.error(row, f"{name} must be a list of numbers")
             missing = np.array([value is None or value == "NaN" for value in values], bool)
             try:
                 numbers = _numbers([0.0 if gap else value for value, gap in zip(values, missing.tolist(), strict=True)], name)
             except ValueError as error:
-                raise self._error(row, str(error)) from error
+                raise self.error(row, str(error)) from error
             numbers[missing] = np.nan
             found.append(numbers)
         return found
 
-    def _error(self, row: int, reason: str) -> FormatError:
+    def error(self, row: int, reason: str) -> FormatError:
+        """What to raise about an instance."""
         return FormatError(f"instance {row}: {reason}", self.file, self.offsets[row] if self.offsets else None)
 
 
@@ -120,8 +124,11 @@ def _vector(item: Any, name: str) -> tuple[np.ndarray, np.ndarray | None, int]:
     return values, np.array(keys, np.int64), size
 
 
+_NUMBERS = frozenset((int, float))
+
+
 def _numbers(found: list[Any], name: str) -> np.ndarray:
-    if not all(type(number) in (int, float) for number in found):
+    if not _NUMBERS.issuperset(map(type, found)):
         raise ValueError(f"{name} must be numbers")
     try:
         with np.errstate(over="ignore"):
@@ -152,7 +159,7 @@ def decode(data: bytes, *, file: str = "<bytes>") -> Instances:
     items = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(items, list):
         raise FormatError('expected {"instances": [...]}', file, 0)
-    return _instances(items, file, [])
+    return _instances(items, file, [], document.get("configuration"))
 
 
 def decode_lines(data: bytes, *, file: str = "<bytes>") -> Instances:
@@ -170,9 +177,9 @@ def read_lines(source: BinaryIO | bytes, *, file: str = "<stream>", block_bytes:
             yield _instances([_load(line, file, offset) for line, offset in lines], file, [offset for _, offset in lines])
 
 
-def _instances(items: list[Any], file: str, offsets: list[int]) -> Instances:
+def _instances(items: list[Any], file: str, offsets: list[int], configuration: Any = None) -> Instances:
     configurations = [item.get("configuration") if isinstance(item, dict) else None for item in items]
-    return Instances(items, configurations, file, offsets)
+    return Instances(items, configurations, file, offsets, configuration)
 
 
 def _load(data: bytes, file: str, offset: int) -> Any:

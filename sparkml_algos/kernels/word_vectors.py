@@ -210,19 +210,38 @@ def batch_skipgram(
     return loss, counted
 
 
-@kernel(fastmath=True)
-def _draw_outputs(
-    word: int, outputs: np.ndarray, table: np.ndarray, negatives: int, state: np.uint64, drawn: np.ndarray, y: np.ndarray
-) -> np.uint64:
-    """Put the outputs of negative samples and, behind them, of a word into `y`; the state of the generator."""
+@kernel
+def _draw(word: int, table: np.ndarray, negatives: int, state: np.uint64, drawn: np.ndarray) -> np.uint64:
+    """Put negative samples and, behind them, a word into `drawn`; the state of the generator."""
     mask = np.uint64(len(table) - 1)
     for n in range(negatives):
         state = _drawn(state)
         drawn[n] = table[int((state >> np.uint64(20)) & mask)]
-        _copy(outputs, drawn[n], y, n)
     drawn[negatives] = word
-    _copy(outputs, word, y, negatives)
     return state
+
+
+@kernel(fastmath=True)
+def _scores_of(hidden: np.ndarray, outputs: np.ndarray, drawn: np.ndarray, scores: np.ndarray) -> None:
+    """What `_scores` gives, for rows of the table where they are: three at a time, then one."""
+    dim, n, count = hidden.shape[1], 0, len(drawn)
+    while n + 3 <= count:
+        i, j, k = drawn[n], drawn[n + 1], drawn[n + 2]
+        a = b = c = np.float32(0)
+        for d in range(dim):
+            value = hidden[0, d]
+            a += value * outputs[i, d]
+            b += value * outputs[j, d]
+            c += value * outputs[k, d]
+        scores[n], scores[n + 1], scores[n + 2] = a, b, c
+        n += 3
+    while n < count:
+        i = drawn[n]
+        a = np.float32(0)
+        for d in range(dim):
+            a += hidden[0, d] * outputs[i, d]
+        scores[n] = a
+        n += 1
 
 
 @kernel(fastmath=True)
@@ -246,11 +265,14 @@ def _set_errors(
 
 
 @kernel(fastmath=True)
-def _move_outputs(outputs: np.ndarray, drawn: np.ndarray, errors: np.ndarray, hidden: np.ndarray) -> None:
+def _move_outputs(outputs: np.ndarray, drawn: np.ndarray, errors: np.ndarray, hidden: np.ndarray, gradient: np.ndarray) -> None:
+    """Add outputs, times their errors, to the gradient, and move each by its own, one after the other."""
     for n in range(len(drawn)):
         row, factor = drawn[n], errors[n]
         for d in range(hidden.shape[1]):
-            outputs[row, d] += factor * hidden[0, d]
+            value = outputs[row, d]
+            gradient[0, d] += factor * value
+            outputs[row, d] = value + factor * hidden[0, d]
 
 
 @kernel(fastmath=True)
@@ -292,7 +314,7 @@ def skipgram(
     """Skip-gram with negative samples for each pair, see `steps.skipgram`."""
     dim = inputs.shape[1]
     words = np.empty(_longest(offsets, order), np.int32)
-    hidden, gradient, y = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32), np.empty((negatives + 1, dim), np.float32)
+    hidden, gradient = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
     drawn = np.empty(negatives + 1, np.int64)
     scores, errors = np.empty(negatives + 1, np.float32), np.empty(negatives + 1, np.float32)
     state, loss, pairs = seed, 0.0, 0
@@ -311,12 +333,11 @@ def skipgram(
             for other in range(max(0, place - reach), min(count, place + reach + 1)):
                 if other == place:
                     continue
-                state = _draw_outputs(words[other], outputs, table, negatives, state, drawn, y)
-                _scores(hidden, 0, y, negatives + 1, scores)
+                state = _draw(words[other], table, negatives, state, drawn)
+                _scores_of(hidden, outputs, drawn, scores)
                 loss += _set_errors(scores, negatives, drawn, sigmoids, losses, rate, errors)
                 pairs += 1
-                _add_products(gradient, 0, errors, y, negatives + 1)
-                _move_outputs(outputs, drawn, errors, hidden)
+                _move_outputs(outputs, drawn, errors, hidden, gradient)
             _move_parts(words[place], starts, parts, inputs, gradient)
     return loss, pairs
 
@@ -342,7 +363,7 @@ def cbow(
     """CBOW with negative samples for each centre, see `steps.cbow`."""
     dim = inputs.shape[1]
     words = np.empty(_longest(offsets, order), np.int32)
-    hidden, gradient, y = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32), np.empty((negatives + 1, dim), np.float32)
+    hidden, gradient = np.empty((1, dim), np.float32), np.empty((1, dim), np.float32)
     drawn = np.empty(negatives + 1, np.int64)
     scores, errors = np.empty(negatives + 1, np.float32), np.empty(negatives + 1, np.float32)
     state, loss, centres = seed, 0.0, 0
@@ -364,12 +385,11 @@ def cbow(
             scale = np.float32(1.0 / summands)
             for d in range(dim):
                 hidden[0, d] *= scale
-            state = _draw_outputs(words[place], outputs, table, negatives, state, drawn, y)
-            _scores(hidden, 0, y, negatives + 1, scores)
+            state = _draw(words[place], table, negatives, state, drawn)
+            _scores_of(hidden, outputs, drawn, scores)
             loss += _set_errors(scores, negatives, drawn, sigmoids, losses, rate, errors)
             centres += 1
-            _add_products(gradient, 0, errors, y, negatives + 1)
-            _move_outputs(outputs, drawn, errors, hidden)
+            _move_outputs(outputs, drawn, errors, hidden, gradient)
             for other in range(low, high):
                 if other != place:
                     _move_parts(words[other], starts, parts, inputs, gradient)

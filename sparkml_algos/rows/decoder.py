@@ -50,6 +50,14 @@ class Decoder:
         """Decode one that has been decoded before."""
         return self._kept(self._decoded(record_batch))
 
+    def of_values(self, columns: Mapping[str, Any]) -> Batch | None:
+        """Values as a program without Spark has them, by role, as a batch, where all can be read without the detour by Arrow; else None."""
+        try:
+            found = {role: self._readers[role].of_values(values) for role, values in columns.items()}
+        except InvalidValue as error:
+            raise InvalidRows(f"{error} in row {self._rows + error.row}{self.where}") from None
+        return None if any(column is None for column in found.values()) else self._kept(Batch(**found))
+
     def empty(self) -> Batch:
         """A batch without rows."""
         return Batch(**{role: reader.empty() for role, reader in self._readers.items()})

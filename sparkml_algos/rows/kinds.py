@@ -63,6 +63,10 @@ class Reader(ABC):
         InvalidValue
         """
 
+    def of_values(self, values: Any) -> Column | None:
+        """The rows of values as `Kind.arrays` takes them, without the detour by Arrow, where there is such a way; checked alike."""
+        return None
+
     @abstractmethod
     def empty(self) -> Column:
         """A column without rows."""
@@ -309,9 +313,18 @@ class _KeyReader(_ExactReader):
 
 @dataclass(frozen=True)
 class Time(Kind):
-    """A moment, as datetime64[us]: dates are midnight, moments with a time zone are in UTC, those without as they are."""
+    """A moment, as datetime64[us]: dates are midnight, moments with a time zone are in UTC, those without as they are.
+
+    Parameters
+    ----------
+    of_clock : bool
+        Whether it is what a clock shows, which has no time zone: moments that have one are as the session's clock shows them, and texts
+        such as ``2024-01-31`` or ``2024-01-31 12:00:00`` are taken too.
+    """
 
     parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.timestamp("us")}
+
+    of_clock: bool = False
 
     def reader(self, role: str, names: Sequence[str]) -> Reader:
         return _TimeReader(role, names)
@@ -319,15 +332,41 @@ class Time(Kind):
     def arrays(self, values: Any) -> dict[str, pa.Array]:
         return {"": pa.array(np.asarray(values, "datetime64[us]"))}
 
+    def from_json(self, values: Sequence[str]) -> np.ndarray:
+        """JSON has moments as texts."""
+        return np.array([np.datetime64(value, "us") for value in values], "datetime64[us]")
+
 
 class _TimeReader(Reader):
     def read(self, parts: Mapping[str, pa.Array]) -> np.ndarray:
         self.refuse_nulls(parts[""])
+        if pa.types.is_string(parts[""].type) or pa.types.is_large_string(parts[""].type):
+            return self._of_texts(parts[""])
         moments = pc.cast(parts[""], pa.timestamp("us", getattr(parts[""].type, "tz", None)))
         return moments.cast(pa.int64()).to_numpy(zero_copy_only=False).view("datetime64[us]")
 
+    def _of_texts(self, texts: pa.Array) -> np.ndarray:
+        try:
+            return (
+                pc.cast(pc.utf8_trim_whitespace(texts), pa.timestamp("us"))
+                .cast(pa.int64())
+                .to_numpy(zero_copy_only=False)
+                .view("datetime64[us]")
+            )
+        except pa.ArrowInvalid:
+            row, text = next((row, text) for row, text in enumerate(texts.to_pylist()) if not _is_time(text))
+        raise InvalidValue(f"{self.column} is {text!r}, expected a time such as 2024-01-31 12:00:00,", row)
+
     def empty(self) -> np.ndarray:
         return np.empty(0, "datetime64[us]")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        pa.array([text.strip()]).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,11 @@ class Shard:
         """Forget the rows; nothing will ask for them again."""
         self._stored.release()
 
+    @property
+    def is_spilled(self) -> bool:
+        """Whether rows rest in a file, there having been no room for all of them in memory."""
+        return self._stored.is_spilled
+
     def drain(self) -> None:
         """Read all rows that are still to arrive."""
         self._head.clear()

@@ -61,6 +61,11 @@ class Store:
         for index in range(self._spill.num_batches if self._spill else 0):
             yield self._read(index)
 
+    @property
+    def is_spilled(self) -> bool:
+        """Whether some rows rest in a file."""
+        return self._spill is not None
+
     def add(self, record_batch: pa.RecordBatch, batch: Batch) -> None:
         """Keep rows, given both as they came and decoded."""
         self._rows += len(batch)

@@ -118,6 +118,17 @@ class _VectorReader(Reader):
             return self._sparse_rows(dense) if self._sparse else dense
         return self._mixed(data, offsets, positions, shape)
 
+    def of_values(self, values: np.ndarray | sp.csr_matrix) -> Features | None:
+        if not isinstance(values, np.ndarray) or values.ndim != 2 or self._sparse:
+            return None
+        block = np.ascontiguousarray(values, np.float32)
+        self._check_dimension(np.full(len(block), block.shape[1]))
+        offsets = np.arange(0, block.size + 1, max(1, block.shape[1]))
+        self._check_finite(block.ravel(), offsets, None)
+        if self._kind.counts:
+            self._check_counts(block.ravel(), offsets, None)
+        return block
+
     @property
     def column(self) -> str:
         return f"{self.role} columns" if len(self.names) > 1 else f"{self.role} column {self.names[0]!r}"
@@ -161,8 +172,9 @@ class _VectorReader(Reader):
 
     def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> None:
         # The sum of squares is finite only if all values are, and takes a sixth of the time of a look at each. It overflows above 1e19.
-        if np.isfinite(np.dot(data, data)):
-            return
+        with np.errstate(over="ignore"):
+            if np.isfinite(np.dot(data, data)):
+                return
         wrong = np.isinf(data) if self._kind.missing_values else ~np.isfinite(data)
         if not wrong.any():
             return

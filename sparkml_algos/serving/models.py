@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.formats.columns import RecordBatch
@@ -17,7 +20,7 @@ from sparkml_algos.names import EXPORTS, current_name
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
-from sparkml_algos.rows.kinds import Facts
+from sparkml_algos.rows.kinds import Facts, InvalidRows
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.serving.requests import columns_of_instances, columns_of_records
 
@@ -76,7 +79,13 @@ class SavedModel:
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
         fields = [field for field in self.fields if field.role in given]
         decoder = self._decoder(fields)
-        batches = [decoder(part) for part in record_batches(fields, given)]
+        batch = decoder.of_values(given)
+        if batch is not None:
+            return self._predictor(batch)
+        try:
+            batches = [decoder(part) for part in record_batches(fields, given)]
+        except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InvalidRows(f"a value of {', '.join(given)} cannot be read: {error}") from error
         return self._predictor(Batch.concat(batches) if batches else decoder.empty())
 
     def _decoder(self, fields: Sequence[Field]) -> Decoder:
@@ -87,6 +96,15 @@ class SavedModel:
     def _of_nothing(self) -> Mapping[str, Any]:
         """Outputs for no row at all."""
         return self._predictor(self._decoder([field for field in self.fields if field.default is not None]).empty())
+
+    def with_labels(self, k: int) -> SavedModel:
+        """The same model, of texts, with another number of most probable labels.
+
+        Parameters
+        ----------
+        k : int
+        """
+        return replace(self, _predictor=self._predictor.with_labels(k))  # type: ignore[attr-defined]
 
     def predict_instances(self, instances: Instances) -> Mapping[str, Any]:
         """Score the instances of a JSON request, as `formats.json_instances` decodes it."""
@@ -127,6 +145,24 @@ def load(path: str | Path, *, device: str = "cpu", prediction: ModuleType | None
     >>> model(features=rows)["closest_cluster"]  # doctest: +SKIP
     """
     metadata, artifact = read_local(path)
+    return restored(metadata, artifact, str(path), device=device, prediction=prediction)
+
+
+def restored(
+    metadata: Mapping[str, Any],
+    artifact: Artifact | None,
+    path: str,
+    *,
+    device: str = "cpu",
+    prediction: ModuleType | None = None,
+) -> SavedModel:
+    """A model from what was saved of it; `path` is for messages, and `load` tells the others.
+
+    Raises
+    ------
+    ValueError
+        If it is not a model of this package.
+    """
     name = current_name(metadata["class"])
     if artifact is None:
         raise ValueError(f"{path} holds a {name}, which is no fitted model")

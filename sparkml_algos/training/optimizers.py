@@ -38,6 +38,8 @@ class Optimizer:
     ----------
     steps : int
         Steps done.
+    memory : list of list of ndarray
+        What is kept of each parameter, of its shape.
     """
 
     slots = 0  # arrays of state per parameter
@@ -46,7 +48,7 @@ class Optimizer:
         self.parameters = list(parameters)
         self.steps = 0
         # Unlike `zeros_like` this touches no memory before a step does.
-        self._memory = [[np.zeros(one.shape, one.dtype) for _ in range(self.slots)] for one in self.parameters]
+        self.memory = [[np.zeros(one.shape, one.dtype) for _ in range(self.slots)] for one in self.parameters]
 
     def step(
         self,
@@ -77,27 +79,34 @@ class Optimizer:
         list of ndarray
             What was moved, where it is now: of each parameter its `rows`, or all of it.
         """
-        moved = []
         self.steps += 1
-        for index, (whole, gradient, rate) in enumerate(zip(self.parameters, gradients, rates, strict=True)):
-            chosen = None if rows is None else rows[index]
-            parameter, memory = whole, self._memory[index]
-            if chosen is not None:
-                parameter, memory = whole.take(chosen, axis=0), [slot.take(chosen, axis=0) for slot in memory]
-            if decay is not None:
-                gradient += decay[index] * parameter
-            move, scale = self._move(gradient, memory)
-            move *= rate
-            parameter -= move
-            if l1 is not None and l1[index] is not None:
-                threshold = np.multiply(scale, rate * l1[index], out=move)
-                np.subtract(np.abs(parameter), threshold, out=threshold)
-                np.copysign(np.maximum(threshold, 0, out=threshold), parameter, out=parameter)
-            if chosen is not None:
-                for array, part in zip([whole, *self._memory[index]], [parameter, *memory], strict=True):
-                    put_rows(array, chosen, part)
-            moved.append(parameter)
+        moved = []
+        for index, (gradient, rate) in enumerate(zip(gradients, rates, strict=True)):
+            settings = [None if some is None else some[index] for some in (l1, rows, decay)]
+            moved.append(self._step_one(index, gradient, rate, *settings))
         return moved
+
+    def _step_one(
+        self, index: int, gradient: np.ndarray, rate: Rate, l1: Rate | None, rows: np.ndarray | None, decay: Rate | None
+    ) -> np.ndarray:
+        """The step of one parameter; what was moved."""
+        whole, memory = self.parameters[index], self.memory[index]
+        parameter = whole
+        if rows is not None:
+            parameter, memory = whole.take(rows, axis=0), [slot.take(rows, axis=0) for slot in memory]
+        if decay is not None:
+            gradient += decay * parameter
+        move, scale = self._move(gradient, memory)
+        move *= rate
+        parameter -= move
+        if l1 is not None:
+            threshold = np.multiply(scale, rate * l1, out=move)
+            np.subtract(np.abs(parameter), threshold, out=threshold)
+            np.copysign(np.maximum(threshold, 0, out=threshold), parameter, out=parameter)
+        if rows is not None:
+            for array, part in zip([whole, *self.memory[index]], [parameter, *memory], strict=True):
+                put_rows(array, rows, part)
+        return parameter
 
     def _move(self, gradient: np.ndarray, memory: list[np.ndarray]) -> tuple[np.ndarray, Rate]:
         """The step per unit of learning rate, in an array that may be overwritten, and what it has multiplied the gradient by."""
@@ -105,13 +114,13 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a training that goes on later must be given back."""
-        named = {f"optimizer/{index}/{slot}": array for index, slots in enumerate(self._memory) for slot, array in enumerate(slots)}
+        named = {f"optimizer/{index}/{slot}": array for index, slots in enumerate(self.memory) for slot, array in enumerate(slots)}
         return {"optimizer/steps": np.array([self.steps]), **named}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what `state` gave."""
         self.steps = int(arrays["optimizer/steps"][0])
-        for index, slots in enumerate(self._memory):
+        for index, slots in enumerate(self.memory):
             for slot, array in enumerate(slots):
                 array[...] = arrays[f"optimizer/{index}/{slot}"]
 
@@ -119,7 +128,7 @@ class Optimizer:
 def put_rows(array: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     """``array[rows] = values`` of arrays that are contiguous; with a row as one item it is twice as fast."""
     row = np.dtype((np.void, array[:1].nbytes))
-    array.reshape(len(array), -1).view(row)[rows, 0] = values.reshape(len(values), -1).view(row)[:, 0]
+    array.reshape(len(array), -1).view(row)[rows, 0] = values.reshape(len(values), array[:1].size).view(row)[:, 0]
 
 
 class Sgd(Optimizer):
@@ -158,11 +167,17 @@ class Adam(Optimizer):
         gradient *= 1 - beta_2
         square *= beta_2
         square += gradient
+        of_mean, of_root = self._corrections()
         scale = np.sqrt(square, out=gradient)
-        scale *= 1 / np.sqrt(1 - beta_2**self.steps)
+        scale *= of_root
         scale += self._epsilon
-        np.divide(1 / (1 - beta_1**self.steps), scale, out=scale)
+        np.divide(of_mean, scale, out=scale)
         return mean * scale, scale
+
+    def _corrections(self) -> tuple[float, float]:
+        """What the mean and the root of the mean square are multiplied by, for their start at 0."""
+        beta_1, beta_2 = self._betas
+        return 1 / (1 - beta_1**self.steps), 1 / np.sqrt(1 - beta_2**self.steps)
 
 
 class RmsProp(Optimizer):

@@ -45,8 +45,8 @@ WEIGHT = RANDOM.uniform(0.5, 2, 200).astype(np.float32)
 FACTORS = 4
 # Rates and starts at which a few steps show every term.
 LIVELY = {"num_factors": FACTORS, "linear_lr": 0.02, "factors_lr": 0.05, "factors_init_sigma": 0.3, "linear_init_sigma": 0.2}
-# As many steps as epochs and mini-batches say, on labels as they are.
-PLAIN = {"min_steps": 1}
+# As many steps as epochs and mini-batches say, on labels as they are, each exact on several workers.
+PLAIN = {"min_steps": 1, "exchange_every": 1}
 
 
 def settings(task, **own) -> Hyperparameters:

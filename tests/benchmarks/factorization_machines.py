@@ -8,6 +8,7 @@ another fold than the one that is tested on here. Spark's evaluator computes the
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-from data import CLICK_FIELDS, Data
+from data import CLICK_FIELDS, REPOSITORY, Data, clicks
 from harness import (
     CORES,
     Headline,
@@ -48,6 +49,8 @@ TUNED = {
     "factors_init_sigma": 0.005,
 }
 WIDE = {"num_factors": 8, "epochs": 1}
+QUALITY = {"num_factors": 8, "epochs": 2, "linear_lr": 0.01, "factors_lr": 0.001, "seed": 1}
+QUALITY_ROWS, QUALITY_FEATURES, QUALITY_WORKERS = (200_000, 50_000), 500_000, (1, 2, 4, 8, 16)
 FITS = 3
 PHASES = ("ingest", "setup", "train", "finish")
 
@@ -140,6 +143,45 @@ def fit_of_wide_rows(path: str, workers: int) -> dict[str, Any]:
     return {"workers": workers, "wall": wall, **model.training_summary.seconds, "mebibytes": peak.mebibytes}
 
 
+def compare_workers(data: Data, options: Options) -> Report:
+    """What gangs of several sizes have learned, on rows that were not trained on: wide clicks, exchanged as `auto` says."""
+    found = measure(quality_by_workers, threads=1)
+    title = f"Quality by number of workers, {sum(QUALITY_ROWS):,} x {QUALITY_FEATURES:,}, two epochs"
+    table = Table(title, ["workers", "AUC", "cross entropy"])
+    table.rows = [[workers, f"{one['auc']:.4f}", f"{one['loss']:.4f}"] for workers, one in found.items()]
+    note = f"{QUALITY_ROWS[0]:,} rows trained on, {QUALITY_ROWS[1]:,} others scored; each worker a thread of one process."
+    return Report([table], found, [note])
+
+
+def quality_by_workers() -> dict[str, dict[str, float]]:
+    """Area under the curve and cross entropy by the number of workers."""
+    sys.path.insert(0, str(REPOSITORY))
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    from sparkml_algos import FactorizationMachinesBinaryClassifier
+    from sparkml_algos.algorithms.factorization_machines.prediction import load
+    from sparkml_algos.algorithms.factorization_machines.training import FACTORIZATION_MACHINES
+    from sparkml_algos.arrays.hyperparameters import Hyperparameters
+    from sparkml_algos.rows.batch import Batch
+    from sparkml_algos.training.run import train_arrays
+    from tests.gang import in_threads
+
+    chunks = list(clicks(sum(QUALITY_ROWS), QUALITY_FEATURES))
+    rows, label = sp.csr_matrix(sp.vstack([rows for rows, _ in chunks]), dtype=np.float32), np.concatenate([label for _, label in chunks])
+    train, test = slice(0, QUALITY_ROWS[0]), slice(QUALITY_ROWS[0], None)
+    settings, found = FactorizationMachinesBinaryClassifier(**QUALITY).hyperparameters(), {}
+    for workers in QUALITY_WORKERS:
+
+        def work(communicator: Any) -> Any:
+            part = slice(train.start + communicator.rank, train.stop, communicator.size)
+            return train_arrays(FACTORIZATION_MACHINES, settings, rows[part], label=label[part], communicator=communicator)
+
+        predictor = load(in_threads(workers, work)[0], Hyperparameters(**settings), "cpu")
+        probability = predictor(Batch(features=rows[test]))["probability"][:, 1]
+        found[str(workers)] = {"auc": roc_auc_score(label[test], probability), "loss": log_loss(label[test], probability)}
+    return found
+
+
 def bare_loop(path: str, classifier: bool = False) -> list[float]:
     """Seconds of the epochs on the rows as a CSR matrix, without Spark, after a warm-up."""
     from sparkml_algos import FactorizationMachinesBinaryClassifier, FactorizationMachinesRegressor
@@ -167,4 +209,4 @@ def read_sparse(path: str) -> tuple[sp.csr_matrix, np.ndarray]:
     return sp.vstack(parts, format="csr"), np.concatenate(labels)
 
 
-CASES = {"movielens": compare_fits, "scaling": compare_scaling, "wide": measure_width}
+CASES = {"movielens": compare_fits, "scaling": compare_scaling, "wide": measure_width, "workers": compare_workers}

@@ -25,6 +25,7 @@ from typing import Any
 import blazingtext
 import blazingtext_classifier
 import boosting
+import deepar
 import factorization_machines
 import formats
 import ingest
@@ -40,6 +41,7 @@ import pca
 import random_cut_forest
 import recordio
 import searches
+import trust
 import workers
 import xgboost
 from data import REPOSITORY, Data
@@ -62,9 +64,11 @@ MODULES = {
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
     "object2vec": object2vec,
+    "deepar": deepar,
     "ingest": ingest,
     "formats": formats,
     "recordio": recordio,
+    "trust": trust,
     "workers": workers,
     "tuning": searches,
 }

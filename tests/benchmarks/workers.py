@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from data import REPOSITORY, Data
 from harness import CORES, Options, Report, Table, measure, median, ratio
 
+from sparkml_algos.algorithms.factorization_machines.machine import EXCHANGES_PER_EPOCH, STEPS_APART
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.collectives.tcp import SMALL_BYTES
 from sparkml_algos.training.job import MIN_ROWS_PER_WORKER
@@ -30,7 +31,7 @@ BYTES_PER_SECOND = 1.2e9
 SECONDS_PER_MESSAGE = 1e-4
 CLUSTER_WORKERS, CLUSTER_BYTES = 100, 100e9
 
-# What they exchange: the sum of an array in each step or once, or in each step the rows of one that each has touched, with their owners.
+# What they exchange: the sum of an array in each step or once, or after some steps the rows of one that they have touched, with owners.
 TRAININGS: dict[str, dict[str, Any]] = {
     "k-means, 64 features, k=100": {"maker": "KMeans", "settings": {"k": 100}, "rows": 600_000, "features": 64, "exchange": "sum"},
     "PCA, 784 features, 50 components": {
@@ -91,7 +92,7 @@ def compare_gangs(data: Data, options: Options) -> Report:
 
 def large_cluster(values: dict[str, Any]) -> Table:
     """What the measured constants give for a large cluster: an epoch of each training on 100 GB and 100 workers."""
-    columns = ["training", "rows", "arithmetic s", "collectives s", "GB sent by each", "MB exchanged per step", "steps"]
+    columns = ["training", "rows", "arithmetic s", "collectives s", "GB sent by each", "MB exchanged each time", "exchanges"]
     title = (
         f"Model of {CLUSTER_WORKERS} workers and {CLUSTER_BYTES / 1e9:.0f} GB of rows: an epoch, network of "
         f"{BYTES_PER_SECOND / 1e9:g} GB/s, {SECONDS_PER_MESSAGE * 1e6:.0f} µs a message"
@@ -104,25 +105,34 @@ def large_cluster(values: dict[str, Any]) -> Table:
         alone = values[name][1]["strong"]
         arithmetic = alone["seconds"] / epochs / training["rows"] * rows / CLUSTER_WORKERS
         # With two workers each exchange sends its array once.
-        exchanged = values[name][2]["strong"]["bytes"] / epochs / steps_per_epoch(training, training["rows"], 2)
-        steps = steps_per_epoch(training, rows, CLUSTER_WORKERS)
+        exchanged = values[name][2]["strong"]["bytes"] / epochs / exchanges_per_epoch(training, training["rows"], 2)
+        exchanges = exchanges_per_epoch(training, rows, CLUSTER_WORKERS)
         if training["exchange"] == "owners":
-            exchanged *= rows_moved(training, CLUSTER_WORKERS) / rows_moved(training, 2)
+            here, there = steps_apart(training, training["rows"], 2), steps_apart(training, rows, CLUSTER_WORKERS)
+            exchanged *= rows_moved(training, CLUSTER_WORKERS, there) / rows_moved(training, 2, here)
             messages, sent = 2 * (CLUSTER_WORKERS - 1), exchanged
         elif exchanged <= SMALL_BYTES:
             messages, sent = math.ceil(math.log2(CLUSTER_WORKERS)), exchanged * math.ceil(math.log2(CLUSTER_WORKERS))
         else:
             messages, sent = 2 * (CLUSTER_WORKERS - 1), 2 * exchanged
-        collectives = steps * (messages * SECONDS_PER_MESSAGE + sent / BYTES_PER_SECOND)
-        row = [name, f"{rows:,.0f}", arithmetic, collectives, f"{steps * sent / 1e9:,.2f}", f"{exchanged / 1e6:,.3f}", f"{steps:,.0f}"]
+        collectives = exchanges * (messages * SECONDS_PER_MESSAGE + sent / BYTES_PER_SECOND)
+        row = [
+            name,
+            f"{rows:,.0f}",
+            arithmetic,
+            collectives,
+            f"{exchanges * sent / 1e9:,.2f}",
+            f"{exchanged / 1e6:,.3f}",
+            f"{exchanges:,.0f}",
+        ]
         table.rows.append(row)
     return table
 
 
-def rows_moved(training: dict[str, Any], workers: int) -> float:
-    """Of the array whose rows have owners, those that a worker sends in a step: what it has touched of the others' rows, then what it owns
-    of all that was touched."""
-    rows = rows_per_step(training, workers)
+def rows_moved(training: dict[str, Any], workers: int, apart: int) -> float:
+    """Of the array whose rows have owners, those that a worker sends in an exchange: what it has touched of the others' rows, then what it
+    owns of all that was touched."""
+    rows = rows_per_step(training, workers) * apart
     touched = [-math.expm1(-part * training["nonzeros"] / training["features"]) for part in (rows / workers, rows)]
     return training["features"] * (touched[0] * (1 - 1 / workers) + touched[1] / workers * (workers - 1))
 
@@ -133,8 +143,17 @@ def rows_per_step(training: dict[str, Any], workers: int) -> int:
     return max(asked, workers * min(asked, MIN_ROWS_PER_WORKER))
 
 
-def steps_per_epoch(training: dict[str, Any], rows: float, workers: int) -> float:
-    return 1 if training["exchange"] == "once" else rows / rows_per_step(training, workers)
+def exchanges_per_epoch(training: dict[str, Any], rows: float, workers: int) -> float:
+    if training["exchange"] == "once":
+        return 1
+    return math.ceil(rows / rows_per_step(training, workers) / steps_apart(training, rows, workers))
+
+
+def steps_apart(training: dict[str, Any], rows: float, workers: int) -> int:
+    """Steps between two exchanges."""
+    if training["exchange"] != "owners":
+        return 1
+    return max(1, min(STEPS_APART, int(rows / rows_per_step(training, workers)) // EXCHANGES_PER_EPOCH))
 
 
 # ----------------------------------------------------------------------------------------------------- inside such a process

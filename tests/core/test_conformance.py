@@ -13,6 +13,7 @@ from sparkml_algos import (
     PCA,
     BlazingTextClassifier,
     BlazingTextWord2Vec,
+    DeepAR,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
     IPInsights,
@@ -48,6 +49,7 @@ ALGORITHMS = [
     IPInsights,
     BlazingTextClassifier,
     BlazingTextWord2Vec,
+    DeepAR,
     XGBoostRegressor,
     XGBoostClassifier,
     XGBoostRanker,
@@ -75,6 +77,18 @@ DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000,
 
 # The table does not say whether the upper end belongs to the range; the service's client libraries exclude it, and so do we.
 OPEN_UPPER_ENDS = {"beta_1", "beta_2", "momentum"}
+
+# Where the table has no range, but values beyond this one mean nothing; what a list's items are is told in words.
+MEANINGFUL = {
+    "deepar": {
+        "cardinality": {"min": 1},
+        "dropout_rate": {"min": 0, "max": 1, "max_exclusive": True},
+        "early_stopping_patience": {"min": 1},
+        "learning_rate": {"min": 0, "min_exclusive": True},
+        "num_eval_samples": {"min": 1},
+        "test_quantiles": {"min": 0, "max": 1, "min_exclusive": True, "max_exclusive": True},
+    }
+}
 
 # What follows ``set`` and ``get`` in the Spark connector of the service.
 ACCESSORS = {
@@ -269,6 +283,24 @@ ACCESSORS = {
         "token_embedding_storage_type": "TokenEmbeddingStorageType",
         "weight_decay": "WeightDecay",
     },
+    "deepar": {
+        "context_length": "ContextLength",
+        "epochs": "Epochs",
+        "prediction_length": "PredictionLength",
+        "time_freq": "TimeFreq",
+        "cardinality": "Cardinality",
+        "dropout_rate": "DropoutRate",
+        "early_stopping_patience": "EarlyStoppingPatience",
+        "embedding_dimension": "EmbeddingDimension",
+        "learning_rate": "LearningRate",
+        "likelihood": "Likelihood",
+        "mini_batch_size": "MiniBatchSize",
+        "num_cells": "NumCells",
+        "num_dynamic_feat": "NumDynamicFeat",
+        "num_eval_samples": "NumEvalSamples",
+        "num_layers": "NumLayers",
+        "test_quantiles": "TestQuantiles",
+    },
     "blazingtext": {
         "mode": "Mode",
         "batch_size": "BatchSize",
@@ -357,6 +389,8 @@ def specified(algorithm):
         is_supervised = modes == "supervised"
         found["mode"] |= {"choices": [mode for mode in found["mode"]["choices"] if (mode == "supervised") == is_supervised]}
         found["mode"] |= {"default": "supervised", "required": False} if is_supervised else {}
+    for entry, meaningful in MEANINGFUL.get(name, {}).items():
+        found[entry] |= meaningful
     for (owner, required), default in DEFAULTED.items():
         if owner == name:
             found[required] |= {"required": False, "default": default}

@@ -21,6 +21,7 @@ DRAW = {
     "plot_elbow": lambda **on: plotting.plot_elbow({"k": [1, 2], "msd": [3, 1]}, **on),
     "plot_explained_variance": lambda **on: plotting.plot_explained_variance([0.6, 0.3], **on),
     "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),
+    "plot_forecast": lambda **on: plotting.plot_forecast({"time": [1, 2], "mean": [3, 4], "quantiles": [{"0.5": 3.0}, {"0.5": 4.0}]}, **on),
     "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_topics": lambda **on: plotting.plot_topics([[0.7, 0.3], [0.2, 0.8]], **on),

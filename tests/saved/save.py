@@ -50,6 +50,11 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
         **{"enc0_token_embedding_dim": 2, "enc_dim": 4, "mlp_dim": 2, "labelCol": "half", "learning_rate": 0.02},
         **STEPS,
     ),
+    "DeepAR": lambda: ours.DeepAR(
+        **{"time_freq": "D", "context_length": 2, "prediction_length": 1, "num_cells": 2, "startCol": "day", "targetCol": "features"},
+        **{"forecastStartCol": "", "quantilesCol": "", "num_samples": 5, "learning_rate": 0.05},
+        **STEPS,
+    ),
     "BlazingTextClassifier": lambda: ours.BlazingTextClassifier(
         labelCol="third", min_count=1, vector_dim=4, buckets=50, learning_rate=0.5, **STEPS
     ),
@@ -99,6 +104,7 @@ def texts(rows: DataFrame) -> DataFrame:
     """The rows with columns of text made from their other columns."""
     named = rows.withColumn("words", F.col("features").cast("array<string>"))
     named = named.withColumn("text", F.array_join(F.transform("features", lambda value: value.cast("int").cast("string")), " "))
+    named = named.withColumn("day", F.lit("2024-01-01"))
     return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
@@ -108,7 +114,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip", "day"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}

@@ -104,9 +104,14 @@ class FactorizationMachinesRegressor(
 
     Notes
     -----
-    Made for wide, sparse rows. A step costs O((num_factors + 1) · values that are not 0 in the mini-batch / workers), and so does its
-    exchange, however many features there are; a worker holds three numbers of 32 bits for each of the features · (num_factors + 1)
-    parameters.
+    Made for wide, sparse rows. A step costs O((num_factors + 1) · values that are not 0 in the mini-batch / workers), however many features
+    there are; a worker holds three numbers of 32 bits for each of the features · (num_factors + 1) parameters. Steps with sparse rows are
+    compiled where numba is installed (extra `fast`), else NumPy makes them: `training_summary.kernels` says which.
+
+    Several workers train as one does where the table of parameters is small, or with `exchange_every` at 1. Of a large one they bring
+    together what they have learned after several mini-batches alone: what each does in between does not see what the others do. In between,
+    the rows of a worker stand for those of the whole mini-batch. A feature is then moved in the mean direction of all workers' steps, by as
+    many of these as there are mini-batches that it was in.
 
     Where the specification is silent: the optimizer is Adam, and a step moves only the parameters of features that are not 0 in all rows of
     its mini-batch; those of others neither decay nor change their running means. The gradient is a sum over rows, multiplied by

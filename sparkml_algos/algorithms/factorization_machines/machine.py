@@ -1,7 +1,8 @@
 """A factorization machine that learns.
 
 A step touches only the features of its mini-batch: their rows of the table of parameters are gathered, moved by Adam together with their
-memory, and put back. Workers exchange these rows alone; where the table is large each moves its own ones, and has a memory of no others.
+memory, and put back. Workers exchange these rows alone, after every mini-batch or after several, see `exchange`; where the table is large
+and the exchange is after every one, each worker moves its own rows, and has a memory of no others.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import scipy.sparse as sp
 
+from sparkml_algos import kernels
+from sparkml_algos.algorithms.factorization_machines.exchange import Ways, merge_memory
 from sparkml_algos.algorithms.factorization_machines.metrics import loss_metric, loss_value, make_loss, metrics, sums
 from sparkml_algos.algorithms.factorization_machines.preparation import Preparation
-from sparkml_algos.algorithms.factorization_machines.rows import Rows
+from sparkml_algos.algorithms.factorization_machines.rows import CompiledRows, Room, Rows
+from sparkml_algos.algorithms.factorization_machines.steps import CompiledAdam
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -25,6 +30,9 @@ from sparkml_algos.training.optimizers import EPSILON, Adam, put_rows
 from sparkml_algos.training.progress import Best, EpochResult, Progress
 from sparkml_algos.training.watching import WatchedRows
 
+# Mini-batches between two exchanges of a large table at most, and exchanges of an epoch at least, unless `exchange_every` says otherwise.
+STEPS_APART = 256
+EXCHANGES_PER_EPOCH = 2
 # Features whose start is drawn at a time.
 BLOCK = 1 << 16
 
@@ -46,6 +54,10 @@ class Machine(Learner):
     bias : ndarray of float32, shape (1,)
     table : ndarray of float32, shape (features, 1 + factors)
         Of each feature the linear weight, then the factors; for labels as they are trained on.
+    steps_apart : int
+        Steps that workers make between two exchanges; 1 where each is exact.
+    compiled : bool
+        Whether kernels run, on all workers: theirs would differ from NumPy's in the last bits.
     """
 
     served_by_all = False
@@ -65,9 +77,15 @@ class Machine(Learner):
         self._keeps_checkpoints = job.keeps_checkpoints
         self._device = None if job.device == "cpu" else job.device
         self.bias, self.table = start(hyperparameters, features, job.random)
-        self._has_owners = has_owners(*self.table.shape, communicator)
+        self.compiled = bool(communicator.allreduce(np.array([kernels.available()], np.int64), "min")[0])
+        self._room = Room(features) if self.compiled else None
         self._loss = make_loss(hyperparameters)
-        self._optimizer = Adam([self.bias, self.table], epsilon=EPSILON if hyperparameters.eps is None else hyperparameters.eps)
+        adam = CompiledAdam if self.compiled else Adam
+        self._optimizer = adam([self.bias, self.table], epsilon=EPSILON if hyperparameters.eps is None else hyperparameters.eps)
+        is_large = has_owners(*self.table.shape, communicator)
+        self.steps_apart = _steps_apart(hyperparameters, job, is_large)
+        self._ways = Ways(self.bias, self.table, communicator, self.compiled) if self.steps_apart > 1 else None
+        self._has_owners = is_large and self._ways is None
         self._rates, self._decay = ([_of(hyperparameters, "bias", name), self._by_column(name)] for name in ("lr", "wd"))
         self._totals = np.zeros(2)
 
@@ -81,10 +99,11 @@ class Machine(Learner):
         is left out where all training rows will be looked at after the epoch."""
         if not len(batch):
             return SparseSums(np.zeros(3), np.empty(0, np.int32), np.empty((0, self.table.shape[1]), np.float32), len(self.table))
-        rows = Rows(batch.features, self._preparation.dtype, self._device)
+        rows = self._rows(batch.features)
         label, weight = self._preparation.label(batch.label), batch.weight
         with np.errstate(over="ignore", invalid="ignore"):  # the loss at the end of the epoch tells
-            scores = rows.scores(self.bias[0], self.table.take(rows.columns, axis=0))[None, None]
+            self._touched = rows.taken_from(self.table)
+            scores = rows.scores(self.bias[0], self._touched)[None, None]
             value = np.zeros(1) if self._watched.has_all else self._loss.value(scores.copy(), label)[0]
             slope = self._loss.slope(scores, label)[0, 0]
             if weight is not None:
@@ -94,25 +113,46 @@ class Machine(Learner):
             return SparseSums(totals, rows.columns, rows.gradient(slope).astype(np.float32, copy=False), len(self.table))
 
     def combine(self, part: SparseSums, communicator: Communicator) -> SparseSums:
+        if self._ways is not None:
+            return part
         return part.at_owners(communicator) if self._has_owners else part.over_workers(communicator)
 
     def update(self, sums: SparseSums, progress: Progress) -> None:
-        slope, loss, weight = sums.totals
-        if weight == 0:
+        if self._ways is None:
+            if sums.totals[2]:
+                self._step(sums, 1.0)
             return
+        if sums.totals[2]:
+            self._ways.note(sums.ids, self._touched, sums.totals[2])
+            self._step(sums, self._communicator.size)  # its rows stand for those of the whole mini-batch
+        else:
+            self._optimizer.steps += 1
+        self._ways.steps += 1
+        if self._ways.steps == self.steps_apart:
+            self._ways.exchange()
+
+    def _step(self, sums: SparseSums, share: float) -> None:
+        """A step by the sums over some rows, of which a mini-batch has `share` times as many."""
+        slope, loss, weight = sums.totals
         self._totals += loss, weight
         with np.errstate(over="ignore", invalid="ignore"):
             gradients = [np.array([slope], np.float32), sums.rows]
             for gradient in gradients:
-                gradient *= 1 / weight if self.hyperparameters.rescale_grad is None else self.hyperparameters.rescale_grad
+                gradient *= 1 / weight if self.hyperparameters.rescale_grad is None else self.hyperparameters.rescale_grad * share
                 if self.hyperparameters.clip_gradient is not None:
                     np.clip(gradient, -self.hyperparameters.clip_gradient, self.hyperparameters.clip_gradient, out=gradient)
-            _, moved = self._optimizer.step(gradients, self._rates, rows=[None, sums.ids], decay=self._decay)
+            self._optimizer.step(gradients, self._rates, rows=[None, sums.ids], decay=self._decay)
         if self._has_owners:
-            for ids, rows in rows_of_others(sums.ids, moved, self._communicator):
+            for ids, rows in rows_of_others(sums.ids, self.table.take(sums.ids, axis=0), self._communicator):
                 put_rows(self.table, ids, rows)
 
     def end_epoch(self, progress: Progress) -> EpochResult:
+        if self._ways is not None:
+            if self._ways.steps:
+                self._ways.exchange()
+            if progress.epoch + 1 < self.hyperparameters.epochs:
+                for memory in self._optimizer.memory:
+                    merge_memory(*memory, self._communicator)
         loss = self._training_loss()
         if not np.isfinite(loss):
             raise FloatingPointError(
@@ -153,7 +193,7 @@ class Machine(Learner):
         if scale != 1:
             self.table[:, 0] *= np.float32(scale)
             self.table[:, 1:] *= np.float32(scale**0.5)
-        values = {**best.result.metrics, "epoch": best.epoch + 1}
+        values = {**best.result.metrics, "epoch": best.epoch + 1, "kernels": kernels.name() if self.compiled else "numpy"}
         return Artifact({"bias": bias, "linear": self.table[:, 0], "factors": self.table[:, 1:]}, values)
 
     def _training_loss(self) -> float:
@@ -162,6 +202,8 @@ class Machine(Learner):
         if self._watched.has_all:
             found = self._sums(self._watched.of_training())
             return float(found["loss"] / found["weight"])
+        if self._ways is not None:
+            totals = self._communicator.allreduce(totals)
         return float(totals[0] / totals[1]) * self._preparation.label_scale**2
 
     def _sums(self, rows: Iterable[Batch]) -> dict[str, np.ndarray]:
@@ -179,6 +221,12 @@ class Machine(Learner):
         scores = rows.scores(float(self.bias[0]), self.table.take(rows.columns, axis=0).astype(np.float64))
         return scores * self._preparation.label_scale + self._preparation.label_shift
 
+    def _rows(self, features: Features) -> Rows | CompiledRows:
+        """Some rows, with the arithmetic of the training."""
+        if self._room is not None and sp.issparse(features):
+            return CompiledRows(features, self._preparation.dtype, self._room)
+        return Rows(features, self._preparation.dtype, self._device)
+
     def _with_memory_of_table(self, memory: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
         """The optimizer's memory with what it knows of the table changed."""
         return {name: change(array) if array.shape == self.table.shape else array for name, array in memory.items()}
@@ -187,6 +235,18 @@ class Machine(Learner):
         """A setting of the linear weights and the factors, as a row of the table."""
         linear, factors = (_of(self.hyperparameters, group, name) for group in ("linear", "factors"))
         return np.array([linear] + [factors] * (self.table.shape[1] - 1), np.float32)
+
+
+def _steps_apart(hyperparameters: Hyperparameters, job: Job, is_large: bool) -> int:
+    """Steps between two exchanges; 1 with a small table, whose exchange takes less time than its step."""
+    if job.communicator.size == 1:
+        return 1
+    if hyperparameters.exchange_every != "auto":
+        return hyperparameters.exchange_every
+    rows = job.total_rows()
+    if not is_large or rows is None:
+        return STEPS_APART if is_large else 1
+    return max(1, min(STEPS_APART, -(-rows // hyperparameters.mini_batch_size) // EXCHANGES_PER_EPOCH))
 
 
 def start(hyperparameters: Hyperparameters, features: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

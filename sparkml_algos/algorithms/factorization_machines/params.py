@@ -57,6 +57,15 @@ class FactorizationMachinesParams(BiasParams, LinearParams, FactorsParams):
         minimum=1,
         special=["auto"],
     )
+    exchange_every = OwnHyperparameter(
+        int,
+        "Mini-batches between two exchanges of several workers. With 1 they train as one would; with more each moves its own parameters by "
+        "its own rows meanwhile, and what all have learned is brought together. auto is 1 where features · (num_factors + 2) are up to "
+        "131,072, else 256, but half an epoch at most. Of no effect with one worker.",
+        default="auto",
+        minimum=1,
+        special=["auto"],
+    )
     early_stopping_patience = OwnHyperparameter(
         int, "Epochs without gain on validation rows after which training stops; of no effect without such rows.", default=5, minimum=1
     )

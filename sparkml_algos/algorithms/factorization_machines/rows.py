@@ -43,6 +43,10 @@ class Rows:
         self._device = None if sp.issparse(features) else device
         self._features, self._squares = self._moved(features), self._moved(_squares(features))
 
+    def taken_from(self, table: np.ndarray) -> np.ndarray:
+        """The rows of a table (features, 1 + factors) that matter."""
+        return table.take(self.columns, axis=0)
+
     def scores(self, bias: float, table: np.ndarray) -> np.ndarray:
         """f of each row, shape (rows,), for a table (touched, 1 + factors)."""
         self._table = self._moved(table)
@@ -62,6 +66,77 @@ class Rows:
 
     def _moved(self, array: Features) -> Any:
         return array if self._device is None else to_device(array, self._device)
+
+
+class Room:
+    """Memory in which one mini-batch after the other is computed by kernels.
+
+    Parameters
+    ----------
+    features : int
+    """
+
+    def __init__(self, features: int) -> None:
+        words = -(-features // 64)
+        self.bits, self.ranks = np.zeros(words, np.uint64), np.empty(words, np.int32)
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, rows: int, width: int, dtype: type) -> np.ndarray:
+        """An array (rows, width) of any content; what was given under this name before is overwritten."""
+        found = self._arrays.get(name)
+        if found is None or len(found) < rows or found.shape[1] != width or found.dtype != dtype:
+            found = self._arrays[name] = np.empty((rows + rows // 4, width), dtype)
+        return found[:rows]
+
+
+class CompiledRows:
+    """What `Rows` is, of sparse rows, computed by kernels.
+
+    Parameters
+    ----------
+    features : csr_matrix, shape (rows, features)
+    dtype : type
+        Of the arithmetic.
+    room : Room
+        What `taken_from` and `gradient` give lies in it, until the next rows are computed there.
+
+    Attributes
+    ----------
+    columns : ndarray of int32, shape (touched,)
+    """
+
+    def __init__(self, features: sp.csr_matrix, dtype: type, room: Room) -> None:
+        from sparkml_algos.kernels.factorization import find_columns
+
+        self._room, self._ends, self._data = room, features.indptr, features.data.astype(dtype, copy=False)
+        columns, self._places = np.empty(features.nnz, np.int32), np.empty(features.nnz, np.int32)
+        count = find_columns(features.indices, self._data, room.bits, room.ranks, columns, self._places)
+        self.columns = columns[:count]
+
+    def taken_from(self, table: np.ndarray) -> np.ndarray:
+        from sparkml_algos.kernels.memory import take_rows
+
+        found = self._room.array("table", len(self.columns), table.shape[1], table.dtype.type)
+        take_rows(table, self.columns, 0, len(self.columns), found)
+        return found
+
+    def scores(self, bias: float, table: np.ndarray) -> np.ndarray:
+        from sparkml_algos.kernels.factorization import add_scores
+
+        dtype = self._data.dtype.type
+        self._table, self._sums = table, self._room.array("sums", len(self._ends) - 1, table.shape[1], dtype)
+        found = np.full(len(self._sums), bias, dtype)
+        add_scores(self._ends, self._places, self._data, table, self._sums, found)
+        return found
+
+    def gradient(self, slope: np.ndarray) -> np.ndarray:
+        from sparkml_algos.kernels.factorization import add_gradient
+
+        found = self._room.array("gradient", *self._table.shape, self._data.dtype.type)
+        found[...] = 0
+        slope = np.ascontiguousarray(slope, self._data.dtype)
+        add_gradient(self._ends, self._places, self._data, self._table, self._sums, slope, found)
+        return found
 
 
 def _numpy(array: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,24 +16,38 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.rows.predictor import Computed, Predictor
+from sparkml_algos.rows.predictor import Computed
 
 
-def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Predictor:
+def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> LabelPredictor:
     """The predictor of a model.
 
     Its outputs are ``prediction``, the id of the most probable label (rows,), ``predicted_label``, ``probability`` (rows, labels), all of
     the service's responses too: ``label``, the k most probable labels with their prefix, and ``prob``, how probable these are.
     """
-    counted = Counted.of(artifact.arrays, artifact.values)
-    encode = counted.encoder(hyperparameters.word_ngrams, hyperparameters.buckets)
-    vectors, outputs = artifact.arrays["vectors"], artifact.arrays["outputs"]
-    names = pa.array(counted.labels, pa.string())
-    marked = pa.array([LABEL_PREFIX + label for label in counted.labels], pa.string())
-    k = min(hyperparameters.k, len(names))
+    return LabelPredictor(artifact, hyperparameters)
 
-    def predictor(batch: Batch) -> Mapping[str, Any]:
-        probability = probabilities(encode(batch.text).features, vectors, outputs)
+
+class LabelPredictor:
+    """Labels the texts of a batch."""
+
+    def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
+        counted = Counted.of(artifact.arrays, artifact.values)
+        self._encode = counted.encoder(hyperparameters.word_ngrams, hyperparameters.buckets)
+        self._vectors, self._outputs = artifact.arrays["vectors"], artifact.arrays["outputs"]
+        self._names = pa.array(counted.labels, pa.string())
+        self._marked = pa.array([LABEL_PREFIX + label for label in counted.labels], pa.string())
+        self._k = min(hyperparameters.k, len(self._names))
+
+    def with_labels(self, k: int) -> LabelPredictor:
+        """The same with another number of most probable labels; it shares all arrays."""
+        other = copy.copy(self)
+        other._k = min(k, len(self._names))
+        return other
+
+    def __call__(self, batch: Batch) -> Mapping[str, Any]:
+        k, names, marked = self._k, self._names, self._marked
+        probability = probabilities(self._encode(batch.text).features, self._vectors, self._outputs)
         # Labels that are equally probable in the order of their ids.
         best = np.argsort(-probability, axis=1, kind="stable")[:, :k] if k > 1 else probability.argmax(axis=1)[:, None]
         ends = np.arange(0, k * len(batch) + 1, k, dtype=np.int64)
@@ -45,8 +60,6 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
                 "prob": lambda: np.take_along_axis(probability, best, axis=1),
             }
         )
-
-    return predictor
 
 
 def probabilities(features: Ragged, vectors: np.ndarray, outputs: np.ndarray) -> np.ndarray:

@@ -268,12 +268,13 @@ def _batches(words: np.ndarray, window: int, batch_size: int, draws: Draws) -> I
 def _step(
     hidden: np.ndarray, word: int, outputs: np.ndarray, tables: Tables, negatives: int, rate: np.float32, draws: Draws
 ) -> tuple[float, np.ndarray]:
-    """Let an input predict a word: the loss, and by how much the input is to move."""
-    rows = np.append(draws.noise(tables.noise, negatives), word)
-    y = outputs[rows]
-    loss, errors = _errors(y @ hidden, rows[:-1], word, tables, rate)
-    np.add.at(outputs, rows, np.outer(errors, hidden))
-    return loss, errors @ y
+    """Let an input predict a word: the loss, and by how much the input is to move. Outputs move one after the other."""
+    rows, gradient = np.append(draws.noise(tables.noise, negatives), word), np.zeros_like(hidden)
+    loss, errors = _errors(outputs[rows] @ hidden, rows[:-1], word, tables, rate)
+    for row, error in zip(rows, errors, strict=True):
+        gradient += error * outputs[row]
+        outputs[row] += error * hidden
+    return loss, gradient
 
 
 def _errors(scores: np.ndarray, noise: np.ndarray, word: int, tables: Tables, rate: np.float32) -> tuple[float, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Batch inference on folders of files, by the executors of a session."""

@@ -1,0 +1,222 @@
+"""What an endpoint was asked and answered, and what turned out to be true, as rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
+from pyspark.sql import functions as F
+
+_SIDE = "struct<observedContentType:string,mode:string,data:string,encoding:string>"
+_CAPTURED = (
+    f"captureData struct<endpointInput:{_SIDE},endpointOutput:{_SIDE},batchTransformOutput:{_SIDE}>,"
+    "eventMetadata struct<eventId:string,inferenceId:string,inferenceTime:string>,eventVersion string"
+)
+_TRUTH = "groundTruthData struct<data:string,encoding:string>,eventMetadata struct<eventId:string>,eventVersion string"
+_HOUR = r"/(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$"
+_LINES = r"\r?\n"
+_DURATION = re.compile(r"(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+# Digits of a column's name that has none but its place.
+_DIGITS = 20
+ID, TIME, ROW, TRUTH = "inference_id", "inference_time", "row", "ground_truth"
+
+
+def read_captured(
+    spark: SparkSession, path: str, input_columns: Sequence[str] | None = None, output_columns: Sequence[str] | None = None
+) -> DataFrame:
+    """Read captured requests: JSON lines, a request each, in folders of hours.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    path : str
+        A file or folder that Spark reads.
+    input_columns, output_columns : sequence of str, optional
+        Names of what was asked and answered, in the order of the CSV, or names of what is to be taken of JSON. By default they are found
+        in the first request: the names of JSON; of CSV the places, with zeros before them to 20 digits, those of answers with ``output_``
+        before them.
+
+    Returns
+    -------
+    DataFrame
+        A row for each row of each request: ``inference_id`` (the event's where the request had none), ``inference_time``, ``row`` (within
+        the request), and the columns, as strings; `statistics` sees what strings say.
+
+    Raises
+    ------
+    ValueError
+        If there is no request, or the data of the first are neither CSV nor JSON.
+    """
+    read = spark.read.option("recursiveFileLookup", "true").text(path).where(F.length(F.trim("value")) > 0)
+    record = read.select(F.from_json("value", _CAPTURED).alias("r"))
+    answer = F.coalesce(F.col("r.captureData.endpointOutput"), F.col("r.captureData.batchTransformOutput"))
+    parts = record.select(F.col("r.captureData.endpointInput").alias("i"), answer.alias("o"), F.col("r.eventMetadata").alias("m"))
+    first = parts.first()
+    if first is None:
+        raise ValueError(f"there is no captured request in {path}")
+    if first["i"] is None and first["o"] is None:
+        raise ValueError(f"the first line of {path} is not a captured request: it has no captureData")
+    asked = _names(first["i"], "") if input_columns is None else list(input_columns)
+    answered = _names(first["o"], "output_") if output_columns is None else list(output_columns)
+    if same := [name for name in asked if name in answered]:
+        raise ValueError(f"input and output columns are both called {', '.join(map(repr, same))}")
+    lined = parts.select(
+        "m", *(_lines(side).alias(f"{side}l") for side in "io"), *(F.col(f"{side}.encoding").alias(f"{side}e") for side in "io")
+    )
+    lines = lined.select("m", "ie", "oe", F.posexplode(F.arrays_zip("il", "ol")).alias(ROW, "l"))
+    return lines.select(
+        F.coalesce("m.inferenceId", "m.eventId").alias(ID),
+        F.to_timestamp("m.inferenceTime").alias(TIME),
+        F.col(ROW),
+        *(_fields(F.col("l.il"), F.col("ie"), asked)),
+        *(_fields(F.col("l.ol"), F.col("oe"), answered)),
+    )
+
+
+def read_ground_truth(spark: SparkSession, path: str) -> DataFrame:
+    """Read ground truth: JSON lines, a label or several each, in folders of the hours that they were collected in.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    path : str
+
+    Returns
+    -------
+    DataFrame
+        ``inference_id``, ``row``, ``ground_truth`` (a string) and ``collected``, the hour of the folder, null where it is not in one.
+    """
+    read = spark.read.option("recursiveFileLookup", "true").text(path).withColumn("file", F.input_file_name())
+    record = read.where(F.length(F.trim("value")) > 0).select(F.from_json("value", _TRUTH).alias("r"), "file")
+    hour = F.concat_ws("-", *(F.regexp_extract("file", _HOUR, i) for i in range(1, 5)))
+    at = F.to_timestamp(F.when(F.col("file").rlike(_HOUR), hour), "yyyy-MM-dd-HH")
+    lines = F.split("r.groundTruthData.data", _LINES)
+    return record.select(F.col("r.eventMetadata.eventId").alias(ID), at.alias("collected"), F.posexplode(lines).alias(ROW, TRUTH)).select(
+        ID, ROW, F.trim(TRUTH).alias(TRUTH), "collected"
+    )
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Predictions with their truth.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Predictions that have a truth, with the column ``ground_truth``.
+    without_truth, without_prediction : int
+        Predictions and labels that have no counterpart.
+    """
+
+    rows: DataFrame
+    without_truth: int
+    without_prediction: int
+
+
+def merge_ground_truth(captured: DataFrame, ground_truth: DataFrame) -> Merged:
+    """Join predictions and truth by the inference id and, where a request had several rows, by the row.
+
+    Parameters
+    ----------
+    captured : DataFrame
+        Rows with ``inference_id``, and ``row`` where a request has several, as `read_captured` gives them.
+    ground_truth : DataFrame
+        Rows with ``inference_id``, ``ground_truth`` and, if there is one in both, ``row``; of several for one id the latest by
+        ``collected`` wins, and of those collected together, or without that column, the greatest.
+
+    Returns
+    -------
+    Merged
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    for frame, names, what in ((captured, [ID], "captured"), (ground_truth, [ID, TRUTH], "ground_truth")):
+        if missing := [name for name in names if name not in frame.columns]:
+            raise ValueError(f"{what} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
+    keys = [ID, ROW] if ROW in captured.columns and ROW in ground_truth.columns else [ID]
+    latest = [F.col(name).desc_nulls_last() for name in ("collected", TRUTH) if name in ground_truth.columns]
+    numbered = ground_truth.where(F.col(ID).isNotNull()).withColumn("_n", F.row_number().over(Window.partitionBy(*keys).orderBy(*latest)))
+    truth = numbered.where(F.col("_n") == 1).select(*keys, TRUTH)
+    kept = captured.drop(TRUTH)
+    both = kept.select(*keys, F.lit(1).alias("_p")).join(truth.select(*keys, F.lit(1).alias("_t")), keys, "full")
+    (lacking,) = both.agg(
+        F.count(F.when(F.col("_t").isNull(), 1)).alias("t"), F.count(F.when(F.col("_p").isNull(), 1)).alias("p")
+    ).collect()
+    return Merged(kept.join(truth, keys, "inner"), lacking["t"], lacking["p"])
+
+
+def window(at: datetime, start_offset: str, end_offset: str) -> tuple[datetime, datetime]:
+    """The time that an execution looks at.
+
+    Parameters
+    ----------
+    at : datetime
+        When it is scheduled.
+    start_offset, end_offset : str
+        Durations of ISO 8601, such as ``-PT7H`` and ``-P8D``.
+
+    Returns
+    -------
+    (datetime, datetime)
+
+    Raises
+    ------
+    ValueError
+        If a duration is none, or the end is not after the start.
+    """
+    start, end = at + duration(start_offset), at + duration(end_offset)
+    if end <= start:
+        raise ValueError(f"the window ends before it starts: {start_offset!r} to {end_offset!r}")
+    return start, end
+
+
+def duration(text: str) -> timedelta:
+    """A duration of ISO 8601 in weeks, days, hours, minutes and seconds; negative with a minus before it."""
+    found = _DURATION.fullmatch(text)
+    if found is None or not any(found.groups()[1:]):
+        raise ValueError(f"not a duration such as -PT7H or -P8D: {text!r}")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
+    length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return -length if found[1] else length
+
+
+def _lines(side: str) -> Column:
+    """The lines of one side of a request, none if it was not captured; what is stored as base64 is decoded."""
+    data = F.when(F.col(f"{side}.encoding") == "BASE64", F.unbase64(f"{side}.data").cast("string")).otherwise(F.col(f"{side}.data"))
+    lines = F.filter(F.split(data, _LINES), lambda line: F.length(F.trim(line)) > 0)
+    return F.coalesce(lines, F.array().cast("array<string>"))
+
+
+def _names(side: Row | None, prefix: str) -> list[str]:
+    """Names of the columns of a side of the first request."""
+    if side is None:
+        return []
+    data, encoding = side["data"], side["encoding"]
+    line = next((line for line in str(data or "").splitlines() if line.strip()), "")
+    if encoding == "CSV":
+        return [f"{prefix}{i:0{_DIGITS}d}" for i in range(len(next(csv.reader([line]), [])))]
+    if encoding == "JSON":
+        try:
+            return list(json.loads(line))
+        except ValueError:
+            pass
+    raise ValueError(f"the first request has data of encoding {encoding}, which are not lines of CSV or JSON; name the columns")
+
+
+def _fields(line: Column, encoding: Column, names: Sequence[str]) -> list[Column]:
+    if not names:
+        return []
+    places = ", ".join(f"c{i} string" for i in range(len(names)))
+    values, entries = F.from_csv(line, places), F.from_json(line, "map<string,string>")
+    return [
+        F.when(encoding == "JSON", F.try_element_at(entries, F.lit(name))).otherwise(F.trim(values[f"c{i}"])).alias(name)
+        for i, name in enumerate(names)
+    ]

@@ -1,0 +1,116 @@
+"""Whether bias, or what counts for a model, has moved from where it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from sparkml_algos.bias import MEASURES, BiasReport, Stage
+from sparkml_algos.html_pages import Bar, bars, number
+from sparkml_algos.monitor.violations import MonitorReport, Violation
+
+# Of the service: what an infinite metric is published as, and the score from which on attributions have drifted.
+INFINITE, NDCG_THRESHOLD = 2.348543e108, 0.9
+_STAGES: tuple[Stage, ...] = ("pre_training", "post_training")
+
+
+def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport:
+    """Compare measures of bias with those of a baseline.
+
+    Parameters
+    ----------
+    current, baseline : BiasReport
+        Also as read from the service's ``analysis.json``.
+
+    Returns
+    -------
+    MonitorReport
+        A measure is violated where it is farther from what it is without bias than the baseline's: from 1 for DI, from 0 for all others.
+        What one of both lacks is not compared.
+    """
+    before = {
+        (one.facet, one.value_or_threshold, metric.name): metric.value
+        for one in baseline.facets
+        for stage in _STAGES
+        for metric in one.metrics(stage)
+    }
+    violations, metrics, plots = [], {}, {}
+    for one in current.facets:
+        drawn = []
+        for metric in (metric for stage in _STAGES for metric in one.metrics(stage)):
+            if metric.value is None:
+                continue
+            key = f"bias_metric_{metric.name}"
+            metrics[f"{key} {one.facet}={one.value_or_threshold}"] = (
+                math.copysign(INFINITE, metric.value) if math.isinf(metric.value) else metric.value
+            )
+            known = before.get((one.facet, one.value_or_threshold, metric.name))
+            ideal = MEASURES[metric.name].ideal if metric.name in MEASURES else 0.0
+            wrong = known is not None and abs(metric.value - ideal) > abs(known - ideal)
+            drawn.append(Bar(metric.name, metric.value, ideal, wrong))
+            if wrong:
+                text = f"Value {number(metric.value)} is farther from {number(ideal)} than the baseline's {number(known)}"
+                keys = {"facet": one.facet, "facet_value": one.value_or_threshold, "metric_name": metric.name}
+                subject = f"{one.facet}={one.value_or_threshold}: {metric.name}"
+                violations.append(Violation(subject, "bias_drift_check", text, metric.value, known, known, keys))
+        plots[f"{one.facet}: {one.value_or_threshold}"] = bars(drawn)
+    return MonitorReport("ModelBias", tuple(violations), metrics, "1.0", plots)
+
+
+def ndcg(current: Mapping[str, float], baseline: Mapping[str, float]) -> float:
+    """How alike two orders of features are: 1 where what counted most still does (K. Järvelin, J. Kekäläinen, ACM TOIS 2002).
+
+    Parameters
+    ----------
+    current, baseline : mapping of str to float
+        Global attributions by feature; of negative ones the size counts, and of equal ones the name.
+
+    Returns
+    -------
+    float
+        1 where the baseline has no attributions but 0.
+
+    Raises
+    ------
+    ValueError
+        If they are not of the same features.
+    """
+    if set(current) != set(baseline):
+        apart = sorted(set(current) ^ set(baseline))
+        raise ValueError(f"attributions of the same features are needed; only one side has {', '.join(apart)}")
+
+    def gain(order: Mapping[str, float]) -> float:
+        names = sorted(order, key=lambda name: (-abs(order[name]), name))
+        return sum(abs(baseline[name]) / math.log2(place + 2) for place, name in enumerate(names))
+
+    ideal = gain(baseline)
+    return gain(current) / ideal if ideal else 1.0
+
+
+def check_attribution_drift(
+    current: Mapping[str, float], baseline: Mapping[str, float], label: str = "label0", threshold: float = NDCG_THRESHOLD
+) -> MonitorReport:
+    """Compare global attributions with those of a baseline; see `ndcg`.
+
+    Parameters
+    ----------
+    current, baseline : mapping of str to float
+    label : str
+        Which output they are of.
+    threshold : float
+        Score below which attributions have drifted.
+
+    Returns
+    -------
+    MonitorReport
+    """
+    score = ndcg(current, baseline)
+    text = f"Feature attribution drift: the NDCG score is {number(score)}, below {number(threshold)}"
+    keys = {"label": label, "metric_name": "shap"}
+    found = (Violation(label, "feature_attribution_drift_check", text, score, 1.0, threshold, keys),) if score < threshold else ()
+    metrics = {"ndcg": score, **{f"feature_{name}": value for name, value in current.items()}}
+    drawn = {
+        "Now": bars([Bar(name, value) for name, value in current.items()]),
+        "Baseline": bars([Bar(name, value) for name, value in baseline.items()]),
+    }
+    return MonitorReport("ModelExplainability", found, metrics, "1.0", drawn)

@@ -1,0 +1,120 @@
+"""Answers as bodies."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from sparkml_algos.arrays.ragged import Ragged
+from sparkml_algos.formats import json_instances, recordio_protobuf
+from sparkml_algos.formats.columns import Column, RecordBatch
+from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES
+from sparkml_algos.serving.answers import Columns
+
+
+def encode(
+    columns: Columns, rows: int, content_type: str, algorithm: str, *, quoted: bool = True, echo: Mapping[str, Sequence[str | None] | None]
+) -> bytes:
+    """A body of a content type.
+
+    Parameters
+    ----------
+    columns : dict of str to column
+        Fields by name, an entry a row.
+    rows : int
+    content_type : str
+        Name only.
+    algorithm : str
+        Says how the list of a JSON response is called.
+    quoted : bool
+        Whether a list in a cell of CSV is in quotes.
+    echo : mapping
+        ``uid`` and ``metadata`` of records, which come back with them.
+    """
+    if content_type in (JSON, JSON_LINES):
+        return encode_objects(objects(columns, rows), content_type, algorithm)
+    if content_type == CSV:
+        return csv(columns, rows, quoted)
+    labels = {name: Column.of(_as_float32(values)) for name, values in columns.items()}
+    return recordio_protobuf.encode(RecordBatch(rows, {}, labels, **echo)) if rows else b""
+
+
+def encode_objects(items: list[dict[str, Any]], content_type: str, algorithm: str) -> bytes:
+    """A body of JSON or JSON Lines of an object a row."""
+    if content_type == JSON_LINES:
+        return b"".join(_dumped(item) + b"\n" for item in items)
+    if algorithm in json_instances.BARE_LISTS:
+        return _dumped(items)
+    return b'{"%s":%s}' % (json_instances.RESPONSE_LISTS.get(algorithm, "predictions").encode(), _dumped(items))
+
+
+def objects(columns: Columns, rows: int) -> list[dict[str, Any]]:
+    """An object a row. What is no number is null: JSON has no NaN."""
+    lists = [values_of(column) for column in columns.values()]
+    names = tuple(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)] if lists else [{} for _ in range(rows)]
+
+
+def values_of(column: Any) -> list[Any]:
+    """A column as JSON values."""
+    if isinstance(column, np.ndarray):
+        found = column.tolist()
+        if column.dtype.kind == "f" and not math.isfinite(column.sum()):
+            return _without_nan(found)
+        return found
+    if isinstance(column, Ragged):
+        return [values_of(row) for row in column]
+    return column.to_pylist() if isinstance(column, pa.Array) else list(column)
+
+
+def _without_nan(values: list[Any]) -> list[Any]:
+    return [
+        _without_nan(value) if isinstance(value, list) else value if not isinstance(value, float) or math.isfinite(value) else None
+        for value in values
+    ]
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
+def _dumped(value: Any) -> bytes:
+    return _ENCODER.encode(value).encode()
+
+
+def csv(columns: Columns, rows: int, quoted: bool) -> bytes:
+    """A line a row, a cell a field; lists in brackets."""
+    cells = [[_cell(value, quoted) for value in _raw_values(column)] for column in columns.values()]
+    return "".join(",".join(row) + "\n" for row in zip(*cells, strict=True)).encode() if rows else b""
+
+
+def _raw_values(column: Any) -> list[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else values_of(column)
+
+
+def _cell(value: Any, quoted: bool) -> str:
+    if isinstance(value, list):
+        text = "[" + ", ".join(_cell(item, False) for item in value) + "]"
+        return '"' + text.replace('"', '""') + '"' if quoted else text
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"' if any(sign in value for sign in '",\r\n') else value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value)
+
+
+def _as_float32(values: Any) -> np.ndarray:
+    array = np.asarray(values, np.float32)
+    return array if array.ndim > 1 else array[:, None]
+
+
+def plain(column: Any) -> Any:
+    """A column of a pipeline as answers have it: sparse vectors with their zeros."""
+    return column.toarray() if sp.issparse(column) else column

@@ -1,0 +1,94 @@
+"""Kernels of factorization machines equal what NumPy says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from sparkml_algos.algorithms.factorization_machines import exchange
+from sparkml_algos.algorithms.factorization_machines.rows import CompiledRows, Room, Rows
+from sparkml_algos.algorithms.factorization_machines.steps import CompiledAdam
+from sparkml_algos.kernels import factorization
+from sparkml_algos.training.optimizers import Adam
+
+FEATURES, FACTORS = 1000, 5
+
+
+def some_rows(seed: int = 0) -> sp.csr_matrix:
+    """With a row without values, values that are stored though they are 0, and columns that are in order only in some."""
+    rows = sp.random(40, FEATURES, 0.03, format="csr", dtype=np.float32, random_state=seed)
+    rows.data[::7] = 0
+    rows.indices[rows.indptr[3] : rows.indptr[4]] = rows.indices[rows.indptr[3] : rows.indptr[4]][::-1].copy()
+    rows.data[rows.indptr[5] : rows.indptr[6]] = 0
+    return rows
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_are_those_of_numpy(dtype: type) -> None:
+    table, room = np.random.default_rng(1).normal(size=(FEATURES, 1 + FACTORS)).astype(np.float32), Room(FEATURES)
+    slope = np.random.default_rng(2).normal(size=40)
+    for seed in range(3):  # one after the other in the same room
+        one, other = CompiledRows(some_rows(seed), dtype, room), Rows(some_rows(seed), dtype)
+        np.testing.assert_array_equal(one.columns, other.columns)
+        found, expected = one.scores(0.3, one.taken_from(table)), other.scores(0.3, other.taken_from(table))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one.gradient(slope), other.gradient(slope.astype(dtype)), rtol=1e-4, atol=1e-5)
+
+
+def test_rows_without_values_score_the_bias() -> None:
+    rows = CompiledRows(sp.csr_matrix((3, FEATURES), dtype=np.float32), np.float32, Room(FEATURES))
+    table = rows.taken_from(np.zeros((FEATURES, 3), np.float32))
+    assert len(rows.columns) == 0 and rows.scores(2.0, table).tolist() == [2, 2, 2] and rows.gradient(np.ones(3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_steps_are_those_of_numpy(decay: float | None) -> None:
+    random = np.random.default_rng(3)
+    tables = [np.random.default_rng(4).normal(size=(FEATURES, 3)).astype(np.float32) for _ in range(2)]
+    one, other = CompiledAdam([tables[0]]), Adam([tables[1]])
+    rates = [np.array([0.1, 0.02, 0.02], np.float32)]
+    for _ in range(5):
+        rows = np.flatnonzero(random.random(FEATURES) < 0.3).astype(np.int32)
+        gradient = random.normal(size=(len(rows), 3)).astype(np.float32)
+        for adam in (one, other):
+            adam.step([gradient.copy()], rates, rows=[rows], decay=None if decay is None else [decay])
+    np.testing.assert_allclose(tables[0], tables[1], rtol=1e-4, atol=1e-5)
+    for own, expected in zip(one.memory[0], other.memory[0], strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_are_noted_as_numpy_notes_them() -> None:
+    found = []
+    for note in (factorization.note_rows, exchange._note_rows):
+        random = np.random.default_rng(5)
+        slots, noted, steps = np.full(50, -1, np.int32), np.zeros(50, np.int32), np.zeros(50, np.int32)
+        saved, count = np.zeros((50, 2), np.float32), 0
+        for _ in range(4):
+            rows = np.flatnonzero(random.random(50) < 0.3).astype(np.int32)
+            count = note(rows, random.normal(size=(len(rows), 2)).astype(np.float32), slots, noted, saved, steps, count)
+        found.append([slots, noted[:count], steps[:count], saved[:count]])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_ways_are_packed_added_and_gone_as_numpy_does_it() -> None:
+    random = np.random.default_rng(6)
+    start, noted = random.normal(size=(300, 4)).astype(np.float32), random.permutation(300)[:200].astype(np.int32)
+    saved, steps = random.normal(size=(200, 4)).astype(np.float32), random.integers(1, 9, 200).astype(np.int32)
+    slots, starts = np.full(300, -1, np.int32), 6 + np.append(0, np.cumsum(6 + 6 * np.bincount(noted % 3)))
+    slots[noted], found = np.arange(200), []
+    for module, prefix in ((factorization, ""), (exchange, "_")):
+        integers, table = np.zeros(starts[-1], np.int32), start.copy()
+        getattr(module, f"{prefix}pack_ways")(noted, steps, saved, table, starts, integers, integers.view(np.float32))
+        own = exchange._Part(integers[starts[1] - 6 : starts[2] - 6], 4)
+        assert sorted(own.ids) == sorted(noted[noted % 3 == 1])
+        sums = [np.zeros((100, 4), np.float32), np.zeros(100, np.float32), np.ones(100, np.float32)]
+        getattr(module, f"{prefix}add_ways")(own.ids // 3, own.steps, own.ways, np.float32(0.5), 8, *sums)
+        getattr(module, f"{prefix}move_together")(np.arange(1, 300, 3, dtype=np.int32), slots, saved, table, sums[0], 1 - sums[2])
+        found.append([integers, *sums, table])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,260 @@
+"""Each violation fires alone, files are read as they were written, and metrics are scikit-learn's; all without Spark."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql.types import DoubleType, LongType, StringType
+from sklearn import metrics as sk
+
+from sparkml_algos.bias import BiasReport, FacetBias, MetricValue
+from sparkml_algos.monitor import (
+    Baseline,
+    Constraints,
+    ModelQuality,
+    MonitoringConfig,
+    Statistics,
+    check_attribution_drift,
+    check_bias_drift,
+    check_data_quality,
+    check_model_quality,
+    drift,
+    ndcg,
+    window,
+)
+from sparkml_algos.monitor import columns as columns_module
+from sparkml_algos.monitor.columns import ColumnState
+from sparkml_algos.monitor.constraints import _suggested
+from sparkml_algos.monitor.model_quality import _binary_metrics, _deviations, _multiclass_metrics
+from sparkml_algos.monitor.statistics import _feature, _merged, _part
+
+
+def known(table: pd.DataFrame, parts: int = 3) -> Statistics:
+    """Statistics as two stages of Spark make them."""
+    features = []
+    for name in table.columns:
+        states = []
+        for i, part in enumerate(np.array_split(table[name].to_numpy(), parts)):
+            state = ColumnState(seed=i)
+            if table[name].dtype == object:
+                state.add_texts(pa.array(part.tolist(), pa.string()))
+            else:
+                state.add_numbers(part.astype(float))
+            states.append(ColumnState.from_bytes(state.to_bytes()))
+        for other in states[1:]:
+            states[0].merge(other)
+        type_ = StringType() if table[name].dtype == object else DoubleType() if table[name].dtype == float else LongType()
+        features.append(_feature(name, states[0], type_))
+    return Statistics(len(table), tuple(features))
+
+
+def baseline_of(table: pd.DataFrame, **config) -> Baseline:
+    found = known(table)
+    return Baseline(found, Constraints(tuple(map(_suggested, found.features)), MonitoringConfig(**config)))
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(11)
+    return pd.DataFrame(
+        {
+            "amount": random.gamma(2, 50, 4000),
+            "visits": random.integers(0, 9, 4000),
+            "city": random.choice(["Bern", "Genf", "Zug"], 4000),
+            "code": random.integers(100, 999, 4000).astype(str),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def baseline(table) -> Baseline:
+    return baseline_of(table)
+
+
+def test_statistics_are_those_of_the_values(table, baseline):
+    found = baseline.statistics
+    assert [feature.inferred_type for feature in found.features] == ["Fractional", "Integral", "String", "Integral"]
+    amount = found["amount"]
+    assert (amount.mean, amount.sum, amount.std_dev) == pytest.approx((table.amount.mean(), table.amount.sum(), table.amount.std(ddof=0)))
+    assert (amount.min, amount.max, amount.num_present) == (table.amount.min(), table.amount.max(), 4000)
+    assert amount.histogram()[1].sum() == 4000
+    assert found["code"].mean == pytest.approx(table.code.astype(int).mean())
+    assert dict(found["city"].categories) == table.city.value_counts().to_dict() and found["city"].distinct_count == 3
+
+
+def test_a_partition_is_read_as_columns_of_its_batches():
+    rows = [([1.0, None], ["x", "7"], [True]), ([2.0, 5.5], [None, "8"], [False]), ([4.0, np.nan], ["y", ""], [True])]
+    schema = pa.schema([("numbers", pa.list_(pa.float64())), ("texts", pa.list_(pa.string())), ("there", pa.list_(pa.bool_()))])
+    batches = []
+    for chunk in (rows[:2], rows[2:]):
+        columns = [pa.array(part, field.type) for part, field in zip(zip(*chunk, strict=True), schema, strict=True)]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    written = list(_part(2, 2, 1, iter(batches)))
+    twice = sorted([*written, *written], key=lambda batch: batch.column(0)[0].as_py())
+    found = {row["feature"]: ColumnState.from_bytes(row["state"]) for batch in _merged(iter(twice)) for row in batch.to_pylist()}
+    assert [(found[i].present, found[i].missing) for i in range(5)] == [(6, 0), (2, 4), (4, 2), (4, 2), (4, 2)]
+    assert (found[0].total, found[0].low, found[0].high, found[3].whole) == (14, 1, 4, 4) and found[2].values == {"x": 2, "y": 2}
+    empty = pa.RecordBatch.from_arrays([pa.array([[]] * 2, t.type) for t in schema], schema=schema)
+    assert list(_part(0, 0, 0, iter([empty]))) == []
+
+
+def test_what_is_missing_and_what_reads_as_a_number():
+    state = ColumnState()
+    state.add_numbers(np.array([1.0, np.nan, np.inf, 2.5]))
+    assert (state.present, state.missing, state.whole) == (2, 2, 1)
+    state = ColumnState()
+    state.add_texts(pa.array(["", None, " +7 ", "-1e3", ".5", "x", "1d", "NaN"]))
+    assert (state.present, state.missing, state.whole, state.numbers, state.total) == (6, 2, 1, 3, 7 - 1000 + 0.5)
+
+
+def test_many_distinct_values_are_estimated_and_few_frequent_ones_kept(monkeypatch):
+    monkeypatch.setattr(columns_module, "MOST_VALUES", 200)
+    state, texts = ColumnState(), [f"user {i}" for i in range(30_000)]
+    for i in range(0, 30_000, 1000):
+        state.add_texts(pa.array([*texts[i : i + 1000], *["often"] * 300]))
+    distinct, estimated = state.distinct()
+    assert estimated and distinct == pytest.approx(30_001, rel=0.06)
+    assert state.values["often"] == 9000 and len(state.values) <= 400
+    assert ColumnState.from_bytes(state.to_bytes()).distinct() == (distinct, True)
+
+
+def test_files_are_read_as_they_were_written(baseline, tmp_path):
+    baseline.save(tmp_path)
+    read = Baseline.load(tmp_path)
+    assert read.statistics.to_dict() == baseline.statistics.to_dict()
+    assert read.constraints == baseline.constraints
+    assert check_data_quality(read.statistics, read).ok
+    written = json.loads((tmp_path / "statistics.json").read_text())
+    kll = written["features"][0]["numerical_statistics"]["distribution"]["kll"]
+    assert len(kll["buckets"]) == 10 and sum(bucket["count"] for bucket in kll["buckets"]) == 4000
+    assert kll["sketch"]["parameters"] == {"c": 0.64, "k": 2048.0}
+    constraints = json.loads((tmp_path / "constraints.json").read_text())
+    assert constraints["features"][2]["string_constraints"]["domains"] == ["Bern", "Genf", "Zug"]
+    assert constraints["monitoring_config"]["distribution_constraints"]["comparison_method"] == "Robust"
+
+
+def change(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    now = table.sample(2000, random_state=1).reset_index(drop=True)
+    if what == "data_type_check":
+        return now.assign(code=["x1"] * 300 + now.code[300:].tolist())
+    if what == "completeness_check":
+        return now.assign(amount=now.amount.where(now.index > 20))
+    if what == "baseline_drift_check":
+        return now.assign(amount=now.amount * 1.6)
+    if what == "missing_column_check":
+        return now.drop(columns="city")
+    if what == "extra_column_check":
+        return now.assign(more=1.0)
+    if what == "categorical_values_check":
+        return now.assign(city=["Chur"] * 250 + now.city[250:].tolist())
+    return now.assign(amount=now.amount.where(now.index > 3, -1.0))
+
+
+@pytest.mark.parametrize(
+    ("check", "subject"),
+    [
+        ("data_type_check", "code"), ("completeness_check", "amount"), ("baseline_drift_check", "amount"), ("missing_column_check", "city"),
+        ("extra_column_check", "more"), ("categorical_values_check", "city"), ("non_negative", "amount"),
+    ],
+)  # fmt: skip
+def test_each_violation_fires_alone(table, baseline, check, subject, tmp_path):
+    found = check_data_quality(known(change(table, check)), baseline)
+    assert [(one.subject, one.check) for one in found.violations] == [(subject, check)], found.violations
+    assert found.status == "CompletedWithViolations"
+    found.save_json(tmp_path)
+    (entry,) = json.loads((tmp_path / "constraint_violations.json").read_text())["violations"]
+    assert {"feature_name", "constraint_check_type", "description"} <= set(entry)
+    assert "<svg" in found.to_html()
+
+
+def test_quiet_rows_violate_nothing_and_overrides_hold_for_their_column(table, baseline):
+    quiet = known(table.sample(2000, random_state=2))
+    assert check_data_quality(quiet, baseline).ok
+    moved = known(table.assign(amount=table.amount * 1.6))
+    config = baseline.constraints.config.changed({"distribution_constraints": {"comparison_method": "Simple", "comparison_threshold": 0.4}})
+    assert config.comparison_method == "linf_simple"
+    assert check_data_quality(moved, Baseline(baseline.statistics, Constraints(baseline.constraints.features, config))).ok
+    assert drift(moved, baseline.statistics, "psi")["amount"] > 0.2
+    with pytest.raises(ValueError, match="'threshold' is not known"):
+        config.changed({"threshold": 1})
+    with pytest.raises(ValueError, match="Enabled or Disabled"):
+        config.changed({"emit_metrics": "yes"})
+
+
+def test_metrics_of_classes_are_scikit_learns():
+    random = np.random.default_rng(3)
+    truth, score = random.integers(0, 2, 3000), random.random(3000)
+    score = (score + truth * 0.4) / 1.4
+    guess = (score > 0.5).astype(int)
+    bins = np.unique(score, return_inverse=True)[1]
+    counts = np.zeros((2, 2, len(score)))
+    np.add.at(counts, (truth, guess, bins), 1)
+    found = _binary_metrics(counts, True)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(truth, score))
+    assert found["recall"] == pytest.approx(sk.recall_score(truth, guess))
+    assert found["f2"] == pytest.approx(sk.fbeta_score(truth, guess, beta=2))
+    assert found["accuracy_best_constant_classifier"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
+    spread = _deviations(lambda sample: _binary_metrics(sample, True), counts, 0)
+    expected = math.sqrt(found["accuracy"] * (1 - found["accuracy"]) / 2400 * 0.2)
+    assert spread["accuracy"] == pytest.approx(expected, rel=0.9)
+    classes = random.integers(0, 4, 900)
+    called = np.where(random.random(900) < 0.7, classes, random.integers(0, 4, 900))
+    table = sk.confusion_matrix(classes, called).astype(float)
+    found = _multiclass_metrics(table)
+    options = {"average": "weighted", "zero_division": 0}
+    assert found["weighted_precision"] == pytest.approx(sk.precision_score(classes, called, **options))
+    assert found["weighted_f0_5"] == pytest.approx(sk.fbeta_score(classes, called, beta=0.5, **options))
+    constant = np.full(900, np.bincount(classes).argmax())
+    assert found["weighted_f1_best_constant_classifier"] == pytest.approx(sk.f1_score(classes, constant, **options))
+    assert math.isnan(_deviations(_multiclass_metrics, table / 10, 0)["accuracy"])
+
+
+def test_model_quality_is_held_against_its_constraints():
+    before = ModelQuality("Regression", 500, {"mae": 1.0, "r2": 0.8}, {"mae": 0.05, "r2": math.nan})
+    constraints = before.suggest_constraints(deviations=2)
+    assert constraints["regression_constraints"]["mae"] == {"threshold": 1.1, "comparison_operator": "GreaterThanThreshold"}
+    assert constraints["regression_constraints"]["r2"] == {"threshold": 0.8, "comparison_operator": "LessThanThreshold"}
+    assert check_model_quality(before, constraints).ok
+    after = ModelQuality("Regression", 500, {"mae": 1.2, "r2": 0.9}, {})
+    (violation,) = check_model_quality(after, constraints).violations
+    assert violation.to_dict()["metric_name"] == "mae" and violation.check == "GreaterThanThreshold"
+    assert ModelQuality.from_dict(before.to_dict()).metrics == before.metrics
+    assert before.to_dict()["regression_metrics"]["r2"] == {"value": 0.8, "standard_deviation": "NaN"}
+    with pytest.raises(ValueError, match="no regression_constraints"):
+        check_model_quality(before, {"binary_classification_constraints": {}})
+
+
+def test_bias_has_drifted_where_it_is_farther_from_its_ideal():
+    def report(ci, di):
+        post = (MetricValue("DI", "", di), MetricValue("FT", "", None, "no rows"))
+        return BiasReport("y", "1", (FacetBias("sex", "f", (MetricValue("CI", "", ci),), post),))
+
+    assert check_bias_drift(report(0.1, 0.9), report(0.2, 0.8)).ok
+    found = check_bias_drift(report(-0.3, 1.3), report(0.2, 0.8))
+    assert [one.to_dict()["metric_name"] for one in found.violations] == ["CI", "DI"]
+    assert found.to_dict()["version"] == "1.0" and found.violations[0].to_dict()["facet_value"] == "f"
+    assert check_bias_drift(report(0.1, math.inf), report(0.2, 0.8)).metrics["bias_metric_DI sex=f"] == 2.348543e108
+
+
+def test_attributions_have_drifted_where_the_order_is_another():
+    baseline = {"a": 0.70, "b": 0.50, "c": 0.05}
+    assert ndcg({"a": 1, "b": 2, "c": 3}, baseline) == pytest.approx(0.69, abs=0.01)
+    assert not check_attribution_drift({"a": 1, "b": 2, "c": 3}, baseline).ok and check_attribution_drift(baseline, baseline).ok
+    assert ndcg({"a": 1, "b": 0}, {"a": 0, "b": 0}) == 1
+    with pytest.raises(ValueError, match="only one side has c"):
+        ndcg({"a": 1, "b": 2}, baseline)
+
+
+def test_windows_of_executions():
+    at = datetime(2020, 1, 9, 13)
+    assert window(at, "-P8D", "-P1D") == (datetime(2020, 1, 1, 13), datetime(2020, 1, 8, 13))
+    with pytest.raises(ValueError, match="ends before it starts"):
+        window(at, "-PT1H", "-PT7H")
+    with pytest.raises(ValueError, match="not a duration"):
+        window(at, "7 hours", "PT0S")
