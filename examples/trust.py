@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import LinearLearnerBinaryClassifier
-from sparkml_algos.bias import Facet, bias_report
+from sparkml_algos.bias import BiasReport, Facet, bias_report
 from sparkml_algos.monitor import check_bias_drift, check_data_quality, check_model_quality, model_quality, suggest_baseline
 
 LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
@@ -66,7 +66,7 @@ def main(files: list[str]) -> None:
         spark.stop()
 
 
-def bias(rows: DataFrame):  # noqa: ANN201
+def bias(rows: DataFrame) -> BiasReport:
     return bias_report(
         rows,
         "rich",

@@ -44,6 +44,8 @@ EXPORTS = {
     "PCAModel": "sparkml_algos.algorithms.pca.estimator",
     "RandomCutForest": "sparkml_algos.algorithms.random_cut_forest.estimator",
     "RandomCutForestModel": "sparkml_algos.algorithms.random_cut_forest.estimator",
+    "Seq2Seq": "sparkml_algos.algorithms.seq2seq.estimator",
+    "Seq2SeqModel": "sparkml_algos.algorithms.seq2seq.estimator",
     "Shingle": "sparkml_algos.features.shingle",
     "Vocabulary": "sparkml_algos.features.vocabulary",
     "VocabularyModel": "sparkml_algos.features.vocabulary",

@@ -46,6 +46,8 @@ from sparkml_algos import (
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
+    Seq2Seq,
+    Seq2SeqModel,
     XGBoostClassificationModel,
     XGBoostClassifier,
     XGBoostRanker,
@@ -148,7 +150,7 @@ class Case:
     def columns(self) -> dict[str, Any]:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
-        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "start": ["2024-01-01"] * len(ROWS), "target": SERIES}
+        known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "start": ["2024-01-01"] * len(ROWS), "target": SERIES, "source": ENTITIES}
         known["text"] = TEXTS if isinstance(self.kinds.get("text"), Text) else TOKENS
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
@@ -409,6 +411,19 @@ CASES = [
         _goes_together,
         ("num_ip_encoder_layers", [0, 1]),
         checks_framework=True,
+    ),
+    Case(
+        Seq2Seq,
+        Seq2SeqModel,
+        # Plain gradient descent, and all rows in a mini-batch, for the same reasons as above.
+        {
+            **{"num_embed_source": 4, "num_embed_target": 4, "rnn_num_hidden": 4, "batch_size": 1000, "max_num_batches": 2},
+            **{"optimizer_type": "sgd", "learning_rate": 0.1, "checkpoint_frequency_num_batches": 1},
+            **{"sourceCol": "entity", "targetCol": "entity"},
+        },
+        lambda model: model.artifact.arrays["network/output.bias"],
+        ("learning_rate", [0.1, 0.05]),
+        passes=2,
     ),
     Case(
         XGBoostClassifier,

@@ -29,7 +29,6 @@ ALLOWED = {
     "core": {"cluster", "training", "rows", "collectives", "arrays", "jvm"},
     "compat": {"core", "arrays"},
     "bias": {"core", "cluster", "arrays"},
-    "explain": {"core", "cluster", "arrays"},
     "monitor": {"bias", "core", "cluster", "arrays"},
     "tuning": {"core", "cluster", "training", "rows", "collectives", "arrays"},
     "batch": {"serving", "core", "cluster", "arrays"},
@@ -137,6 +136,7 @@ from sparkml_algos import serving
 
 reading = {  # by class, where it is not features that a model reads
     "BlazingTextClassifierModel": lambda row: {"text": " ".join(f"{value:.0f}" for value in row["features"])},
+    "Seq2SeqModel": lambda row: {"source": f"user {row['id'] % 7}"},
     "Object2VecModel": lambda row: {"in0": row["id"], "in1": row["id"]},
     "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
     "BlazingTextWord2VecModel": lambda row: {"text": [str(float(value)) for value in row["features"]]},
@@ -150,8 +150,11 @@ for path in sorted(Path(sys.argv[1]).glob("*Model")):
     given = [reading.get(path.name, lambda row: {"features": row["features"]})(row) for row in saved["rows"]]
     predicted = serving.load(path)(**{role: np.array([row[role] for row in given]) for role in given[0]})
     found = [np.asarray(values, float) for values in predicted.values() if isinstance(values, np.ndarray)]
-    wanted = [np.asarray(values, float) for values in saved["outputs"].values()]
-    same = [any(one.shape == other.shape and np.allclose(one, other, rtol=1e-5, atol=1e-6) for other in found) for one in wanted]
+    texts = [values.to_pylist() for values in predicted.values() if hasattr(values, "to_pylist")]
+    wanted = {name: values for name, values in saved["outputs"].items() if values not in texts}
+    numbers = [np.asarray(values, float) for values in wanted.values()]
+    same = [any(one.shape == other.shape and np.allclose(one, other, rtol=1e-5, atol=1e-6) for other in found) for one in numbers]
+    same += [True] * (len(saved["outputs"]) - len(wanted))
     print(path.name, sum(same), len(same))
 """
 
@@ -166,4 +169,4 @@ def test_what_needs_no_spark_is_imported_and_loads_models_where_there_is_none() 
     assert done.returncode == 0, done.stderr
     same = [line.split() for line in done.stdout.splitlines()]
     # The prediction of a random cut forest is the threshold's doing, which `transform` applies to the score.
-    assert len(same) == 20 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same
+    assert len(same) == 21 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same

@@ -68,8 +68,7 @@ class BatchTransform:
     Examples
     --------
     >>> from sparkml_algos import BatchTransform
-    >>> transform = BatchTransform(model, content_type="text/csv", split_type="Line", input_filter="$[1:]", join_source="Input")
-    ... # doctest: +SKIP
+    >>> transform = BatchTransform(model, split_type="Line", input_filter="$[1:]", join_source="Input")  # doctest: +SKIP
     >>> transform.run("/data/customers", "/data/clusters")  # doctest: +SKIP
     """
 

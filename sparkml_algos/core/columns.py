@@ -29,7 +29,7 @@ from pyspark.sql.types import (
 
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Series, SeriesOfRows, TokenIds, Tokens
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sentence, Series, SeriesOfRows, TokenIds, Tokens
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
 # Names that people give to the first part of a box, in the order they are looked for.
@@ -173,6 +173,10 @@ def _tokens(kind: Tokens, found: Found) -> Column:
     return F.when(F.trim(found.column) == "", F.array().cast("array<string>")).otherwise(words)
 
 
+def _sentence(kind: Sentence, found: Found) -> Column:
+    return found.column.cast("array<long>") if is_ids(found.type) else _tokens(Tokens(), found)
+
+
 def _time(kind: Time, found: Found) -> Column:
     is_of_clock = kind.of_clock and not isinstance(found.type, StringType)
     return found.column.cast("timestamp_ntz") if is_of_clock or isinstance(found.type, DateType) else found.column
@@ -224,7 +228,12 @@ def _is_numbers(type_: DataType) -> bool:
 
 
 def _is_ids(type_: DataType) -> bool:
-    return isinstance(type_, IntegralType) or isinstance(type_, ArrayType) and isinstance(type_.elementType, IntegralType)
+    return isinstance(type_, IntegralType) or is_ids(type_)
+
+
+def is_ids(type_: DataType) -> bool:
+    """Whether it is an array of whole numbers."""
+    return isinstance(type_, ArrayType) and isinstance(type_.elementType, IntegralType)
 
 
 def _is_strings(type_: DataType) -> bool:
@@ -253,6 +262,10 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Tokens: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
     Labels: (lambda kind, type_: _is_labels(type_), lambda kind: "a string, a number, or an array of them"),
     TokenIds: (lambda kind, type_: _is_ids(type_), lambda kind: "a whole number or an array of whole numbers"),
+    Sentence: (
+        lambda kind, type_: _is_strings(type_) or is_ids(type_),
+        lambda kind: "a string, an array of strings, or an array of whole numbers",
+    ),
     Text: (lambda kind, type_: _is_strings(type_), lambda kind: "a string or an array of strings"),
     Name: (lambda kind, type_: isinstance(type_, (StringType, IntegralType)), lambda kind: "a string or a whole number"),
     Ipv4: (lambda kind, type_: isinstance(type_, StringType), lambda kind: "a string"),
@@ -280,6 +293,7 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Tokens: _tokens,
     Labels: _labels,
     TokenIds: _token_ids,
+    Sentence: _sentence,
     Text: _text,
     Name: _name,
     Ipv4: lambda kind, found: found.column,

@@ -11,11 +11,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from sparkml_algos.cluster.launcher import RECORD_BATCH_BYTES
-from sparkml_algos.core.columns import Found, existing, find, is_number, is_vector, parts, refusal, twice
+from sparkml_algos.core.columns import Found, existing, find, is_ids, is_number, is_vector, parts, refusal, twice
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.rows.decoder import Decoder
 from sparkml_algos.rows.fields import FEATURES, Field, Source
 from sparkml_algos.rows.kinds import Facts, arrow_names
+from sparkml_algos.rows.lists import Sentence
 from sparkml_algos.rows.vectors import PACKED, Vector
 
 # An Arrow record batch has this many rows where the width of a row is not known.
@@ -198,6 +199,8 @@ def read_inputs(dataset: DataFrame, params: DeclaredParams, fields: Sequence[Fie
         if isinstance(field.kind, Vector):
             known = (_declared_dimension(params) if field.role == FEATURES else None) or _described(found)[0]
             field = field.of(replace(field.kind, num_features=field.kind.num_features or known))
+        elif isinstance(field.kind, Sentence):
+            field = field.of(replace(field.kind, of_ids=is_ids(found[0].type)))
         sources.append(Source(field, names))
         columns.append(found)
     return Inputs(sources, columns, find(dataset, shard_key) if shard_key else None)

@@ -40,6 +40,7 @@ class ProgressBar:
                 kind = _InNotebook if _in_notebook() else _InTerminal
                 self._bar = kind(self._title, self._unit, progress["total"], self._start)
             done = round(min(progress["done"], progress["total"]), 1)
+            self._bar.expect(progress["total"])
             self._bar.show(done, {key: value for key, value in progress.items() if key not in ("done", "total")})
 
     def close(self) -> None:
@@ -58,6 +59,10 @@ class _InTerminal:
         form = f"{{l_bar}}{{bar}}| {{n:g}}/{{total}} {unit} [{{elapsed}}<{{remaining}}{{postfix}}]"
         self._bar = tqdm(total=total, desc=title, bar_format=form)
 
+    def expect(self, total: float) -> None:
+        """Let the end be there."""
+        self._bar.total = total
+
     def show(self, done: float, facts: dict[str, Any]) -> None:
         self._bar.n = done
         self._bar.set_postfix(facts)
@@ -74,6 +79,10 @@ class _InNotebook:
 
         self._title, self._unit, self._total, self._start, self._html = title, unit, total, start, HTML
         self._output = display(HTML(self._line(0, {})), display_id=True)
+
+    def expect(self, total: float) -> None:
+        """Let the end be there."""
+        self._total = total
 
     def show(self, done: float, facts: dict[str, Any]) -> None:
         self._output.update(self._html(self._line(done, facts)))

@@ -169,7 +169,7 @@ def _columnar_input(dataset: DataFrame) -> bool:
 
 def _arrow_type(spark_type: str) -> str:
     """Integers come out of Arrow functions as long, vectors as arrays."""
-    return {"int": "long", "vector": "array<double>"}.get(spark_type, spark_type)
+    return {"int": "long", "array<int>": "array<long>", "vector": "array<double>"}.get(spark_type, spark_type)
 
 
 def as_arrow(part: np.ndarray | Ragged | pa.Array) -> pa.Array:

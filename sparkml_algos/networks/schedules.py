@@ -1,14 +1,15 @@
 """Schedules of the learning rate, by what the specifications call them; each is a `networks.optimizers.Schedule`.
 
-They depend on where the training stands alone, so a training that is resumed goes on with the rate that it would have had. One that reacts
-to what the training gains (``plateau_reduce``) is not among them.
+They depend on where the training stands alone, so a training that is resumed goes on with the rate that it would have had; but for
+`PlateauReduce`, which reacts to what the training gains, and whose state belongs into checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkml_algos.training.progress import Progress
 
@@ -73,6 +74,43 @@ class Inverse:
         grown = 3 if self.root else 1
         divisor = 1 + grown * progress.step / self.half_life
         return rate / (math.sqrt(divisor) if self.root else divisor)
+
+
+class PlateauReduce:
+    """``plateau_reduce``: the rate is multiplied by a factor whenever a figure has not gained for some time.
+
+    Parameters
+    ----------
+    factor : float
+    patience : int
+        Figures in a row without a gain, over the best so far, after which that is done; they are then counted anew.
+    larger_is_better : bool
+    """
+
+    def __init__(self, factor: float, patience: int, larger_is_better: bool = False) -> None:
+        self._factor, self._patience, self._sign = factor, patience, 1 if larger_is_better else -1
+        self._best: float | None = None
+        self._waited = self._cuts = 0
+
+    def __call__(self, rate: float, progress: Progress) -> float:
+        return rate * self._factor**self._cuts
+
+    def watch(self, figure: float) -> None:
+        """Take note of the figure as it now is."""
+        if self._best is None or self._sign * (figure - self._best) > 0:
+            self._best, self._waited = figure, 0
+            return
+        self._waited += 1
+        if self._waited >= self._patience:
+            self._waited, self._cuts = 0, self._cuts + 1
+
+    def state(self) -> dict[str, float | None]:
+        """What a training that goes on later must be given back."""
+        return {"best": self._best, "waited": self._waited, "cuts": self._cuts}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self._best, self._waited, self._cuts = state["best"], state["waited"], state["cuts"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lists of different lengths: tokens, series, boxes."""
+"""Lists of different lengths: tokens, sentences, series, boxes."""
 
 from __future__ import annotations
 
@@ -216,6 +216,59 @@ class _TokenIdsReader(_ListReader):
 
     def empty(self) -> Ragged:
         return Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+@dataclass(frozen=True)
+class Sentence(Kind):
+    """Words, as a `Ragged` of strings, or their ids, whole numbers from 0, as a `Ragged` of int64; at least one a row.
+
+    Parameters
+    ----------
+    of_ids : bool
+        Whether a column without rows is of ids; one with rows tells itself.
+    """
+
+    of_ids: bool = False
+    row_bytes: ClassVar[int] = 1024
+
+    @property
+    def parts(self) -> Mapping[str, pa.DataType]:  # type: ignore[override]
+        return {"": pa.list_(pa.int64() if self.of_ids else pa.string())}
+
+    def reader(self, role: str, names: Sequence[str]) -> Reader:
+        return _SentenceReader(self, role, names)
+
+    def arrays(self, values: Ragged | Sequence[str | Sequence[str] | Sequence[int]]) -> dict[str, pa.Array]:
+        if isinstance(values, Ragged):
+            elements = values.values if isinstance(values.values, pa.Array) else pa.array(values.values, pa.int64())
+            return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), elements)}
+        lists = [row.split() if isinstance(row, str) else list(row) for row in values]
+        words = next((isinstance(row[0], str) for row in lists if row), not self.of_ids)
+        return {"": pa.array(lists, pa.list_(pa.string() if words else pa.int64()))}
+
+
+class _SentenceReader(_ListReader):
+    element = "word"
+
+    def __init__(self, kind: Sentence, role: str, names: Sequence[str]) -> None:
+        super().__init__(role, names)
+        self._of_ids = kind.of_ids
+
+    def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
+        elements, offsets = self.lists(parts[""])
+        self.refuse_null_elements(elements, offsets)
+        lengths = np.diff(offsets)
+        if len(lengths) and not lengths.min():
+            raise InvalidValue(f"{self.column} is empty, expected at least one word,", int(lengths.argmin()))
+        if not pa.types.is_integer(elements.type):
+            return Ragged(elements.cast(pa.string()), offsets)
+        ids = elements.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+        if len(wrong := np.flatnonzero(ids < 0)):
+            raise self.invalid(f"is {ids[wrong[0]]}, expected an id >= 0,", int(wrong[0]), offsets)
+        return Ragged(ids, offsets)
+
+    def empty(self) -> Ragged:
+        return Ragged(np.empty(0, np.int64) if self._of_ids else pa.array([], pa.string()), np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF, X_LIBSVM
+from sparkml_algos.serving.values import values_of
 
 NPY = "application/x-npy"
 
@@ -81,6 +82,8 @@ def answer_of(name: str, hyperparameters: Hyperparameters, keys: Sequence[str] =
         raise ValueError(f"{name} has one answer; only XGBoost answers selectable keys, here {', '.join(keys)}")
     if short in _ANSWERS:
         return _ANSWERS[short]
+    if short == "DeepARModel":
+        return Answer("deepar", _forecasts(hyperparameters), _OBJECTS, _OBJECTS)
     if short == "LinearLearnerBinaryClassifierModel":
         return replace(_LINEAR, made=_binary)
     return Answer("", dict)
@@ -115,6 +118,19 @@ def _clusters(outputs: Outputs) -> Columns:
 def _projections(outputs: Outputs) -> Columns:
     """The service's leading component is the last."""
     return {"projection": outputs["projection"][:, ::-1]}
+
+
+def _forecasts(hyperparameters: Hyperparameters) -> Callable[[Outputs], Columns]:
+    """The mean and, of a model that has such, the quantiles by their texts, which are those of the model."""
+
+    def made(outputs: Outputs) -> Columns:
+        if "quantiles" not in outputs:
+            return {"mean": outputs["mean"]}
+        names = [str(quantile) for quantile in hyperparameters.quantiles]
+        rows = [dict(zip(names, row, strict=True)) for row in values_of(outputs["quantiles"])]
+        return {"mean": outputs["mean"], "quantiles": rows}
+
+    return made
 
 
 def _pairs(outputs: Outputs) -> Columns:

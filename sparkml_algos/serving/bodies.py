@@ -30,6 +30,7 @@ GZIP = b"\x1f\x8b"
 # What the service calls a text of BlazingText in JSON Lines.
 SOURCE = "source"
 MAX_SEQUENCE = 5000
+TARGET = "target"
 NAME = "<request>"
 
 
@@ -217,6 +218,8 @@ def _of_strings(fields: Sequence[Field], body: bytes) -> Request:
 def _of_instances(fields: Sequence[Field], instances: Instances) -> Request:
     roles = [field.role for field in fields]
     texts = [field for field in fields if isinstance(field.kind, Text | Tokens)]
+    if TARGET in roles and any(one is not None for one in (instances.configuration, *instances.configurations)):
+        raise FormatError("a forecast has the model's own samples and quantiles; set them on the model, not in the configuration", NAME)
     words = None
     if len(texts) == 1 and len(roles) == 1:
         instances, words = _of_texts(texts[0], instances)

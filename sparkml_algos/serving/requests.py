@@ -21,7 +21,8 @@ _RECORD_KEYS = {FEATURES: "values"}
 
 def columns_of_instances(fields: Sequence[Field], instances: Instances) -> dict[str, Any]:
     """The columns of a JSON request: ``{"features": [1, 2], "base_margin": 0.5}``, or, of the service's form, within ``data``. Where a
-    model has no features but, say, entity and address, these may be a list in that order: ``{"features": ["user_17", "192.0.2.10"]}``.
+    model has no features but, say, entity and address, these may be a list in that order: ``{"features": ["user_17", "192.0.2.10"]}``; one
+    column may stand for itself: ``{"data": "das haus"}``.
 
     Parameters
     ----------
@@ -82,10 +83,12 @@ def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[st
 
 
 def _by_role(fields: Sequence[Field], item: Any) -> Any:
-    """An instance whose columns, which it may have as a list, go by their roles."""
+    """An instance whose columns, which it may have as a list or be itself, go by their roles."""
+    required = [field.role for field in fields if field.default is not None]
+    if isinstance(item, dict) and isinstance(item.get("data"), str) and len(required) == 1:
+        return {required[0]: item["data"]}
     given = _of(item).get(FEATURES)
     values = given.get("values") if isinstance(given, dict) else given
-    required = [field.role for field in fields if field.default is not None]
     if not isinstance(values, list) or len(values) != len(required):
         return item
     return {**_of(item), **dict(zip(required, values, strict=True))}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import scipy.sparse as sp
 
-from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats import json_instances, recordio_protobuf
 from sparkml_algos.formats.columns import Column, RecordBatch
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES
 from sparkml_algos.serving.answers import Columns
+from sparkml_algos.serving.values import values_of
 
 
 def encode(
@@ -59,25 +57,6 @@ def objects(columns: Columns, rows: int) -> list[dict[str, Any]]:
     lists = [values_of(column) for column in columns.values()]
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)] if lists else [{} for _ in range(rows)]
-
-
-def values_of(column: Any) -> list[Any]:
-    """A column as JSON values."""
-    if isinstance(column, np.ndarray):
-        found = column.tolist()
-        if column.dtype.kind == "f" and not math.isfinite(column.sum()):
-            return _without_nan(found)
-        return found
-    if isinstance(column, Ragged):
-        return [values_of(row) for row in column]
-    return column.to_pylist() if isinstance(column, pa.Array) else list(column)
-
-
-def _without_nan(values: list[Any]) -> list[Any]:
-    return [
-        _without_nan(value) if isinstance(value, list) else value if not isinstance(value, float) or math.isfinite(value) else None
-        for value in values
-    ]
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)

@@ -23,6 +23,7 @@ from sparkml_algos.serving.contract import Options, Servable, Variant, Work
 from sparkml_algos.serving.models import SavedModel, load
 from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
 from sparkml_algos.serving.pipelines.saved import PIPELINES
+from sparkml_algos.serving.values import values_of
 
 
 class ServedModel:
@@ -89,7 +90,7 @@ def _together(parts: Sequence[Part], found: Sequence[Columns], rows: int) -> lis
 
 def _firsts(values: Any, limits: np.ndarray) -> list[Any]:
     """Of each list as many entries as its row may have; 0: one."""
-    return [row[: max(int(limit), 1)] for row, limit in zip(responses.values_of(values), limits, strict=True)]
+    return [row[: max(int(limit), 1)] for row, limit in zip(values_of(values), limits, strict=True)]
 
 
 def _cut_at(model: SavedModel, longest: tuple[int, ...]) -> SavedModel:

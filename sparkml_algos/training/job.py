@@ -120,10 +120,10 @@ class Job:
         """The artifact of worker 0 on every worker."""
         return broadcast(artifact, self.communicator)
 
-    def epochs(self, total: int) -> Iterator[int]:
-        """Epochs that are still to be done, counted from 0."""
+    def epochs(self, total: int | None) -> Iterator[int]:
+        """Epochs that are still to be done, counted from 0; None where whoever asks for them knows when to end."""
         self._total_epochs = total
-        for self._epoch in range(self._resumed_epochs, total):
+        for self._epoch in itertools.count(self._resumed_epochs) if total is None else range(self._resumed_epochs, total):
             if self.was_stopped:
                 return
             self._epoch_start = time.perf_counter()
@@ -215,9 +215,14 @@ class Job:
                 return
             yield self.shard.empty() if batch is None else batch
 
+    def tell(self, share: float) -> None:
+        """Show that a share of the present epoch is over."""
+        self._tell(self._epoch + share)
+
     def _tell(self, epochs_done: float, **metrics: float) -> None:
         if self._report and self.communicator.rank == 0:
-            self._report({"done": epochs_done, "total": self._total_epochs, **metrics})
+            total = self._epoch + 1 if self._total_epochs is None else self._total_epochs
+            self._report({"done": epochs_done, "total": total, **metrics})
 
 
 def broadcast(artifact: Artifact | None, communicator: Communicator) -> Artifact:

@@ -125,7 +125,7 @@ def test_a_checkpoint_serves_other_numbers_of_workers_and_of_steps_apart(tmp_pat
                 found = in_threads(workers, lambda communicator: train(communicator, options))
             except InterruptedError:
                 continue
-    assert len(found[0].values["history"]) == 3 and loss(found[0]) < loss(alone) + 0.01
+    assert len(found[0].values["history"]) == 3 and loss(found[0]) < loss(alone) + 0.02
 
 
 def test_kernels_and_numpy_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,13 +177,13 @@ def test_workers_weigh_what_their_rows_weigh_and_those_without_rows_nothing() ->
     np.testing.assert_allclose(in_threads(3, on)[1][:4], [0, 0, 1, 0])
 
 
-def test_memory_is_that_of_the_larger_mean_square() -> None:
+def test_memory_is_the_mean_and_the_largest_mean_square() -> None:
     def on(communicator):
         mean, square = np.array([1.0, 2.0, 3.0], np.float32), np.array([4.0, 5.0, 6.0], np.float32)
         if communicator.rank == 1:
-            mean, square = -mean, np.array([3.0, 7.0, 6.0], np.float32)
+            mean, square = -3 * mean, np.array([3.0, 7.0, 6.0], np.float32)
         merge_memory(mean, square, communicator)
         return mean, square
 
     for mean, square in in_threads(2, on):
-        assert mean.tolist() == [1, -2, 3] and square.tolist() == [4, 7, 6]
+        assert mean.tolist() == [-1, -2, -3] and square.tolist() == [4, 7, 6]

@@ -26,6 +26,7 @@ import blazingtext
 import blazingtext_classifier
 import boosting
 import deepar
+import endpoint
 import factorization_machines
 import formats
 import ingest
@@ -41,6 +42,7 @@ import pca
 import random_cut_forest
 import recordio
 import searches
+import seq2seq
 import trust
 import workers
 import xgboost
@@ -60,6 +62,7 @@ MODULES = {
     "lda": lda,
     "ntm": ntm,
     "networks": networks,
+    "seq2seq": seq2seq,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
@@ -70,6 +73,7 @@ MODULES = {
     "recordio": recordio,
     "trust": trust,
     "workers": workers,
+    "endpoint": endpoint,
     "tuning": searches,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")

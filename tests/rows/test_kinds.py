@@ -15,7 +15,7 @@ from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, Key, Kind, Number, Text, Time
-from sparkml_algos.rows.lists import Boxes, Series, TokenIds, Tokens
+from sparkml_algos.rows.lists import Boxes, Sentence, Series, TokenIds, Tokens
 from sparkml_algos.rows.vectors import Vector
 
 BOX = np.array([[1, 2, 3, 4, 5], [0, 1, 1, 1, 1]], np.float32)
@@ -35,6 +35,7 @@ VALUES: dict[Kind, tuple[Any, Any]] = {
     Bytes(): ([b"a", b"\0\1", b"bc"], ["YQ==", "AAE=", "YmM="]),
     TokenIds(9): ([[3, 0], [7], [3]], [[3, 0], 7, [3]]),
     Tokens(): ([["a", "b"], [], ["a"]], ["a b", "", ["a"]]),
+    Sentence(): ([["a", "b"], ["c"], ["a"]], ["a b", ["c"], "a"]),
     Series(): ([[1.0, np.nan], [], [3.0]], [[1, None], [], [3]]),
     Boxes(2): ([BOX, BOX[:0], BOX[:1]], None),
     Vector(): (np.arange(6, dtype=np.float32).reshape(3, 2), None),
@@ -130,6 +131,9 @@ def test_the_numbers_of_rows_depend_on_the_rows_alone(kind: Kind) -> None:
         (TokenIds(3, hint="size=3"), [[1], [3]], r"it column 'mine', token 0, is 3, expected a token id from 0 to 2 \(size=3\), in row 1"),
         (TokenIds(), [[1], []], "it column 'mine' is empty, expected at least one token id, in row 1"),
         (TokenIds(), [[1], [1, None]], "it column 'mine', token 1, is null in row 1"),
+        (Sentence(), [["a"], []], "it column 'mine' is empty, expected at least one word, in row 1"),
+        (Sentence(), [["a"], ["b", None]], "it column 'mine', word 1, is null in row 1"),
+        (Sentence(), [[1], [2, -1]], "it column 'mine', word 1, is -1, expected an id >= 0, in row 1"),
         (Bytes(), [b"a", b""], r"it column 'mine' is empty \(0 bytes\) in row 1"),
         (Number(0, 1), [0.5, 2], "it column 'mine' is 2, expected a number from 0 to 1, in row 1"),
         (ClassLabel(2, "set num_class"), [0, 2], r"it column 'mine' is 2, expected 0 or 1 \(set num_class\), in row 1"),

@@ -61,6 +61,18 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "BlazingTextWord2Vec": lambda: ours.BlazingTextWord2Vec(
         mode="skipgram", subwords=True, buckets=50, min_char=1, vector_dim=4, min_count=2, textCol="words", **STEPS
     ),
+    "Seq2Seq": lambda: ours.Seq2Seq(
+        sourceCol="entity",
+        targetCol="entity",
+        num_embed_source=8,
+        num_embed_target=8,
+        rnn_num_hidden=16,
+        learning_rate=0.02,
+        batch_size=50,
+        max_num_batches=60,
+        checkpoint_frequency_num_batches=20,
+        **ONE_WORKER,
+    ),
     "Vocabulary": lambda: ours.Vocabulary(inputCols=["words"], outputCols=["ids"], max_size=6),
     "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
     "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),

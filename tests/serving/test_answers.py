@@ -22,6 +22,7 @@ SERVED: dict[str, ServedModel] = {}
 FIELDS = {
     "BlazingTextClassifierModel": ["label", "prob"],
     "BlazingTextWord2VecModel": ["word", "vector"],
+    "DeepARModel": ["mean", "quantiles"],
     "FactorizationMachinesBinaryClassifierModel": ["score", "predicted_label"],
     "FactorizationMachinesRegressorModel": ["score"],
     "IPInsightsModel": ["dot_product"],
@@ -53,6 +54,7 @@ TRANSFORMED = {
     "scores": lambda outputs: outputs["probability"],
     "score": lambda outputs: score_of(outputs),
     "prob": lambda outputs: [[max(row)] for row in outputs["probability"]],
+    "mean": lambda outputs: outputs["mean"],
     "dot_product": lambda outputs: outputs["dot_product"],
     "vector": lambda outputs: outputs["vector"],
 }
@@ -98,7 +100,7 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
         found = [json.loads(line) for line in body.splitlines()] if accept == JSON_LINES else objects_of(name, body)
         assert [list(one) for one in found] == [FIELDS[name]] * len(instances)
         for field in FIELDS[name]:
-            if field in ("label", "word"):
+            if field in ("label", "word", "quantiles"):
                 continue
             wanted = TRANSFORMED[field](outputs)
             got = np.array([one[field] for one in found], float)
@@ -181,6 +183,15 @@ def test_texts_have_as_many_labels_as_asked(body: bytes, counts: list[int]) -> N
 def test_a_wrong_number_of_labels_is_refused(k: object) -> None:
     with pytest.raises(ValueError, match="configuration"):
         served("BlazingTextClassifierModel").decode(json.dumps({"instances": ["1"], "configuration": {"k": k}}).encode(), ContentType(JSON))
+
+
+def test_forecasts_have_the_quantiles_of_the_model_and_no_others() -> None:
+    instance = {"start": "2024-01-01", "target": [1, None, "NaN", 3]}
+    (found,) = objects_of("", answered(served("DeepARModel"), json.dumps({"instances": [instance]}).encode(), JSON, JSON))
+    assert list(found) == ["mean", "quantiles"] and next(iter(found["quantiles"])) == "0.1"
+    assert all(len(values) == len(found["mean"]) for values in found["quantiles"].values())
+    with pytest.raises(ValueError, match="set them on the model"):
+        served("DeepARModel").decode(json.dumps({"instances": [instance], "configuration": {"num_samples": 5}}).encode(), ContentType(JSON))
 
 
 def test_words_come_back_with_their_vectors_and_accept_is_ignored() -> None:

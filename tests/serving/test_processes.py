@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -90,6 +91,51 @@ def test_workers_that_die_are_replaced_and_a_new_version_loses_no_request(tmp_pa
             assert time.monotonic() < until + 30
             time.sleep(0.05)
         assert predictor.predict([1, 2, 3]) == answers[-1]
+
+
+@pytest.mark.slow
+def test_minutes_of_load_with_new_versions_and_killed_workers_give_right_answers_alone(tmp_path: Path) -> None:
+    names, path = ["XGBoostRegressionModel", "XGBoostClassificationModel"], tmp_path / "model"
+    shutil.copytree(SAVED / names[0], path)
+    right = set()
+    for name in names:
+        outputs = serving.load(SAVED / name)(features=np.array([[1, 2, 3]], np.float32))
+        right.add(float(outputs["probability"][0, 1] if "probability" in outputs else outputs["prediction"][0]))
+    with serving.deploy(path, workers=2, serializer=local.CSVSerializer(), deserializer=local.CSVDeserializer()) as predictor:
+        supervisor, ends = predictor._process._process.pid, time.monotonic() + 600
+        wrong: list[object] = []
+        lost: list[float] = []
+        kills: list[float] = []
+
+        def ask() -> None:
+            while time.monotonic() < ends:
+                asked = time.monotonic()
+                try:
+                    if float(predictor.predict([1, 2, 3])[0][0]) not in right:
+                        wrong.append(asked)
+                except local.PredictionError as error:
+                    wrong.append(error)
+                except (OSError, http.client.HTTPException):
+                    lost.append(asked)
+
+        askers = [threading.Thread(target=ask) for _ in range(4)]
+        for asker in askers:
+            asker.start()
+        turn = 0
+        while time.monotonic() < ends:
+            time.sleep(5)
+            turn += 1
+            shutil.copytree(SAVED / names[turn % 2], tmp_path / f"new-{turn}")
+            path.rename(tmp_path / f"old-{turn}")
+            (tmp_path / f"new-{turn}").rename(path)
+            os.kill(supervisor, signal.SIGHUP)
+            if turn % 4 == 0:
+                kills.append(time.monotonic())
+                os.kill(children(supervisor)[-1], signal.SIGKILL)
+        for asker in askers:
+            asker.join()
+        assert wrong == [] and len(kills) > 20
+        assert [asked for asked in lost if not any(abs(asked - kill) < 2 for kill in kills)] == []
 
 
 def children(pid: int) -> list[int]:

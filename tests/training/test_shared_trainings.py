@@ -35,6 +35,8 @@ def columns(case: Case) -> dict[str, Any]:
         "owner": BLOB.astype(str),
         "entity": ENTITIES,
         "ip": ADDRESSES,
+        "source": ENTITIES,
+        "target": ENTITIES if "source" in case.roles else None,
         "in0": TOKEN_IDS,
         "in1": OTHER_TOKEN_IDS,
     }

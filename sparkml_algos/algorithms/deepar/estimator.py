@@ -250,8 +250,8 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
                 M4 competition has it; elsewhere it goes from 0 to 2, or is pooled
             ``test:MASE``
                 the mean of ``|m − y|`` over the steps of a series, divided by the mean absolute difference of its values a season apart
-                before them, then the mean over series of which that is not 0. The season is a day of minutes or hours, a week of days, a year of
-                weeks or months, and 1 where that is no whole number of steps
+                before them, then the mean over series of which that is not 0. The season is a day of minutes or hours, a week of days, a
+                year of weeks or months, and 1 where that is no whole number of steps
 
         Raises
         ------

@@ -15,8 +15,8 @@ as one worker alone would have made. With n_w steps of worker w with the row, of
 the last factor being in how many of n mini-batches the row is touched by any worker, if these touch it independently of each other. Of a
 rare feature that is the sum of the ways, of one that is in each mini-batch their mean.
 
-Adam's memory is each worker's own meanwhile. After an epoch that is not the last all workers go on with, number by number, that of the
-worker whose mean square is the largest.
+Adam's memory is each worker's own meanwhile. After an epoch that is not the last all workers go on with the same, see `merge_memory`: a
+training that is resumed needs no more.
 """
 
 from __future__ import annotations
@@ -175,7 +175,10 @@ def _rows_of(message: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def merge_memory(mean: np.ndarray, square: np.ndarray, communicator: Communicator) -> None:
-    """Go on, number by number, with Adam's memory of the worker whose mean square is the largest; all workers call it.
+    """Go on with the same memory of Adam on all workers, which all call it: the mean of the means, and of the mean squares the largest.
+
+    A mean of gradients is a way that is still to be gone, and will be gone by each worker that meets the row: with the mean of a rare
+    feature whole on k workers it would be gone k times.
 
     Parameters
     ----------
@@ -185,9 +188,8 @@ def merge_memory(mean: np.ndarray, square: np.ndarray, communicator: Communicato
     """
     for start in range(0, len(square), BLOCK):
         part = slice(start, start + BLOCK)
-        largest = communicator.allreduce(square[part], "max")
-        own = np.where(square[part] == largest, mean[part], np.float32(-np.inf))
-        square[part], mean[part] = largest, communicator.allreduce(own, "max")
+        square[part] = communicator.allreduce(square[part], "max")
+        mean[part] = communicator.allreduce(mean[part]) / np.float32(communicator.size)
 
 
 def _bias_way(headers: np.ndarray, steps: int) -> float:

@@ -19,7 +19,7 @@ from sparkml_algos.serving.models import load
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, TEXT, VECTOR, Frame, numbers, vectors
 from sparkml_algos.serving.pipelines.saved import SavedStage
 from sparkml_algos.serving.pipelines.stage import Stage
-from sparkml_algos.serving.responses import values_of
+from sparkml_algos.serving.values import values_of
 
 _CLASSIFIER = {"predictionCol": "predicted_label", "rawPredictionCol": "raw", "probabilityCol": "probability"}
 _NEIGHBORS = {"predictionCol": "predicted_label", "distancesCol": "distances", "neighborLabelsCol": "labels"}
@@ -35,6 +35,12 @@ OUTPUTS = {
         "bestProbabilitiesCol": "prob",
     },
     "BlazingTextWord2VecModel": {"vectorCol": "vector"},
+    "DeepARModel": {
+        "meanCol": "mean",
+        "quantilesCol": "quantiles",
+        "samplesCol": "samples",
+        "forecastStartCol": "forecast_start",
+    },
     "FactorizationMachinesBinaryClassifierModel": _CLASSIFIER,
     "FactorizationMachinesRegressorModel": {"predictionCol": "score"},
     "IPInsightsModel": {
@@ -134,7 +140,8 @@ def _given(frame: Frame, field: Field, names: list[str], several: bool) -> Any:
         return np.stack([numbers(frame, name) for name in names], axis=1).astype(np.float32)
     if isinstance(field.kind, Vector):
         found = vectors(frame, names[0])
-        return found if not isinstance(found, np.ndarray) else found.astype(np.float32)
+        with np.errstate(over="ignore"):  # what 32 bits do not hold is refused by the model
+            return found.astype(np.float32) if isinstance(found, np.ndarray) else found
     if isinstance(field.kind, Number):
         return numbers(frame, names[0])
     column = frame[names[0]]

@@ -1,0 +1,1 @@
+"""Translation of sequences into others."""
