@@ -12,7 +12,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Source
 from sparkml_algos.training.run import Alone, TrainingPlan, train
-from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TEXTS, TOKEN_IDS, TOKENS, Case
+from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, SERIES, TEXTS, TOKEN_IDS, TOKENS, Case
 
 RANDOM = np.random.default_rng(0)
 BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
@@ -36,7 +36,8 @@ def columns(case: Case) -> dict[str, Any]:
         "entity": ENTITIES,
         "ip": ADDRESSES,
         "source": ENTITIES,
-        "target": ENTITIES if "source" in case.roles else None,
+        "start": ["2024-01-01"] * len(ROWS),
+        "target": ENTITIES if "source" in case.roles else SERIES,
         "in0": TOKEN_IDS,
         "in1": OTHER_TOKEN_IDS,
     }
