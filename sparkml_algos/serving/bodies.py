@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.formats import csv, json_instances, libsvm, recordio_protobuf
@@ -32,6 +33,8 @@ SOURCE = "source"
 MAX_SEQUENCE = 5000
 TARGET = "target"
 NAME = "<request>"
+#: What reading a body may raise where it is not what it says.
+UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, pa.ArrowException)
 
 
 class TooLarge(ValueError):
