@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -238,6 +239,17 @@ def test_a_wrong_line_is_named(body: bytes, said: str) -> None:
 )  # fmt: skip
 def test_numbers_are_written_as_java_does(value: float, text: str) -> None:
     assert java_double(value) == text
+
+
+def test_long_words_are_hashed_and_not_remembered() -> None:
+    from sparkml_algos.serving.pipelines import textual
+
+    saved = SimpleNamespace(param={"inputCol": "words", "outputCol": "found", "numFeatures": 1 << 10, "binary": False}.get, uid="tf")
+    stage = textual.HashingTF(saved)
+    before, frame = textual._murmur3.cache_info().currsize, {"words": [["x" * 5000, "x" * 5000]]}
+    stage(frame)
+    assert textual._murmur3.cache_info().currsize == before
+    assert frame["found"].toarray()[0, textual._murmur3.__wrapped__("x" * 5000) % 1024] == 2
 
 
 def test_outputs_are_those_that_models_declare() -> None:
