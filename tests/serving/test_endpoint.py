@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ pytest.importorskip("httpx")
 
 from sparkml_algos import serving
 from sparkml_algos.formats.content_types import CSV, JSON
+from sparkml_algos.serving.endpoint.application import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.endpoint.batching import Batcher
+from sparkml_algos.serving.endpoint.hosting import Hosting
 from sparkml_algos.serving.endpoint.metrics import Metrics, Shared
 from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
@@ -190,6 +193,15 @@ def test_a_bomb_is_not_unpacked() -> None:
     assert refused.status_code == 413 and answered.status_code == 200
 
 
+def test_long_headers_are_not_remembered() -> None:
+    for read in (_parsed, _wanted):
+        before = read.remembered.cache_info().currsize
+        read(f"text/csv; charset={'x' * REMEMBERED}")
+        assert read.remembered.cache_info().currsize == before
+        read(f"text/csv; charset={read}"[:REMEMBERED])
+        assert read.remembered.cache_info().currsize == before + 1
+
+
 def test_known_short_work_is_done_in_the_loop_and_long_work_in_a_thread() -> None:
     seen: list[str] = []
 
@@ -224,13 +236,15 @@ def test_metrics_are_prometheus_and_add_up_over_processes() -> None:
     shared = Shared(2)
     apps = [serving.endpoint.application.app(KMEANS, serving.Settings(name="e"), metrics=Metrics(shared, place)) for place in (0, 1)]
     for app in apps:
-        asked(app, post(ROW * 3, CSV), post(b"x", CSV))
+        asked(app, post(ROW * 3, CSV), post(b"x", CSV), {**post(ROW, CSV), "method": "GET"})
     (answer,) = asked(apps[0], {"method": "GET", "url": "/metrics"})
     found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in answer.text.splitlines() if not line.startswith("#")}
     labels = 'EndpointName="e",VariantName="AllTraffic"'
     assert found[f'sparkml_algos_invocations_total{{{labels},code="200"}}'] == 2
     assert found[f'sparkml_algos_invocations_total{{{labels},code="400"}}'] == 2
-    assert found[f'sparkml_algos_invocation_seconds_bucket{{{labels},le="+Inf"}}'] == 4
+    assert found[f'sparkml_algos_invocations_total{{{labels},code="405"}}'] == 2
+    assert found[f'sparkml_algos_invocations_total{{{labels},code="500"}}'] == 0
+    assert found[f'sparkml_algos_invocation_seconds_bucket{{{labels},le="+Inf"}}'] == 6
     assert found[f"sparkml_algos_rows_total{{{labels}}}"] == 6
     assert found[f"sparkml_algos_in_flight_requests{{{labels}}}"] == 0
     try:
@@ -330,10 +344,33 @@ def test_models_come_and_go_under_a_folder(tmp_path: Path) -> None:
     third = {"url": "/models", "json": {"model_name": "third", "url": "clusters"}}
     assert [answer.status_code for answer in asked(app, load)] == [409]
     assert [answer.status_code for answer in asked(app, third, outside, {"url": "/models", "content": b"{"})] == [507, 403, 400]
+    large = {"url": "/models", "content": b" " * (app.settings.max_bytes + 1)}
+    assert messages(asked(app, large)) == [(413, "the body has 6291457 bytes, at most 6291456 are allowed")]
     gone = {"method": "DELETE", "url": "/models/second"}
     assert [asked(app, gone)[0].status_code for _ in range(2)] == [200, 404]
     (fixed,) = asked(serving.app(KMEANS), load)
     assert fixed.status_code == 403
+
+
+def test_a_model_that_cannot_be_loaded_is_no_model_that_there_is(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "metadata").mkdir(parents=True)
+    (tmp_path / "broken" / "metadata" / "part-0").write_text("{}")
+    app = serving.app({"first": KMEANS}, serving.Settings(models_root=tmp_path))
+    ((code, said),) = messages(asked(app, {"url": "/models", "json": {"model_name": "x", "url": "broken"}}))
+    assert code == 400 and said.startswith("broken cannot be loaded")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: serving.Settings(watch=-1), "watch must be at least 0"),
+        (lambda: Hosting(port=70_000), "port must be from 0 to 65535"),
+        (lambda: Hosting(drain=-1), "drain must be at least 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(made: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        made()
 
 
 def test_large_requests_are_answered_like_small_ones() -> None:

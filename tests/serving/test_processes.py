@@ -176,6 +176,20 @@ main(sys.argv[1:])
         process.kill()
 
 
+def test_workers_say_that_they_are_to_end() -> None:
+    arguments = [str(KMEANS), "--port", "0", "--workers", "2", "--drain", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "sparkml_algos.serve", *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        predictor = local.Predictor(process.stdout.readline().split()[-1], local.CSVSerializer())
+        assert predictor.ping()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        assert not predictor.ping() and predictor.predict([1, 2, 3])["predictions"]
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
 def test_tls_is_spoken_where_there_is_a_certificate(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl to make a certificate")

@@ -91,5 +91,7 @@ class Settings:
         for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_batch_rows", "timeout", "max_models"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, got {getattr(self, name)!r}")
+        if not self.watch >= 0:
+            raise ValueError(f"watch must be at least 0, got {self.watch!r}")
         if self.token is not None and len(self.token) < 16:
             raise ValueError("a token has at least 16 characters")
