@@ -187,7 +187,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 def test_a_bomb_is_not_unpacked() -> None:
     import gzip
 
-    app = serving.app(KMEANS, serving.Settings(max_bytes=10_000, options=serving.Options(max_bytes=10_000)))
+    app = serving.app(KMEANS, serving.Settings(max_bytes=10_000))
     bomb, small = gzip.compress(b"1,2,3\n" * 100_000), gzip.compress(ROW)
     refused, answered = asked(app, post(bomb, CSV), post(small, CSV))
     assert refused.status_code == 413 and answered.status_code == 200
@@ -247,6 +247,7 @@ def test_metrics_are_prometheus_and_add_up_over_processes() -> None:
     assert found[f'sparkml_algos_invocation_seconds_bucket{{{labels},le="+Inf"}}'] == 6
     assert found[f"sparkml_algos_rows_total{{{labels}}}"] == 6
     assert found[f"sparkml_algos_in_flight_requests{{{labels}}}"] == 0
+    assert found[f"sparkml_algos_waiting_rows{{{labels}}}"] == 0
     try:
         from prometheus_client.parser import text_string_to_metric_families
     except ModuleNotFoundError:

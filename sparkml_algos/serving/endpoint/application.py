@@ -283,7 +283,6 @@ class Endpoint(fastapi.FastAPI):
     async def _scored(self, entry: Entry, model: Servable, request: Request, accept: ContentType) -> list[Any]:
         loop = asyncio.get_running_loop()
         waiting = [entry.batcher.submit(model, work) for work in model.work(request, accept)]
-        self.metrics.set("waiting_rows", entry.batcher.rows)
         found = []
         timer = loop.call_later(self.settings.timeout, _give_up, waiting, self.settings.timeout)
         try:
@@ -436,7 +435,6 @@ def _add_routes(endpoint: Endpoint) -> None:
 
     @endpoint.get("/metrics")
     async def metrics_text() -> PlainTextResponse:
-        metrics.set("waiting_rows", sum(entry.batcher.rows for entry in list(registry.entries.values())))
         text = metrics.text(settings.name, settings.variant)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkml_algos.serving.contract import Options
@@ -70,7 +70,7 @@ class Settings:
     watch : float
         Seconds between looks at the models' folders, of which a changed one is loaded anew; 0: none.
     options : Options
-        How models are served.
+        How models are served; their ``max_bytes`` are at most those from here.
     """
 
     name: str = "sparkml-algos"
@@ -91,6 +91,8 @@ class Settings:
         for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_batch_rows", "timeout", "max_models"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, got {getattr(self, name)!r}")
+        if self.options.max_bytes > self.max_bytes:
+            object.__setattr__(self, "options", replace(self.options, max_bytes=self.max_bytes))
         if not self.watch >= 0:
             raise ValueError(f"watch must be at least 0, got {self.watch!r}")
         if self.token is not None and len(self.token) < 16:
