@@ -300,7 +300,12 @@ def _numbers(values: list[Any], name: str) -> np.ndarray:
 
 
 def _vectors(values: list[Any], name: str) -> np.ndarray:
-    rows = [_vector(value, name, row) for row, value in enumerate(values)]
+    rows, size = [], 0
+    for row, value in enumerate(values):
+        rows.append(_vector(value, name, row))
+        size += len(rows[-1])
+        if size > MAX_NUMBERS:
+            raise FormatError(f"instance {row}: {name} and those before have more than {MAX_NUMBERS} numbers, with their zeros", NAME)
     for row, vector in enumerate(rows):
         if len(vector) != len(rows[0]):
             raise FormatError(f"instance {row}: {name} has {len(vector)} values, where the first has {len(rows[0])}", NAME)
@@ -309,6 +314,8 @@ def _vectors(values: list[Any], name: str) -> np.ndarray:
 
 # A sparse vector of a request is written out; one of more than this is refused.
 MAX_LENGTH = 1 << 22
+# Of all rows of a request: 256 MB.
+MAX_NUMBERS = 1 << 25
 
 
 def _vector(value: Any, name: str, row: int) -> list[float] | np.ndarray:
