@@ -20,6 +20,7 @@ from sparkml_algos import serving
 from sparkml_algos.formats.content_types import CSV, JSON
 from sparkml_algos.serving.endpoint.application import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.endpoint.batching import Batcher
+from sparkml_algos.serving.endpoint.capture import Recorder
 from sparkml_algos.serving.endpoint.hosting import Hosting
 from sparkml_algos.serving.endpoint.metrics import Metrics, Shared
 from sparkml_algos.serving.servable import load_servable
@@ -273,6 +274,21 @@ def test_a_share_of_the_requests_is_written_down_as_the_service_does(tmp_path: P
     import base64
 
     assert base64.b64decode(second["captureData"]["endpointOutput"]["data"]) == binary.content
+
+
+def test_what_waits_to_be_written_down_has_a_limit_of_bytes(tmp_path: Path) -> None:
+    shared = Shared()
+    recorder = Recorder(serving.Capture(tmp_path, 100, max_waiting_bytes=100), "shop", "all", Metrics(shared))
+    recorder._thread = threading.current_thread()  # nothing is written yet
+    for _ in range(3):
+        recorder.record((CSV, b"x" * 40), (JSON, b"y" * 5), None, None)
+    recorder._waiting.put(None)
+    recorder._write()
+    recorder.record((CSV, b"x" * 100), (JSON, b""), None, None)
+    recorder._waiting.put(None)
+    recorder._write()
+    assert sum(len(file.read_text().splitlines()) for file in tmp_path.rglob("*.jsonl")) == 3
+    assert 'not_captured_total{EndpointName="e",VariantName="v"} 1\n' in Metrics(shared).text("e", "v")
 
 
 def test_only_what_is_asked_for_is_written_down(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ class Capture:
         Whether requests, and whether answers are.
     csv_types, json_types : tuple of str
         Content types whose bodies are written as text; others are base64.
-    max_waiting : int
-        Records that may wait to be written; what comes beyond that is left out and counted.
+    max_waiting, max_waiting_bytes : int
+        Records that may wait to be written, and bytes of their bodies; what comes beyond that is left out and counted.
     """
 
     folder: str | Path
@@ -36,6 +36,7 @@ class Capture:
     csv_types: tuple[str, ...] = ("text/csv",)
     json_types: tuple[str, ...] = ("application/json", "application/jsonlines")
     max_waiting: int = 10_000
+    max_waiting_bytes: int = 1 << 26
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentage <= 100:
