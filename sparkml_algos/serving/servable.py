@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sparkml_algos.rows.lists import TokenIds
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns, answer_of
 from sparkml_algos.serving.bodies import Part, Request
-from sparkml_algos.serving.contract import Options, Servable, Variant, Work
+from sparkml_algos.serving.contract import Options, Servable, Variant, Work, signature
 from sparkml_algos.serving.models import SavedModel, load
 from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
 from sparkml_algos.serving.pipelines.saved import PIPELINES
@@ -49,7 +49,7 @@ class ServedModel:
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         labels = 0 if request.limits is None else int(request.limits.max(initial=0))
         variant = Variant(accept.flag("verbose"), labels, request.longest)
-        return [Work((variant, *_signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
+        return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
         model = self._model
@@ -98,11 +98,6 @@ def _cut_at(model: SavedModel, longest: tuple[int, ...]) -> SavedModel:
     lengths = iter(longest)
     fields = [of.of(replace(of.kind, longest=next(lengths))) if isinstance(of.kind, TokenIds) else of for of in model.fields]
     return replace(model, fields=fields)
-
-
-def _signature(columns: Mapping[str, Any]) -> tuple[Hashable, ...]:
-    """What columns of rows that are scored together have in common."""
-    return tuple((role, type(values), values.shape[1:] if hasattr(values, "shape") else ()) for role, values in columns.items())
 
 
 def joined(works: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

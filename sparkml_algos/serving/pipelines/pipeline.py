@@ -20,7 +20,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns
 from sparkml_algos.serving.bodies import NAME, Part, Request
-from sparkml_algos.serving.contract import Options, Variant, Work
+from sparkml_algos.serving.contract import Options, Variant, Work, signature
 from sparkml_algos.serving.pipelines import numeric, textual
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, NUMBER_OR_VECTOR, TEXT, VECTOR, WORDS, Frame
 from sparkml_algos.serving.pipelines.own import Model, settle, vocabulary
@@ -121,7 +121,7 @@ class ServedPipeline:
 
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         variant = Variant(accept.flag("verbose"))
-        return [Work((variant, *_signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
+        return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
         frame = self.transform(columns)
@@ -235,10 +235,6 @@ def _inputs(stages: Sequence[Stage]) -> dict[str, str]:
         made |= set(stage.makes)
         lacking |= dict.fromkeys(getattr(stage, "lacks", ()), stage.uid)
     return found
-
-
-def _signature(columns: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple((name, type(column), column.shape[1:] if hasattr(column, "shape") else ()) for name, column in columns.items())
 
 
 def _parsed(body: bytes) -> Any:
