@@ -52,13 +52,17 @@ class Deserializer(Protocol):
 
 
 class CSVSerializer:
-    """Rows of numbers or texts as CSV: a row, or several, or CSV as it is."""
+    """Rows of numbers or texts as CSV: a row, or several, a frame of pandas, or CSV as it is, also in a file."""
 
     CONTENT_TYPE = CSV
 
     def serialize(self, data: Any) -> bytes:
         if isinstance(data, str | bytes):
             return data.encode() if isinstance(data, str) else data
+        if hasattr(data, "read"):
+            return self.serialize(data.read())
+        if hasattr(data, "to_numpy"):
+            data = data.to_numpy()
         rows = data.tolist() if isinstance(data, np.ndarray) else list(data)
         if rows and not isinstance(rows[0], list | tuple | np.ndarray):
             rows = [rows]
@@ -427,8 +431,10 @@ def _instances(data: Any) -> list[Any]:
     """Rows of numbers as ``{"features": […]}``, other instances as they are."""
     if isinstance(data, np.ndarray):
         data = data.tolist() if data.ndim > 1 else [data.tolist()]
+    if hasattr(data, "columns"):
+        raise TypeError("a DataFrame goes as its to_numpy(), or, by the names of its columns, as its to_dict('records')")
     items = list(data)
-    if items and isinstance(items[0], int | float):
+    if items and isinstance(items[0], int | float | np.number):
         items = [items]
     return [{"features": list(item)} if isinstance(item, list | tuple | np.ndarray) else item for item in items]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import re
 import shutil
@@ -44,6 +45,17 @@ def test_a_model_is_deployed_and_asked_in_every_way() -> None:
             local.Predictor(predictor.url).predict(rows)
         assert "sparkml_algos_invocations_total" in predictor.metrics()
     assert not predictor.ping()
+
+
+def test_rows_of_numpy_and_pandas_become_bodies() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.5, 4.0]})
+    assert local.CSVSerializer().serialize(frame) == b"1.0,3.5\n2.0,4.0\n" == local.CSVSerializer().serialize(frame.to_numpy())
+    assert local.CSVSerializer().serialize(io.StringIO("1,2\n")) == b"1,2\n"
+    assert local.JSONLinesSerializer().serialize(list(np.array([1, 2], np.float32))) == b'{"features": [1.0, 2.0]}\n'
+    assert local.JSONLinesSerializer().serialize(frame.to_dict("records")).startswith(b'{"a": 1.0, "b": 3.5}\n')
+    with pytest.raises(TypeError, match="to_dict"):
+        local.JSONSerializer().serialize(frame)
 
 
 def test_an_endpoint_that_does_not_start_says_why(tmp_path: Path) -> None:
