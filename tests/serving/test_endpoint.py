@@ -163,6 +163,14 @@ def test_what_has_no_room_to_wait_is_refused_with_503() -> None:
     assert refused.headers["retry-after"] == "1" and "rows wait to be scored" in refused.text
 
 
+def test_bodies_that_have_no_room_together_are_refused_with_503() -> None:
+    app = serving.app({"slow": Slow(0.1)}, serving.Settings(max_waiting_bytes=200))
+    answers = asked(app, *[post(ROW * 20, CSV)] * 5)
+    codes = [answer.status_code for answer in answers]
+    assert codes.count(200) == 1 and codes.count(503) == 4 and "120 bytes" in answers[codes.index(503)].text
+    assert [answer.status_code for answer in asked(app, post(ROW * 100, CSV))] == [200] and app.held_bytes == 0
+
+
 def test_what_takes_too_long_is_refused_with_503() -> None:
     (answer,) = asked(serving.app({"slow": Slow(0.5)}, serving.Settings(timeout=0.1)), post(ROW, CSV))
     assert answer.status_code == 503 and "no answer within 0.1 seconds" in answer.text

@@ -102,6 +102,8 @@ class Endpoint(fastapi.FastAPI):
     registry : Registry
     draining : bool
         Whether it is to be stopped: it answers on, tells ``/ping`` so, and lets connections go.
+    held_bytes : int
+        Of the bodies of requests that are being read or answered.
     """
 
     def __init__(self, models: Models, settings: Settings, metrics: Metrics) -> None:
@@ -109,6 +111,7 @@ class Endpoint(fastapi.FastAPI):
         self.settings, self.metrics = settings, metrics
         self.registry = Registry(models, settings, metrics)
         self.draining = False
+        self.held_bytes = 0
         self._recorder = Recorder(settings.capture, settings.name, settings.variant, metrics) if settings.capture else None
         self._authorization = f"Bearer {settings.token}".encode() if settings.token else None
         _add_routes(self)
@@ -119,7 +122,8 @@ class Endpoint(fastapi.FastAPI):
             return
         path = scope["path"]
         if path == "/invocations" or path.startswith("/models/") and path.endswith("/invoke"):
-            await self._answer(scope, receive, send)
+            with _Held(self) as held:
+                await self._answer(scope, receive, send, held)
         elif path != "/ping" and not self._may(dict(scope["headers"])):
             await _send(send, 401, b'{"message":"a bearer token is needed"}', [(b"www-authenticate", b"Bearer")])
         else:
@@ -152,7 +156,7 @@ class Endpoint(fastapi.FastAPI):
     def _may(self, headers: dict[bytes, bytes]) -> bool:
         return self._authorization is None or hmac.compare_digest(headers.get(b"authorization", b""), self._authorization)
 
-    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Message, receive: Receive, send: Send, held: _Held) -> None:
         """Answer one request for answers."""
         started = time.perf_counter()
         headers = dict(scope["headers"])
@@ -172,7 +176,7 @@ class Endpoint(fastapi.FastAPI):
             model = entry.model
             content_type = _content_type(model, headers.get(b"content-type", b"").decode("latin-1"))
             accept = _accepted(model, content_type, headers.get(b"accept", b"").decode("latin-1"))
-            body = await self.body(receive, headers)
+            body = await self.body(receive, headers, held)
             request = await self._decoded(model, body, content_type)
             rows = request.rows
             if rows > self.settings.max_rows:
@@ -236,12 +240,13 @@ class Endpoint(fastapi.FastAPI):
             raise Refused(404, f"no model {name!r} is loaded; there are {', '.join(entries)}")
         return entries[name]
 
-    async def body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def body(self, receive: Receive, headers: dict[bytes, bytes], held: _Held) -> bytes:
         """The body of a request, within the limits of bytes and seconds.
 
         Raises
         ------
         Refused
+        Overloaded
         Disconnected
         """
         most = self.settings.max_bytes
@@ -260,6 +265,7 @@ class Endpoint(fastapi.FastAPI):
                 total += len(part)
                 if total > most:
                     raise Refused(413, f"the body has more than {most} bytes")
+                held.take(len(part))
                 parts.append(part)
                 more = message.get("more_body", False)
         except asyncio.CancelledError:
@@ -291,6 +297,27 @@ class Endpoint(fastapi.FastAPI):
         finally:
             timer.cancel()
         return found
+
+
+class _Held:
+    """The bytes of a request's body, as long as it is there."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._bytes = endpoint, 0
+
+    def take(self, size: int) -> None:
+        endpoint = self._endpoint
+        # One request alone always has room.
+        if endpoint.held_bytes > self._bytes and endpoint.held_bytes + size > endpoint.settings.max_waiting_bytes:
+            raise Overloaded(f"requests of {endpoint.held_bytes} bytes are being answered")
+        self._bytes += size
+        endpoint.held_bytes += size
+
+    def __enter__(self) -> _Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._endpoint.held_bytes -= self._bytes
 
 
 class Disconnected(Exception):
@@ -455,9 +482,12 @@ def _add_routes(endpoint: Endpoint) -> None:
         if settings.models_root is None:
             return JSONResponse({"message": "the models of this endpoint are fixed; start it with a models_root"}, 403)
         try:
-            body = await endpoint.body(request.receive, dict(request.scope["headers"]))
+            with _Held(endpoint) as held:
+                body = await endpoint.body(request.receive, dict(request.scope["headers"]), held)
         except Refused as refused:
             return JSONResponse({"message": str(refused)}, refused.code)
+        except Overloaded as error:
+            return JSONResponse({"message": str(error)}, 503)
         except Disconnected:
             return JSONResponse({"message": "the body is cut off"}, 400)
         return await _load(endpoint, Path(settings.models_root).resolve(), body)

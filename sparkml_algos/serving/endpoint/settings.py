@@ -57,6 +57,8 @@ class Settings:
         Of a request; 413 beyond that.
     max_waiting_rows : int
         Rows of all requests that wait for a model; 503 beyond that.
+    max_waiting_bytes : int
+        Of the bodies of all requests that are read or answered; 503 beyond that.
     max_batch_rows : int
         Rows of several requests that are scored together, at most.
     timeout : float
@@ -79,6 +81,7 @@ class Settings:
     max_bytes: int = MAX_PAYLOAD_BYTES
     max_rows: int = 100_000
     max_waiting_rows: int = 200_000
+    max_waiting_bytes: int = 1 << 28
     max_batch_rows: int = 4096
     timeout: float = 60.0
     token: str | None = field(default=None, repr=False)
@@ -89,7 +92,7 @@ class Settings:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_batch_rows", "timeout", "max_models"):
+        for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_waiting_bytes", "max_batch_rows", "timeout", "max_models"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, got {getattr(self, name)!r}")
         if self.options.max_bytes > self.max_bytes:
