@@ -218,6 +218,15 @@ def test_an_output_is_there_whole_or_not_at_all(tmp_path: FilePath) -> None:
     ]  # fmt: skip
 
 
+def test_outputs_are_not_among_the_inputs(tmp_path: FilePath) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_bytes(b"1,2,3\n")
+    for target in (tmp_path / "in", tmp_path / "in" / "out"):
+        with pytest.raises(ValueError, match="would be among the inputs"):
+            transform_folder(tmp_path / "in", target, KMEANS, Transform())
+    assert transform_folder(tmp_path / "in" / "a.csv", tmp_path / "in", KMEANS, Transform())[0].error is None
+
+
 def test_a_broken_file_fails_alone(tmp_path: FilePath) -> None:
     packed = gzip.compress(b"1,2,3\n" * 1000)
     files = {"cut": packed[:-9], "good": packed, "mixed": packed[:20] + b"\xff" * 5 + packed[25:], "plain": b"1,2,3\n"}

@@ -406,6 +406,14 @@ def inputs_of(folder: str | FilePath) -> list[str]:
     return found
 
 
+def check_apart(source: str | FilePath, target: str | FilePath) -> None:
+    """Refuse outputs among the inputs: they would be inputs the next time."""
+    (system, inputs), (other, outputs) = file_system(source), file_system(target)
+    within = system == other and FilePath(inputs) in (FilePath(outputs), *FilePath(outputs).parents)
+    if within and system.get_file_info(inputs).type == pafs.FileType.Directory:
+        raise ValueError(f"outputs in {target} would be among the inputs in {source}")
+
+
 def transform_file(source: str | FilePath, target: str | FilePath, model: Servable, transform: Transform) -> int:
     """Transform a file. The output is there whole, or not at all.
 
@@ -482,6 +490,7 @@ def transform_folder(
     list of Result
     """
     types_of(model, transform)
+    check_apart(source, target)
     found = []
     for name in inputs_of(source) if names is None else names:
         where, to = names_of(source, target, name)
