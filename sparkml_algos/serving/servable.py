@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.arrays.saved import read_metadata
-from sparkml_algos.formats.content_types import ContentType
+from sparkml_algos.formats.content_types import JSON, JSON_LINES, ContentType
 from sparkml_algos.rows.columns import take
 from sparkml_algos.rows.lists import TokenIds
 from sparkml_algos.serving import bodies, responses
@@ -48,7 +48,8 @@ class ServedModel:
 
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         labels = 0 if request.limits is None else int(request.limits.max(initial=0))
-        variant = Variant(accept.flag("verbose"), labels, request.longest)
+        detailed = request.detailed is not None and bool(request.detailed.any())
+        variant = Variant(accept.flag("verbose") or detailed, labels, request.longest)
         return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
@@ -73,6 +74,8 @@ def respond(answer: Answer, request: Request, found: Sequence[Columns], accept: 
     columns = dict(found[0]) if found else {}
     if request.limits is not None and columns:
         columns = {name: _firsts(values, request.limits) for name, values in columns.items()}
+    if request.detailed is not None and columns and accept in (JSON, JSON_LINES):
+        return responses.encode_objects(_plainer(answer, request.detailed, columns, request.rows), accept, answer.algorithm)
     if request.words is not None:
         columns = {"word": request.words, **columns}
     return responses.encode(columns, request.rows, accept, answer.algorithm, quoted=answer.quoted, echo=request.echo)
@@ -86,6 +89,15 @@ def _together(parts: Sequence[Part], found: Sequence[Columns], rows: int) -> lis
         for place, answer in zip(places, responses.objects(columns, part.rows), strict=True):
             answers[place] = answer
     return answers
+
+
+def _plainer(answer: Answer, detailed: np.ndarray, columns: Columns, rows: int) -> list[dict[str, Any]]:
+    """The answers, without what only the detailed ones have."""
+    found = responses.objects(columns, rows)
+    return [
+        item if wanted else {name: value for name, value in item.items() if name not in answer.detail}
+        for item, wanted in zip(found, detailed, strict=True)
+    ]
 
 
 def _firsts(values: Any, limits: np.ndarray) -> list[Any]:
