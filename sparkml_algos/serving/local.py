@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import weakref
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ from sparkml_algos.serving.answers import NPY
 
 #: The service lets a container take four minutes to start.
 START_SECONDS = 240.0
+#: Hosts that no proxy is asked for, whatever the environment says.
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class Serializer(Protocol):
@@ -224,7 +227,11 @@ class Predictor:
         self.url = url.rstrip("/")
         self.serializer: Serializer = serializer or JSONSerializer()
         self.deserializer: Deserializer = deserializer or JSONDeserializer()
-        self._token, self._timeout, self._context = token, timeout, context
+        self._token, self._timeout = token, timeout
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+        if urllib.parse.urlsplit(self.url).hostname in THIS_MACHINE:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
         self._process: _Process | None = None
 
     def predict(
@@ -297,7 +304,7 @@ class Predictor:
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
+            with self._opener.open(request, timeout=self._timeout) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             said = error.read()

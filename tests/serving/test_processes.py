@@ -28,7 +28,8 @@ TOKEN = "a token of some length"
 KMEANS = SAVED / "KMeansModel"
 
 
-def test_a_model_is_deployed_and_asked_in_every_way() -> None:
+def test_a_model_is_deployed_and_asked_in_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # that of this machine's network, which does not lead back
     rows = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
     with serving.deploy({"clusters": KMEANS, "trees": SAVED / "XGBoostRegressionModel"}, token=TOKEN) as predictor:
         assert predictor.ping()
