@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import shutil
 import threading
@@ -161,6 +162,18 @@ def test_what_has_no_room_to_wait_is_refused_with_503() -> None:
     assert set(codes) == {200, 503} and codes.count(200) >= 3
     refused = answers[codes.index(503)]
     assert refused.headers["retry-after"] == "1" and "rows wait to be scored" in refused.text
+
+
+def test_parts_of_a_request_that_is_refused_are_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    app = serving.app(SAVED / "Object2VecModel", serving.Settings(max_waiting_rows=1))
+    pair, single = {"in0": [1], "in1": [2]}, {"in0": [3]}
+    (refused,) = asked(app, post(json.dumps({"instances": [pair, single]}).encode()))
+    (answer,) = asked(app, post(json.dumps({"instances": [pair]}).encode()))
+    assert (refused.status_code, answer.status_code) == (503, 200)
+    wrong = {"in0": [10**6], "in1": [2]}
+    (answer,) = asked(serving.app(SAVED / "Object2VecModel"), post(json.dumps({"instances": [wrong, {"in0": [10**6]}]}).encode()))
+    gc.collect()
+    assert answer.status_code == 400 and "never retrieved" not in caplog.text
 
 
 def test_bodies_that_have_no_room_together_are_refused_with_503() -> None:

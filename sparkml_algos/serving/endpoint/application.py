@@ -288,15 +288,18 @@ class Endpoint(fastapi.FastAPI):
 
     async def _scored(self, entry: Entry, model: Servable, request: Request, accept: ContentType) -> list[Any]:
         loop = asyncio.get_running_loop()
-        waiting = [entry.batcher.submit(model, work) for work in model.work(request, accept)]
-        found = []
+        waiting: list[asyncio.Future[Any]] = []
         timer = loop.call_later(self.settings.timeout, _give_up, waiting, self.settings.timeout)
         try:
-            for future in waiting:
-                found.append(await future)
+            for work in model.work(request, accept):
+                waiting.append(entry.batcher.submit(model, work))
+            return [await future for future in waiting]
         finally:
             timer.cancel()
-        return found
+            for future in waiting:
+                # Nobody asks for what is left where one part has failed.
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
 
 
 class _Held:
