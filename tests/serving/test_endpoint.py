@@ -18,7 +18,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from sparkml_algos import serving
-from sparkml_algos.formats.content_types import CSV, JSON
+from sparkml_algos.formats import Column, Ragged, RecordBatch, recordio_protobuf
+from sparkml_algos.formats.content_types import CSV, JSON, RECORDIO_PROTOBUF
 from sparkml_algos.serving.endpoint.application import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.endpoint.batching import Batcher
 from sparkml_algos.serving.endpoint.capture import Recorder
@@ -148,6 +149,19 @@ def test_a_row_that_the_model_refuses_spoils_no_other_request() -> None:
     answers = asked(serving.app({"slow": model}), *[post(ROW, CSV)] * 5, bad, *[post(ROW, CSV)] * 5)
     assert [answer.status_code for answer in answers] == [200] * 5 + [400] + [200] * 5
     assert "in row 0" in answers[5].text
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (Ragged(np.arange(8, dtype=np.float32), np.array([0, 3, 6, 8])), "record 2: 'values' has 2 values, where the first has 3"),
+        ([[b"a"], [b"b"]], "'values' holds bytes, expected numbers"),
+    ],
+)
+def test_records_that_are_no_vectors_are_refused(values: Ragged | list[list[bytes]], said: str) -> None:
+    body = recordio_protobuf.encode(RecordBatch(len(values), {"values": Column.of(values)}))
+    ((code, message),) = messages(asked(serving.app(KMEANS), post(body, RECORDIO_PROTOBUF)))
+    assert code == 400 and said in message
 
 
 def test_a_model_that_fails_is_an_error_of_the_server() -> None:
