@@ -88,8 +88,8 @@ def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[st
 
 def _check_vectors(key: str, values: Any) -> None:
     if isinstance(values, Ragged):
-        lengths = np.diff(values.offsets)
-        row = int(np.flatnonzero(lengths != lengths[0])[0])
+        lengths = values.lengths
+        row = int((lengths != lengths[0]).argmax())
         raise FormatError(f"record {row}: {key!r} has {lengths[row]} values, where the first has {lengths[0]}", "<records>")
     if not isinstance(values, np.ndarray) and not sp.issparse(values):
         raise FormatError(f"{key!r} holds bytes, expected numbers", "<records>")
