@@ -82,6 +82,7 @@ class CategoricalParameter(ParameterRange):
 
     def __post_init__(self) -> None:
         values = [self.values] if isinstance(self.values, (str, int, float, bool)) else list(self.values)
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
         object.__setattr__(self, "values", values)
         if not values or len(values) > MOST_VALUES:
             raise ValueError(f"a categorical range has from 1 to {MOST_VALUES} values, got {len(values)}")
@@ -114,7 +115,7 @@ class _Numeric(ParameterRange):
         for name in ("min_value", "max_value"):
             try:
                 object.__setattr__(self, name, self._number(getattr(self, name)))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise ValueError(f"{name} of a {type(self).__name__} must be {self._wanted}, got {getattr(self, name)!r}") from None
         if self.min_value > self.max_value:
             raise ValueError(f"min_value {self.min_value} is larger than max_value {self.max_value}")
@@ -191,7 +192,7 @@ class ContinuousParameter(_Numeric):
         return min(max(found, low), high)
 
     def unit(self, value: Any) -> float | None:
-        low, high, number = self.min_value, self.max_value, float(value)
+        low, high, number = self.min_value, self.max_value, _as_number(value)
         if not low <= number <= high:
             return None
         if low == high:
@@ -242,13 +243,21 @@ class IntegerParameter(_Numeric):
         return min(low + int(unit * (high - low + 1)), high)
 
     def unit(self, value: Any) -> float | None:
-        low, high, number = self.min_value, self.max_value, float(value)
+        low, high, number = self.min_value, self.max_value, _as_number(value)
         if not low <= number <= high:
             return None
         if self.scaling == "Logarithmic":
             bottom, top = math.log(max(low - _HALF, _HALF)), math.log(high + _HALF)
             return (math.log(number) - bottom) / (top - bottom)
         return (number - low + 0.5) / (high - low + 1)
+
+
+def _as_number(value: Any) -> float:
+    """NaN, which is in no range, of what is no number, such as "auto" or None."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 Ranges = Mapping[str, ParameterRange]

@@ -19,6 +19,7 @@ from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges
 # Up to so many hyperparameters and finished trials a Gaussian process proposes, beyond them a Parzen estimator.
 GAUSSIAN_DIMENSIONS, GAUSSIAN_TRIALS = 20, 250
 LEAST_INITIAL = 5
+ENGINES = ("auto", "gp", "tpe")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,16 @@ class Random:
     """Independent draws, which neither order nor parallelism changes."""
 
     def __init__(self, ranges: Ranges, seed: int) -> None:
-        self._ranges, self._seed = ranges, seed
+        self._ranges, self._seed = in_order(ranges), seed
 
     def propose(self, number: int, known: Sequence[Observation]) -> dict[str, float]:
         draws = np.random.default_rng([self._seed, number]).random(len(self._ranges))
         return dict(zip(self._ranges, draws.tolist(), strict=True))
+
+
+def in_order(ranges: Ranges) -> Ranges:
+    """By name, so that draws are the same in whatever order ranges are given: descriptions of the service group them by kind."""
+    return dict(sorted(ranges.items()))
 
 
 class Grid:
@@ -101,7 +107,7 @@ class Bayesian:
 
     def __init__(self, ranges: Ranges, seed: int, parallel: int = 1, engine: str = "auto") -> None:
         import_optuna()
-        self._ranges, self._seed, self._engine = ranges, seed, engine
+        self._ranges, self._seed, self._engine = in_order(ranges), seed, engine
         self._initial = max(LEAST_INITIAL, 2 * parallel)
         if engine == "gp" and not _has_torch():
             raise ImportError("the Gaussian process needs torch; install it with: pip install 'sparkml-algos[torch]'")

@@ -45,6 +45,13 @@ def test_random_draws_are_those_of_the_seed_whatever_is_known():
     assert Random(ranges, 3).propose(0, []) != Random(ranges, 4).propose(0, [])
 
 
+@pytest.mark.parametrize("strategy", [Random, Bayesian])
+def test_draws_are_the_same_in_whatever_order_ranges_are(strategy):
+    pytest.importorskip("optuna")
+    turned = dict(reversed(BRANIN.items()))
+    assert strategy(BRANIN, 3).propose(2, []) == strategy(turned, 3).propose(2, [])
+
+
 @pytest.mark.parametrize("engine", ["tpe", "gp"])
 def test_proposals_are_those_of_the_seed_and_what_is_known(engine):
     pytest.importorskip("optuna")
