@@ -102,10 +102,12 @@ class ModelQuality:
         -------
         dict
             Of metrics that are better when large, such as accuracy, the least; of errors and false rates the greatest; of the best constant
-            classifiers the greatest too, for their rise means that the trivial answer is catching up.
+            classifiers the greatest too, for their rise means that the trivial answer is catching up. None of metrics that are undefined.
         """
         found = {}
         for name, value in self.metrics.items():
+            if math.isnan(value):
+                continue
             operator = _operator(name)
             spread = deviations * self.deviations.get(name, math.nan)
             slack = 0.0 if math.isnan(spread) else spread
