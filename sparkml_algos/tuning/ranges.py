@@ -106,7 +106,9 @@ class CategoricalParameter(ParameterRange):
 
 
 @dataclass(frozen=True)
-class _Numeric(ParameterRange):
+class NumericParameter(ParameterRange):
+    """Base of the ranges of numbers."""
+
     min_value: Any
     max_value: Any
     scaling_type: str = "Auto"
@@ -158,7 +160,7 @@ class _Numeric(ParameterRange):
 
 
 @dataclass(frozen=True)
-class ContinuousParameter(_Numeric):
+class ContinuousParameter(NumericParameter):
     """A number between two others.
 
     Linear scaling serves within an order of magnitude; Logarithmic over several: from 0.0001 to 1, a linear search spends 90 % of its
@@ -205,7 +207,7 @@ class ContinuousParameter(_Numeric):
 
 
 @dataclass(frozen=True)
-class IntegerParameter(_Numeric):
+class IntegerParameter(NumericParameter):
     """A whole number between two others, both included.
 
     Parameters

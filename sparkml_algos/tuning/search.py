@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bou
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Observation, Strategy
 from sparkml_algos.tuning.warm_start import scaled
+
+logger = logging.getLogger(__name__)
 
 # Of the name of a job and of a trial.
 MOST_NAME = 32
@@ -126,14 +129,14 @@ class Search:
             else:
                 self._note(trial, fold, one)
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         self._held.clear()
         settled = False
         for one, _, _ in task.settings:
             number, _ = self._split(one)
             trial = self._job.trials[number]
             self._running.discard(one)
-            self._attempts[one] = self._attempts.get(one, 0) + (failure is None)
+            self._attempts[one] = self._attempts.get(one, 0) + (failure is None and suspected)
             if trial.is_over:  # another fold of it has failed
                 settled |= failure is not None
             elif failure is not None or self._attempts[one] > self._limits.retries:
@@ -239,6 +242,9 @@ class Search:
             emits = ", ".join(sorted(one["last"])) or "none"
             self._fail(trial, f"Hyperband needs {self._job.objective_metric!r} after each epoch; metrics of epochs are {emits}")
             return
+        if self._stops and trial.number == 0 and all(value is None for value in trial.series):
+            said = "%s is not emitted after each epoch: early_stopping_type='Auto' has nothing to stop trials by"
+            logger.warning(said, self._job.objective_metric)
         stopped = one["was_stopped"] and not self._reached_all(one)
         trial.status, trial.reason = ("Stopped", EARLY_STOPPED) if stopped else ("Completed", None)
         self._ended(trial)
@@ -298,6 +304,6 @@ class Once:
         if "error" in answer[0]:
             raise RuntimeError(f"the best setting could not be trained again: {answer[0]['error']}")
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         self._task = self._again
         return False

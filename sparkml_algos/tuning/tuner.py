@@ -30,7 +30,7 @@ from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import Ranges, check_ranges, ranges_from_json, ranges_to_json
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges, ranges_from_json, ranges_to_json
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import session_of
 from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
@@ -212,6 +212,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
                 problems.append(f"{name} must be an int >= 1, got {value!r}")
         if not isinstance(self.max_retries, int) or self.max_retries < 0:
             problems.append(f"max_retries must be an int >= 0, got {self.max_retries!r}")
+        if self.progress not in ("auto", "on", "off"):
+            problems.append(f"progress must be 'auto', 'on' or 'off', got {self.progress!r}")
         if self.engine not in ENGINES:
             problems.append(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
         marks = tail.value("validationIndicatorCol") if "validationIndicatorCol" in tail.declared else None
@@ -416,6 +418,9 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def _prepared(self, dataset: DataFrame) -> tuple[list[Transformer], DataFrame, AlgorithmEstimator]:
         """Fitted stages before the Estimator that is tuned, the rows that it reads, and itself."""
         tail = self._with_metric(self._tail())
+        if self._lacks_validation(tail):
+            said = f"the objective {self.objective_metric_name!r} is of rows for validation: name the estimator's validationIndicatorCol"
+            raise InvalidParams(type(self).__name__, [said])
         if self.num_folds:
             seed = self.random_seed if self.random_seed is not None else 0
             dataset = dataset.withColumn(_RANDOM, F.rand(seed))
@@ -430,6 +435,11 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         learned = dataset.filter(~F.col(marks)) if marks else dataset
         fitted = Pipeline(stages=stages).fit(learned)
         return list(fitted.stages), fitted.transform(dataset), tail
+
+    def _lacks_validation(self, tail: AlgorithmEstimator) -> bool:
+        """Whether no trial would have the objective, for want of a column."""
+        wanted = self.evaluator is None and str(self.objective_metric_name).startswith("validation:")
+        return wanted and "validationIndicatorCol" in tail.declared and not tail.value("validationIndicatorCol")
 
     def _tail(self) -> AlgorithmEstimator:
         """What is tuned."""
@@ -492,7 +502,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         else:
             name = f"{base[: MOST_NAME - 14]}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
         parents = self.warm_start_config.parents if self.warm_start_config else []
-        job = TuningJob(name, config, {**facts, "seed": seed}, parents)
+        scaling = {name: one.scaling for name, one in self.hyperparameter_ranges.items() if isinstance(one, NumericParameter)}
+        job = TuningJob(name, config, {**facts, "seed": seed, "scaling": scaling}, parents)
         store = self._store_of(job)
         if store is None:
             return job

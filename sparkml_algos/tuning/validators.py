@@ -61,7 +61,7 @@ class CrossValidator(spark_tuning.CrossValidator):
     Metrics are Spark's to rounding, with one exception: the area under a curve in ``numBins`` points has these in Spark per partition of
     the scores, here of all scores; ``numBins=0`` is exact in both.
 
-    A gang that is lost is started again `max_retries` times (a Param of the Estimator); what was measured before is not measured again.
+    A gang that is lost is started again, `max_retries` times in a row (a Param of the Estimator); what was measured is not measured again.
     `checkpoint_dir` and ``input_mode="Pipe"`` are of no use here: rows are read time and again.
 
     Examples
@@ -346,7 +346,7 @@ class _Grid:
                 self.metrics[place][index] = float("nan") if measured is None else measured
                 self._open -= 1
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         if task.fold is None:
             self.best = None
             self.kept.remove(self.last)

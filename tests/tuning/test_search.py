@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.core.trials import _Desk
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, ranges_to_json
 from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband
@@ -87,6 +88,24 @@ def test_a_lost_worker_costs_a_trial_only_when_it_is_lost_again():
     assert search.lost(0, again, None)
     assert (job.trials[0].status, job.trials[0].retryable) == ("Failed", True)
     assert search.next(0).settings[0][0] == 1
+
+
+def test_who_is_to_blame_for_a_gang_that_was_lost():
+    job = new_job()
+    search = search_of(job, 6)
+    for _ in range(2):
+        desk = _Desk(search)
+        lanes = {rank: desk.ask(rank, None)["settings"][0][0] for rank in (0, 2)}
+        assert not desk.has_answers
+        assert desk.lost(Failure(3, "host", "train", "MemoryError: too deep"))
+        assert job.trials[lanes[2]].status == "Failed"
+    assert not job.trials[0].is_over  # both times at the side of another that failed
+    assert not _Desk(search).lost(None)
+    desk = _Desk(search)
+    desk.ask(2, None)
+    assert not desk.lost(None) and job.trials[0].status == "InProgress"
+    desk.ask(0, [])
+    assert desk.has_answers
 
 
 def test_a_trial_whose_worker_failed_of_itself_is_not_tried_again():

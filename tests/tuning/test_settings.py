@@ -46,6 +46,7 @@ RANGES = {"eta": ContinuousParameter(0.01, 1.0), "max_depth": IntegerParameter(1
         ({"evaluator": Halves()}, "an evaluator needs rows to score"),
         ({"engine": "gpp"}, "engine must be one of auto, gp, tpe"),
         ({"max_retries": -1}, "max_retries must be"),
+        ({"progress": "yes"}, "progress must be"),
         ({"autotune": True, "auto_parameters": {"etaa": 0.1}}, "etaa is no hyperparameter"),
         ({"autotune": True, "hyperparameters_to_keep_static": ["eta"]}, "eta cannot be both kept static and tuned"),
         ({"completion_criteria_config": {"TargetObjective": 1}}, "criteria have TargetObjective"),
@@ -135,6 +136,16 @@ def test_searches_that_differ_have_other_names_in_a_store(tmp_path):
     names = [name(), name(engine="tpe"), name(XGBoostClassifier(labelCol="y")), name(ranges=conditional), name(ranges=dependent)]
     assert len(set(names)) == len(names)
     assert name() == names[0]
+
+
+def test_an_objective_of_rows_for_validation_needs_such_rows():
+    with pytest.raises(ValueError, match="name the estimator's validationIndicatorCol"):
+        HyperparameterTuner(XGBoostClassifier(), "validation:auc", RANGES)._prepared(None)
+
+
+def test_a_job_says_what_scaling_ranges_have():
+    job = HyperparameterTuner(XGBoostClassifier(), "validation:auc", {**RANGES, "gamma": ContinuousParameter(0, 1)})._new_job()
+    assert job.describe()["ResolvedScalingTypes"] == {"eta": "Logarithmic", "max_depth": "Linear", "gamma": "Linear"}
 
 
 def test_criteria_go_in_and_out():
