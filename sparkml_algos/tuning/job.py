@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.html_tables import facts_table, rows_table
+from sparkml_algos.tuning.ranges import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,7 +271,7 @@ class TuningJob:
             "TrainingStartTime": _time(trial.started),
             "TrainingEndTime": _time(trial.ended),
             "TrainingJobStatus": trial.status,
-            "TunedHyperParameters": {name: str(value) for name, value in trial.setting.items()},
+            "TunedHyperParameters": {name: as_text(value) for name, value in trial.setting.items()},
             "ObjectiveStatus": trial.objective_status,
         }
         if trial.objective is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -94,7 +95,7 @@ class CategoricalParameter(ParameterRange):
 
     def unit(self, value: Any) -> float | None:
         for place, known in enumerate(self.values):
-            if known == value or str(known) == str(value):
+            if known == value or as_text(known) == as_text(value):
                 return (place + 0.5) / len(self.values)
         return None
 
@@ -102,7 +103,7 @@ class CategoricalParameter(ParameterRange):
         return list(self.values)
 
     def to_json(self, name: str) -> dict[str, Any]:
-        return {"Name": name, "Values": [str(value) for value in self.values]}
+        return {"Name": name, "Values": [as_text(value) for value in self.values]}
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,11 @@ class IntegerParameter(NumericParameter):
             bottom, top = math.log(max(low - _HALF, _HALF)), math.log(high + _HALF)
             return (math.log(number) - bottom) / (top - bottom)
         return (number - low + 0.5) / (high - low + 1)
+
+
+def as_text(value: Any) -> str:
+    """A value as descriptions of the service have it: lists as JSON, which hyperparameters read again."""
+    return json.dumps(value) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _as_number(value: Any) -> float:

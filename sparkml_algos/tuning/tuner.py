@@ -30,7 +30,7 @@ from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges, ranges_from_json, ranges_to_json
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, as_text, check_ranges, ranges_from_json, ranges_to_json
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import session_of
 from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
@@ -567,7 +567,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         if self.random_seed is not None:
             config["RandomSeed"] = self.random_seed
         tail = self._tail()
-        static = {name: str(tail.value(name)) for name in tail.hyperparameters() if tail.isSet(tail.getParam(name))}
+        static = {name: as_text(tail.value(name)) for name in tail.hyperparameters() if tail.isSet(tail.getParam(name))}
         static = {name: value for name, value in static.items() if name not in self.hyperparameter_ranges}
         found = {"HyperParameterTuningJobConfig": config, "TrainingJobDefinition": {"StaticHyperParameters": static}}
         return found | ({"Autotune": {"Mode": "Enabled"}} if self.autotune else {})

@@ -9,7 +9,7 @@ import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import Evaluator
 
-from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
+from sparkml_algos import KMeans, LinearLearnerBinaryClassifier, XGBoostClassifier
 from sparkml_algos.tuning import CategoricalParameter, CompletionCriteria, ContinuousParameter, HyperparameterTuner, IntegerParameter
 from sparkml_algos.tuning.autotune import TUNABLE
 
@@ -119,6 +119,16 @@ def test_static_hyperparameters_are_those_of_the_last_stage_of_a_pipeline():
     config = described(TrainingJobDefinition={"StaticHyperParameters": {"num_round": "40", "_tuning_objective_metric": "x"}})
     tuner = HyperparameterTuner.from_config(Pipeline(stages=[XGBoostClassifier()]), config)
     assert tuner.estimator.getStages()[-1].value("num_round") == 40
+
+
+def test_hyperparameters_that_are_lists_go_in_and_out():
+    estimator = KMeans(k=2, eval_metrics=["msd", "ssd"])
+    tuner = HyperparameterTuner(estimator, "test:msd", {"eval_metrics": CategoricalParameter([["msd"], ["ssd"]])})
+    config = HyperparameterTuner(estimator, "test:msd", {"k": IntegerParameter(2, 9)}).to_config()
+    assert config["TrainingJobDefinition"]["StaticHyperParameters"]["eval_metrics"] == '["msd", "ssd"]'
+    assert HyperparameterTuner.from_config(KMeans(), config).to_config() == config
+    values = HyperparameterTuner.from_config(estimator, tuner.to_config()).hyperparameter_ranges["eval_metrics"]
+    assert [values.unit(["msd"]), values.unit(["ssd"])] == [0.25, 0.75]
 
 
 @pytest.mark.parametrize("key", ["TrainingJobDefinitions", "WarmStartConfig"])
