@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sparkml_algos.arrays.hyperparameters import DeclaredParam
+
 SCALINGS = ("Auto", "Linear", "Logarithmic", "ReverseLogarithmic")
 # A range whose ends are so many times apart is searched by orders of magnitude unless it is said otherwise.
 LOGARITHMIC_FROM = 100.0
@@ -19,6 +21,8 @@ MOST_NAME = 256
 MANY_RANGES = 30
 # The lower end of integers from 1 on a logarithmic scale: half an integer less, so that the first one gets its share.
 _HALF = 0.5
+# Ends of ranges that a hyperparameter does not take, such as a rate of 0, are never met.
+_INSIDE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -288,6 +292,17 @@ def check_ranges(ranges: Ranges) -> None:
                 raise ValueError(f"{name!r} depends on {other!r}, which must be tuned too, and depend on nothing itself")
     if len(ranges) > MANY_RANGES:
         warnings.warn(f"{len(ranges)} hyperparameters are tuned; searches of more than {MANY_RANGES} find little", stacklevel=3)
+
+
+def unfit(one: ParameterRange, param: DeclaredParam) -> str | None:
+    """What is wrong with a range for a hyperparameter that does not take all of its values; None if nothing is."""
+    values = one.values if isinstance(one, CategoricalParameter) else [one.value(unit) for unit in (0.5, _INSIDE, 1 - _INSIDE)]
+    for value in values:
+        try:
+            param.convert(value)
+        except ValueError as error:
+            return f"the range of {param.name} has values that it does not take: {error}"
+    return None
 
 
 def setting_at(ranges: Ranges, units: Mapping[str, float]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.cluster.jobs import inheriting
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.progress import ProgressBar
@@ -30,7 +30,7 @@ from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import NumericParameter, Ranges, as_text, check_ranges, ranges_from_json, ranges_to_json
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, as_text, check_ranges, ranges_from_json, ranges_to_json, unfit
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import session_of
 from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
@@ -241,12 +241,17 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
                 if self.autotune
                 else "hyperparameter_ranges is required and must not be empty, unless autotune=True"
             )
-        problems += [
-            f"{name} is no hyperparameter of {type(tail).__name__}" for name in self.hyperparameter_ranges if name not in tail.declared
-        ]
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         check_ranges(self.hyperparameter_ranges)
+        for name, one in self.hyperparameter_ranges.items():
+            param = tail.declared.get(name)
+            if not isinstance(param, Hyperparameter):
+                problems.append(f"{name} is no hyperparameter of {type(tail).__name__}")
+            elif problem := unfit(one, param):
+                problems.append(problem)
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
         if self.strategy == "Grid":
             self.max_jobs = len(Grid(self.hyperparameter_ranges, self.max_jobs))
         self.max_jobs = self.max_jobs or (AUTOTUNE_JOBS if self.autotune else 1)

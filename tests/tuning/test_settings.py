@@ -31,6 +31,10 @@ RANGES = {"eta": ContinuousParameter(0.01, 1.0), "max_depth": IntegerParameter(1
     [
         ({"hyperparameter_ranges": None}, "hyperparameter_ranges is required"),
         ({"hyperparameter_ranges": {"nothing": IntegerParameter(1, 2)}}, "nothing is no hyperparameter"),
+        ({"hyperparameter_ranges": {"num_workers": IntegerParameter(1, 2)}}, "num_workers is no hyperparameter"),
+        ({"hyperparameter_ranges": {"max_depth": ContinuousParameter(1, 4)}}, "max_depth must be an int .*, got 2.5"),
+        ({"hyperparameter_ranges": {"eta": ContinuousParameter(-1, 4)}}, "eta must be a float >= 0 and <= 1, got 1.5"),
+        ({"hyperparameter_ranges": {"booster": CategoricalParameter(["dart", "tree"])}}, "booster must be one of .*, got 'tree'"),
         ({"strategy": "Grid"}, "categorical ranges only"),
         ({"strategy": "Hyperband"}, "needs MaxResource"),
         ({"strategy": "Hyperband", "early_stopping_type": "Auto"}, "must be 'Off'"),
