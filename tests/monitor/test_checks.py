@@ -205,6 +205,41 @@ def test_numbers_among_which_there_are_a_few_texts_are_compared(baseline, table)
     assert (found.subject, found.check) == ("code", "baseline_drift_check")
 
 
+def drawn(random: np.random.Generator, rows: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "level": random.normal(size=rows),
+            "wait": random.exponential(3, rows),
+            "place": random.choice(["a", "b", "c", "d"], rows, p=[0.4, 0.3, 0.2, 0.1]),
+            "label": np.where(random.random(rows) < 0.3, "yes", "no").astype(object),
+        }
+    )
+
+
+PLANTED = {
+    "mean": lambda window, random: window.assign(level=window.level + 0.5),
+    "variance": lambda window, random: window.assign(level=window.level * 2),
+    "category": lambda window, random: window.assign(place=window.place.where(random.random(len(window)) > 0.2, "new")),
+    "missing": lambda window, random: window.assign(wait=window.wait.where(random.random(len(window)) > 0.1)),
+    "rate": lambda window, random: window.assign(label=np.where(random.random(len(window)) < 0.5, "yes", "no").astype(object)),
+}
+
+
+@pytest.mark.slow
+def test_of_500_quiet_windows_one_in_a_hundred_violates_something_at_most():
+    random = np.random.default_rng(0)
+    baseline = baseline_of(drawn(random, 5000))
+    assert sum(not check_data_quality(known(drawn(random, 1000)), baseline).ok for _ in range(500)) <= 5
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_is_planted_is_seen_within_a_window(planted):
+    random = np.random.default_rng(1)
+    baseline = baseline_of(drawn(random, 5000))
+    windows = [PLANTED[planted](drawn(random, 1000), random) for _ in range(10)]
+    assert sum(not check_data_quality(known(window), baseline).ok for window in windows) >= 8
+
+
 def test_metrics_of_classes_are_scikit_learns():
     random = np.random.default_rng(3)
     truth, score = random.integers(0, 2, 3000), random.random(3000)
