@@ -153,7 +153,7 @@ def model_quality(
     Raises
     ------
     ValueError
-        If columns are missing or of a wrong type, or no row has both truth and prediction.
+        If columns are missing or of a wrong type, no row has both truth and prediction, or a score is not between 0 and 1.
     """
     if problem_type not in _BLOCKS:
         raise ValueError(f"problem_type is one of {', '.join(_BLOCKS)}, not {problem_type!r}")
@@ -278,10 +278,13 @@ def _f(beta: float, precision: float, recall: float) -> float:
 
 def _binary(dataset: DataFrame, actual: Column, called: Column, score: Column | None, seed: int) -> ModelQuality:
     bins = F.lit(0) if score is None else F.least(F.lit(_BINS), F.greatest(F.lit(0), F.floor(score * _BINS))).cast("int")
-    rows = dataset.select(actual.cast("int").alias("t"), called.cast("int").alias("p"), bins.alias("b")).dropna()
-    found = rows.groupBy("t", "p", "b").agg(F.count(F.lit(1)).alias("n")).collect()
+    refused = F.lit(False) if score is None else F.isnan(score) | (score < 0) | (score > 1)
+    rows = dataset.select(actual.cast("int").alias("t"), called.cast("int").alias("p"), bins.alias("b"), refused.alias("r")).dropna()
+    found = rows.groupBy("t", "p", "b").agg(F.count(F.lit(1)).alias("n"), F.max("r").alias("r")).collect()
     if not found:
         raise ValueError("no row has both truth and prediction")
+    if any(row["r"] for row in found):
+        raise ValueError("probability: scores are between 0 and 1; some are not")
     places = {b: i for i, b in enumerate(sorted({row["b"] for row in found}))}
     counts = np.zeros((2, 2, len(places)))
     for row in found:

@@ -3,7 +3,6 @@ would have."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -64,6 +63,10 @@ def in_order(ranges: Ranges) -> Ranges:
 class Grid:
     """Every combination of categorical values, the first range varying slowest.
 
+    Attributes
+    ----------
+    combinations : int
+
     Raises
     ------
     ValueError
@@ -71,19 +74,18 @@ class Grid:
     """
 
     def __init__(self, ranges: Ranges, max_jobs: int | None) -> None:
-        values = [one.values_in_order() for one in ranges.values()]
         self._ranges = ranges
-        self._places = list(itertools.product(*(range(len(one)) for one in values)))
-        self._sizes = [len(one) for one in values]
-        if max_jobs not in (None, len(self._places)):
-            raise ValueError(f"the grid has {len(self._places)} combinations; max_jobs must be that or be left out, got {max_jobs}")
-
-    def __len__(self) -> int:
-        return len(self._places)
+        self._sizes = [len(one.values_in_order()) for one in ranges.values()]
+        self.combinations = math.prod(self._sizes)
+        if max_jobs not in (None, self.combinations):
+            raise ValueError(f"the grid has {self.combinations} combinations; max_jobs must be that or be left out, got {max_jobs}")
 
     def propose(self, number: int, known: Sequence[Observation]) -> dict[str, float]:
-        places = zip(self._ranges, self._places[number], self._sizes, strict=True)
-        return {name: (place + 0.5) / size for name, place, size in places}
+        found: dict[str, float] = {}
+        for name, size in zip(reversed(self._ranges), reversed(self._sizes), strict=True):
+            number, place = divmod(number, size)
+            found[name] = (place + 0.5) / size
+        return dict(reversed(found.items()))
 
 
 class Bayesian:

@@ -253,7 +253,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         if self.strategy == "Grid":
-            self.max_jobs = len(Grid(self.hyperparameter_ranges, self.max_jobs))
+            self.max_jobs = Grid(self.hyperparameter_ranges, self.max_jobs).combinations
         self.max_jobs = self.max_jobs or (AUTOTUNE_JOBS if self.autotune else 1)
         if self.max_jobs + warm_start.counted(self.warm_start_config) > MOST_JOBS[self.strategy]:
             most = MOST_JOBS[self.strategy]

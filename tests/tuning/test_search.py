@@ -234,6 +234,12 @@ def test_a_search_that_was_over_begins_no_trial_when_it_goes_on():
     assert (job.completion, len(job.trials)) == ("TargetObjectiveMetricValue", 3)
 
 
+@pytest.mark.parametrize("address", ["s3a://bucket/searches", "dbfs:/searches"])
+def test_an_address_is_no_store(address):
+    with pytest.raises(ValueError, match="a store is a directory"):
+        Store(address, "job")
+
+
 class TestWarmStart:
     def parent(self, **options):
         job = new_job(**options)
