@@ -275,9 +275,10 @@ class Search:
                 job.converged = time.time()
 
 
-def stop_as(trial: Trial, job: TuningJob) -> Stop | None:
-    """What ends a training after as many epochs as a trial had; None where nothing is known of its epochs."""
-    if not trial.series:
+def stop_as(trial: Trial, job: TuningJob, hyperband: Hyperband | None = None) -> Stop | None:
+    """What ends a training after as many epochs as a trial had that was stopped; None if it ended by itself."""
+    had_all = hyperband is not None and len(trial.series) >= hyperband.max_resource
+    if not had_all and trial.reason != EARLY_STOPPED:
         return None
     return Stop(job.objective_metric, {len(trial.series): math.inf if job.larger_is_better else -math.inf}, job.larger_is_better)
 

@@ -372,6 +372,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def _search(self, dataset: DataFrame, job: TuningJob, bar: ProgressBar) -> Model:
         before, rows, tail = self._prepared(dataset)
         seed = int(job.facts["seed"])
+        hyperband = self._hyperband() if self.strategy == "Hyperband" else None
         deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
         began = {trial.number for trial in job.trials if trial.is_over}
 
@@ -390,7 +391,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             warm_start_type=job.facts.get("warm_start_type"),
             folds=self.num_folds,
             stops=self.early_stopping_type == "Auto",
-            hyperband=self._hyperband() if self.strategy == "Hyperband" else None,
+            hyperband=hyperband,
             store=self._store_of(job),
             on_change=on_change,
         )
@@ -401,7 +402,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             raise RuntimeError(f"no trial of tuning job {job.name} has an objective: {'; '.join(reasons[:3]) or 'none was begun'}")
         number = job.best.number
         if self.num_folds or number not in artifacts or number in began:
-            artifacts, number = trials.run(Once(_changes(tail, job.best.setting), stop_as(job.best, job))), 0
+            artifacts, number = trials.run(Once(_changes(tail, job.best.setting), stop_as(job.best, job, hyperband))), 0
         model = trials.model(tail.copy(_params(tail, job.best.setting)), artifacts[number])
         return PipelineModel([*before, model]) if isinstance(self.estimator, Pipeline) else model
 

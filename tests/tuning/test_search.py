@@ -155,7 +155,10 @@ def test_the_best_trial_is_trained_again_for_as_many_epochs():
     stop = Once({}, stop_as(job.best, job)).next(0).stop
     history = [{"validation:error": 0.0}] * 3
     assert [stop(history[:epochs]) for epochs in (1, 2)] == [False, True]
-    assert stop_as(new_job().best or job.best.__class__(0, "t", {}, {}), job) is None
+    whole = new_job()
+    run(search_of(whole, 1), lambda setting, number: answer(number, 1.0, [1.0] * 9, epochs=9))
+    assert stop_as(whole.best, whole) is None
+    assert stop_as(whole.best, whole, Hyperband(1, 9)).bounds.keys() == {9}
 
 
 def test_bounds_of_early_stopping_come_with_the_task():
