@@ -41,6 +41,17 @@ from sparkml_algos.tuning.warm_start import WarmStartConfig
 logger = logging.getLogger(__name__)
 
 STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
+# Of the service's description of a search, and of its parts.
+_CONFIG_KEYS = {
+    "": {
+        "Strategy", "StrategyConfig", "HyperParameterTuningJobObjective", "ResourceLimits", "ParameterRanges",
+        "TrainingJobEarlyStoppingType", "TuningJobCompletionCriteria", "RandomSeed",
+    },
+    "StrategyConfig": {"HyperbandStrategyConfig"},
+    "HyperParameterTuningJobObjective": {"MetricName", "Type"},
+    "ResourceLimits": {"MaxNumberOfTrainingJobs", "MaxParallelTrainingJobs", "MaxRuntimeInSeconds"},
+    "ParameterRanges": {"CategoricalParameterRanges", "ContinuousParameterRanges", "IntegerParameterRanges", "AutoParameters"},
+}  # fmt: skip
 MOST_JOBS = {"Bayesian": 750, "Hyperband": 750, "Grid": 750, "Random": 10_000}
 _FOLD, _RANDOM = "_sparkml_algos_held_out", "_sparkml_algos_random"
 
@@ -598,6 +609,12 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             `warm_start_config`.
         """
         inner = config.get("HyperParameterTuningJobConfig", config)
+        for part, known in _CONFIG_KEYS.items():
+            given = inner.get(part, {}) if part else inner
+            if unknown := sorted(set(given) - known):
+                raise ValueError(f"{part or 'the configuration'} has {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        if "MetricName" not in inner.get("HyperParameterTuningJobObjective", {}):
+            raise ValueError("the configuration has no HyperParameterTuningJobObjective with a MetricName")
         if config.get("TrainingJobDefinitions"):
             raise ValueError("TrainingJobDefinitions describes several algorithms; a tuner has one: give a TrainingJobDefinition")
         if config.get("WarmStartConfig") and "warm_start_config" not in options:

@@ -86,7 +86,8 @@ class CrossValidator(spark_tuning.CrossValidator):
         folds, column = self.getNumFolds(), self.getFoldCol()
         if column:
             number = F.col(column)
-            message = F.concat(F.lit(f"foldCol={column!r} must be in [0, {folds}), but a row has "), number.cast("string"))
+            had = F.coalesce(number.cast("string"), F.lit("null"))
+            message = F.concat(F.lit(f"foldCol={column!r} must be in [0, {folds}), but a row has "), had)
             checked = F.when((number >= 0) & (number < folds), number.cast("int")).otherwise(F.raise_error(message).cast("int"))
             return dataset.withColumn(_FOLD, checked)
         random, share = F.col(_RANDOM), 1.0 / folds

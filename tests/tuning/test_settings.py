@@ -125,6 +125,21 @@ def test_static_hyperparameters_are_those_of_the_last_stage_of_a_pipeline():
     assert tuner.estimator.getStages()[-1].value("num_round") == 40
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"strategy": "Grid"}, "the configuration has strategy; it takes .*Strategy"),
+        ({"ResourceLimits": {"MaxJobs": 3}}, "ResourceLimits has MaxJobs"),
+        ({"HyperParameterTuningJobObjective": {"Type": "Minimize"}}, "no HyperParameterTuningJobObjective with a MetricName"),
+    ],
+)
+def test_keys_that_say_nothing_are_refused(change, said):
+    config = described()
+    config["HyperParameterTuningJobConfig"] |= change
+    with pytest.raises(ValueError, match=said):
+        HyperparameterTuner.from_config(XGBoostClassifier(), config)
+
+
 def test_hyperparameters_that_are_lists_go_in_and_out():
     estimator = KMeans(k=2, eval_metrics=["msd", "ssd"])
     tuner = HyperparameterTuner(estimator, "test:msd", {"eval_metrics": CategoricalParameter([["msd"], ["ssd"]])})
