@@ -193,17 +193,19 @@ def check_model_quality(current: ModelQuality, constraints: Mapping[str, Any]) -
     Raises
     ------
     ValueError
-        If there are none of the problem type, or an operator is unknown.
+        If there are none of the problem type, one of a metric that was not measured, or an operator is unknown.
     """
     block = f"{_BLOCKS[current.problem_type]}_constraints"
     if block not in constraints:
         raise ValueError(f"the constraints have no {block}; they have {', '.join(constraints)}")
+    if missing := [name for name in constraints[block] if name not in current.metrics]:
+        raise ValueError(f"the constraints are of {', '.join(missing)}, too, which was not measured; auc needs a probability")
     violations = []
     for name, one in constraints[block].items():
-        value, limit, operator = current.metrics.get(name), float(one["threshold"]), one["comparison_operator"]
+        value, limit, operator = current.metrics[name], float(one["threshold"]), one["comparison_operator"]
         if operator not in (_LESS, _GREATER):
             raise ValueError(f"{name}: comparison_operator is {_LESS} or {_GREATER}, not {operator!r}")
-        if value is None or math.isnan(value):
+        if math.isnan(value):
             continue
         if value < limit if operator == _LESS else value > limit:
             spread = current.deviations.get(name, math.nan)

@@ -290,6 +290,11 @@ def check_ranges(ranges: Ranges) -> None:
         for other in one.when:
             if other not in ranges or ranges[other].when:
                 raise ValueError(f"{name!r} depends on {other!r}, which must be tuned too, and depend on nothing itself")
+            parent = ranges[other]
+            for value in one.when[other]:
+                known = value in parent.values if isinstance(parent, CategoricalParameter) else parent.unit(value) is not None
+                if not known:
+                    raise ValueError(f"{name!r} depends on {other!r} being {value!r}, which is not in its range")
     if len(ranges) > MANY_RANGES:
         warnings.warn(f"{len(ranges)} hyperparameters are tuned; searches of more than {MANY_RANGES} find little", stacklevel=3)
 

@@ -279,6 +279,8 @@ def test_model_quality_is_held_against_its_constraints():
     assert violation.to_dict()["metric_name"] == "mae" and violation.check == "GreaterThanThreshold"
     assert ModelQuality.from_dict(before.to_dict()).metrics == before.metrics
     assert before.to_dict()["regression_metrics"]["r2"] == {"value": 0.8, "standard_deviation": "NaN"}
+    with pytest.raises(ValueError, match="of r2, too, which was not measured"):
+        check_model_quality(ModelQuality("Regression", 500, {"mae": 1.2}, {}), constraints)
     undefined = ModelQuality("BinaryClassification", 9, {"auc": math.nan, "recall": 1.0}, {}).suggest_constraints()
     assert list(undefined["binary_classification_constraints"]) == ["recall"]
     with pytest.raises(ValueError, match="no regression_constraints"):

@@ -117,3 +117,10 @@ def test_what_is_no_number_has_no_place_among_numbers():
 
 def test_values_of_numpy_become_those_of_python():
     assert [type(value) for value in CategoricalParameter(np.arange(2)).values] == [int, int]
+
+
+@pytest.mark.parametrize("when", ["dart", ["darts"]])
+def test_a_condition_that_is_never_met_is_refused(when):
+    ranges = {"booster": CategoricalParameter(["tree", "dart"]), "drop": ContinuousParameter(0, 1, when={"booster": when})}
+    with pytest.raises(ValueError, match="which is not in its range"):
+        check_ranges(ranges)
