@@ -181,11 +181,11 @@ def test_a_point_forecast_has_no_quantiles(long: DataFrame) -> None:
 
 
 def test_months_are_those_of_the_calendar(spark: SparkSession) -> None:
-    rows = spark.range(8).crossJoin(spark.range(60).withColumnRenamed("id", "month"))
+    rows = spark.range(8).crossJoin(spark.range(61).withColumnRenamed("id", "month"))
     months = rows.selectExpr("id", "add_months(date'2019-01-31', int(month)) AS time", "double(id + month % 12) AS load")
     fitted = learner(time_freq="M", keyCols=["id"], epochs=1).fit(months)
     found = fitted.transform(months).where("id = 0").orderBy("time").collect()
-    assert [row.time for row in found] == [dt.date(2024, *day) for day in ((1, 31), (2, 29), (3, 31), (4, 30), (5, 31), (6, 30))]
+    assert [row.time for row in found] == [dt.date(2024, *day) for day in ((2, 29), (3, 31), (4, 30), (5, 31), (6, 30), (7, 31))]
 
 
 def test_several_settings_share_the_gathering(long: DataFrame) -> None:

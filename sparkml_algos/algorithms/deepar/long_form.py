@@ -72,6 +72,8 @@ class LongForm:
             self._grid(moment).alias("grid"),
             self._offset(moment).alias("offset"),
             moment.alias("time"),
+            F.dayofmonth(moment).alias("day"),
+            F.dayofmonth(F.last_day(moment)).alias("last_day"),
             column(self.value).cast("float").alias("value"),
             F.array(*(column(name).cast("float") for name in self.features)).cast("array<float>").alias("features"),
         )
@@ -108,12 +110,17 @@ class LongForm:
         return days * _SECONDS_OF_DAY + F.hour(moment) * 3600 + F.minute(moment) * 60 + F.second(moment)
 
     def _offset(self, moment: Column) -> Column:
-        """What is the same in all steps: the rest of a second, or the day of the month, its last being one, and its time."""
-        rest = F.date_format(moment, "SSSSSS")
+        """What is the same in all steps: the rest of a second, or the time of the day."""
+        return F.date_format(moment, "SSSSSS" if self._frequency.seconds is not None else "HH:mm:ss SSSSSS")
+
+    def _is_odd(self, one: Column, first: Column) -> Column:
+        """Whether a step is not a whole number of steps after the first."""
+        found = ((one["grid"] - first["grid"]) % self._apart != 0) | (one["offset"] != first["offset"])
         if self._frequency.seconds is not None:
-            return rest
-        day = F.when(F.to_date(moment) == F.last_day(moment), F.lit("last")).otherwise(F.dayofmonth(moment).cast("string"))
-        return F.concat_ws(" ", day, F.date_format(moment, "HH:mm:ss"), rest)
+            return found
+        # As `Frequency.times` has it.
+        day = F.when(first["day"] == first["last_day"], one["last_day"]).otherwise(F.least(first["day"], one["last_day"]))
+        return found | (one["day"] != day)
 
     @property
     def _apart(self) -> int:
@@ -135,10 +142,7 @@ class LongForm:
         places = F.when(F.size(steps) > 1, F.sequence(F.lit(1), F.size(steps) - 1)).otherwise(F.array().cast("array<int>"))
         first = steps[0]
         twice = F.filter(places, lambda place: steps[place]["time"] == steps[place - 1]["time"])
-        odd = F.filter(
-            places,
-            lambda place: ((steps[place]["grid"] - first["grid"]) % self._apart != 0) | (steps[place]["offset"] != first["offset"]),
-        )
+        odd = F.filter(places, lambda place: self._is_odd(steps[place], first))
         name = f"of column {self.time!r}"
         series = self._name()
         checks = [
@@ -209,12 +213,15 @@ def in_steps(
     kept = [column(name) for name in forecasts.columns if name not in (start, *outputs, *maps, *lists)]
     told = forecasts.withColumn("_step", F.explode(F.sequence(F.lit(0), F.lit(horizon - 1))))
     if frequency.seconds is None:
-        after = F.make_ym_interval(F.lit(0), place * frequency.multiple)
+        moved = column(start) + F.make_ym_interval(F.lit(0), place * frequency.multiple)
+        is_last = F.to_date(column(start)) == F.last_day(column(start))
+        later = moved + F.make_dt_interval(F.when(is_last, F.datediff(F.last_day(moved), F.to_date(moved))).otherwise(F.lit(0)))
     else:
-        after = F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), (place.cast("long") * frequency.seconds).cast("decimal(18,6)"))
+        seconds = (place.cast("long") * frequency.seconds).cast("decimal(18,6)")
+        later = column(start) + F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), seconds)
     return told.select(
         *kept,
-        (column(start) + after).alias(time),
+        later.alias(time),
         *(F.element_at(column(name), place + 1).alias(name) for name in outputs),
         *(F.transform_values(column(name), lambda _, values: F.element_at(values, place + 1)).alias(name) for name in maps),
         *(F.transform(column(name), lambda path: F.element_at(path, place + 1)).alias(name) for name in lists),
