@@ -164,6 +164,8 @@ def test_times_that_make_no_series_are_refused_by_name(long: DataFrame, change: 
         ({"keyCols": ["nowhere"]}, "keyCols='nowhere' is not a column of the dataset"),
         ({"dynamicFeatCols": ["meter"]}, "dynamicFeatCols: column 'meter' is string; it must be numeric"),
         ({"quantiles": [0.5, 0.5]}, "quantiles names one more than once"),
+        ({"cardinality": [2]}, r"cardinality=\[2\] is of categories, and needs catCol"),
+        ({"num_dynamic_feat": 1}, "num_dynamic_feat=1 is of dynamic features, and needs dynamicFeatCol"),
     ],
     ids=str,
 )

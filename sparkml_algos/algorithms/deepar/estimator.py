@@ -102,7 +102,7 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
         problems = super()._problems(dataset)
         if not problems and self.value("catCol") and self.value("input_mode") == "Pipe":
             problems.append("catCol needs input_mode='File': categories are counted before the network is made")
-        return problems
+        return problems or _without_column(self)
 
     def _fit(self, dataset: DataFrame) -> DeepARModel:
         return next(model for _, model in self.fitMultiple(dataset, [{}])) if self.value("timeCol") else super()._fit(dataset)
@@ -298,6 +298,16 @@ def _read(params: DeclaredParams, fields: list[Field]) -> list[Field]:
     """Without columns that a hyperparameter leaves out."""
     settings = Hyperparameters(**params.hyperparameters())
     return [field for field in fields if field.role not in (CAT, DYNAMIC) or is_read(field.role, settings)]
+
+
+def _without_column(params: DeclaredParams) -> list[str]:
+    """What is said of columns that are not named."""
+    if isinstance(params.value("cardinality"), list) and not params.value("catCol"):
+        return [f"cardinality={params.value('cardinality')} is of categories, and needs catCol: their column"]
+    if isinstance(params.value("num_dynamic_feat"), int) and not params.value("dynamicFeatCol"):
+        number = params.value("num_dynamic_feat")
+        return [f"num_dynamic_feat={number} is of dynamic features, and needs dynamicFeatCol or, of a row per step, dynamicFeatCols"]
+    return []
 
 
 def _frequency(params: DeclaredParams) -> Frequency:
