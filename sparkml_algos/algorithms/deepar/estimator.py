@@ -289,9 +289,12 @@ def _errors(forecaster: Opened[Forecaster], settings: Hyperparameters, batch: Ba
     """What series add to the metrics of a model."""
     history, actual = withheld(batch, settings.prediction_length)
     predictor = forecaster.get()
-    paths = predictor.paths(history, settings.num_eval_samples)
-    levels = () if settings.likelihood == DETERMINISTIC else settings.test_quantiles
-    return metrics.sums(paths, actual, history.target, predictor.shape.frequency.season, levels)
+    season, levels = predictor.shape.frequency.season, () if settings.likelihood == DETERMINISTIC else settings.test_quantiles
+    found: Sums = {}
+    for part, paths in predictor.parts(history, settings.num_eval_samples):
+        own = metrics.sums(paths, actual[part], history.take(part).target, season, levels)
+        found = {name: found.get(name, 0) + value for name, value in own.items()}
+    return found or metrics.nothing(levels)
 
 
 def _read(params: DeclaredParams, fields: list[Field]) -> list[Field]:
