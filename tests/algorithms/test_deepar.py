@@ -146,8 +146,12 @@ def test_dynamic_features_and_groups_reach_over_the_horizon(spark: SparkSession)
             r"meter=m3 has the time 2024-03-01 05:07:00 of column 'time', which is not a whole number of steps \(time_freq='H'\) after its",
         ),
         ("IF(meter = 'm3' AND hour(time) = 5, NULL, time)", r"the series meter=m3 has a row whose time of column 'time' is null"),
+        (
+            "IF(meter = 'm3' AND hour(time) = 5, make_timestamp(2, 1, day(time), 0, 0, 0), time)",
+            r"the series meter=m3 reaches from 0002-01-01 00:00:00 to .* of column 'time', which are more than 10,000,000 steps",
+        ),
     ],
-    ids=["twice", "between", "null"],
+    ids=["twice", "between", "null", "far"],
 )
 def test_times_that_make_no_series_are_refused_by_name(long: DataFrame, change: str, message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):

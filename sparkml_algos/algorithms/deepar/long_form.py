@@ -20,6 +20,8 @@ DYNAMIC_COLUMN = "dynamic_feat"
 # Around what is wrong with a series, in an error of Spark's.
 _OPEN, _CLOSE = "«series: ", "»"
 _SECONDS_OF_DAY = 86_400
+# Steps of a series at most, 19 years of minutes: what is longer has a time that is wrong, and its gap would fill the memory.
+LONGEST = 10_000_000
 
 
 class LongForm:
@@ -140,7 +142,7 @@ class LongForm:
     def _problem(self, steps: Column) -> Column:
         """What is wrong with a series, null if nothing."""
         places = F.when(F.size(steps) > 1, F.sequence(F.lit(1), F.size(steps) - 1)).otherwise(F.array().cast("array<int>"))
-        first = steps[0]
+        first, last = steps[0], F.element_at(steps, -1)
         twice = F.filter(places, lambda place: steps[place]["time"] == steps[place - 1]["time"])
         odd = F.filter(places, lambda place: self._is_odd(steps[place], first))
         name = f"of column {self.time!r}"
@@ -158,6 +160,17 @@ class LongForm:
                     _text(steps[odd[0]]["time"]),
                     F.lit(f" {name}, which is not a whole number of steps (time_freq={str(self._frequency)!r}) after its first, "),
                     _text(first["time"]),
+                ),
+            ),
+            F.when(
+                (last["grid"] - first["grid"]) / self._apart >= LONGEST,
+                F.concat(
+                    series,
+                    F.lit(" reaches from "),
+                    _text(first["time"]),
+                    F.lit(" to "),
+                    _text(last["time"]),
+                    F.lit(f" {name}, which are more than {LONGEST:,} steps (time_freq={str(self._frequency)!r})"),
                 ),
             ),
         ]
