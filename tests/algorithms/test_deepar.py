@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import DeepAR, DeepARModel, InvalidDataError, InvalidParams, serving
+from sparkml_algos.algorithms.deepar import estimator as estimator_module
+from sparkml_algos.algorithms.deepar.long_form import LongForm
 from sparkml_algos.formats import series as formats
 
 METERS, HOURS, HORIZON = 12, 72, 6
@@ -192,6 +194,23 @@ def test_months_are_those_of_the_calendar(spark: SparkSession) -> None:
     fitted = learner(time_freq="M", keyCols=["id"], epochs=1).fit(months)
     found = fitted.transform(months).where("id = 0").orderBy("time").collect()
     assert [row.time for row in found] == [dt.date(2024, *day) for day in ((2, 29), (3, 31), (4, 30), (5, 31), (6, 30), (7, 31))]
+
+
+def test_settings_that_gather_otherwise_do_not_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+
+    def fit_all(estimators: list[DeepAR], gathered: object) -> list[DeepARModel]:
+        trained.append((gathered, [one.value("num_cells") for one in estimators]))
+        return [DeepARModel()._set(num_cells=one.value("num_cells")) for one in estimators]
+
+    monkeypatch.setattr(estimator_module, "fit_all", fit_all)
+    monkeypatch.setattr(LongForm, "problems", lambda self, dataset: [])
+    monkeypatch.setattr(LongForm, "gathered", lambda self, dataset: (dataset, self.value))
+    one = learner()
+    found = dict(one.fitMultiple("rows", [{one.num_cells: 3}, {one.valueCol: "price"}, {one.num_cells: 4}]))
+    assert trained == [(("rows", "load"), [3, 4]), (("rows", "price"), [6])]
+    read = [(found[place].value("num_cells"), found[place].value("valueCol")) for place in range(3)]
+    assert read == [(3, "load"), (6, "price"), (4, "load")]
 
 
 def test_several_settings_share_the_gathering(long: DataFrame) -> None:

@@ -31,7 +31,7 @@ from sparkml_algos.algorithms.deepar.training import DEEPAR
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, Models, fit_all
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.params import DeclaredParams
@@ -105,15 +105,12 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
         return problems or _without_column(self)
 
     def _fit(self, dataset: DataFrame) -> DeepARModel:
-        return next(model for _, model in self.fitMultiple(dataset, [{}])) if self.value("timeCol") else super()._fit(dataset)
+        return _fitted([self], dataset)[0]
 
     def fitMultiple(self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]) -> Iterator[tuple[int, DeepARModel]]:
-        """Fit a model per param map, see `AlgorithmEstimator.fitMultiple`; a row per step is gathered once."""
-        if not self.value("timeCol"):
-            return super().fitMultiple(dataset, paramMaps)
-        of = _checked(self, dataset)
-        fitted = super(DeepAR, _of_gathered(self, of)).fitMultiple(of.gathered(dataset), paramMaps)
-        return _named_as(fitted, self)
+        """Fit a model per param map, see `AlgorithmEstimator.fitMultiple`; a row per step is gathered once for maps that gather alike."""
+        estimators = [self.copy(paramMap) for paramMap in paramMaps]
+        return Models(lambda: _fitted(estimators, dataset), len(estimators))
 
 
 class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
@@ -357,11 +354,27 @@ def _of_gathered(params: P, of: LongForm) -> P:
     return copy._set(startCol=of.time, targetCol=of.value, **({"dynamicFeatCol": DYNAMIC_COLUMN} if of.features else {}))
 
 
-def _named_as(fitted: Iterator[tuple[int, DeepARModel]], estimator: DeepAR) -> Iterator[tuple[int, DeepARModel]]:
-    """Models that read rows per step, as the Estimator does."""
-    with naming_series():
-        for place, model in fitted:
-            for name in _GATHERED:
-                model._paramMap.pop(model.getParam(name), None)
-            model._set(**{name: estimator.value(name) for name in _LONG if estimator.isSet(name)})
-            yield place, model
+def _fitted(estimators: Sequence[DeepAR], dataset: DataFrame) -> list[DeepARModel]:
+    """Models of a row per series, or of a row per step, which is gathered once for all that gather alike."""
+    forms = [_checked(one, dataset) if one.value("timeCol") else None for one in estimators]
+    groups: dict[object, list[int]] = {}
+    for place, of in enumerate(forms):
+        groups.setdefault(of and of.gathers, []).append(place)
+    models: dict[int, DeepARModel] = {}
+    for places in groups.values():
+        of, own = forms[places[0]], [estimators[place] for place in places]
+        if of is None:
+            found = fit_all(own, dataset)
+        else:
+            with naming_series():
+                found = fit_all([_of_gathered(one, of) for one in own], of.gathered(dataset))
+            found = [_named_as(model, one) for model, one in zip(found, own, strict=True)]
+        models.update(zip(places, found, strict=True))
+    return [models[place] for place in range(len(estimators))]
+
+
+def _named_as(model: DeepARModel, estimator: DeepAR) -> DeepARModel:
+    """The model, which reads rows per step, as the Estimator does."""
+    for name in _GATHERED:
+        model._paramMap.pop(model.getParam(name), None)
+    return model._set(**{name: estimator.value(name) for name in _LONG if estimator.isSet(name)})

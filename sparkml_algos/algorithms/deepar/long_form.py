@@ -46,6 +46,11 @@ class LongForm:
         self.time, self.value, self.keys, self.cat, self.features = time, value, list(keys), cat, list(features)
         self._frequency, self._horizon = frequency, horizon
 
+    @property
+    def gathers(self) -> tuple[object, ...]:
+        """What decides what is gathered."""
+        return self.time, self.value, (*self.keys,), self.cat, (*self.features,), self._frequency
+
     def problems(self, dataset: DataFrame) -> list[str]:
         """What is wrong with the columns; an empty list if nothing."""
         found = [
