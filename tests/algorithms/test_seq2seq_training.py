@@ -49,6 +49,9 @@ NETWORKS = {
         **{"rnn_residual_connections": True, "rnn_first_residual_layer": 1, "num_embed_source": 12, "num_embed_target": 12},
         **{"num_layers_encoder": 2, "num_layers_decoder": 2},
     },
+    "a single residual layer": {
+        **{"rnn_residual_connections": True, "rnn_first_residual_layer": 1, "num_embed_source": 12, "num_embed_target": 12},
+    },
     "cnn": {"encoder_type": "cnn", "decoder_type": "cnn", "num_layers_encoder": 2, "num_layers_decoder": 2},
     "cnn encoder": {"encoder_type": "cnn", "cnn_kernel_width_encoder": 4, "cnn_activation_type": "relu"},
     "cnn decoder": {"decoder_type": "cnn", "cnn_kernel_width_decoder": 1, "cnn_activation_type": "tanh"},

@@ -69,7 +69,7 @@ class RecurrentEncoder(nn.Module):
                 found = PackedSequence(found.data + packed.data, *found[1:])
             packed = found
         states, _ = pad_packed_sequence(packed, batch_first=True)
-        if len(self.layers) == 1 and self._residual != 1:
+        if len(self.layers) == 1:
             ends = memory[0] if isinstance(memory, tuple) else memory
             return states, torch.cat([ends[0], ends[1]], dim=1)
         return states, _at_end(states, lengths)
