@@ -225,6 +225,15 @@ class TestTraining:
         history = fit(options, validation=HELD).values["history"]
         assert len(history) == 4
 
+    @pytest.mark.parametrize(
+        "ends", [{}, {"validation": HELD}, {"max_num_batches": 5}, {"max_num_epochs": 1}], ids=lambda ends: ", ".join(ends)
+    )
+    def test_a_training_whose_end_is_not_in_sight_is_warned_of(self, ends, caplog):
+        given, plan = {"max_num_batches": -1, **ends}, {"validation": HELD} if "validation" in ends else {}
+        given.pop("validation", None)
+        fit(settings(learning_rate=1e-12, checkpoint_threshold=1, optimized_metric="accuracy", **given), **plan)
+        assert ("nothing ends this training" in caplog.text) == (not ends)
+
     def test_it_does_not_end_before_the_least_number_of_epochs(self):
         options = settings(learning_rate=1e-12, max_num_batches=-1, checkpoint_threshold=1, min_num_epochs=4, optimized_metric="accuracy")
         assert len(fit(options, validation=HELD).values["history"]) == 8  # 10 updates an epoch, 5 a checkpoint
