@@ -29,6 +29,7 @@ ALLOWED = {
     "core": {"cluster", "training", "rows", "collectives", "arrays", "jvm"},
     "compat": {"core", "arrays"},
     "bias": {"core", "cluster", "arrays"},
+    "explain": {"core", "cluster", "arrays"},
     "monitor": {"bias", "core", "cluster", "arrays"},
     "tuning": {"core", "cluster", "training", "rows", "collectives", "arrays"},
     "batch": {"serving", "core", "cluster", "arrays"},

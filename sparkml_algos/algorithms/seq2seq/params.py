@@ -116,7 +116,7 @@ class Seq2SeqParams(PredictionParams):
         minimum=1,
     )
     fixed_rate_lr_half_life = Hyperparameter(
-        int, "Checkpoints after which the fixed_rate_ schedules have halved the learning rate.", default=10, minimum=1
+        int, "Checkpoints after which schedules of a fixed rate have halved the learning rate.", default=10, minimum=1
     )
     weight_init_type = Hyperparameter(str, "How weights start.", default="xavier", choices=["uniform", "xavier"])
     weight_init_scale = Hyperparameter(

@@ -1,0 +1,325 @@
+"""Attributions of the rows of a DataFrame: which features have moved a model's answer from where it stands for the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sparkml_algos.cluster.jobs import described
+from sparkml_algos.core.columns import column, is_number, is_vector
+from sparkml_algos.explain.kernel import Coalitions, coalitions
+
+Engine = Literal["auto", "kernel", "linear", "tree"]
+Aggregation = Literal["mean_abs", "mean_sq", "median"]
+AGGREGATIONS: tuple[Aggregation, ...] = ("mean_abs", "mean_sq", "median")
+# Columns of our own on the way.
+_ROW, _ID, _LEFT_IN, _WEIGHTS, _BASE, _FOUND = (f"_sparkml_algos_{name}" for name in ("row", "id", "in", "weights", "base", "found"))
+_LEAST_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Attributions of rows.
+
+    Attributes
+    ----------
+    dataframe : DataFrame
+        The rows with a column ``<feature>_<label>`` for each attribution, and ``expected_<label>``, from which attributions add up to the
+        output. It is computed when it is read, each time anew unless it is cached.
+    features : tuple of str
+    labels : tuple of str
+        ``label0``, ``label1``, …: the outputs that are explained, of classes one for each.
+    engine : {"kernel", "linear", "tree"}
+        What computed them.
+    """
+
+    dataframe: DataFrame
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    engine: str
+
+    def global_values(self, agg_method: Aggregation = "mean_abs") -> dict[str, dict[str, float]]:
+        """How much each feature counts over all rows.
+
+        Parameters
+        ----------
+        agg_method : {"mean_abs", "mean_sq", "median"}
+
+        Returns
+        -------
+        dict of str to dict of str to float
+            By label and feature.
+
+        Raises
+        ------
+        ValueError
+            If the method is unknown.
+        """
+        if agg_method not in AGGREGATIONS:
+            raise ValueError(f"agg_method is one of {', '.join(AGGREGATIONS)}, not {agg_method!r}")
+        summed = {"mean_abs": lambda c: F.avg(F.abs(c)), "mean_sq": lambda c: F.avg(c * c), "median": lambda c: F.percentile(c, 0.5)}[
+            agg_method
+        ]
+        pairs = [(label, name) for label in self.labels for name in self.features]
+        asked = [summed(column(f"{name}_{label}")).alias(f"v{i}") for i, (label, name) in enumerate(pairs)]
+        (row,) = self.dataframe.agg(*asked).collect()
+        return {label: {name: float(row[f"v{i}"]) for i, (one, name) in enumerate(pairs) if one == label} for label in self.labels}
+
+    def to_dict(self, agg_method: Aggregation = "mean_abs") -> dict[str, Any]:
+        """As the ``explanations`` of the service's ``analysis.json``."""
+        (row,) = self.dataframe.agg(*(F.avg(column(f"expected_{label}")).alias(label) for label in self.labels)).collect()
+        values = self.global_values(agg_method)
+        found = {label: {"global_shap_values": values[label], "expected_value": float(row[label])} for label in self.labels}
+        return {"explanations": {"kernel_shap": found}}
+
+
+def explain(
+    model: Any,
+    dataset: DataFrame,
+    *,
+    features: Sequence[str] | None = None,
+    output: str | None = None,
+    baseline: DataFrame | Sequence[Sequence[Any]] | Literal["zero"] | None = None,
+    num_samples: int | None = None,
+    use_logit: bool = False,
+    engine: Engine = "auto",
+    seed: int = 0,
+) -> Explanation:
+    """Say how much each feature has moved a model's output.
+
+    Parameters
+    ----------
+    model : Model or PipelineModel
+        Whatever has `transform`.
+    dataset : DataFrame
+        The rows to explain.
+    features : sequence of str, optional
+        Columns to explain, of any type; of a pipeline those that it begins with. By default the entries of the Vector in the model's
+        `featuresCol`.
+    output : str, optional
+        Column of `transform` that is explained, a number or a Vector; by default ``probability``, or ``prediction`` where there is none. Of
+        the engines ``linear`` and ``tree`` it is the raw score.
+    baseline : DataFrame, sequence of rows, or "zero"
+        What stands for a feature that is left out: rows with these features, a few, such as centres of clusters. ``tree`` needs none: it
+        goes both ways of a split by the rows that did in training.
+    num_samples : int, optional
+        Mixtures for each row and row of the baseline: 2 · features + 2,048, at most 2^features − 2. Of the engine ``kernel``.
+    use_logit : bool
+        Explain ln(p / (1 − p)) of a probability p. Of the engine ``kernel``.
+    engine : {"auto", "kernel", "linear", "tree"}
+        ``kernel`` explains anything: mixtures of a row and the baseline are scored by the model, on the executors. ``linear`` is exact for
+        models with coefficients, ``tree`` for those of XGBoost (its ``pred_contribs``). ``auto`` takes one of these two where no setting of
+        ``kernel`` is given.
+    seed : int
+        Of the mixtures; the same seed, the same values.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, a baseline is needed, or the engine does not explain the model.
+
+    Notes
+    -----
+    Attributions of a row add up to its output less the expected one, which is the mean output of the baseline's rows.
+    """
+    if engine not in ("auto", "kernel", "linear", "tree"):
+        raise ValueError(f"engine is 'auto', 'kernel', 'linear' or 'tree', not {engine!r}")
+    if engine == "auto":
+        free = features is None and output is None and num_samples is None and not use_logit
+        engine = "tree" if free and _is_tree(model) else "linear" if free and _is_linear(model) else "kernel"
+    with described(dataset.sparkSession, "explain"):
+        if engine == "tree":
+            return _by_trees(model, dataset)
+        if baseline is None:
+            raise ValueError(f"baseline: the engine {engine!r} needs rows that stand for features left out, a DataFrame, a list or 'zero'")
+        if engine == "linear":
+            return _linear(model, dataset, baseline)
+        return _by_kernel(model, dataset, features, output, baseline, num_samples, use_logit, seed)
+
+
+def _is_tree(model: Any) -> bool:
+    return hasattr(model, "contributionsCol") and hasattr(model, "get_booster")
+
+
+def _is_linear(model: Any) -> bool:
+    return hasattr(model, "coefficientMatrix") or hasattr(model, "coefficients")
+
+
+def _names(model: Any, count: int) -> tuple[str, ...]:
+    names = getattr(model, "feature_names", None)
+    return tuple(map(str, names)) if names and len(names) == count else tuple(f"f{i}" for i in range(count))
+
+
+def _features_column(model: Any) -> str:
+    if not hasattr(model, "getFeaturesCol"):
+        raise ValueError(f"{type(model).__name__} has no featuresCol; features names the columns to explain")
+    return model.getFeaturesCol()
+
+
+def _appended(rows: DataFrame, attributions: Sequence[Sequence[Column]], expected: Sequence[Column], names: Sequence[str]) -> DataFrame:
+    """Columns by label and feature."""
+    parts = [value.alias(f"{name}_label{i}") for i, one in enumerate(attributions) for name, value in zip(names, one, strict=True)]
+    return rows.select("*", *parts, *(value.alias(f"expected_label{i}") for i, value in enumerate(expected)))
+
+
+def _explanation(rows: DataFrame, names: Sequence[str], labels: int, engine: str) -> Explanation:
+    return Explanation(rows, tuple(names), tuple(f"label{i}" for i in range(labels)), engine)
+
+
+def _by_trees(model: Any, dataset: DataFrame) -> Explanation:
+    if not _is_tree(model):
+        raise ValueError(f"{type(model).__name__} is no model of XGBoost's trees; engine='kernel' explains any")
+    width = model.num_features + 1
+    scored = model.copy({model.contributionsCol: _FOUND}).transform(dataset)
+    added = [name for name in scored.columns if name not in dataset.columns and name != _FOUND]
+    found = vector_to_array(column(_FOUND))
+    classes = model.artifact.values.get("num_class") or 1
+    labels = range(max(1, classes))
+    names = _names(model, model.num_features)
+    attributions = [[found[label * width + j] for j in range(width - 1)] for label in labels]
+    appended = _appended(scored.drop(*added), attributions, [found[label * width + width - 1] for label in labels], names)
+    return _explanation(appended.drop(_FOUND), names, len(labels), "tree")
+
+
+def _linear(model: Any, dataset: DataFrame, baseline: Any) -> Explanation:
+    if not _is_linear(model):
+        raise ValueError(f"{type(model).__name__} has no coefficients; engine='kernel' explains any")
+    if hasattr(model, "coefficientMatrix"):
+        weights, bias = np.atleast_2d(model.coefficientMatrix.toArray()), np.atleast_1d(model.interceptVector.toArray())
+    else:
+        weights, bias = np.atleast_2d(model.coefficients.toArray()), np.atleast_1d(model.intercept)
+    name = _features_column(model)
+    count = weights.shape[1]
+    mean = np.mean(_vectors(dataset, name, baseline, count), axis=0)
+    x, names = _as_array(dataset, name), _names(model, count)
+    attributions = [[(x[j] - F.lit(float(mean[j]))) * F.lit(float(one[j])) for j in range(count)] for one in weights]
+    expected = [F.lit(float(one @ mean + b)) for one, b in zip(weights, bias, strict=True)]
+    return _explanation(_appended(dataset, attributions, expected, names), names, len(weights), "linear")
+
+
+def _by_kernel(
+    model: Any, dataset: DataFrame, features: Sequence[str] | None, output: str | None, baseline: Any,
+    samples: int | None, logit: bool, seed: int,
+) -> Explanation:  # fmt: skip
+    spark = dataset.sparkSession
+    if features is None:
+        name = _features_column(model)
+        rows = _vectors(dataset, name, baseline, None)
+        names: Sequence[str] = _names(model, len(rows[0]))
+        base = spark.createDataFrame([(row.tolist(),) for row in rows], f"{_BASE} array<double>")
+        count, left_in, x, b = len(rows), column(_LEFT_IN), _as_array(dataset, name), column(_BASE)
+        places = F.sequence(F.lit(1), F.lit(len(names)))
+        mixed = F.transform(places, lambda j: F.when(F.element_at(left_in, j), F.element_at(x, j)).otherwise(F.element_at(b, j)))
+        replaced = {name: array_to_vector(mixed) if is_vector(dataset.schema[name].dataType) else mixed}
+    else:
+        names = list(features)
+        if missing := [name for name in names if name not in dataset.columns]:
+            raise ValueError(f"features: there is no column {', '.join(map(repr, missing))}; the columns are {', '.join(dataset.columns)}")
+        base = _baseline_frame(dataset, names, baseline)
+        count = base.count()
+        if not count:
+            raise ValueError("the baseline has no rows")
+        replaced = {
+            name: F.when(column(_LEFT_IN)[j], column(name)).otherwise(column(_BASE)[f"b{j}"]).cast(dataset.schema[name].dataType)
+            for j, name in enumerate(names)
+        }
+    chosen = coalitions(len(names), samples, seed)
+    mixtures = spark.createDataFrame(_mixtures(chosen), f"{_LEFT_IN} array<boolean>, {_WEIGHTS} array<double>, {_FOUND} int")
+    rows_of = dataset.select(F.monotonically_increasing_id().alias(_ID), F.struct(*map(column, dataset.columns)).alias(_ROW), "*")
+    crossed = rows_of.crossJoin(F.broadcast(mixtures)).crossJoin(F.broadcast(base))
+    kept = [replaced[name].alias(name) if name in replaced else column(name) for name in dataset.columns]
+    scored = model.transform(crossed.select(_ID, _ROW, _WEIGHTS, _FOUND, *kept))
+    outputs = _outputs(scored, dataset, output, model)
+    if logit:
+        inside = [F.greatest(F.least(one, F.lit(1 - _LEAST_PROBABILITY)), F.lit(_LEAST_PROBABILITY)) for one in outputs]
+        outputs = [F.log(one / (1 - one)) for one in inside]
+    # None is left in for the mixture 0: its output is the expected one.
+    asked = [F.first(_ROW).alias(_ROW)]
+    for i, one in enumerate(outputs):
+        asked += [(F.sum(column(_WEIGHTS)[j] * one) / count).alias(f"a{i}_{j}") for j in range(len(names))]
+        asked.append(F.avg(F.when(column(_FOUND) == 0, one)).alias(f"e{i}"))
+    solved = scored.groupBy(_ID).agg(*asked)
+    attributions = [[column(f"a{i}_{j}") for j in range(len(names))] for i in range(len(outputs))]
+    named = [value.alias(f"{name}_label{i}") for i, one in enumerate(attributions) for name, value in zip(names, one, strict=True)]
+    expected = [column(f"e{i}").alias(f"expected_label{i}") for i in range(len(outputs))]
+    return _explanation(solved.select(f"{_ROW}.*", *named, *expected), names, len(outputs), "kernel")
+
+
+def _mixtures(chosen: Coalitions) -> list[tuple[list[bool], list[float], int]]:
+    """What is left in, and what an output counts for each attribution: of nothing, of the row as it is, and of all mixtures."""
+    features = len(chosen.of_row)
+    ends = [([False] * features, chosen.of_base.tolist(), 0), ([True] * features, chosen.of_row.tolist(), 1)]
+    return [*ends, *((mask.tolist(), weights.tolist(), 2) for mask, weights in zip(chosen.left_in, chosen.solver.T, strict=True))]
+
+
+def _outputs(scored: DataFrame, dataset: DataFrame, output: str | None, model: Any) -> list[Column]:
+    new = [name for name in scored.columns if name not in dataset.columns]
+    name = output or next((name for name in ("probability", "prediction") if name in new), None)
+    if name is None or name not in new:
+        raise ValueError(
+            f"output: {type(model).__name__} gives no column {name or 'probability or prediction'!r}; it gives {', '.join(new)}"
+        )
+    type_ = scored.schema[name].dataType
+    if is_number(type_):
+        return [column(name).cast("double")]
+    if not is_vector(type_):
+        raise ValueError(f"output: column {name!r} is {type_.simpleString()}; a number or a Vector is needed")
+    first = scored.select(F.size(vector_to_array(column(name))).alias("n")).first()
+    if first is None:
+        raise ValueError("there are no rows to explain")
+    return [vector_to_array(column(name))[i] for i in range(first["n"])]
+
+
+def _as_array(dataset: DataFrame, name: str) -> Column:
+    if name not in dataset.columns:
+        raise ValueError(f"there is no column {name!r}; the columns are {', '.join(dataset.columns)}")
+    found = column(name)
+    return vector_to_array(found) if is_vector(dataset.schema[name].dataType) else found.cast("array<double>")
+
+
+def _vectors(dataset: DataFrame, name: str, baseline: Any, count: int | None) -> np.ndarray:
+    """The baseline's rows of a Vector column, shape (rows, features)."""
+    if isinstance(baseline, str):
+        if baseline != "zero":
+            raise ValueError(f"baseline is a DataFrame, rows or 'zero', not {baseline!r}")
+        if count is None:
+            first = dataset.select(F.size(_as_array(dataset, name)).alias("n")).first()
+            if first is None:
+                raise ValueError("there are no rows to explain")
+            count = first["n"]
+        return np.zeros((1, count))
+    given = (
+        [row["x"] for row in baseline.select(_as_array(baseline, name).alias("x")).collect()] if hasattr(baseline, "select") else baseline
+    )
+    rows = np.array([np.asarray(row, np.float64) for row in given], np.float64)
+    if rows.ndim != 2 or not len(rows) or count is not None and rows.shape[1] != count:
+        raise ValueError(f"the baseline has rows of shape {rows.shape}; one row or more of {count or 'all'} features is needed")
+    return rows
+
+
+def _baseline_frame(dataset: DataFrame, names: Sequence[str], baseline: Any) -> DataFrame:
+    """The baseline's rows as a struct of the features, in their order."""
+    schema = dataset.select(*map(column, names)).schema
+    if isinstance(baseline, str):
+        if baseline != "zero":
+            raise ValueError(f"baseline is a DataFrame, rows or 'zero', not {baseline!r}")
+        if texts := [field.name for field in schema if not is_number(field.dataType)]:
+            raise ValueError(f"baseline 'zero' is for numbers; {', '.join(texts)} are none")
+        frame = dataset.sparkSession.range(1).select(*(F.lit(0).cast(field.dataType).alias(field.name) for field in schema))
+    elif hasattr(baseline, "select"):
+        if missing := [name for name in names if name not in baseline.columns]:
+            raise ValueError(f"the baseline has no column {', '.join(map(repr, missing))}")
+        frame = baseline
+    else:
+        frame = dataset.sparkSession.createDataFrame([tuple(row) for row in baseline], schema)
+    return frame.select(F.struct(*(column(name).alias(f"b{j}") for j, name in enumerate(names))).alias(_BASE))
