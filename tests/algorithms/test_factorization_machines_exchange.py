@@ -68,6 +68,19 @@ def test_quality_does_not_depend_on_the_number_of_workers(alone: Artifact, worke
     assert loss(alone) < 0.62 and loss(found) < loss(alone) + 0.01
 
 
+def test_rows_of_a_worker_stand_for_the_whole_mini_batch_however_few_they_are() -> None:
+    def trained(**own) -> np.ndarray:
+        def train_part(communicator: Communicator) -> Artifact:
+            part = [slice(0, 2_500), slice(2_500, 10_000)][communicator.rank]  # of each mini-batch 50 and 150 rows
+            return train_arrays(FACTORIZATION_MACHINES, settings(epochs=1, **own), ROWS[part], label=LABEL[part], communicator=communicator)
+
+        return numbers(in_threads(2, train_part)[0])
+
+    # Bounds tell: steps of Adam hardly depend on the size of gradients.
+    by_weight, by_factor = trained(clip_gradient=1e-3), trained(clip_gradient=1e-3, rescale_grad=1 / 200)
+    np.testing.assert_allclose(by_factor, by_weight, atol=1e-4)
+
+
 def test_large_tables_are_exchanged_after_several_steps_and_small_ones_after_each(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     update = Machine.update

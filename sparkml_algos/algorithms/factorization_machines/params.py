@@ -61,7 +61,8 @@ class FactorizationMachinesParams(BiasParams, LinearParams, FactorsParams):
         int,
         "Mini-batches between two exchanges of several workers. With 1 they train as one would; with more each moves its own parameters by "
         "its own rows meanwhile, and what all have learned is brought together. auto is 1 where features · (num_factors + 2) are up to "
-        "131,072, else 256, but half an epoch at most. Of no effect with one worker.",
+        "131,072, else 256, but half a pass over the rows at most (of a pipe, whose end is not in sight, 256). Of no effect with one "
+        "worker.",
         default="auto",
         minimum=1,
         special=["auto"],
