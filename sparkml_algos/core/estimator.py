@@ -94,10 +94,10 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
             Thread-safe, as `CrossValidator` needs it; training happens when the first model is asked for.
         """
         estimators = [self.copy(paramMap) for paramMap in paramMaps]
-        return _Models(lambda: _fit_all(estimators, dataset), len(estimators))
+        return Models(lambda: fit_all(estimators, dataset), len(estimators))
 
     def _fit(self, dataset: DataFrame) -> M:
-        return _fit_all([self], dataset)[0]
+        return fit_all([self], dataset)[0]
 
     def fields(self) -> list[Field]:
         """What `fit` reads, with all that the hyperparameters say of it."""
@@ -304,7 +304,7 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
         self.training_summary = TrainingSummary.from_dict(summary) if summary else None
 
 
-class _Models:
+class Models:
     """Iterator over the models of several settings; several threads may draw from it."""
 
     def __init__(self, fit: Callable[[], list[AlgorithmModel]], count: int) -> None:
@@ -313,7 +313,7 @@ class _Models:
         self._indices = iter(range(count))
         self._lock = threading.Lock()
 
-    def __iter__(self) -> _Models:
+    def __iter__(self) -> Models:
         return self
 
     def __next__(self) -> tuple[int, AlgorithmModel]:
@@ -331,7 +331,7 @@ class _Models:
 
 
 @interruptible()
-def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
+def fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     """Fit all, a gang for each group that agrees in how the job runs."""
     problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
     if problems:

@@ -38,9 +38,9 @@ class Scheduler(Protocol):
     def take(self, lane: int, answer: list[dict[str, Any]]) -> None:
         """What came of the last task of a lane: a dictionary for each training, see `training.trials`."""
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         """A gang has ended while a lane was at a task. Whether the task is settled with that, as one that failed; else it is to be handed
-        out again. The failure is None for lanes that had no part in it."""
+        out again. The failure is None for lanes that did not report it; they are not suspected either where another lane did."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Trials:
     survives : bool
         Whether a training that fails is an answer like others.
     retries : int
-        How often a gang that was lost is started anew.
+        How often in a row a gang that was lost is started anew without any training having ended in between.
     title : str
         What the search is called in Spark's UI.
 
@@ -125,7 +125,7 @@ class Trials:
         Raises
         ------
         TrainingError
-            If a gang is lost more often than `retries` says.
+            If gangs are lost more often in a row than `retries` says.
         """
         first, began = self.estimators[0], time.perf_counter()
         dealt, read, key = self._found.dealt(functools.partial(packed_vectors, self.dataset))
@@ -146,7 +146,7 @@ class Trials:
                 self.outcome = run_gang(self.dataset.select(*dealt), read, functools.partial(run_trials, plan), options)
             except TrainingError as error:
                 settled = desk.lost(error.failure if self._survives else None)
-                failed += not settled
+                failed = (0 if desk.has_answers else failed) + (not settled)
                 final = isinstance(error, JobCancelled) or isinstance(error, InvalidDataError) and not settled
                 if final or failed > self._retries:
                     raise
@@ -167,6 +167,7 @@ class _Desk:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self.has_answers = False
         self._lock = threading.Lock()
         self._tasks: dict[int, Task] = {}
 
@@ -176,6 +177,7 @@ class _Desk:
             if answer is not None:
                 self._scheduler.take(rank, answer)
                 self._tasks.pop(rank, None)
+                self.has_answers = True
             task = self._scheduler.next(rank)
             if not task.end:
                 self._tasks[rank] = task
@@ -184,11 +186,11 @@ class _Desk:
     def lost(self, failure: Failure | None) -> bool:
         """The gang has ended with a failure: give back what its lanes were at. Whether a task is to blame."""
         ranks = sorted(self._tasks)
+        told = failure is not None and not failure.silent and not failure.peer
+        blamed = max((rank for rank in ranks if rank <= failure.rank), default=None) if failure is not None and told else None
         settled = False
         for rank in ranks:
-            last = min([other for other in ranks if other > rank], default=1 << 30)
-            blamed = failure is not None and not failure.silent and not failure.peer and rank <= failure.rank < last
-            settled |= self._scheduler.lost(rank, self._tasks[rank], failure if blamed else None)
+            settled |= self._scheduler.lost(rank, self._tasks[rank], failure if rank == blamed else None, blamed is None)
         return settled
 
 

@@ -26,6 +26,8 @@ BATCH_SERIES = 1024
 # What a response may hold.
 OUTPUT_TYPES = ("mean", "quantiles", "samples")
 _MARKER = "_SUCCESS"
+# What categories are below: those of 31 bits, of which there are embeddings.
+_MOST_CATEGORIES = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ def _start(instances: Instances, row: int) -> np.datetime64:
 def _categories(instances: Instances, row: int) -> list[int]:
     found = instances.items[row]["cat"]
     items = found if isinstance(found, list) else [found]
-    if not all(type(item) in (int, float) and item == int(item) and item >= 0 for item in items):
+    if not all(type(item) in (int, float) and 0 <= item < _MOST_CATEGORIES and item == int(item) for item in items):
         raise _error(instances, row, "cat must be whole numbers from 0")
     return [int(item) for item in items]
 

@@ -205,10 +205,12 @@ def _names(side: Row | None, prefix: str) -> list[str]:
         return [f"{prefix}{i:0{_DIGITS}d}" for i in range(len(next(csv.reader([line]), [])))]
     if encoding == "JSON":
         try:
-            return list(json.loads(line))
+            read = json.loads(line)
         except ValueError:
-            pass
-    raise ValueError(f"the first request has data of encoding {encoding}, which are not lines of CSV or JSON; name the columns")
+            read = None
+        if isinstance(read, dict):
+            return list(read)
+    raise ValueError(f"the first request has data of encoding {encoding}, which are not lines of CSV or JSON objects; name the columns")
 
 
 def _fields(line: Column, encoding: Column, names: Sequence[str]) -> list[Column]:

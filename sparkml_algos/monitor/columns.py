@@ -74,7 +74,8 @@ class ColumnState:
             whole = pc.match_substring_regex(trimmed, _WHOLE).to_numpy(zero_copy_only=False)
             self.whole += int(counts[whole].sum())
             parsed = pc.utf8_ltrim(trimmed.filter(numeric), "+").cast(pa.float64()).to_numpy(zero_copy_only=False)
-            self._add(np.repeat(parsed, counts[chosen]))
+            finite = np.isfinite(parsed)  # what is too large for a number, such as 1e400, is a text
+            self._add(np.repeat(parsed[finite], counts[chosen][finite]))
         self._count(texts, counts)
 
     def merge(self, other: ColumnState) -> None:

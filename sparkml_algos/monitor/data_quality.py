@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -14,7 +14,6 @@ from sparkml_algos.monitor.distances import categorical_distance, numeric_distan
 from sparkml_algos.monitor.statistics import OTHER, FeatureStatistics, Statistics, statistics
 from sparkml_algos.monitor.violations import MonitorReport, Violation
 
-_NUMERIC_TYPES = ("Integral", "Fractional")
 _CATEGORIES_DRAWN = 10
 
 
@@ -55,7 +54,7 @@ def check_data_quality(current: DataFrame | Statistics, baseline: Baseline) -> M
         distance = _distance(before, feature, config) if before is not None and config.perform_comparison else None
         if config.evaluate_constraints:
             violations += _violations(feature, constraints, config)
-            violations += [] if distance is None else _drift(feature, config, distance)
+            violations += [] if before is None or distance is None else _drift(before, config, distance)
         if config.emit_metrics:
             metrics[f"feature_non_null_{feature.name}"] = float(feature.num_present)
             if feature.mean is not None:
@@ -99,14 +98,29 @@ def _violations(feature: FeatureStatistics, constraints: FeatureConstraints, con
     if feature.completeness < constraints.completeness:
         text = f"{number(feature.completeness)} of the rows have a value; {number(constraints.completeness)} must."
         yield Violation(feature.name, "completeness_check", text, feature.completeness, constraints.completeness, constraints.completeness)
-    if constraints.domains is not None and present and feature.categories:
+    if constraints.domains is not None and present and _has_values(feature, constraints.domains):
         inside = sum(count for value, count in feature.categories.items() if value in constraints.domains)
         if (outside := 1 - inside / present) > config.domain_content_threshold:
             new = [value for value in feature.categories if value not in constraints.domains and value != OTHER]
-            text = f"{number(outside)} of the values are outside the domain, such as {', '.join(map(repr, new[:3]))}."
+            named = f", such as {', '.join(map(repr, new[:3]))}" if new else ""
+            text = f"{number(outside)} of the values are outside the domain{named}."
             yield Violation(feature.name, "categorical_values_check", text, outside, 0.0, config.domain_content_threshold)
     if constraints.is_non_negative and feature.min is not None and feature.min < 0:
         yield Violation(feature.name, "non_negative", f"The smallest value is {number(feature.min)}.", feature.min, 0.0, 0.0)
+
+
+def _has_values(feature: FeatureStatistics, domain: Sequence[str]) -> bool:
+    """Whether it is known how many values are of a domain: of a column of numbers it is where none of the domain reads as one."""
+    if feature.categories or not feature.numeric:
+        return bool(feature.categories)
+    return not any(_reads_as_number(value) for value in domain)
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _castable(feature: FeatureStatistics, type_: str) -> int | None:
@@ -119,14 +133,9 @@ def _castable(feature: FeatureStatistics, type_: str) -> int | None:
 
 
 def _distance(before: FeatureStatistics, now: FeatureStatistics, config: MonitoringConfig) -> float | None:
-    if (
-        before.inferred_type in _NUMERIC_TYPES
-        and now.inferred_type in _NUMERIC_TYPES
-        and before.sketch is not None
-        and now.sketch is not None
-    ):
+    if before.numeric and before.sketch is not None and now.sketch is not None:  # where some are no numbers, of those that are
         distance = numeric_distance(before.sketch, now.sketch, config.comparison_method)  # type: ignore[arg-type]
-    elif before.inferred_type == now.inferred_type == "String":
+    elif before.inferred_type == "String" and now.categories:
         distance = categorical_distance(_alike(before, now), _alike(now, before), _method(config))  # type: ignore[arg-type]
     else:
         return None
@@ -146,8 +155,8 @@ def _alike(one: FeatureStatistics, other: FeatureStatistics) -> dict[str, int]:
     return {**kept, OTHER: one.num_present - sum(kept.values())}
 
 
-def _drift(feature: FeatureStatistics, config: MonitoringConfig, distance: float) -> Iterator[Violation]:
-    text = feature.inferred_type == "String"
+def _drift(before: FeatureStatistics, config: MonitoringConfig, distance: float) -> Iterator[Violation]:
+    text = before.inferred_type == "String"
     method = _method(config) if text else config.comparison_method
     limit = config.comparison_threshold
     if text and config.categorical_comparison_threshold is not None:
@@ -155,10 +164,10 @@ def _drift(feature: FeatureStatistics, config: MonitoringConfig, distance: float
     if method == "chi_square":
         if distance < config.p_value:
             said = f"The p-value of the values being of the baseline's distribution is {number(distance)}, below {number(config.p_value)}."
-            yield Violation(feature.name, "baseline_drift_check", said, distance, None, config.p_value)
+            yield Violation(before.name, "baseline_drift_check", said, distance, None, config.p_value)
     elif distance > limit:
         said = f"The distance from the baseline, {method}, is {number(distance)}, above {number(limit)}."
-        yield Violation(feature.name, "baseline_drift_check", said, distance, 0.0, limit)
+        yield Violation(before.name, "baseline_drift_check", said, distance, 0.0, limit)
 
 
 def _drawn(before: FeatureStatistics, now: FeatureStatistics) -> str:

@@ -73,6 +73,8 @@ def numeric_distance(baseline: Kll, current: Kll, method: Method) -> float:
         distance = float(apart.max())
         return robust(distance, baseline.count, current.count) if method == "linf_robust" else distance
     edges = np.unique(baseline.quantile(np.arange(1, _QUANTILES) / _QUANTILES))
+    if len(edges) == 1:  # of a column that is nearly constant, what is below is apart, too
+        edges = np.array([np.nextafter(edges[0], -np.inf), edges[0]])
     p, q = (np.diff(np.concatenate([[0.0], sketch.cdf(edges), [1.0]])) for sketch in (baseline, current))
     if method == "chi_square":
         return _p_value(p * baseline.count, q * current.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from sparkml_algos.bias import MEASURES, BiasReport, Stage
@@ -12,6 +13,8 @@ from sparkml_algos.monitor.violations import MonitorReport, Violation
 # Of the service: what an infinite metric is published as, and the score from which on attributions have drifted.
 INFINITE, NDCG_THRESHOLD = 2.348543e108, 0.9
 _STAGES: tuple[Stage, ...] = ("pre_training", "post_training")
+_LAST_BAND = re.compile(r"(\(.*, )[^,()\]]+\]")
+_WHOLE = re.compile(r"(?<![\d.e+-])-?\d+(?=[,\]])")
 
 
 def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport:
@@ -26,11 +29,14 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
     -------
     MonitorReport
         A measure is violated where it is farther from what it is without bias than the baseline's: from 1 for DI, from 0 for all others.
-        What one of both lacks is not compared.
+        Facets above a threshold are the same facet whatever the largest value is that ends their name. What one of both lacks is not
+        compared.
     """
     before = {
-        (one.facet, one.value_or_threshold, metric.name): metric.value
+        (one.facet, text, metric.name): metric.value
+        for of_name in (_open, str)  # the whole name is what counts where there is one
         for one in baseline.facets
+        for text in [of_name(one.value_or_threshold)]
         for stage in _STAGES
         for metric in one.metrics(stage)
     }
@@ -44,7 +50,9 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
             metrics[f"{key} {one.facet}={one.value_or_threshold}"] = (
                 math.copysign(INFINITE, metric.value) if math.isinf(metric.value) else metric.value
             )
-            known = before.get((one.facet, one.value_or_threshold, metric.name))
+            known = before.get(
+                (one.facet, one.value_or_threshold, metric.name), before.get((one.facet, _open(one.value_or_threshold), metric.name))
+            )
             ideal = MEASURES[metric.name].ideal if metric.name in MEASURES else 0.0
             wrong = known is not None and abs(metric.value - ideal) > abs(known - ideal)
             drawn.append(Bar(metric.name, metric.value, ideal, wrong))
@@ -55,6 +63,12 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
                 violations.append(Violation(subject, "bias_drift_check", text, metric.value, known, known, keys))
         plots[f"{one.facet}: {one.value_or_threshold}"] = bars(drawn)
     return MonitorReport("ModelBias", tuple(violations), metrics, "1.0", plots)
+
+
+def _open(group: str) -> str:
+    """The name of a group without the end of its last band, which is the largest value of the column and another every day; 40 is 40.0."""
+    found = _LAST_BAND.fullmatch(group)
+    return group if found is None else _WHOLE.sub(r"\g<0>.0", found[1])
 
 
 def ndcg(current: Mapping[str, float], baseline: Mapping[str, float]) -> float:

@@ -102,10 +102,12 @@ class ModelQuality:
         -------
         dict
             Of metrics that are better when large, such as accuracy, the least; of errors and false rates the greatest; of the best constant
-            classifiers the greatest too, for their rise means that the trivial answer is catching up.
+            classifiers the greatest too, for their rise means that the trivial answer is catching up. None of metrics that are undefined.
         """
         found = {}
         for name, value in self.metrics.items():
+            if math.isnan(value):
+                continue
             operator = _operator(name)
             spread = deviations * self.deviations.get(name, math.nan)
             slack = 0.0 if math.isnan(spread) else spread
@@ -151,7 +153,7 @@ def model_quality(
     Raises
     ------
     ValueError
-        If columns are missing or of a wrong type, or no row has both truth and prediction.
+        If columns are missing or of a wrong type, no row has both truth and prediction, or a score is not between 0 and 1.
     """
     if problem_type not in _BLOCKS:
         raise ValueError(f"problem_type is one of {', '.join(_BLOCKS)}, not {problem_type!r}")
@@ -191,17 +193,19 @@ def check_model_quality(current: ModelQuality, constraints: Mapping[str, Any]) -
     Raises
     ------
     ValueError
-        If there are none of the problem type, or an operator is unknown.
+        If there are none of the problem type, one of a metric that was not measured, or an operator is unknown.
     """
     block = f"{_BLOCKS[current.problem_type]}_constraints"
     if block not in constraints:
         raise ValueError(f"the constraints have no {block}; they have {', '.join(constraints)}")
+    if missing := [name for name in constraints[block] if name not in current.metrics]:
+        raise ValueError(f"the constraints are of {', '.join(missing)}, too, which was not measured; auc needs a probability")
     violations = []
     for name, one in constraints[block].items():
-        value, limit, operator = current.metrics.get(name), float(one["threshold"]), one["comparison_operator"]
+        value, limit, operator = current.metrics[name], float(one["threshold"]), one["comparison_operator"]
         if operator not in (_LESS, _GREATER):
             raise ValueError(f"{name}: comparison_operator is {_LESS} or {_GREATER}, not {operator!r}")
-        if value is None or math.isnan(value):
+        if math.isnan(value):
             continue
         if value < limit if operator == _LESS else value > limit:
             spread = current.deviations.get(name, math.nan)
@@ -276,10 +280,13 @@ def _f(beta: float, precision: float, recall: float) -> float:
 
 def _binary(dataset: DataFrame, actual: Column, called: Column, score: Column | None, seed: int) -> ModelQuality:
     bins = F.lit(0) if score is None else F.least(F.lit(_BINS), F.greatest(F.lit(0), F.floor(score * _BINS))).cast("int")
-    rows = dataset.select(actual.cast("int").alias("t"), called.cast("int").alias("p"), bins.alias("b")).dropna()
-    found = rows.groupBy("t", "p", "b").agg(F.count(F.lit(1)).alias("n")).collect()
+    refused = F.lit(False) if score is None else F.isnan(score) | (score < 0) | (score > 1)
+    rows = dataset.select(actual.cast("int").alias("t"), called.cast("int").alias("p"), bins.alias("b"), refused.alias("r")).dropna()
+    found = rows.groupBy("t", "p", "b").agg(F.count(F.lit(1)).alias("n"), F.max("r").alias("r")).collect()
     if not found:
         raise ValueError("no row has both truth and prediction")
+    if any(row["r"] for row in found):
+        raise ValueError("probability: scores are between 0 and 1; some are not")
     places = {b: i for i, b in enumerate(sorted({row["b"] for row in found}))}
     counts = np.zeros((2, 2, len(places)))
     for row in found:

@@ -48,13 +48,14 @@ class FeatureStatistics:
     mean, sum, std_dev, min, max : float or None
         Of numbers; the deviation is that of the population.
     sketch : Kll or None
-        Of numbers.
+        Of numbers, also of those among strings.
     distinct_count : int or None
         Of strings.
     distinct_estimated : bool
         Whether that is an estimate.
     categories : dict of str to int
-        Rows by value, the most frequent ones of strings, with all others under ``__other__``.
+        Rows by value, the most frequent ones of strings, with all others under ``__other__``; also of strings that all read as numbers, but
+        not in `statistics.json`.
     """
 
     name: str
@@ -294,6 +295,9 @@ def _feature(name: str, state: ColumnState, type_: Any) -> FeatureStatistics:
         "num_numbers": state.numbers,
     }
     inferred = _inferred(state, type_)
+    categories: dict[str, int] = {}
+    if isinstance(type_, _AS_TEXT):
+        categories = {bucket["value"]: bucket["count"] for bucket in top_values(state, CATEGORIES, OTHER)}
     if inferred in ("Integral", "Fractional"):
         moments: dict[str, Any] = {
             "mean": state.mean,
@@ -302,11 +306,11 @@ def _feature(name: str, state: ColumnState, type_: Any) -> FeatureStatistics:
             "min": state.low,
             "max": state.high,
         }
-        return FeatureStatistics(name, inferred, **counts, **moments, sketch=state.sketch)
+        return FeatureStatistics(name, inferred, **counts, **moments, sketch=state.sketch, categories=categories)
     if inferred == "String":
         distinct, estimated = state.distinct()
-        categories = {bucket["value"]: bucket["count"] for bucket in top_values(state, CATEGORIES, OTHER)}
-        return FeatureStatistics(name, inferred, **counts, distinct_count=distinct, distinct_estimated=estimated, categories=categories)
+        of_strings: dict[str, Any] = {"distinct_count": distinct, "distinct_estimated": estimated, "categories": categories}
+        return FeatureStatistics(name, inferred, **counts, **of_strings, sketch=state.sketch if state.numbers else None)
     return FeatureStatistics(name, inferred, **counts)
 
 

@@ -59,7 +59,7 @@ class MonitorReport:
     Attributes
     ----------
     kind : str
-        ``DataQuality``, ``ModelQuality`` or ``ModelBias``.
+        ``DataQuality``, ``ModelQuality``, ``ModelBias`` or ``ModelExplainability``.
     violations : tuple of Violation
     metrics : dict of str to float
         By the service's names of metrics.

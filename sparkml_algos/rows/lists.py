@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.kinds import Facts, InvalidRows, InvalidValue, Kind, Reader, first_null, flat_values, offsets_of
 
+#: Categories of a feature at most, unless it is said how many there are: each that is not there is kept, and has an embedding.
+MOST_CATEGORIES = 1 << 22
 #: Numbers of a box, in this order: its class, and its edges in the image's pixels.
 BOX_PARTS = ("class_id", "left", "top", "width", "height")
 
@@ -462,7 +464,7 @@ class Categories(Kind):
 
     def from_json(self, values: Sequence[int | Sequence[int]]) -> list[list[int]]:
         lists = [value if isinstance(value, list) else [value] for value in values]
-        wrong = [item for row in lists for item in row if isinstance(item, bool) or not isinstance(item, int | float) or item != int(item)]
+        wrong = [item for row in lists for item in row if not _is_whole(item)]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is no category, which is a whole number")
         return [[int(item) for item in row] for row in lists]
@@ -481,6 +483,10 @@ class Categories(Kind):
             cardinality.append(largest)
             absent.append(sorted(set.intersection(*missing)))
         return {"cardinality": cardinality, "absent": absent}
+
+
+def _is_whole(item: object) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1 << 63 and item == int(item)
 
 
 class _CategoriesReader(_ListReader):
@@ -518,9 +524,11 @@ class _CategoriesReader(_ListReader):
             if len(wrong):
                 what = f"{self.column}, category {place}, is {categories[wrong[0]]}, which no row of the training had,"
                 raise InvalidValue(what, int(wrong[0]))
-        wrong = np.flatnonzero((categories < 0) | (categories >= (np.inf if most is None else most)))
+        wrong = np.flatnonzero((categories < 0) | (categories >= (MOST_CATEGORIES if most is None else most)))
         if len(wrong):
-            expected = "0 or more" if most is None else f"from 0 to {most - 1}"
+            expected = f"from 0 to {(most or MOST_CATEGORIES) - 1}"
+            if most is None:
+                expected = "0 or more" if categories[wrong[0]] < 0 else f"{expected}; number categories from 0 on, as StringIndexer does"
             what = f"{self.column}, category {place}, is {categories[wrong[0]]}, expected a whole number {expected}{hint},"
             raise InvalidValue(what, int(wrong[0]))
 

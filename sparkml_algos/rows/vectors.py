@@ -107,7 +107,7 @@ class _VectorReader(Reader):
         is_sparse = None if size is None or size.null_count == len(size) else ~np.asarray(size.is_null())
         dimension = lengths if is_sparse is None else np.where(is_sparse, np.asarray(size.fill_null(0)), lengths)
         self._check_dimension(dimension)
-        positions = None if is_sparse is None else _positions(indices, is_sparse, lengths)
+        positions = None if is_sparse is None else self._positions(indices, is_sparse, lengths, offsets)
         self._check_finite(data, offsets, positions)
         if self._kind.counts:
             self._check_counts(data, offsets, positions)
@@ -169,6 +169,19 @@ class _VectorReader(Reader):
         wrong = np.flatnonzero(lengths != self._num_features)
         if len(wrong):
             raise InvalidValue(f"{self.column} has {int(lengths[wrong[0]])} values, expected {self._num_features}", int(wrong[0]))
+
+    def _positions(self, indices: pa.ListArray, is_sparse: np.ndarray, lengths: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Column of every value. Whatever is beyond the row would be written beyond its memory."""
+        given = np.diff(offsets_of(indices))
+        if len(wrong := np.flatnonzero(is_sparse & (given != lengths))):
+            row = int(wrong[0])
+            raise InvalidValue(f"{self.column} has {int(given[row])} indices of {int(lengths[row])} values", row)
+        found = _positions(indices, is_sparse, lengths)
+        if len(found) and not 0 <= found.min() <= found.max() < self._num_features:
+            position = int(np.flatnonzero((found < 0) | (found >= self._num_features))[0])
+            row = int(np.searchsorted(offsets, position, side="right")) - 1
+            raise InvalidValue(f"{self.column} has the index {int(found[position])}, expected one from 0 to {self._num_features - 1},", row)
+        return found
 
     def _check_finite(self, data: np.ndarray, offsets: np.ndarray, indices: np.ndarray | None) -> None:
         # The sum of squares is finite only if all values are, and takes a sixth of the time of a look at each. It overflows above 1e19.

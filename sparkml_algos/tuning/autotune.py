@@ -15,10 +15,20 @@ AUTOTUNE_JOBS = 30
 SPREAD = 10.0
 # A rate stays so far from 0 and 1.
 MARGIN = 1e-6
+# Fractions that the service calls tunable. Others say what is judged, as `target_recall` and `base_score` do, and not how it is learned.
+TUNABLE = {
+    "alpha", "alpha0", "bias_init_scale", "bias_init_sigma", "bias_lr", "bias_wd", "clip_gradient", "colsample_bylevel",
+    "colsample_bynode", "colsample_bytree", "dropout", "dropout_rate", "embed_dropout_source", "embed_dropout_target", "eta",
+    "factors_init_scale", "factors_init_sigma", "factors_lr", "factors_wd", "gamma", "l1", "lambda", "learning_rate",
+    "linear_init_scale", "linear_init_sigma", "linear_lr", "linear_wd", "max_delta_step", "min_child_weight", "momentum",
+    "plateau_reduce_lr_factor", "positive_example_weight_mult", "rescale_gradient", "rnn_decoder_hidden_dropout", "sampling_threshold",
+    "subsample", "wd", "weight_decay", "weight_init_scale",
+}  # fmt: skip
 
 
 def ranges_around(estimator: DeclaredParams, hints: Mapping[str, Any], static: Sequence[str]) -> dict[str, ParameterRange]:
-    """Ranges of an order of magnitude to either side of hints or, without any, of the positive fractions that the Estimator has.
+    """Ranges of an order of magnitude to either side of hints or, without any, of the positive fractions that the Estimator has and the
+    service calls tunable.
 
     Parameters
     ----------
@@ -29,7 +39,7 @@ def ranges_around(estimator: DeclaredParams, hints: Mapping[str, Any], static: S
     static : sequence of str
         What is to stay as it is.
     """
-    own = {name: estimator.value(name) for name, param in estimator.declared.items() if _is_tunable(param)}
+    own = {name: estimator.value(name) for name, param in estimator.declared.items() if _is_tunable(name, param)}
     found: dict[str, ParameterRange] = {}
     for name, hint in (hints or own).items():
         param = estimator.declared.get(name)
@@ -44,16 +54,18 @@ def ranges_around(estimator: DeclaredParams, hints: Mapping[str, Any], static: S
     return found
 
 
-def _is_tunable(param: Any) -> bool:
-    return isinstance(param, Hyperparameter) and param.type is float
+def _is_tunable(name: str, param: Any) -> bool:
+    return name in TUNABLE and isinstance(param, Hyperparameter) and param.type is float
 
 
 def _around(number: float, param: Any) -> ParameterRange:
     low, high = number / SPREAD, number * SPREAD
     if number < 1:
         high = min(high, 1 - MARGIN)
-    low = low if param.minimum is None else max(low, param.minimum + (MARGIN if param.min_exclusive else 0))
-    high = high if param.maximum is None else min(high, param.maximum - (MARGIN if param.max_exclusive else 0))
+    if param.minimum is not None and low <= param.minimum:
+        low = param.minimum + (min(MARGIN, (number - param.minimum) / 2) if param.min_exclusive else 0)
+    if param.maximum is not None and high >= param.maximum:
+        high = param.maximum - (min(MARGIN, (param.maximum - number) / 2) if param.max_exclusive else 0)
     if param.type is int:
         return IntegerParameter(max(1, round(low)), max(1, round(high)), "Logarithmic")
     return ContinuousParameter(low, high, "Logarithmic")

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.html_tables import facts_table, rows_table
+from sparkml_algos.tuning.ranges import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +93,7 @@ class TuningJob:
     config : dict
         The service's ``HyperParameterTuningJobConfig``.
     facts : dict
-        What searches that start from this one must know: algorithm, static hyperparameters, objective.
+        What searches that start from this one must know: algorithm, static hyperparameters; and seed, tags, the scaling of each range.
     trials : list of Trial
         In order of their numbers.
     status : str
@@ -225,7 +226,7 @@ class TuningJob:
         return spark.createDataFrame(values, ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
 
     def describe(self) -> dict[str, Any]:
-        """What the service answers to ``DescribeHyperParameterTuningJob``."""
+        """What the service answers to ``DescribeHyperParameterTuningJob``, and as ``ResolvedScalingTypes`` what scaling ranges have."""
         statuses = Counter(trial.status for trial in self.trials)
         retryable = sum(trial.status == "Failed" and trial.retryable for trial in self.trials)
         objectives = Counter(trial.objective_status for trial in self.trials)
@@ -248,6 +249,8 @@ class TuningJob:
         }
         if self.ended is not None:
             found["HyperParameterTuningEndTime"] = _time(self.ended)
+        if "scaling" in self.facts:
+            found["ResolvedScalingTypes"] = self.facts["scaling"]
         if self.converged is not None:
             found["TuningJobCompletionDetails"]["ConvergenceDetectedTime"] = _time(self.converged)
         for key, trial in (("BestTrainingJob", self.best), ("OverallBestTrainingJob", self.overall_best)):
@@ -268,7 +271,7 @@ class TuningJob:
             "TrainingStartTime": _time(trial.started),
             "TrainingEndTime": _time(trial.ended),
             "TrainingJobStatus": trial.status,
-            "TunedHyperParameters": {name: str(value) for name, value in trial.setting.items()},
+            "TunedHyperParameters": {name: as_text(value) for name, value in trial.setting.items()},
             "ObjectiveStatus": trial.objective_status,
         }
         if trial.objective is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+
+from sparkml_algos.arrays.hyperparameters import DeclaredParam
 
 SCALINGS = ("Auto", "Linear", "Logarithmic", "ReverseLogarithmic")
 # A range whose ends are so many times apart is searched by orders of magnitude unless it is said otherwise.
@@ -18,6 +21,8 @@ MOST_NAME = 256
 MANY_RANGES = 30
 # The lower end of integers from 1 on a logarithmic scale: half an integer less, so that the first one gets its share.
 _HALF = 0.5
+# Ends of ranges that a hyperparameter does not take, such as a rate of 0, are never met.
+_INSIDE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class CategoricalParameter(ParameterRange):
 
     def __post_init__(self) -> None:
         values = [self.values] if isinstance(self.values, (str, int, float, bool)) else list(self.values)
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
         object.__setattr__(self, "values", values)
         if not values or len(values) > MOST_VALUES:
             raise ValueError(f"a categorical range has from 1 to {MOST_VALUES} values, got {len(values)}")
@@ -93,7 +99,7 @@ class CategoricalParameter(ParameterRange):
 
     def unit(self, value: Any) -> float | None:
         for place, known in enumerate(self.values):
-            if known == value or str(known) == str(value):
+            if known == value or as_text(known) == as_text(value):
                 return (place + 0.5) / len(self.values)
         return None
 
@@ -101,11 +107,13 @@ class CategoricalParameter(ParameterRange):
         return list(self.values)
 
     def to_json(self, name: str) -> dict[str, Any]:
-        return {"Name": name, "Values": [str(value) for value in self.values]}
+        return {"Name": name, "Values": [as_text(value) for value in self.values]}
 
 
 @dataclass(frozen=True)
-class _Numeric(ParameterRange):
+class NumericParameter(ParameterRange):
+    """Base of the ranges of numbers."""
+
     min_value: Any
     max_value: Any
     scaling_type: str = "Auto"
@@ -114,7 +122,7 @@ class _Numeric(ParameterRange):
         for name in ("min_value", "max_value"):
             try:
                 object.__setattr__(self, name, self._number(getattr(self, name)))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise ValueError(f"{name} of a {type(self).__name__} must be {self._wanted}, got {getattr(self, name)!r}") from None
         if self.min_value > self.max_value:
             raise ValueError(f"min_value {self.min_value} is larger than max_value {self.max_value}")
@@ -157,7 +165,7 @@ class _Numeric(ParameterRange):
 
 
 @dataclass(frozen=True)
-class ContinuousParameter(_Numeric):
+class ContinuousParameter(NumericParameter):
     """A number between two others.
 
     Linear scaling serves within an order of magnitude; Logarithmic over several: from 0.0001 to 1, a linear search spends 90 % of its
@@ -191,7 +199,7 @@ class ContinuousParameter(_Numeric):
         return min(max(found, low), high)
 
     def unit(self, value: Any) -> float | None:
-        low, high, number = self.min_value, self.max_value, float(value)
+        low, high, number = self.min_value, self.max_value, _as_number(value)
         if not low <= number <= high:
             return None
         if low == high:
@@ -204,7 +212,7 @@ class ContinuousParameter(_Numeric):
 
 
 @dataclass(frozen=True)
-class IntegerParameter(_Numeric):
+class IntegerParameter(NumericParameter):
     """A whole number between two others, both included.
 
     Parameters
@@ -242,13 +250,26 @@ class IntegerParameter(_Numeric):
         return min(low + int(unit * (high - low + 1)), high)
 
     def unit(self, value: Any) -> float | None:
-        low, high, number = self.min_value, self.max_value, float(value)
+        low, high, number = self.min_value, self.max_value, _as_number(value)
         if not low <= number <= high:
             return None
         if self.scaling == "Logarithmic":
             bottom, top = math.log(max(low - _HALF, _HALF)), math.log(high + _HALF)
             return (math.log(number) - bottom) / (top - bottom)
         return (number - low + 0.5) / (high - low + 1)
+
+
+def as_text(value: Any) -> str:
+    """A value as descriptions of the service have it: lists as JSON, which hyperparameters read again."""
+    return json.dumps(value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _as_number(value: Any) -> float:
+    """NaN, which is in no range, of what is no number, such as "auto" or None."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 Ranges = Mapping[str, ParameterRange]
@@ -269,8 +290,24 @@ def check_ranges(ranges: Ranges) -> None:
         for other in one.when:
             if other not in ranges or ranges[other].when:
                 raise ValueError(f"{name!r} depends on {other!r}, which must be tuned too, and depend on nothing itself")
+            parent = ranges[other]
+            for value in one.when[other]:
+                known = value in parent.values if isinstance(parent, CategoricalParameter) else parent.unit(value) is not None
+                if not known:
+                    raise ValueError(f"{name!r} depends on {other!r} being {value!r}, which is not in its range")
     if len(ranges) > MANY_RANGES:
         warnings.warn(f"{len(ranges)} hyperparameters are tuned; searches of more than {MANY_RANGES} find little", stacklevel=3)
+
+
+def unfit(one: ParameterRange, param: DeclaredParam) -> str | None:
+    """What is wrong with a range for a hyperparameter that does not take all of its values; None if nothing is."""
+    values = one.values if isinstance(one, CategoricalParameter) else [one.value(unit) for unit in (0.5, _INSIDE, 1 - _INSIDE)]
+    for value in values:
+        try:
+            param.convert(value)
+        except ValueError as error:
+            return f"the range of {param.name} has values that it does not take: {error}"
+    return None
 
 
 def setting_at(ranges: Ranges, units: Mapping[str, float]) -> dict[str, Any]:

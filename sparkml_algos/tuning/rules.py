@@ -143,11 +143,22 @@ class CompletionCriteria:
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> CompletionCriteria:
-        """From the service's ``TuningJobCompletionCriteria``."""
+        """From the service's ``TuningJobCompletionCriteria``.
+
+        Raises
+        ------
+        ValueError
+            If a key or a value is unknown, or a number is out of range.
+        """
+        known = {"TargetObjectiveMetricValue", "BestObjectiveNotImproving", "ConvergenceDetected"}
+        if unknown := sorted(set(described) - known):
+            raise ValueError(f"completion criteria have {', '.join(unknown)}; they are {', '.join(sorted(known))}")
         target = described.get("TargetObjectiveMetricValue")
         waits = described.get("BestObjectiveNotImproving", {}).get("MaxNumberOfTrainingJobsNotImproving")
-        converges = described.get("ConvergenceDetected", {}).get("CompleteOnConvergence", "Disabled") == "Enabled"
-        return cls(None if target is None else float(target), None if waits is None else int(waits), converges)
+        converges = described.get("ConvergenceDetected", {}).get("CompleteOnConvergence", "Disabled")
+        if converges not in ("Enabled", "Disabled"):
+            raise ValueError(f"CompleteOnConvergence is 'Enabled' or 'Disabled', got {converges!r}")
+        return cls(None if target is None else float(target), None if waits is None else int(waits), converges == "Enabled")
 
     def to_json(self) -> dict[str, Any]:
         """The service's ``TuningJobCompletionCriteria``."""

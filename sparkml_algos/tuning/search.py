@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bou
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Observation, Strategy
 from sparkml_algos.tuning.warm_start import scaled
+
+logger = logging.getLogger(__name__)
 
 # Of the name of a job and of a trial.
 MOST_NAME = 32
@@ -94,12 +97,14 @@ class Search:
         self._waiting: list[Task] = []
         self._running: set[int] = set()  # numbers of tasks
         self._held: dict[int, set[int]] = {}  # by lane, the models that it keeps
-        self._attempts: dict[int, int] = {}
+        self._attempts: dict[int, int] = {}  # by task
         self._measured: dict[int, dict[int, float]] = {}  # of a trial, by fold
         self.emitted: set[str] = set()
         for trial in job.trials:
             if not trial.is_over:
                 self._waiting += self._tasks(trial)
+        if job.finished:
+            self._judge()
 
     # -- what lanes call
 
@@ -117,20 +122,24 @@ class Search:
             number, fold = self._split(one["trial"])
             self._running.discard(one["trial"])
             trial = self._job.trials[number]
+            if trial.is_over:  # another fold of it has failed
+                continue
             if "error" in one:
                 self._fail(trial, one["error"])
             else:
                 self._note(trial, fold, one)
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         self._held.clear()
         settled = False
         for one, _, _ in task.settings:
             number, _ = self._split(one)
             trial = self._job.trials[number]
             self._running.discard(one)
-            self._attempts[number] = self._attempts.get(number, 0) + (failure is None)
-            if failure is not None or self._attempts[number] > self._limits.retries:
+            self._attempts[one] = self._attempts.get(one, 0) + (failure is None and suspected)
+            if trial.is_over:  # another fold of it has failed
+                settled |= failure is not None
+            elif failure is not None or self._attempts[one] > self._limits.retries:
                 self._fail(trial, failure.message if failure else "the workers were lost", retryable=failure is None)
                 settled = True
             else:
@@ -229,6 +238,13 @@ class Search:
         if not math.isfinite(trial.objective):
             self._fail(trial, f"the objective {self._job.objective_metric} is {trial.objective}")
             return
+        if self._hyperband is not None and all(value is None for value in trial.series):
+            emits = ", ".join(sorted(one["last"])) or "none"
+            self._fail(trial, f"Hyperband needs {self._job.objective_metric!r} after each epoch; metrics of epochs are {emits}")
+            return
+        if self._stops and trial.number == 0 and all(value is None for value in trial.series):
+            said = "%s is not emitted after each epoch: early_stopping_type='Auto' has nothing to stop trials by"
+            logger.warning(said, self._job.objective_metric)
         stopped = one["was_stopped"] and not self._reached_all(one)
         trial.status, trial.reason = ("Stopped", EARLY_STOPPED) if stopped else ("Completed", None)
         self._ended(trial)
@@ -245,20 +261,40 @@ class Search:
         job = self._job
         job.finished.append(trial.number)
         job.save_trial(self._store, trial)
+        self._judge()
+        if self._on_change is not None:
+            self._on_change(job)
+
+    def _judge(self) -> None:
+        """End the search where what has ended meets a criterion."""
+        job = self._job
         if job.completion is None:
             values = [job.trials[number].objective if job.trials[number].succeeded else None for number in job.finished]
             job.completion = self._limits.criteria.reason(values, job.larger_is_better, len(self._ranges))
             if job.completion == "ConvergenceDetected":
                 job.converged = time.time()
-        if self._on_change is not None:
-            self._on_change(job)
+
+
+def stop_as(trial: Trial, job: TuningJob, hyperband: Hyperband | None = None) -> Stop | None:
+    """What ends a training after as many epochs as a trial had that was stopped; None if it ended by itself."""
+    had_all = hyperband is not None and len(trial.series) >= hyperband.max_resource
+    if not had_all and trial.reason != EARLY_STOPPED:
+        return None
+    return Stop(job.objective_metric, {len(trial.series): math.inf if job.larger_is_better else -math.inf}, job.larger_is_better)
 
 
 class Once:
-    """Hands out a single training on all rows, whose model is kept; implements `core.trials.Scheduler`."""
+    """Hands out a single training on all rows, whose model is kept; implements `core.trials.Scheduler`.
 
-    def __init__(self, changes: dict[str, Any]) -> None:
-        self._task: Task | None = Task([(0, 0, changes)], None, keeps=True)
+    Parameters
+    ----------
+    changes : dict
+        What is different in its hyperparameters.
+    stop : Stop, optional
+    """
+
+    def __init__(self, changes: dict[str, Any], stop: Stop | None = None) -> None:
+        self._task: Task | None = Task([(0, 0, changes)], None, keeps=True, stop=stop)
         self._again = self._task
 
     def next(self, lane: int) -> Task:
@@ -269,6 +305,6 @@ class Once:
         if "error" in answer[0]:
             raise RuntimeError(f"the best setting could not be trained again: {answer[0]['error']}")
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         self._task = self._again
         return False

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# What begins with a scheme, which a letter of a drive is not.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Store:
@@ -18,9 +22,16 @@ class Store:
         On storage that outlives the driver.
     name : str
         Of the job.
+
+    Raises
+    ------
+    ValueError
+        If the directory is the address of something that is no directory of this machine.
     """
 
     def __init__(self, directory: str | Path, name: str) -> None:
+        if _ADDRESS.match(str(directory)):
+            raise ValueError(f"a store is a directory that the driver can open, such as a mounted one, not the address {directory!r}")
         self.path = Path(directory) / f"{name}.jsonl"
 
     def exists(self) -> bool:

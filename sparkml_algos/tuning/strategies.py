@@ -3,7 +3,6 @@ would have."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges
 # Up to so many hyperparameters and finished trials a Gaussian process proposes, beyond them a Parzen estimator.
 GAUSSIAN_DIMENSIONS, GAUSSIAN_TRIALS = 20, 250
 LEAST_INITIAL = 5
+ENGINES = ("auto", "gp", "tpe")
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,24 @@ class Random:
     """Independent draws, which neither order nor parallelism changes."""
 
     def __init__(self, ranges: Ranges, seed: int) -> None:
-        self._ranges, self._seed = ranges, seed
+        self._ranges, self._seed = in_order(ranges), seed
 
     def propose(self, number: int, known: Sequence[Observation]) -> dict[str, float]:
         draws = np.random.default_rng([self._seed, number]).random(len(self._ranges))
         return dict(zip(self._ranges, draws.tolist(), strict=True))
 
 
+def in_order(ranges: Ranges) -> Ranges:
+    """By name, so that draws are the same in whatever order ranges are given: descriptions of the service group them by kind."""
+    return dict(sorted(ranges.items()))
+
+
 class Grid:
     """Every combination of categorical values, the first range varying slowest.
+
+    Attributes
+    ----------
+    combinations : int
 
     Raises
     ------
@@ -65,19 +74,18 @@ class Grid:
     """
 
     def __init__(self, ranges: Ranges, max_jobs: int | None) -> None:
-        values = [one.values_in_order() for one in ranges.values()]
         self._ranges = ranges
-        self._places = list(itertools.product(*(range(len(one)) for one in values)))
-        self._sizes = [len(one) for one in values]
-        if max_jobs not in (None, len(self._places)):
-            raise ValueError(f"the grid has {len(self._places)} combinations; max_jobs must be that or be left out, got {max_jobs}")
-
-    def __len__(self) -> int:
-        return len(self._places)
+        self._sizes = [len(one.values_in_order()) for one in ranges.values()]
+        self.combinations = math.prod(self._sizes)
+        if max_jobs not in (None, self.combinations):
+            raise ValueError(f"the grid has {self.combinations} combinations; max_jobs must be that or be left out, got {max_jobs}")
 
     def propose(self, number: int, known: Sequence[Observation]) -> dict[str, float]:
-        places = zip(self._ranges, self._places[number], self._sizes, strict=True)
-        return {name: (place + 0.5) / size for name, place, size in places}
+        found: dict[str, float] = {}
+        for name, size in zip(reversed(self._ranges), reversed(self._sizes), strict=True):
+            number, place = divmod(number, size)
+            found[name] = (place + 0.5) / size
+        return dict(reversed(found.items()))
 
 
 class Bayesian:
@@ -101,7 +109,7 @@ class Bayesian:
 
     def __init__(self, ranges: Ranges, seed: int, parallel: int = 1, engine: str = "auto") -> None:
         import_optuna()
-        self._ranges, self._seed, self._engine = ranges, seed, engine
+        self._ranges, self._seed, self._engine = in_order(ranges), seed, engine
         self._initial = max(LEAST_INITIAL, 2 * parallel)
         if engine == "gp" and not _has_torch():
             raise ImportError("the Gaussian process needs torch; install it with: pip install 'sparkml-algos[torch]'")

@@ -21,7 +21,7 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.cluster.jobs import inheriting
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.progress import ProgressBar
@@ -30,17 +30,28 @@ from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import Ranges, check_ranges, ranges_from_json, ranges_to_json
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, as_text, check_ranges, ranges_from_json, ranges_to_json, unfit
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import session_of
-from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search
+from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
 from sparkml_algos.tuning.store import Store
-from sparkml_algos.tuning.strategies import Bayesian, Grid, Random, Strategy
+from sparkml_algos.tuning.strategies import ENGINES, Bayesian, Grid, Random, Strategy
 from sparkml_algos.tuning.warm_start import WarmStartConfig
 
 logger = logging.getLogger(__name__)
 
 STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
+# Of the service's description of a search, and of its parts.
+_CONFIG_KEYS = {
+    "": {
+        "Strategy", "StrategyConfig", "HyperParameterTuningJobObjective", "ResourceLimits", "ParameterRanges",
+        "TrainingJobEarlyStoppingType", "TuningJobCompletionCriteria", "RandomSeed",
+    },
+    "StrategyConfig": {"HyperbandStrategyConfig"},
+    "HyperParameterTuningJobObjective": {"MetricName", "Type"},
+    "ResourceLimits": {"MaxNumberOfTrainingJobs", "MaxParallelTrainingJobs", "MaxRuntimeInSeconds"},
+    "ParameterRanges": {"CategoricalParameterRanges", "ContinuousParameterRanges", "IntegerParameterRanges", "AutoParameters"},
+}  # fmt: skip
 MOST_JOBS = {"Bayesian": 750, "Hyperband": 750, "Grid": 750, "Random": 10_000}
 _FOLD, _RANDOM = "_sparkml_algos_held_out", "_sparkml_algos_random"
 
@@ -88,16 +99,16 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     base_tuning_job_name : str, optional
         What names of jobs begin with.
     store : str, optional
-        Directory on storage that outlives the driver. A search with the same name, ranges and settings goes on where it was: trials that
-        ended count, those that were running begin anew.
+        Directory on storage that outlives the driver. A search with the same name, ranges, columns and settings goes on where it was:
+        trials that ended count, those that were running begin anew. Rows are not compared: name a search of other rows otherwise.
     tags : dict of str to str, optional
         Kept with the job, and inherited by every trial.
     autotune : bool
         Let ranges be chosen around hints, or around the Estimator's own values; limits and early stopping, too, where they are not given.
     auto_parameters : dict of str to value, optional
-        Hints, with `autotune`.
+        Hints, with `autotune`; the hyperparameters that `hyperparameter_ranges` has keep these ranges.
     hyperparameters_to_keep_static : list of str, optional
-        With `autotune`.
+        With `autotune`; none of those that have a range or a hint.
     max_retries : int
         How often a trial begins anew that has lost a worker.
     engine : {"auto", "gp", "tpe"}
@@ -210,6 +221,15 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 problems.append(f"{name} must be an int >= 1, got {value!r}")
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            problems.append(f"max_retries must be an int >= 0, got {self.max_retries!r}")
+        if self.progress not in ("auto", "on", "off"):
+            problems.append(f"progress must be 'auto', 'on' or 'off', got {self.progress!r}")
+        if self.engine not in ENGINES:
+            problems.append(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
+        marks = tail.value("validationIndicatorCol") if "validationIndicatorCol" in tail.declared else None
+        if not marks and self.evaluator is not None and not self.num_folds:
+            problems.append("an evaluator needs rows to score: name the estimator's validationIndicatorCol, or give num_folds")
         if self.random_seed is not None and (not isinstance(self.random_seed, int) or self.random_seed < 0):
             problems.append(f"random_seed must be an int >= 0, got {self.random_seed!r}")
         static = self.hyperparameters_to_keep_static
@@ -217,18 +237,34 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             problems.append("hyperparameters_to_keep_static and auto_parameters are for autotune=True only")
         if len(set(static)) < len(static):
             problems.append(f"hyperparameters_to_keep_static names some twice: {static}")
-        if self.autotune and not self.hyperparameter_ranges and not problems:
-            self.hyperparameter_ranges = ranges_around(tail, self.auto_parameters, static)
-        if not self.hyperparameter_ranges:
-            problems.append("hyperparameter_ranges is required and must not be empty, unless autotune=True")
+        if both := [name for name in static if name in self.hyperparameter_ranges or name in self.auto_parameters]:
+            problems.append(f"{', '.join(both)} cannot be both kept static and tuned")
         problems += [
-            f"{name} is no hyperparameter of {type(tail).__name__}" for name in self.hyperparameter_ranges if name not in tail.declared
+            f"{name} is no hyperparameter of {type(tail).__name__}"
+            for name in (*static, *self.auto_parameters)
+            if name not in tail.declared
         ]
+        if self.autotune and not problems and (self.auto_parameters or not self.hyperparameter_ranges):
+            self.hyperparameter_ranges = {**ranges_around(tail, self.auto_parameters, static), **self.hyperparameter_ranges}
+        if not self.hyperparameter_ranges:
+            problems.append(
+                f"autotune finds nothing to tune in {type(tail).__name__} as it is: give auto_parameters, numbers to look around"
+                if self.autotune
+                else "hyperparameter_ranges is required and must not be empty, unless autotune=True"
+            )
         if problems:
             raise InvalidParams(type(self).__name__, problems)
         check_ranges(self.hyperparameter_ranges)
+        for name, one in self.hyperparameter_ranges.items():
+            param = tail.declared.get(name)
+            if not isinstance(param, Hyperparameter):
+                problems.append(f"{name} is no hyperparameter of {type(tail).__name__}")
+            elif problem := unfit(one, param):
+                problems.append(problem)
+        if problems:
+            raise InvalidParams(type(self).__name__, problems)
         if self.strategy == "Grid":
-            self.max_jobs = len(Grid(self.hyperparameter_ranges, self.max_jobs))
+            self.max_jobs = Grid(self.hyperparameter_ranges, self.max_jobs).combinations
         self.max_jobs = self.max_jobs or (AUTOTUNE_JOBS if self.autotune else 1)
         if self.max_jobs + warm_start.counted(self.warm_start_config) > MOST_JOBS[self.strategy]:
             most = MOST_JOBS[self.strategy]
@@ -260,7 +296,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         -------
         TuningJob
         """
-        job = self._new_job()
+        job = self.latest_tuning_job = self._new_job()
 
         def work() -> None:
             try:
@@ -347,6 +383,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def _search(self, dataset: DataFrame, job: TuningJob, bar: ProgressBar) -> Model:
         before, rows, tail = self._prepared(dataset)
         seed = int(job.facts["seed"])
+        hyperband = self._hyperband() if self.strategy == "Hyperband" else None
         deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
         began = {trial.number for trial in job.trials if trial.is_over}
 
@@ -365,7 +402,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             warm_start_type=job.facts.get("warm_start_type"),
             folds=self.num_folds,
             stops=self.early_stopping_type == "Auto",
-            hyperband=self._hyperband() if self.strategy == "Hyperband" else None,
+            hyperband=hyperband,
             store=self._store_of(job),
             on_change=on_change,
         )
@@ -376,7 +413,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             raise RuntimeError(f"no trial of tuning job {job.name} has an objective: {'; '.join(reasons[:3]) or 'none was begun'}")
         number = job.best.number
         if self.num_folds or number not in artifacts or number in began:
-            artifacts, number = trials.run(Once(_changes(tail, job.best.setting))), 0
+            artifacts, number = trials.run(Once(_changes(tail, job.best.setting), stop_as(job.best, job, hyperband))), 0
         model = trials.model(tail.copy(_params(tail, job.best.setting)), artifacts[number])
         return PipelineModel([*before, model]) if isinstance(self.estimator, Pipeline) else model
 
@@ -398,6 +435,9 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def _prepared(self, dataset: DataFrame) -> tuple[list[Transformer], DataFrame, AlgorithmEstimator]:
         """Fitted stages before the Estimator that is tuned, the rows that it reads, and itself."""
         tail = self._with_metric(self._tail())
+        if self._lacks_validation(tail):
+            said = f"the objective {self.objective_metric_name!r} is of rows for validation: name the estimator's validationIndicatorCol"
+            raise InvalidParams(type(self).__name__, [said])
         if self.num_folds:
             seed = self.random_seed if self.random_seed is not None else 0
             dataset = dataset.withColumn(_RANDOM, F.rand(seed))
@@ -413,15 +453,20 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         fitted = Pipeline(stages=stages).fit(learned)
         return list(fitted.stages), fitted.transform(dataset), tail
 
+    def _lacks_validation(self, tail: AlgorithmEstimator) -> bool:
+        """Whether no trial would have the objective, for want of a column."""
+        wanted = self.evaluator is None and str(self.objective_metric_name).startswith("validation:")
+        return wanted and "validationIndicatorCol" in tail.declared and not tail.value("validationIndicatorCol")
+
     def _tail(self) -> AlgorithmEstimator:
         """What is tuned."""
-        stages = self.estimator.getStages() if isinstance(self.estimator, Pipeline) else [self.estimator]
-        if not stages or not isinstance(stages[-1], AlgorithmEstimator):
-            given = type(stages[-1]).__name__ if stages else "an empty Pipeline"
+        last = _last_stage(self.estimator)
+        if not isinstance(last, AlgorithmEstimator):
+            given = "an empty Pipeline" if last is None else type(last).__name__
             raise InvalidParams(
                 type(self).__name__, [f"estimator must be one of this package, or a Pipeline that ends with one, got {given}"]
             )
-        return stages[-1]
+        return last
 
     def _with_metric(self, tail: AlgorithmEstimator) -> AlgorithmEstimator:
         """The Estimator, whose training emits the objective."""
@@ -468,12 +513,14 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         seed = self.random_seed if self.random_seed is not None else int.from_bytes(uuid.uuid4().bytes[:4], "big")
         base = re.sub(r"[^A-Za-z0-9-]+", "-", self.base_tuning_job_name or type(self._tail()).__name__)
         if self.store is not None:
-            digest = hashlib.sha256(json.dumps([config, facts, self.num_folds], sort_keys=True, default=str).encode()).hexdigest()[:8]
+            told = [config, facts, self.num_folds, self._beside_the_config()]
+            digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]
             name = f"{base[: MOST_NAME - 9]}-{digest}"
         else:
             name = f"{base[: MOST_NAME - 14]}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
         parents = self.warm_start_config.parents if self.warm_start_config else []
-        job = TuningJob(name, config, {**facts, "seed": seed}, parents)
+        scaling = {name: one.scaling for name, one in self.hyperparameter_ranges.items() if isinstance(one, NumericParameter)}
+        job = TuningJob(name, config, {**facts, "seed": seed, "scaling": scaling}, parents)
         store = self._store_of(job)
         if store is None:
             return job
@@ -491,6 +538,17 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def _keep_end(self, job: TuningJob) -> None:
         if (store := self._store_of(job)) is not None:
             store.append({"end": {"status": job.status, "ended": job.ended, "completion": job.completion}})
+
+    def _beside_the_config(self) -> list[Any]:
+        """What makes this another search, and is neither in its config nor among its facts."""
+        columns = {param.name: value for param, value in self._tail().extractParamMap().items() if param.name.endswith(("Col", "Cols"))}
+        evaluator = self.evaluator and [
+            type(self.evaluator).__name__,
+            {param.name: value for param, value in self.evaluator.extractParamMap().items()},
+        ]
+        conditions = {name: dict(one.when) for name, one in self.hyperparameter_ranges.items()}
+        parents = [parent.name for parent in self.warm_start_config.parents] if self.warm_start_config else []
+        return [columns, evaluator, conditions, parents, self.engine]
 
     def _facts(self) -> dict[str, Any]:
         tail = self._tail()
@@ -526,7 +584,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         if self.random_seed is not None:
             config["RandomSeed"] = self.random_seed
         tail = self._tail()
-        static = {name: str(tail.value(name)) for name in tail.hyperparameters() if tail.isSet(tail.getParam(name))}
+        static = {name: as_text(tail.value(name)) for name in tail.hyperparameters() if tail.isSet(tail.getParam(name))}
         static = {name: value for name, value in static.items() if name not in self.hyperparameter_ranges}
         found = {"HyperParameterTuningJobConfig": config, "TrainingJobDefinition": {"StaticHyperParameters": static}}
         return found | ({"Autotune": {"Mode": "Enabled"}} if self.autotune else {})
@@ -547,12 +605,28 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         Raises
         ------
         ValueError
-            If it does not describe a search.
+            If it does not describe a search, or one of several algorithms, or one that starts from others: of these, give
+            `warm_start_config`.
         """
         inner = config.get("HyperParameterTuningJobConfig", config)
-        static = config.get("TrainingJobDefinition", {}).get("StaticHyperParameters", {})
-        if isinstance(estimator, AlgorithmEstimator) and static:
-            estimator = estimator.copy(_params(estimator, {name: one for name, one in static.items() if not name.startswith("_")}))
+        for part, known in _CONFIG_KEYS.items():
+            given = inner.get(part, {}) if part else inner
+            if unknown := sorted(set(given) - known):
+                raise ValueError(f"{part or 'the configuration'} has {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
+        if "MetricName" not in inner.get("HyperParameterTuningJobObjective", {}):
+            raise ValueError("the configuration has no HyperParameterTuningJobObjective with a MetricName")
+        if config.get("TrainingJobDefinitions"):
+            raise ValueError("TrainingJobDefinitions describes several algorithms; a tuner has one: give a TrainingJobDefinition")
+        if config.get("WarmStartConfig") and "warm_start_config" not in options:
+            raise ValueError("WarmStartConfig names parents, which a tuner takes as jobs: give warm_start_config, see attach()")
+        static = {
+            name: one
+            for name, one in config.get("TrainingJobDefinition", {}).get("StaticHyperParameters", {}).items()
+            if not name.startswith("_")
+        }
+        if static:
+            tail = _last_stage(estimator)
+            estimator = estimator.copy(_params(tail, static)) if isinstance(tail, AlgorithmEstimator) else estimator
         limits, described = inner.get("ResourceLimits", {}), inner.get("ParameterRanges", {})
         objective = inner["HyperParameterTuningJobObjective"]
         hints = {one["Name"]: one["ValueHint"] for one in described.get("AutoParameters", [])}
@@ -571,7 +645,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             completion_criteria_config=inner.get("TuningJobCompletionCriteria"),
             random_seed=_whole(inner.get("RandomSeed")),
             autotune=autotune,
-            auto_parameters=hints if autotune else None,
+            auto_parameters=hints,
             **options,
         )
 
@@ -654,6 +728,11 @@ class _Reader(MLReader):
             tuner.hyperparameter_ranges[name] = replace(tuner.hyperparameter_ranges[name], when=when)
         tuner._resetUid(metadata["uid"])
         return tuner
+
+
+def _last_stage(estimator: Any) -> Any:
+    stages = estimator.getStages() if isinstance(estimator, Pipeline) else [estimator]
+    return stages[-1] if stages else None
 
 
 def _whole(value: Any) -> int | None:

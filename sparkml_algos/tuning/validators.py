@@ -61,7 +61,7 @@ class CrossValidator(spark_tuning.CrossValidator):
     Metrics are Spark's to rounding, with one exception: the area under a curve in ``numBins`` points has these in Spark per partition of
     the scores, here of all scores; ``numBins=0`` is exact in both.
 
-    A gang that is lost is started again `max_retries` times (a Param of the Estimator); what was measured before is not measured again.
+    A gang that is lost is started again, `max_retries` times in a row (a Param of the Estimator); what was measured is not measured again.
     `checkpoint_dir` and ``input_mode="Pipe"`` are of no use here: rows are read time and again.
 
     Examples
@@ -86,7 +86,8 @@ class CrossValidator(spark_tuning.CrossValidator):
         folds, column = self.getNumFolds(), self.getFoldCol()
         if column:
             number = F.col(column)
-            message = F.concat(F.lit(f"foldCol={column!r} must be in [0, {folds}), but a row has "), number.cast("string"))
+            had = F.coalesce(number.cast("string"), F.lit("null"))
+            message = F.concat(F.lit(f"foldCol={column!r} must be in [0, {folds}), but a row has "), had)
             checked = F.when((number >= 0) & (number < folds), number.cast("int")).otherwise(F.raise_error(message).cast("int"))
             return dataset.withColumn(_FOLD, checked)
         random, share = F.col(_RANDOM), 1.0 / folds
@@ -346,7 +347,7 @@ class _Grid:
                 self.metrics[place][index] = float("nan") if measured is None else measured
                 self._open -= 1
 
-    def lost(self, lane: int | None, task: Task, failure: Failure | None) -> bool:
+    def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
         if task.fold is None:
             self.best = None
             self.kept.remove(self.last)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.tuning.job import TERMINAL, TuningJob
-from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges, ranges_from_json, units_of
+from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges, as_text, ranges_from_json, units_of
 from sparkml_algos.tuning.strategies import Observation
 
 MOST_PARENTS, MOST_CHANGES = 5, 10
@@ -93,7 +93,7 @@ def _check_names(parent: TuningJob, ranges: Ranges, static: Mapping[str, Any]) -
         elif (
             isinstance(one, CategoricalParameter)
             and len(one.values) == 2
-            and set(map(str, one.values)) != set(map(str, ranges[name].values))
+            and set(map(as_text, one.values)) != set(map(as_text, ranges[name].values))
         ):
             changes += 2
     for name, value in parent.facts["static"].items():

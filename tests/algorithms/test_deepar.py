@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import DeepAR, DeepARModel, InvalidDataError, InvalidParams, serving
+from sparkml_algos.algorithms.deepar import estimator as estimator_module
+from sparkml_algos.algorithms.deepar.long_form import LongForm
 from sparkml_algos.formats import series as formats
 
 METERS, HOURS, HORIZON = 12, 72, 6
@@ -146,8 +148,12 @@ def test_dynamic_features_and_groups_reach_over_the_horizon(spark: SparkSession)
             r"meter=m3 has the time 2024-03-01 05:07:00 of column 'time', which is not a whole number of steps \(time_freq='H'\) after its",
         ),
         ("IF(meter = 'm3' AND hour(time) = 5, NULL, time)", r"the series meter=m3 has a row whose time of column 'time' is null"),
+        (
+            "IF(meter = 'm3' AND hour(time) = 5, make_timestamp(2, 1, day(time), 0, 0, 0), time)",
+            r"the series meter=m3 reaches from 0002-01-01 00:00:00 to .* of column 'time', which are more than 10,000,000 steps",
+        ),
     ],
-    ids=["twice", "between", "null"],
+    ids=["twice", "between", "null", "far"],
 )
 def test_times_that_make_no_series_are_refused_by_name(long: DataFrame, change: str, message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
@@ -164,6 +170,8 @@ def test_times_that_make_no_series_are_refused_by_name(long: DataFrame, change: 
         ({"keyCols": ["nowhere"]}, "keyCols='nowhere' is not a column of the dataset"),
         ({"dynamicFeatCols": ["meter"]}, "dynamicFeatCols: column 'meter' is string; it must be numeric"),
         ({"quantiles": [0.5, 0.5]}, "quantiles names one more than once"),
+        ({"cardinality": [2]}, r"cardinality=\[2\] is of categories, and needs catCol"),
+        ({"num_dynamic_feat": 1}, "num_dynamic_feat=1 is of dynamic features, and needs dynamicFeatCol"),
     ],
     ids=str,
 )
@@ -181,11 +189,28 @@ def test_a_point_forecast_has_no_quantiles(long: DataFrame) -> None:
 
 
 def test_months_are_those_of_the_calendar(spark: SparkSession) -> None:
-    rows = spark.range(8).crossJoin(spark.range(60).withColumnRenamed("id", "month"))
+    rows = spark.range(8).crossJoin(spark.range(61).withColumnRenamed("id", "month"))
     months = rows.selectExpr("id", "add_months(date'2019-01-31', int(month)) AS time", "double(id + month % 12) AS load")
     fitted = learner(time_freq="M", keyCols=["id"], epochs=1).fit(months)
     found = fitted.transform(months).where("id = 0").orderBy("time").collect()
-    assert [row.time for row in found] == [dt.date(2024, *day) for day in ((1, 31), (2, 29), (3, 31), (4, 30), (5, 31), (6, 30))]
+    assert [row.time for row in found] == [dt.date(2024, *day) for day in ((2, 29), (3, 31), (4, 30), (5, 31), (6, 30), (7, 31))]
+
+
+def test_settings_that_gather_otherwise_do_not_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+
+    def fit_all(estimators: list[DeepAR], gathered: object) -> list[DeepARModel]:
+        trained.append((gathered, [one.value("num_cells") for one in estimators]))
+        return [DeepARModel()._set(num_cells=one.value("num_cells")) for one in estimators]
+
+    monkeypatch.setattr(estimator_module, "fit_all", fit_all)
+    monkeypatch.setattr(LongForm, "problems", lambda self, dataset: [])
+    monkeypatch.setattr(LongForm, "gathered", lambda self, dataset: (dataset, self.value))
+    one = learner()
+    found = dict(one.fitMultiple("rows", [{one.num_cells: 3}, {one.valueCol: "price"}, {one.num_cells: 4}]))
+    assert trained == [(("rows", "load"), [3, 4]), (("rows", "price"), [6])]
+    read = [(found[place].value("num_cells"), found[place].value("valueCol")) for place in range(3)]
+    assert read == [(3, "load"), (6, "price"), (4, "load")]
 
 
 def test_several_settings_share_the_gathering(long: DataFrame) -> None:

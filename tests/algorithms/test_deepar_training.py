@@ -84,6 +84,19 @@ class TestFrequency:
             == np.array(["2024-02-29T06:00", "2024-03-31T06:00", "2025-02-28T06:00", "2023-12-31T06:00"], "datetime64[m]").tolist()
         )
 
+    @pytest.mark.parametrize(
+        ("start", "later"),
+        [
+            ("2023-04-30T12:00", ["2023-05-31T12:00", "2024-02-29T12:00", "2023-02-28T12:00"]),
+            ("2023-02-28T00:00", ["2023-03-31T00:00", "2023-12-31T00:00", "2022-12-31T00:00"]),
+            ("2024-02-28T00:00", ["2024-03-28T00:00", "2024-12-28T00:00", "2023-12-28T00:00"]),
+            ("2023-01-30T00:00", ["2023-02-28T00:00", "2023-11-30T00:00", "2022-11-30T00:00"]),
+        ],
+    )
+    def test_ends_of_months_are_followed_by_ends_of_months(self, start, later):
+        found = Frequency.parse("M").times(np.array([[start]], "datetime64[us]"), np.array([[1, 10, -2]]))
+        assert found[0].tolist() == np.array(later, "datetime64[us]").tolist()
+
     def test_the_calendar_tells_places_in_cycles(self):
         # A Wednesday, the 71st day of its year.
         found = HOUR.calendar(np.array(["2024-03-13T06:00"], "datetime64[us]"), np.array([[0]]))[:, 0, 0]

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.metrics import log_loss
 
 from sparkml_algos import FactorizationMachinesBinaryClassifier, kernels
+from sparkml_algos.algorithms.factorization_machines import machine
 from sparkml_algos.algorithms.factorization_machines.exchange import Ways, merge_memory
 from sparkml_algos.algorithms.factorization_machines.machine import EXCHANGES_PER_EPOCH, STEPS_APART, Machine
 from sparkml_algos.algorithms.factorization_machines.prediction import load
@@ -57,6 +58,12 @@ def numbers(artifact: Artifact) -> np.ndarray:
     return np.concatenate([artifact.arrays[name].ravel() for name in ("bias", "linear", "factors")])
 
 
+@pytest.fixture(autouse=True)
+def wide_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of these tests count as wide, in less time than those that are."""
+    monkeypatch.setattr(machine, "WIDE_TABLE", 1 << 17)
+
+
 @pytest.fixture(scope="module")
 def alone() -> Artifact:
     return train(SingleProcess())
@@ -66,6 +73,19 @@ def alone() -> Artifact:
 def test_quality_does_not_depend_on_the_number_of_workers(alone: Artifact, workers: int) -> None:
     found = in_threads(workers, train)[0]
     assert loss(alone) < 0.62 and loss(found) < loss(alone) + 0.01
+
+
+def test_rows_of_a_worker_stand_for_the_whole_mini_batch_however_few_they_are() -> None:
+    def trained(**own) -> np.ndarray:
+        def train_part(communicator: Communicator) -> Artifact:
+            part = [slice(0, 2_500), slice(2_500, 10_000)][communicator.rank]  # of each mini-batch 50 and 150 rows
+            return train_arrays(FACTORIZATION_MACHINES, settings(epochs=1, **own), ROWS[part], label=LABEL[part], communicator=communicator)
+
+        return numbers(in_threads(2, train_part)[0])
+
+    # Bounds tell: steps of Adam hardly depend on the size of gradients.
+    by_weight, by_factor = trained(clip_gradient=1e-3), trained(clip_gradient=1e-3, rescale_grad=1 / 200)
+    np.testing.assert_allclose(by_factor, by_weight, atol=1e-4)
 
 
 def test_large_tables_are_exchanged_after_several_steps_and_small_ones_after_each(monkeypatch: pytest.MonkeyPatch) -> None:

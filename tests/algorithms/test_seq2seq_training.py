@@ -49,6 +49,9 @@ NETWORKS = {
         **{"rnn_residual_connections": True, "rnn_first_residual_layer": 1, "num_embed_source": 12, "num_embed_target": 12},
         **{"num_layers_encoder": 2, "num_layers_decoder": 2},
     },
+    "a single residual layer": {
+        **{"rnn_residual_connections": True, "rnn_first_residual_layer": 1, "num_embed_source": 12, "num_embed_target": 12},
+    },
     "cnn": {"encoder_type": "cnn", "decoder_type": "cnn", "num_layers_encoder": 2, "num_layers_decoder": 2},
     "cnn encoder": {"encoder_type": "cnn", "cnn_kernel_width_encoder": 4, "cnn_activation_type": "relu"},
     "cnn decoder": {"decoder_type": "cnn", "cnn_kernel_width_decoder": 1, "cnn_activation_type": "tanh"},
@@ -138,6 +141,13 @@ class TestNetworks:
             length = sentences.lengths[row]
             torch.testing.assert_close(alone.notes[:, :length], found.notes[:, :length])
 
+    def test_a_translation_that_does_not_end_has_as_many_words_as_it_may(self, network):
+        sides = Sides(*(Words([*RESERVED, *map(str, range(size - 4))], "source") for size in (20, 15)), 1.0, 0.0, (10, 3))
+        with torch.no_grad():
+            network.output.bias[sides.target.id_of("</s>")] = -1e3
+        found = translations(network, Ragged(np.array([4, 5, 6]), np.array([0, 2, 3])), sides, 2, "cpu", keeps_notes=True)
+        assert [(len(one.tokens), len(one.notes)) for one in found] == [(3, 3), (3, 3)]
+
 
 def test_parts_have_room_for_their_words():
     lengths = np.sort(RANDOM.integers(1, 50, 300))
@@ -214,6 +224,15 @@ class TestTraining:
         options = settings(learning_rate=1e-12, max_num_batches=-1, checkpoint_threshold=3, optimized_metric="accuracy")
         history = fit(options, validation=HELD).values["history"]
         assert len(history) == 4
+
+    @pytest.mark.parametrize(
+        "ends", [{}, {"validation": HELD}, {"max_num_batches": 5}, {"max_num_epochs": 1}], ids=lambda ends: ", ".join(ends)
+    )
+    def test_a_training_whose_end_is_not_in_sight_is_warned_of(self, ends, caplog):
+        given, plan = {"max_num_batches": -1, **ends}, {"validation": HELD} if "validation" in ends else {}
+        given.pop("validation", None)
+        fit(settings(learning_rate=1e-12, checkpoint_threshold=1, optimized_metric="accuracy", **given), **plan)
+        assert ("nothing ends this training" in caplog.text) == (not ends)
 
     def test_it_does_not_end_before_the_least_number_of_epochs(self):
         options = settings(learning_rate=1e-12, max_num_batches=-1, checkpoint_threshold=1, min_num_epochs=4, optimized_metric="accuracy")
@@ -321,6 +340,11 @@ class TestWords:
         encoded = sides_of().source.encoded(ragged([["</s>", "w1", "never seen"]]))
         assert encoded.values.tolist() == [1, 5, 1]
 
+    def test_references_have_no_unknown_words_to_be_right_about(self):
+        target = ragged([["w1", "never seen", "w2"]])
+        rows = sides_of().encoded(Batch(source=target, target=target))
+        assert rows.target.values.tolist() == [5, 1, 6] and rows.whole.values.tolist() == [5, -1, 6]
+
     @pytest.mark.parametrize("ids, what", [([4, 12], "word 1 of row 0 .* ids from 0 to 11"), ([4, 3], "</s>: sentences must come without")])
     def test_ids_that_no_sentence_has_are_refused(self, ids, what):
         with pytest.raises(InvalidRows, match=what):
@@ -373,6 +397,9 @@ class TestContradictions:
             ({"bleu_sample_size": -2}, "bleu_sample_size must be >= 0, or -1"),
             ({"min_num_epochs": 3, "max_num_epochs": 2}, "min_num_epochs=3 is more than max_num_epochs=2"),
             ({"learning_rate": 0.0}, "learning_rate must be > 0"),
+            ({"optimizer_type": "sgd", "momentum": -0.5}, "momentum must be >= 0 and < 1"),
+            ({"clip_gradient": 0.0}, "clip_gradient must not be 0"),
+            ({"weight_init_scale": 0.0}, "weight_init_scale must not be 0"),
             ({"weight_decay": -1.0}, "weight_decay must be >= 0"),
             ({"plateau_reduce_lr_factor": 2.0}, "plateau_reduce_lr_factor must be > 0 and <= 1"),
         ],

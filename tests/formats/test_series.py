@@ -70,6 +70,7 @@ def test_a_folder_is_read_as_the_service_does(tmp_path):
         ('{"start":"2024-01-01","target":[1]}', "instance 1: it has no cat, where others do"),
         ('{"start":"2024-01-01","target":[1],"cat":[1]}', "instance 1: cat has 1 categories, where the first has 2"),
         ('{"start":"2024-01-01","target":[1],"cat":[1,-1]}', "instance 1: cat must be whole numbers from 0"),
+        ('{"start":"2024-01-01","target":[1],"cat":[1,1e300]}', "instance 1: cat must be whole numbers from 0"),
         ('{"start":"2024-01-01","target":[1],"cat":[1,1],"dynamic_feat":[[null],[1]]}', "dynamic_feat must be lists of numbers"),
         ('{"start":"2024-01-01","target":[1],"cat":[1,1],"dynamic_feat":[[1,2],[1]]}', "series of different lengths: 2, 1"),
     ],

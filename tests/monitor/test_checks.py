@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.sql import Row
 from pyspark.sql.types import DoubleType, LongType, StringType
 from sklearn import metrics as sk
 
@@ -29,6 +30,7 @@ from sparkml_algos.monitor import (
     window,
 )
 from sparkml_algos.monitor import columns as columns_module
+from sparkml_algos.monitor.captured import _names
 from sparkml_algos.monitor.columns import ColumnState
 from sparkml_algos.monitor.constraints import _suggested
 from sparkml_algos.monitor.model_quality import _binary_metrics, _deviations, _multiclass_metrics
@@ -111,6 +113,8 @@ def test_what_is_missing_and_what_reads_as_a_number():
     state = ColumnState()
     state.add_texts(pa.array(["", None, " +7 ", "-1e3", ".5", "x", "1d", "NaN"]))
     assert (state.present, state.missing, state.whole, state.numbers, state.total) == (6, 2, 1, 3, 7 - 1000 + 0.5)
+    state.add_texts(pa.array(["1e400", "2"]))
+    assert (state.present, state.numbers, state.high) == (8, 4, 7)
 
 
 def test_many_distinct_values_are_estimated_and_few_frequent_ones_kept(monkeypatch):
@@ -187,6 +191,55 @@ def test_quiet_rows_violate_nothing_and_overrides_hold_for_their_column(table, b
         config.changed({"emit_metrics": "yes"})
 
 
+def test_texts_that_have_become_numbers_are_outside_their_domain(baseline, table):
+    now = table.assign(city=["1", "2"] * 2000)
+    for current in (known(now), known(table.assign(city=np.arange(4000)))):
+        found = [one for one in check_data_quality(current, baseline).violations if one.subject == "city"]
+        assert found[0].check == "categorical_values_check" and found[0].observed == 1
+    assert [one.check for one in check_data_quality(known(now), baseline).violations][1:] == ["baseline_drift_check"]
+
+
+def test_numbers_among_which_there_are_a_few_texts_are_compared(baseline, table):
+    now = table.assign(code=["n/a"] * 100 + (table.code[100:].astype(int) + 400).astype(str).tolist())
+    (found,) = check_data_quality(known(now), baseline).violations
+    assert (found.subject, found.check) == ("code", "baseline_drift_check")
+
+
+def drawn(random: np.random.Generator, rows: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "level": random.normal(size=rows),
+            "wait": random.exponential(3, rows),
+            "place": random.choice(["a", "b", "c", "d"], rows, p=[0.4, 0.3, 0.2, 0.1]),
+            "label": np.where(random.random(rows) < 0.3, "yes", "no").astype(object),
+        }
+    )
+
+
+PLANTED = {
+    "mean": lambda window, random: window.assign(level=window.level + 0.5),
+    "variance": lambda window, random: window.assign(level=window.level * 2),
+    "category": lambda window, random: window.assign(place=window.place.where(random.random(len(window)) > 0.2, "new")),
+    "missing": lambda window, random: window.assign(wait=window.wait.where(random.random(len(window)) > 0.1)),
+    "rate": lambda window, random: window.assign(label=np.where(random.random(len(window)) < 0.5, "yes", "no").astype(object)),
+}
+
+
+@pytest.mark.slow
+def test_of_500_quiet_windows_one_in_a_hundred_violates_something_at_most():
+    random = np.random.default_rng(0)
+    baseline = baseline_of(drawn(random, 5000))
+    assert sum(not check_data_quality(known(drawn(random, 1000)), baseline).ok for _ in range(500)) <= 5
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_is_planted_is_seen_within_a_window(planted):
+    random = np.random.default_rng(1)
+    baseline = baseline_of(drawn(random, 5000))
+    windows = [PLANTED[planted](drawn(random, 1000), random) for _ in range(10)]
+    assert sum(not check_data_quality(known(window), baseline).ok for window in windows) >= 8
+
+
 def test_metrics_of_classes_are_scikit_learns():
     random = np.random.default_rng(3)
     truth, score = random.integers(0, 2, 3000), random.random(3000)
@@ -226,6 +279,10 @@ def test_model_quality_is_held_against_its_constraints():
     assert violation.to_dict()["metric_name"] == "mae" and violation.check == "GreaterThanThreshold"
     assert ModelQuality.from_dict(before.to_dict()).metrics == before.metrics
     assert before.to_dict()["regression_metrics"]["r2"] == {"value": 0.8, "standard_deviation": "NaN"}
+    with pytest.raises(ValueError, match="of r2, too, which was not measured"):
+        check_model_quality(ModelQuality("Regression", 500, {"mae": 1.2}, {}), constraints)
+    undefined = ModelQuality("BinaryClassification", 9, {"auc": math.nan, "recall": 1.0}, {}).suggest_constraints()
+    assert list(undefined["binary_classification_constraints"]) == ["recall"]
     with pytest.raises(ValueError, match="no regression_constraints"):
         check_model_quality(before, {"binary_classification_constraints": {}})
 
@@ -240,6 +297,17 @@ def test_bias_has_drifted_where_it_is_farther_from_its_ideal():
     assert [one.to_dict()["metric_name"] for one in found.violations] == ["CI", "DI"]
     assert found.to_dict()["version"] == "1.0" and found.violations[0].to_dict()["facet_value"] == "f"
     assert check_bias_drift(report(0.1, math.inf), report(0.2, 0.8)).metrics["bias_metric_DI sex=f"] == 2.348543e108
+
+
+def test_a_facet_above_a_threshold_is_the_same_whatever_its_largest_value_is():
+    def report(group, ci):
+        return BiasReport("y", "1", (FacetBias("age", group, (MetricValue("CI", "", ci),)),))
+
+    for before, now in (("(40, 69]", "(40, 71]"), ("(40.0, 90.0]", "(40, 71]"), ("(20, 40],(40, 69]", "(20, 40],(40, 70]")):
+        found = check_bias_drift(report(now, 0.5), report(before, 0.1))
+        assert [one.observed for one in found.violations] == [0.5], (before, now)
+    assert check_bias_drift(report("(50, 71]", 0.5), report("(40, 71]", 0.1)).ok
+    assert check_bias_drift(report("(0.5, 1.0]", 0.5), report("(5, 1.0]", 0.1)).ok
 
 
 def test_attributions_have_drifted_where_the_order_is_another():
@@ -258,3 +326,10 @@ def test_windows_of_executions():
         window(at, "-PT1H", "-PT7H")
     with pytest.raises(ValueError, match="not a duration"):
         window(at, "7 hours", "PT0S")
+
+
+def test_names_are_those_of_a_json_object_only():
+    assert _names(Row(data='{"a": 1, "b": 2}\n', encoding="JSON"), "") == ["a", "b"]
+    for data in ("[0.1, 0.2]", "0.5", "{"):
+        with pytest.raises(ValueError, match="name the columns"):
+            _names(Row(data=data, encoding="JSON"), "")

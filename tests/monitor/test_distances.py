@@ -66,3 +66,9 @@ def test_quiet_windows_raise_few_false_alarms(rows):
     base = sketch(random.normal(size=rows))
     alarms = sum(numeric_distance(base, sketch(random.normal(size=rows)), "linf_robust") > 0.1 for _ in range(100))
     assert alarms == 0
+
+
+def test_a_constant_column_that_falls_has_drifted():
+    for method in ("psi", "js"):
+        assert numeric_distance(sketch([5.0] * 500), sketch([3.0] * 500), method) > 0.5
+        assert numeric_distance(sketch([5.0] * 500), sketch([5.0] * 400), method) == 0

@@ -14,8 +14,8 @@ from sparkml_algos.rows import columns
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.identities import Ipv4, Name
-from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, Key, Kind, Number, Text, Time
-from sparkml_algos.rows.lists import Boxes, Sentence, Series, TokenIds, Tokens
+from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, InvalidValue, Key, Kind, Number, Text, Time
+from sparkml_algos.rows.lists import Boxes, Categories, Sentence, Series, TokenIds, Tokens
 from sparkml_algos.rows.vectors import Vector
 
 BOX = np.array([[1, 2, 3, 4, 5], [0, 1, 1, 1, 1]], np.float32)
@@ -181,3 +181,38 @@ class TestFacts:
         for part in record_batches([Field("it", kind, "")], {"it": values}):
             read(part)
         return read.facts["it"]
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([0, 5], "has the index 5, expected one from 0 to 4"),
+        ([-1, 2], "has the index -1, expected one from 0 to 4"),
+        ([1], "has 1 indices of 2 values"),
+    ],
+    ids=str,
+)
+def test_indices_beyond_a_vector_are_refused(indices, message):
+    parts = {
+        "": pa.array([[1.0], [1.0, 2.0]], pa.list_(pa.float32())),
+        "indices": pa.array([[3], indices], pa.list_(pa.int32())),
+        "size": pa.array([5, 5], pa.int32()),
+    }
+    with pytest.raises(InvalidValue, match=message) as refused:
+        Vector().reader("features", ["f"]).read(parts)
+    assert refused.value.row == 1
+
+
+@pytest.mark.parametrize(
+    ("category", "message"),
+    [(1_700_000_000, "is 1700000000, expected a whole number from 0 to 4194303; number categories from 0 on"), (-1, "is -1, .* 0 or more")],
+)
+def test_numbers_that_are_no_categories_are_refused_before_they_are_counted(category, message):
+    with pytest.raises(InvalidValue, match=message):
+        Categories().reader("cat", ["item"]).read({"": pa.array([[0], [category]], pa.list_(pa.int64()))})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 0.5, True, "1"])
+def test_json_that_is_no_category_is_refused(value):
+    with pytest.raises(ValueError, match="is no category"):
+        Categories().from_json([[0], [value]])

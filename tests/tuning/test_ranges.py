@@ -107,3 +107,20 @@ def test_the_services_json_goes_in_and_out():
         "IntegerParameterRanges": [{"Name": "max_depth", "MinValue": "1", "MaxValue": "10", "ScalingType": "Auto"}],
     }
     assert ranges_to_json(ranges_from_json(described)) == described
+
+
+def test_what_is_no_number_has_no_place_among_numbers():
+    assert [one.unit(value) for one in (ContinuousParameter(0, 1), IntegerParameter(0, 3)) for value in ("auto", None, [1])] == [None] * 6
+    with pytest.raises(ValueError, match="max_value of a IntegerParameter must be a whole number, got inf"):
+        IntegerParameter(1, float("inf"))
+
+
+def test_values_of_numpy_become_those_of_python():
+    assert [type(value) for value in CategoricalParameter(np.arange(2)).values] == [int, int]
+
+
+@pytest.mark.parametrize("when", ["dart", ["darts"]])
+def test_a_condition_that_is_never_met_is_refused(when):
+    ranges = {"booster": CategoricalParameter(["tree", "dart"]), "drop": ContinuousParameter(0, 1, when={"booster": when})}
+    with pytest.raises(ValueError, match="which is not in its range"):
+        check_ranges(ranges)

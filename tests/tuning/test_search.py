@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sparkml_algos.cluster.errors import Failure
+from sparkml_algos.core.trials import _Desk
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, ranges_to_json
 from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband
-from sparkml_algos.tuning.search import Limits, Search
+from sparkml_algos.tuning.search import Limits, Once, Search, stop_as
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Grid, Random
 from sparkml_algos.tuning.warm_start import WarmStartConfig, check, observations
@@ -89,6 +90,24 @@ def test_a_lost_worker_costs_a_trial_only_when_it_is_lost_again():
     assert search.next(0).settings[0][0] == 1
 
 
+def test_who_is_to_blame_for_a_gang_that_was_lost():
+    job = new_job()
+    search = search_of(job, 6)
+    for _ in range(2):
+        desk = _Desk(search)
+        lanes = {rank: desk.ask(rank, None)["settings"][0][0] for rank in (0, 2)}
+        assert not desk.has_answers
+        assert desk.lost(Failure(3, "host", "train", "MemoryError: too deep"))
+        assert job.trials[lanes[2]].status == "Failed"
+    assert not job.trials[0].is_over  # both times at the side of another that failed
+    assert not _Desk(search).lost(None)
+    desk = _Desk(search)
+    desk.ask(2, None)
+    assert not desk.lost(None) and job.trials[0].status == "InProgress"
+    desk.ask(0, [])
+    assert desk.has_answers
+
+
 def test_a_trial_whose_worker_failed_of_itself_is_not_tried_again():
     job = new_job()
     search = search_of(job, 2)
@@ -101,6 +120,45 @@ def test_trials_of_folds_are_means():
     tasks = run(search_of(job, 2, folds=3), lambda setting, number: answer(number, None, measured=float(number)))
     assert [task.fold for task in tasks] == [0, 1, 2, 0, 1, 2]
     assert [trial.objective for trial in job.trials] == [1.0, 4.0]
+
+
+def test_a_trial_that_failed_in_two_folds_failed_once():
+    job = new_job()
+    search = search_of(job, 1, folds=3)
+    tasks = [search.next(lane) for lane in range(3)]
+    for lane, task in enumerate(tasks[:2]):
+        search.take(lane, [{"trial": task.settings[0][0], "error": "ValueError: no"}])
+    assert search.lost(2, tasks[2], Failure(0, "host", "train", "MemoryError: too deep"))
+    assert job.finished == [0]
+    assert job.trials[0].reason == "ValueError: no"
+
+
+def test_folds_that_are_lost_together_are_all_tried_again():
+    job = new_job()
+    search = search_of(job, 1, folds=3)
+    tasks = [search.next(lane) for lane in range(3)]
+    settled = [search.lost(lane, task, None) for lane, task in enumerate(tasks)]
+    assert settled == [False] * 3
+    assert {search.next(lane).fold for lane in range(3)} == {0, 1, 2}
+    assert not job.trials[0].is_over
+
+
+def test_hyperband_needs_the_metric_after_each_epoch():
+    job = new_job()
+    run(search_of(job, 1, hyperband=Hyperband(1, 9)), lambda setting, number: answer(number, 1.0, [None, None], epochs=2))
+    assert "needs 'validation:error' after each epoch" in job.trials[0].reason
+
+
+def test_the_best_trial_is_trained_again_for_as_many_epochs():
+    job = new_job()
+    run(search_of(job, 1, stops=True), lambda setting, number: answer(number, 1.0, [2.0, 1.0], stopped=True, epochs=2))
+    stop = Once({}, stop_as(job.best, job)).next(0).stop
+    history = [{"validation:error": 0.0}] * 3
+    assert [stop(history[:epochs]) for epochs in (1, 2)] == [False, True]
+    whole = new_job()
+    run(search_of(whole, 1), lambda setting, number: answer(number, 1.0, [1.0] * 9, epochs=9))
+    assert stop_as(whole.best, whole) is None
+    assert stop_as(whole.best, whole, Hyperband(1, 9)).bounds.keys() == {9}
 
 
 def test_bounds_of_early_stopping_come_with_the_task():
@@ -171,6 +229,20 @@ def test_a_search_goes_on_from_its_store(tmp_path):
     assert [trial.number for trial in TuningJob.attach(store).trials] == list(range(6))
 
 
+def test_a_search_that_was_over_begins_no_trial_when_it_goes_on():
+    job = new_job()
+    run(search_of(job, 9, CompletionCriteria(1.5)), lambda setting, number: answer(number, 3.0 - number))
+    job.completion = None  # which the driver had no time to keep
+    assert search_of(job, 9, CompletionCriteria(1.5)).next(0).end
+    assert (job.completion, len(job.trials)) == ("TargetObjectiveMetricValue", 3)
+
+
+@pytest.mark.parametrize("address", ["s3a://bucket/searches", "dbfs:/searches"])
+def test_an_address_is_no_store(address):
+    with pytest.raises(ValueError, match="a store is a directory"):
+        Store(address, "job")
+
+
 class TestWarmStart:
     def parent(self, **options):
         job = new_job(**options)
@@ -223,6 +295,11 @@ class TestWarmStart:
         assert [one.value for one in observations(config, RANGES, True)] == [0.0, -1.0, -2.0, -3.0]
         transferred = [one.value for one in observations(WarmStartConfig("TransferLearning", [parent]), RANGES, False)]
         assert sum(transferred) == pytest.approx(0) and max(transferred) == pytest.approx(1.3416, abs=1e-4)
+
+    def test_what_was_static_and_no_number_tells_nothing_of_a_range(self):
+        parent = self.parent(facts={**FACTS, "static": {"k": "auto"}})
+        config = WarmStartConfig("IdenticalDataAndAlgorithm", [parent])
+        assert observations(config, {**RANGES, "k": ContinuousParameter(0, 1)}, False) == []
 
     def test_the_best_of_all_is_known_of_identical_data_only(self):
         for type_, known in (("IdenticalDataAndAlgorithm", True), ("TransferLearning", False)):

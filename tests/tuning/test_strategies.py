@@ -29,9 +29,11 @@ def best_of(strategy, trials, ranges=BRANIN, objective=branin):
 def test_a_grid_is_every_combination_and_the_first_varies_slowest():
     ranges = {"a": CategoricalParameter([1, 2]), "b": CategoricalParameter(["x", "y", "z"])}
     grid = Grid(ranges, None)
-    found = [tuple(setting_at(ranges, grid.propose(number, [])).values()) for number in range(len(grid))]
+    found = [tuple(setting_at(ranges, grid.propose(number, [])).values()) for number in range(grid.combinations)]
     assert found == [(1, "x"), (1, "y"), (1, "z"), (2, "x"), (2, "y"), (2, "z")]
-    assert len(Grid(ranges, 6)) == 6
+    assert Grid(ranges, 6).combinations == 6
+    many = Grid({str(i): CategoricalParameter(range(30)) for i in range(9)}, None)  # not as a list
+    assert many.combinations == 30**9 and many.propose(30**9 - 1, [])["0"] == 29.5 / 30
     with pytest.raises(ValueError, match="6 combinations"):
         Grid(ranges, 5)
     with pytest.raises(ValueError, match="categorical ranges only"):
@@ -43,6 +45,13 @@ def test_random_draws_are_those_of_the_seed_whatever_is_known():
     known = [Observation({"a": 0.5, "b": 0.5}, 1.0)]
     assert [Random(ranges, 3).propose(i, []) for i in range(9)] == [Random(ranges, 3).propose(i, known) for i in range(9)]
     assert Random(ranges, 3).propose(0, []) != Random(ranges, 4).propose(0, [])
+
+
+@pytest.mark.parametrize("strategy", [Random, Bayesian])
+def test_draws_are_the_same_in_whatever_order_ranges_are(strategy):
+    pytest.importorskip("optuna")
+    turned = dict(reversed(BRANIN.items()))
+    assert strategy(BRANIN, 3).propose(2, []) == strategy(turned, 3).propose(2, [])
 
 
 @pytest.mark.parametrize("engine", ["tpe", "gp"])

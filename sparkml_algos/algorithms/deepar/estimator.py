@@ -31,7 +31,7 @@ from sparkml_algos.algorithms.deepar.training import DEEPAR
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, Models, fit_all
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.params import DeclaredParams
@@ -102,18 +102,15 @@ class DeepAR(AlgorithmEstimator["DeepARModel"], DeepARParams, NetworkParams):
         problems = super()._problems(dataset)
         if not problems and self.value("catCol") and self.value("input_mode") == "Pipe":
             problems.append("catCol needs input_mode='File': categories are counted before the network is made")
-        return problems
+        return problems or _without_column(self)
 
     def _fit(self, dataset: DataFrame) -> DeepARModel:
-        return next(model for _, model in self.fitMultiple(dataset, [{}])) if self.value("timeCol") else super()._fit(dataset)
+        return _fitted([self], dataset)[0]
 
     def fitMultiple(self, dataset: DataFrame, paramMaps: Sequence[dict[Any, Any]]) -> Iterator[tuple[int, DeepARModel]]:
-        """Fit a model per param map, see `AlgorithmEstimator.fitMultiple`; a row per step is gathered once."""
-        if not self.value("timeCol"):
-            return super().fitMultiple(dataset, paramMaps)
-        of = _checked(self, dataset)
-        fitted = super(DeepAR, _of_gathered(self, of)).fitMultiple(of.gathered(dataset), paramMaps)
-        return _named_as(fitted, self)
+        """Fit a model per param map, see `AlgorithmEstimator.fitMultiple`; a row per step is gathered once for maps that gather alike."""
+        estimators = [self.copy(paramMap) for paramMap in paramMaps]
+        return Models(lambda: _fitted(estimators, dataset), len(estimators))
 
 
 class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
@@ -289,15 +286,28 @@ def _errors(forecaster: Opened[Forecaster], settings: Hyperparameters, batch: Ba
     """What series add to the metrics of a model."""
     history, actual = withheld(batch, settings.prediction_length)
     predictor = forecaster.get()
-    paths = predictor.paths(history, settings.num_eval_samples)
-    levels = () if settings.likelihood == DETERMINISTIC else settings.test_quantiles
-    return metrics.sums(paths, actual, history.target, predictor.shape.frequency.season, levels)
+    season, levels = predictor.shape.frequency.season, () if settings.likelihood == DETERMINISTIC else settings.test_quantiles
+    found: Sums = {}
+    for part, paths in predictor.parts(history, settings.num_eval_samples):
+        own = metrics.sums(paths, actual[part], history.take(part).target, season, levels)
+        found = {name: found.get(name, 0) + value for name, value in own.items()}
+    return found or metrics.nothing(levels)
 
 
 def _read(params: DeclaredParams, fields: list[Field]) -> list[Field]:
     """Without columns that a hyperparameter leaves out."""
     settings = Hyperparameters(**params.hyperparameters())
     return [field for field in fields if field.role not in (CAT, DYNAMIC) or is_read(field.role, settings)]
+
+
+def _without_column(params: DeclaredParams) -> list[str]:
+    """What is said of columns that are not named."""
+    if isinstance(params.value("cardinality"), list) and not params.value("catCol"):
+        return [f"cardinality={params.value('cardinality')} is of categories, and needs catCol: their column"]
+    if isinstance(params.value("num_dynamic_feat"), int) and not params.value("dynamicFeatCol"):
+        number = params.value("num_dynamic_feat")
+        return [f"num_dynamic_feat={number} is of dynamic features, and needs dynamicFeatCol or, of a row per step, dynamicFeatCols"]
+    return []
 
 
 def _frequency(params: DeclaredParams) -> Frequency:
@@ -344,11 +354,27 @@ def _of_gathered(params: P, of: LongForm) -> P:
     return copy._set(startCol=of.time, targetCol=of.value, **({"dynamicFeatCol": DYNAMIC_COLUMN} if of.features else {}))
 
 
-def _named_as(fitted: Iterator[tuple[int, DeepARModel]], estimator: DeepAR) -> Iterator[tuple[int, DeepARModel]]:
-    """Models that read rows per step, as the Estimator does."""
-    with naming_series():
-        for place, model in fitted:
-            for name in _GATHERED:
-                model._paramMap.pop(model.getParam(name), None)
-            model._set(**{name: estimator.value(name) for name in _LONG if estimator.isSet(name)})
-            yield place, model
+def _fitted(estimators: Sequence[DeepAR], dataset: DataFrame) -> list[DeepARModel]:
+    """Models of a row per series, or of a row per step, which is gathered once for all that gather alike."""
+    forms = [_checked(one, dataset) if one.value("timeCol") else None for one in estimators]
+    groups: dict[object, list[int]] = {}
+    for place, of in enumerate(forms):
+        groups.setdefault(of and of.gathers, []).append(place)
+    models: dict[int, DeepARModel] = {}
+    for places in groups.values():
+        of, own = forms[places[0]], [estimators[place] for place in places]
+        if of is None:
+            found = fit_all(own, dataset)
+        else:
+            with naming_series():
+                found = fit_all([_of_gathered(one, of) for one in own], of.gathered(dataset))
+            found = [_named_as(model, one) for model, one in zip(found, own, strict=True)]
+        models.update(zip(places, found, strict=True))
+    return [models[place] for place in range(len(estimators))]
+
+
+def _named_as(model: DeepARModel, estimator: DeepAR) -> DeepARModel:
+    """The model, which reads rows per step, as the Estimator does."""
+    for name in _GATHERED:
+        model._paramMap.pop(model.getParam(name), None)
+    return model._set(**{name: estimator.value(name) for name in _LONG if estimator.isSet(name)})

@@ -108,12 +108,13 @@ class Frequency:
         if self.unit != "M":
             return start + (steps * (_MICROSECONDS[self.unit] * self.multiple)).astype("timedelta64[us]")
         month = start.astype("datetime64[M]")
-        within = start - month.astype("datetime64[us]")
-        moved = month + steps.astype(np.int64) * self.multiple
-        # As calendars do: a month after the 31st of January is the last of February.
-        longest = (moved + 1).astype("datetime64[us]") - moved.astype("datetime64[us]") - np.timedelta64(1, "D")
         day = np.timedelta64(1, "D").astype("timedelta64[us]")
-        return moved.astype("datetime64[us]") + np.minimum(within, longest + within % day)
+        within = start - month.astype("datetime64[us]")
+        date, time = within - within % day, within % day
+        moved = month + steps.astype(np.int64) * self.multiple
+        # As calendars do: a month after the 30th of January is the last of February. Ends of months are followed by ends of months.
+        last = _last_day(moved)
+        return moved.astype("datetime64[us]") + np.where(date == _last_day(month), last, np.minimum(date, last)) + time
 
     def calendar(self, start: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """What the calendar says of steps: the place in each cycle, as the sine and the cosine of an angle.
@@ -134,6 +135,11 @@ class Frequency:
             np.sin(angle, out=found[2 * place])
             np.cos(angle, out=found[2 * place + 1])
         return found
+
+
+def _last_day(months: np.ndarray) -> np.ndarray:
+    """How far the last day of months, datetime64[M], is from their first, timedelta64[us]."""
+    return (months + 1).astype("datetime64[us]") - months.astype("datetime64[us]") - np.timedelta64(1, "D")
 
 
 def _shares(times: np.ndarray, parts: Sequence[str]) -> list[np.ndarray]:

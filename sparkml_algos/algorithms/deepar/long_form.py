@@ -20,6 +20,8 @@ DYNAMIC_COLUMN = "dynamic_feat"
 # Around what is wrong with a series, in an error of Spark's.
 _OPEN, _CLOSE = "«series: ", "»"
 _SECONDS_OF_DAY = 86_400
+# Steps of a series at most, 19 years of minutes: what is longer has a time that is wrong, and its gap would fill the memory.
+LONGEST = 10_000_000
 
 
 class LongForm:
@@ -43,6 +45,11 @@ class LongForm:
     ) -> None:
         self.time, self.value, self.keys, self.cat, self.features = time, value, list(keys), cat, list(features)
         self._frequency, self._horizon = frequency, horizon
+
+    @property
+    def gathers(self) -> tuple[object, ...]:
+        """What decides what is gathered."""
+        return self.time, self.value, (*self.keys,), self.cat, (*self.features,), self._frequency
 
     def problems(self, dataset: DataFrame) -> list[str]:
         """What is wrong with the columns; an empty list if nothing."""
@@ -72,6 +79,8 @@ class LongForm:
             self._grid(moment).alias("grid"),
             self._offset(moment).alias("offset"),
             moment.alias("time"),
+            F.dayofmonth(moment).alias("day"),
+            F.dayofmonth(F.last_day(moment)).alias("last_day"),
             column(self.value).cast("float").alias("value"),
             F.array(*(column(name).cast("float") for name in self.features)).cast("array<float>").alias("features"),
         )
@@ -108,12 +117,17 @@ class LongForm:
         return days * _SECONDS_OF_DAY + F.hour(moment) * 3600 + F.minute(moment) * 60 + F.second(moment)
 
     def _offset(self, moment: Column) -> Column:
-        """What is the same in all steps: the rest of a second, or the day of the month, its last being one, and its time."""
-        rest = F.date_format(moment, "SSSSSS")
+        """What is the same in all steps: the rest of a second, or the time of the day."""
+        return F.date_format(moment, "SSSSSS" if self._frequency.seconds is not None else "HH:mm:ss SSSSSS")
+
+    def _is_odd(self, one: Column, first: Column) -> Column:
+        """Whether a step is not a whole number of steps after the first."""
+        found = ((one["grid"] - first["grid"]) % self._apart != 0) | (one["offset"] != first["offset"])
         if self._frequency.seconds is not None:
-            return rest
-        day = F.when(F.to_date(moment) == F.last_day(moment), F.lit("last")).otherwise(F.dayofmonth(moment).cast("string"))
-        return F.concat_ws(" ", day, F.date_format(moment, "HH:mm:ss"), rest)
+            return found
+        # As `Frequency.times` has it.
+        day = F.when(first["day"] == first["last_day"], one["last_day"]).otherwise(F.least(first["day"], one["last_day"]))
+        return found | (one["day"] != day)
 
     @property
     def _apart(self) -> int:
@@ -133,12 +147,9 @@ class LongForm:
     def _problem(self, steps: Column) -> Column:
         """What is wrong with a series, null if nothing."""
         places = F.when(F.size(steps) > 1, F.sequence(F.lit(1), F.size(steps) - 1)).otherwise(F.array().cast("array<int>"))
-        first = steps[0]
+        first, last = steps[0], F.element_at(steps, -1)
         twice = F.filter(places, lambda place: steps[place]["time"] == steps[place - 1]["time"])
-        odd = F.filter(
-            places,
-            lambda place: ((steps[place]["grid"] - first["grid"]) % self._apart != 0) | (steps[place]["offset"] != first["offset"]),
-        )
+        odd = F.filter(places, lambda place: self._is_odd(steps[place], first))
         name = f"of column {self.time!r}"
         series = self._name()
         checks = [
@@ -154,6 +165,17 @@ class LongForm:
                     _text(steps[odd[0]]["time"]),
                     F.lit(f" {name}, which is not a whole number of steps (time_freq={str(self._frequency)!r}) after its first, "),
                     _text(first["time"]),
+                ),
+            ),
+            F.when(
+                (last["grid"] - first["grid"]) / self._apart >= LONGEST,
+                F.concat(
+                    series,
+                    F.lit(" reaches from "),
+                    _text(first["time"]),
+                    F.lit(" to "),
+                    _text(last["time"]),
+                    F.lit(f" {name}, which are more than {LONGEST:,} steps (time_freq={str(self._frequency)!r})"),
                 ),
             ),
         ]
@@ -209,12 +231,15 @@ def in_steps(
     kept = [column(name) for name in forecasts.columns if name not in (start, *outputs, *maps, *lists)]
     told = forecasts.withColumn("_step", F.explode(F.sequence(F.lit(0), F.lit(horizon - 1))))
     if frequency.seconds is None:
-        after = F.make_ym_interval(F.lit(0), place * frequency.multiple)
+        moved = column(start) + F.make_ym_interval(F.lit(0), place * frequency.multiple)
+        is_last = F.to_date(column(start)) == F.last_day(column(start))
+        later = moved + F.make_dt_interval(F.when(is_last, F.datediff(F.last_day(moved), F.to_date(moved))).otherwise(F.lit(0)))
     else:
-        after = F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), (place.cast("long") * frequency.seconds).cast("decimal(18,6)"))
+        seconds = (place.cast("long") * frequency.seconds).cast("decimal(18,6)")
+        later = column(start) + F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), seconds)
     return told.select(
         *kept,
-        (column(start) + after).alias(time),
+        later.alias(time),
         *(F.element_at(column(name), place + 1).alias(name) for name in outputs),
         *(F.transform_values(column(name), lambda _, values: F.element_at(values, place + 1)).alias(name) for name in maps),
         *(F.transform(column(name), lambda path: F.element_at(path, place + 1)).alias(name) for name in lists),

@@ -72,6 +72,11 @@ def sums(paths: np.ndarray, actual: np.ndarray, history: Ragged, season: int, le
     return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
 
+def nothing(levels: Sequence[float]) -> dict[str, np.ndarray]:
+    """What no series adds."""
+    return sums(np.empty((0, 1, 1)), np.empty((0, 1)), Ragged(np.empty(0, np.float32), np.zeros(1, np.int64)), 1, levels)
+
+
 def quantiles(paths: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Quantiles of paths, shape (series, levels, horizon).
 

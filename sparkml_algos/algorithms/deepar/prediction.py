@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.predictor import Computed
 
-# Series whose context is read together.
+# Series whose context is read together, and whose paths are there with 64 bits.
 _SERIES = 256
 
 
@@ -52,36 +53,48 @@ class Forecaster:
         self._is_point = hyperparameters.likelihood == DETERMINISTIC
 
     def __call__(self, batch: Batch) -> Mapping[str, Any]:
-        paths = self.paths(batch, self._settings.num_samples)
-        found = {"forecast_start": pa.array(self.starts(batch)), "mean": paths.mean(1)}
+        levels = self._settings.quantiles
+        paths = self._room(batch, self._settings.num_samples, np.float32)  # as they are drawn
+        mean, of_levels = np.empty((len(batch), self.shape.horizon)), np.empty((len(batch), len(levels), self.shape.horizon))
+        for part, drawn in self.parts(batch, self._settings.num_samples):
+            paths[part], mean[part] = drawn, drawn.mean(1)
+            if not self._is_point:
+                of_levels[part] = quantiles(drawn, levels)
+        found = {"forecast_start": lambda: pa.array(self.starts(batch)), "mean": lambda: mean}
         if not self._is_point:
-            found["quantiles"] = nested(quantiles(paths, self._settings.quantiles))
-            found["samples"] = nested(paths)
-        return found
+            found |= {"quantiles": lambda: nested(of_levels), "samples": lambda: nested(paths.astype(np.float64))}
+        return Computed(found)
 
     def starts(self, batch: Batch) -> np.ndarray:
         """The time of the first step that is forecast of each series, datetime64[us]."""
         return self.shape.frequency.times(batch.start, batch.target.lengths)
 
     def paths(self, batch: Batch, samples: int) -> np.ndarray:
-        """Paths of series, shape (series, samples, horizon); one, of a model that forecasts points.
+        """Paths of series, shape (series, samples, horizon); one, of a model that forecasts points. Raises what `parts` does."""
+        found = self._room(batch, samples, np.float64)
+        for part, drawn in self.parts(batch, samples):
+            found[part] = drawn
+        return found
+
+    def parts(self, batch: Batch, samples: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """The same of some series at a time, and which these are; paths of ten thousand series take more memory than most workers have.
 
         Raises
         ------
         InvalidRows
             If categories or dynamic features are missing, or do not reach as far as the horizon.
         """
-        samples = 1 if self._is_point else samples
         for role, needed, column in (("cat", self._network["cardinality"], batch.cat), ("dynamic_feat", self._dynamic, batch.dynamic_feat)):
             if bool(needed) != (column is not None):
                 raise InvalidRows(f"the model was trained {'with' if needed else 'without'} {role}, and forecasts so only")
         check_dynamic(batch, self.shape.horizon, self.shape, 0)
-        found = np.empty((len(batch), samples, self.shape.horizon))
         for start in range(0, len(batch), _SERIES):
-            part = batch.take(slice(start, start + _SERIES))
-            windows = Table(part).last_windows(self.shape, beyond=True)
-            found[start : start + len(part)] = self._sampler.paths(windows, _seeds(windows), samples)
-        return found
+            part = slice(start, start + _SERIES)
+            windows = Table(batch.take(part)).last_windows(self.shape, beyond=True)
+            yield part, self._sampler.paths(windows, _seeds(windows), 1 if self._is_point else samples)
+
+    def _room(self, batch: Batch, samples: int, dtype: type) -> np.ndarray:
+        return np.empty((len(batch), 1 if self._is_point else samples, self.shape.horizon), dtype)
 
 
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Forecaster:

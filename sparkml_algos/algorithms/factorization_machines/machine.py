@@ -33,6 +33,8 @@ from sparkml_algos.training.watching import WatchedRows
 # Mini-batches between two exchanges of a large table at most, and exchanges of an epoch at least, unless `exchange_every` says otherwise.
 STEPS_APART = 256
 EXCHANGES_PER_EPOCH = 2
+# Features · (num_factors + 2) beyond which a table is wide: a mini-batch touches little of it.
+WIDE_TABLE = 1 << 20
 # Features whose start is drawn at a time.
 BLOCK = 1 << 16
 
@@ -83,7 +85,11 @@ class Machine(Learner):
         adam = CompiledAdam if self.compiled else Adam
         self._optimizer = adam([self.bias, self.table], epsilon=EPSILON if hyperparameters.eps is None else hyperparameters.eps)
         is_large = has_owners(*self.table.shape, communicator)
-        self.steps_apart = _steps_apart(hyperparameters, job, is_large)
+        rows = None if communicator.size == 1 else job.total_rows()
+        is_wide = self.table.shape[0] * (self.table.shape[1] + 1) > WIDE_TABLE
+        self.steps_apart = _steps_apart(hyperparameters, communicator, is_wide, rows)
+        # Mini-batches have of each worker's rows the same share, see `Job.minibatches`; of a pipe the workers' parts are equal.
+        self._parts = communicator.size if rows is None else rows / max(1, job.shard.num_rows)
         self._ways = Ways(self.bias, self.table, communicator, self.compiled) if self.steps_apart > 1 else None
         self._has_owners = is_large and self._ways is None
         self._rates, self._decay = ([_of(hyperparameters, "bias", name), self._by_column(name)] for name in ("lr", "wd"))
@@ -124,7 +130,7 @@ class Machine(Learner):
             return
         if sums.totals[2]:
             self._ways.note(sums.ids, self._touched, sums.totals[2])
-            self._step(sums, self._communicator.size)  # its rows stand for those of the whole mini-batch
+            self._step(sums, self._parts)  # its rows stand for those of the whole mini-batch
         else:
             self._optimizer.steps += 1
         self._ways.steps += 1
@@ -237,15 +243,14 @@ class Machine(Learner):
         return np.array([linear] + [factors] * (self.table.shape[1] - 1), np.float32)
 
 
-def _steps_apart(hyperparameters: Hyperparameters, job: Job, is_large: bool) -> int:
-    """Steps between two exchanges; 1 with a small table, whose exchange takes less time than its step."""
-    if job.communicator.size == 1:
+def _steps_apart(hyperparameters: Hyperparameters, communicator: Communicator, is_wide: bool, rows: int | None) -> int:
+    """Steps between two exchanges; 1 with a table that is not wide, of which every mini-batch may touch much."""
+    if communicator.size == 1:
         return 1
     if hyperparameters.exchange_every != "auto":
         return hyperparameters.exchange_every
-    rows = job.total_rows()
-    if not is_large or rows is None:
-        return STEPS_APART if is_large else 1
+    if not is_wide or rows is None:
+        return STEPS_APART if is_wide else 1
     return max(1, min(STEPS_APART, -(-rows // hyperparameters.mini_batch_size) // EXCHANGES_PER_EPOCH))
 
 

@@ -59,9 +59,8 @@ class FactorizationMachinesParams(BiasParams, LinearParams, FactorsParams):
     )
     exchange_every = OwnHyperparameter(
         int,
-        "Mini-batches between two exchanges of several workers. With 1 they train as one would; with more each moves its own parameters by "
-        "its own rows meanwhile, and what all have learned is brought together. auto is 1 where features · (num_factors + 2) are up to "
-        "131,072, else 256, but half an epoch at most. Of no effect with one worker.",
+        "Mini-batches between two exchanges of several workers; with 1 they train as one would. auto: 1 up to features · (num_factors + 2) "
+        "= 1,048,576, else 256 or half a pass over the rows.",
         default="auto",
         minimum=1,
         special=["auto"],

@@ -7,12 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sparkml_algos.algorithms.seq2seq.prediction import network_of
+from sparkml_algos.algorithms.seq2seq.prediction import network_of, ragged
 from sparkml_algos.algorithms.seq2seq.words import Sides
 from sparkml_algos.arrays import bleu
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows.batch import Batch
 
 Judge = Callable[[Batch], dict[str, np.ndarray]]
@@ -32,7 +31,7 @@ def load_judge(artifact: Artifact, hyperparameters: Hyperparameters, device: str
     def judge(batch: Batch) -> dict[str, np.ndarray]:
         rows = sides.encoded(batch)
         found = translations(network, rows.source, sides, hyperparameters.beam_size, device)
-        told = sides.target.decoded(_ragged([one.tokens for one in found]))
+        told = sides.target.decoded(ragged([one.tokens for one in found]))
         references = batch.target if not isinstance(batch.target.values, np.ndarray) else sides.target.decoded(batch.target)
         counted = bleu.counts((row.to_pylist() for row in told), (row.to_pylist() for row in references))
         return {"bleu": counted, **surprise(network, rows, sides, device)}
@@ -43,7 +42,3 @@ def load_judge(artifact: Artifact, hyperparameters: Hyperparameters, device: str
 def judged(held: _Held, batch: Batch) -> dict[str, Any]:
     """What a batch adds to the metrics."""
     return held.get()(batch)
-
-
-def _ragged(lists: list[list[int]]) -> Ragged:
-    return Ragged(np.array([token for row in lists for token in row], np.int64), np.cumsum([0, *map(len, lists)]).astype(np.int64))

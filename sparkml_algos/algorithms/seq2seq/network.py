@@ -69,7 +69,7 @@ class RecurrentEncoder(nn.Module):
                 found = PackedSequence(found.data + packed.data, *found[1:])
             packed = found
         states, _ = pad_packed_sequence(packed, batch_first=True)
-        if len(self.layers) == 1 and self._residual != 1:
+        if len(self.layers) == 1:
             ends = memory[0] if isinstance(memory, tuple) else memory
             return states, torch.cat([ends[0], ends[1]], dim=1)
         return states, _at_end(states, lengths)
@@ -383,8 +383,8 @@ class Seq2SeqLearner(NetworkLearner):
 
     def _bleu(self, rows: Batch) -> float:
         rows = rows.take(self._sample(len(rows)))
-        sources, references = self._sides.cut(rows.source, 0), self._sides.whole_targets(rows)
-        found = translations(self.network, sources, self._sides, self._beams, self.device)
+        references = self._sides.whole_targets(rows)
+        found = translations(self.network, rows.source, self._sides, self._beams, self.device)
         counted = bleu.counts([one.tokens for one in found], [reference.tolist() for reference in references])
         return bleu.bleu(self._communicator.allreduce(counted))
 
@@ -511,20 +511,24 @@ def translations(
         rows = order[part]
         memory, state = network.encode(*padded(sources.take(rows), device))
         limits = sides.limits(lengths[rows])
-        for row, one in zip(
-            rows.tolist(),
-            beam_search(
-                network,
-                (memory, state),
-                limits,
-                beams,
-                target.id_of(START),
-                target.id_of(END),
-                target.never,
-                device=device,
-                keeps_notes=keeps_notes,
-            ),
-            strict=True,
-        ):
-            found[row] = one
+        ones = beam_search(
+            network,
+            (memory, state),
+            limits,
+            beams,
+            target.id_of(START),
+            target.id_of(END),
+            target.never,
+            device=device,
+            keeps_notes=keeps_notes,
+        )
+        for row, one, limit in zip(rows.tolist(), ones, limits, strict=True):
+            found[row] = _of_words(one, limit - 1)
     return found
+
+
+def _of_words(one: Finding, words: int) -> Finding:
+    """Without what a translation that has not ended has in the place of its end."""
+    if len(one.tokens) <= words:
+        return one
+    return one._replace(tokens=one.tokens[:words], notes=None if one.notes is None else one.notes[:words])

@@ -108,7 +108,13 @@ class Seq2SeqParams(PredictionParams):
         choices=["plateau_reduce", "fixed_rate_inv_t", "fixed_rate_inv_sqrt_t"],
     )
     plateau_reduce_lr_factor = Hyperparameter(float, "What plateau_reduce multiplies the learning rate with.", default=0.5)
-    plateau_reduce_lr_threshold = Hyperparameter(int, "Checkpoints without a gain after which it does so.", default=3, minimum=1)
+    plateau_reduce_lr_threshold = Hyperparameter(
+        int,
+        "Checkpoints without a gain after which it does so; where checkpoint_threshold is no larger, training ends before the lower rate "
+        "is of use, unless max_num_epochs or min_num_epochs keep it going.",
+        default=3,
+        minimum=1,
+    )
     fixed_rate_lr_half_life = Hyperparameter(
         int, "Checkpoints after which schedules of a fixed rate have halved the learning rate.", default=10, minimum=1
     )

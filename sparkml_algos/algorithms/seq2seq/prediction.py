@@ -44,7 +44,7 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
             return known[with_matrix]
 
         def ids() -> Ragged:
-            return _ragged([one.tokens for one in found()])
+            return ragged([one.tokens for one in found()])
 
         def words() -> Ragged:
             return sides.target.decoded(ids())
@@ -73,6 +73,7 @@ def network_of(artifact: Artifact, hyperparameters: Hyperparameters, sides: Side
     return loaded(lambda: Seq2SeqNetwork(settings_of(hyperparameters, sides.sizes)), artifact, device).double()
 
 
-def _ragged(lists: list[list[int]]) -> Ragged:
+def ragged(lists: list[list[int]]) -> Ragged:
+    """Lists of ids in one piece."""
     values = np.array([token for row in lists for token in row], np.int64)
     return Ragged(values, np.cumsum([0, *map(len, lists)]).astype(np.int64))

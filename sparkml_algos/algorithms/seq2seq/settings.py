@@ -158,8 +158,14 @@ def _of_training(of: Hyperparameters, has_validation: bool | None) -> list[str]:
     found = []
     if of.momentum is not None and of.optimizer_type != "sgd":
         found.append(f"momentum goes with optimizer_type='sgd' alone, which is {of.optimizer_type!r}: leave one out")
+    if of.momentum is not None and not 0 <= of.momentum < 1:
+        found.append(f"momentum must be >= 0 and < 1, got {of.momentum:g}")
     if of.learning_rate <= 0:
         found.append(f"learning_rate must be > 0, got {of.learning_rate:g}")
+    if of.clip_gradient == 0:
+        found.append("clip_gradient must not be 0, with which nothing is learned; negative is for none")
+    if of.weight_init_scale == 0:
+        found.append("weight_init_scale must not be 0: weights that all start at 0 stay equal")
     if of.weight_decay < 0:
         found.append(f"weight_decay must be >= 0, got {of.weight_decay:g}")
     if not 0 < of.plateau_reduce_lr_factor <= 1:

@@ -93,6 +93,11 @@ def _fit(learner, of: Hyperparameters, job: Job, communicator: Communicator, sta
     caps = [of.max_num_epochs * per_pass] if of.max_num_epochs is not None else []
     caps += [of.max_num_batches] if of.max_num_batches != -1 else []
     total = min(caps, default=None)
+    if total is None and not job.shard.marks_validation:
+        job.warn(
+            "nothing ends this training but a loss of the training rows that no longer falls, which may take very long: mark rows for "
+            "validation (validationIndicatorCol), or give max_num_epochs or max_num_batches"
+        )
     bucket = functools.partial(sides.buckets, width=of.bucket_width) if of.bucketing_enabled else None
     return fit(
         learner,

@@ -20,6 +20,8 @@ from sparkml_algos.rows.kinds import InvalidRows
 #: The reserved words: what fills up, what stands for unknown words, what a target starts and ends with.
 PAD, UNKNOWN, START, END = RESERVED = ("<pad>", "<unk>", "<s>", "</s>")
 
+# In references, words that are not in the vocabulary: nothing that is said is one of them.
+_NOWHERE = -1
 # A translation has as many words at most as its source times the mean ratio of lengths and so many of its standard deviations …
 _DEVIATIONS = 2
 # … but may have these.
@@ -57,8 +59,8 @@ class Words:
         """Ids that are in no translation."""
         return [self._reserved[PAD], self._reserved[START]]
 
-    def encoded(self, lists: Ragged) -> Ragged:
-        """Lists of words, or of ids, as lists of ids.
+    def encoded(self, lists: Ragged, unknown: int | None = None) -> Ragged:
+        """Lists of words, or of ids, as lists of ids; words that are not in the vocabulary as `unknown`, by default that of ``<unk>``.
 
         Raises
         ------
@@ -69,8 +71,10 @@ class Words:
             self._check(lists)
             return lists
         encoded = lists.values.dictionary_encode()
-        unknown = self._reserved[UNKNOWN]
-        of_distinct = np.array([self._ids.get(word, unknown) for word in encoded.dictionary.to_pylist()], np.int64)
+        reserved = self._reserved[UNKNOWN]
+        of_distinct = np.array([self._ids.get(word, reserved) for word in encoded.dictionary.to_pylist()], np.int64)
+        if unknown is not None:
+            of_distinct[of_distinct == reserved] = unknown
         ids = of_distinct[encoded.indices.to_numpy(zero_copy_only=False)] if len(of_distinct) else np.empty(0, np.int64)
         return Ragged(ids, lists.offsets)
 
@@ -118,13 +122,14 @@ class Sides:
         return len(self.source), len(self.target)
 
     def encoded(self, batch: Batch) -> Batch:
-        """Rows as ids, as many as are read; ``whole`` has the targets in full length where they are cut."""
-        source, target = self.source.encoded(batch.source), self.target.encoded(batch.target)
-        found = batch.replace(source=self.cut(source, 0), target=self.cut(target, 1))
-        return found.replace(whole=target)
+        """Rows as ids, as many as are read; ``whole`` has the targets in full length, with -1 for words that are not in the vocabulary."""
+        whole = self.target.encoded(batch.target, _NOWHERE)
+        target = Ragged(np.where(whole.values < 0, self.target.id_of(UNKNOWN), whole.values), whole.offsets)
+        found = batch.replace(source=self.cut(self.source.encoded(batch.source), 0), target=self.cut(target, 1))
+        return found.replace(whole=whole)
 
     def whole_targets(self, batch: Batch) -> Ragged:
-        """Targets of rows that `encoded` gave, in full length."""
+        """Targets of rows that `encoded` gave, in full length; see there."""
         return batch.whole
 
     def cut(self, lists: Ragged, side: int) -> Ragged:
