@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_bytes=chosen.max_bytes,
             max_rows=chosen.max_rows,
             max_waiting_rows=chosen.max_waiting_rows,
+            max_waiting_bytes=chosen.max_waiting_bytes,
             timeout=chosen.timeout,
             token=token_of(chosen.token_file),
             capture=capture,
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-bytes", type=int, default=6 * 1024 * 1024, help="of a body (6291456)")
     parser.add_argument("--max-rows", type=int, default=100_000, help="of a request (100000)")
     parser.add_argument("--max-waiting-rows", type=int, default=200_000, help="of all requests, before 503 (200000)")
+    parser.add_argument("--max-waiting-bytes", type=int, default=1 << 28, help="of the bodies of all requests, before 503 (268435456)")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds of a request (60)")
     parser.add_argument("--token-file", help="file with the bearer token to ask for; or the environment's SPARKML_ALGOS_SERVING_TOKEN")
     parser.add_argument("--certificate", help="file of a TLS certificate")

@@ -3,7 +3,7 @@
 #
 # MODEL_DIR                          the folder of a saved model, or of several (/opt/ml/model)
 # WORKERS                            processes that answer (1)
-# SAGEMAKER_MAX_PAYLOAD_IN_MB        megabytes of a body (6)
+# SAGEMAKER_MAX_PAYLOAD_IN_MB        megabytes of a body; 0: 1024 (6)
 # SAGEMAKER_INFERENCE_OUTPUT         what XGBoost answers in place of its score
 # SPARKML_ALGOS_SERVING_TOKEN        bearer token to ask for
 set -eu
@@ -27,6 +27,12 @@ if [ ! -d "$models/metadata" ]; then
 fi
 
 megabytes=${SAGEMAKER_MAX_PAYLOAD_IN_MB:-6}
+case $megabytes in
+    *[!0-9]*)
+        echo "SAGEMAKER_MAX_PAYLOAD_IN_MB must be a whole number, got '$megabytes'" >&2
+        exit 1
+        ;;
+esac
 [ "$megabytes" -gt 0 ] || megabytes=1024
 # Names of folders of models have no blanks.
 # shellcheck disable=SC2086

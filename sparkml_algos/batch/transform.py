@@ -18,7 +18,7 @@ from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.persistence import metadata_of
 from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.serving.contract import Options, Servable
-from sparkml_algos.serving.files.transform import Result, Transform, inputs_of, local_copy, names_of, transform_file, types_of
+from sparkml_algos.serving.files.transform import Result, Transform, check_apart, inputs_of, local_copy, names_of, transform_file, types_of
 from sparkml_algos.serving.models import restored
 from sparkml_algos.serving.servable import ServedModel, load_servable
 
@@ -110,6 +110,9 @@ class BatchTransform:
         BatchTransformError
             If a file could not be transformed. Its output is not written; those of the others are.
         """
+        if num_tasks is not None and num_tasks < 1:
+            raise ValueError(f"num_tasks must be at least 1, got {num_tasks}")
+        check_apart(source, target)
         spark = spark or SparkSession.active()
         names = inputs_of(source)
         tasks = min(len(names), num_tasks or len(names))

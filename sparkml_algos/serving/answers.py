@@ -40,6 +40,8 @@ class Answer:
         Content types that it gives; the first where none is asked for.
     verbose : callable, optional
         Fields that ``verbose=true`` adds.
+    detail : tuple of str
+        Of these fields those that a row has only where its configuration asks for them.
     mirrors : bool
         Whether the answer has the content type of the request, whatever is asked for.
     quoted : bool
@@ -51,6 +53,7 @@ class Answer:
     requests: tuple[str, ...] = _VECTORS
     responses: tuple[str, ...] = _RECORDS
     verbose: Callable[[Outputs], Columns] = field(default=lambda outputs: {})
+    detail: tuple[str, ...] = ()
     mirrors: bool = False
     quoted: bool = True
 
@@ -160,6 +163,7 @@ _ANSWERS: Mapping[str, Answer] = {
     "Object2VecModel": Answer("object2vec", _pairs, _OBJECTS, _OBJECTS),
     "PCAModel": Answer("pca", _projections),
     "RandomCutForestModel": Answer("random_cut_forest", _same("score")),
+    "Seq2SeqModel": Answer("seq2seq", _same("target"), _RECORDS, _RECORDS, verbose=_same("matrix"), detail=("matrix",), mirrors=True),
 }
 
 _TWO = ("binary:logistic", "binary:logitraw", "binary:hinge")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.formats import csv, json_instances, libsvm, recordio_protobuf
@@ -19,7 +20,7 @@ from sparkml_algos.formats.json_instances import Instances
 from sparkml_algos.rows.fields import FEATURES, Field
 from sparkml_algos.rows.identities import Name
 from sparkml_algos.rows.kinds import Facts, Text
-from sparkml_algos.rows.lists import TokenIds, Tokens
+from sparkml_algos.rows.lists import Sentence, TokenIds, Tokens
 from sparkml_algos.rows.vectors import Vector
 from sparkml_algos.serving.answers import NPY
 from sparkml_algos.serving.requests import columns_of_instances, columns_of_records
@@ -31,7 +32,11 @@ GZIP = b"\x1f\x8b"
 SOURCE = "source"
 MAX_SEQUENCE = 5000
 TARGET = "target"
+# What a translation is configured by.
+MATRIX = "attention_matrix"
 NAME = "<request>"
+#: What reading a body may raise where it is not what it says.
+UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, pa.ArrowException)
 
 
 class TooLarge(ValueError):
@@ -68,6 +73,8 @@ class Request:
         Labels that each row is to have at most.
     longest : tuple of int
         Tokens at which sequences of either side are cut, in place of what the model says.
+    detailed : ndarray of bool, shape (rows,), optional
+        Rows whose answers are to have what only those have that ask for it.
     words : list of str, optional
         What each row was asked about, which its answer repeats.
     echo : dict
@@ -78,6 +85,7 @@ class Request:
     parts: list[Part]
     limits: np.ndarray | None = None
     longest: tuple[int, ...] = ()
+    detailed: np.ndarray | None = None
     words: list[str] | None = None
     echo: dict[str, Sequence[str | None] | None] = field(default_factory=dict)
 
@@ -231,7 +239,9 @@ def _of_instances(fields: Sequence[Field], instances: Instances) -> Request:
     else:
         parts = [Part(columns_of_instances(fields, instances), len(instances))] if len(instances) else []
     is_words = texts and isinstance(texts[0].kind, Tokens)
-    return Request(len(instances), parts, _limits(instances) if texts and not is_words else None, words=words if is_words else None)
+    limits = _limits(instances) if texts and not is_words else None
+    detailed = _detailed(instances) if any(isinstance(field.kind, Sentence) for field in fields) else None
+    return Request(len(instances), parts, limits, detailed=detailed, words=words if is_words else None)
 
 
 def _of_texts(field: Field, instances: Instances) -> tuple[Instances, list[str] | None]:
@@ -297,6 +307,20 @@ def _limits(instances: Instances) -> np.ndarray | None:
     if overall is None and not any(found):
         return None
     return np.array([k if k is not None else overall if overall is not None else 0 for k in found], np.int64)
+
+
+def _detailed(instances: Instances) -> np.ndarray:
+    """Which instances ask for the matrix of attention: by their own configuration, or by that of the request."""
+    overall = instances.configuration
+    return np.array([_asks(overall if own is None else own, instances, row) for row, own in enumerate(instances.configurations)], bool)
+
+
+def _asks(configuration: Any, instances: Instances, row: int) -> bool:
+    given = {} if configuration is None else configuration
+    value = str(given.get(MATRIX, "false")).lower() if isinstance(given, dict) else ""
+    if value not in ("true", "false") or given.keys() - {MATRIX}:
+        raise instances.error(row, f'the configuration must be like {{"{MATRIX}": "true"}}, got {str(configuration)[:60]}')
+    return value == "true"
 
 
 def _k(of: Any, instances: Instances, row: int | None) -> int | None:

@@ -72,6 +72,11 @@ class Variant:
     longest: tuple[int, ...] = ()
 
 
+def signature(columns: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """What columns of rows that are scored together have in common."""
+    return tuple((name, type(column), column.shape[1:] if hasattr(column, "shape") else ()) for name, column in columns.items())
+
+
 class Servable(Protocol):
     """What an endpoint needs of a model.
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import weakref
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ from sparkml_algos.serving.answers import NPY
 
 #: The service lets a container take four minutes to start.
 START_SECONDS = 240.0
+#: Hosts that no proxy is asked for, whatever the environment says.
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class Serializer(Protocol):
@@ -52,13 +55,17 @@ class Deserializer(Protocol):
 
 
 class CSVSerializer:
-    """Rows of numbers or texts as CSV: a row, or several, or CSV as it is."""
+    """Rows of numbers or texts as CSV: a row, or several, a frame of pandas, or CSV as it is, also in a file."""
 
     CONTENT_TYPE = CSV
 
     def serialize(self, data: Any) -> bytes:
         if isinstance(data, str | bytes):
             return data.encode() if isinstance(data, str) else data
+        if hasattr(data, "read"):
+            return self.serialize(data.read())
+        if hasattr(data, "to_numpy"):
+            data = data.to_numpy()
         rows = data.tolist() if isinstance(data, np.ndarray) else list(data)
         if rows and not isinstance(rows[0], list | tuple | np.ndarray):
             rows = [rows]
@@ -220,7 +227,11 @@ class Predictor:
         self.url = url.rstrip("/")
         self.serializer: Serializer = serializer or JSONSerializer()
         self.deserializer: Deserializer = deserializer or JSONDeserializer()
-        self._token, self._timeout, self._context = token, timeout, context
+        self._token, self._timeout = token, timeout
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+        if urllib.parse.urlsplit(self.url).hostname in THIS_MACHINE:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
         self._process: _Process | None = None
 
     def predict(
@@ -293,7 +304,7 @@ class Predictor:
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
+            with self._opener.open(request, timeout=self._timeout) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             said = error.read()
@@ -427,8 +438,10 @@ def _instances(data: Any) -> list[Any]:
     """Rows of numbers as ``{"features": […]}``, other instances as they are."""
     if isinstance(data, np.ndarray):
         data = data.tolist() if data.ndim > 1 else [data.tolist()]
+    if hasattr(data, "columns"):
+        raise TypeError("a DataFrame goes as its to_numpy(), or, by the names of its columns, as its to_dict('records')")
     items = list(data)
-    if items and isinstance(items[0], int | float):
+    if items and isinstance(items[0], int | float | np.number):
         items = [items]
     return [{"features": list(item)} if isinstance(item, list | tuple | np.ndarray) else item for item in items]
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
+from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats.columns import RecordBatch
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.formats.json_instances import Instances
@@ -64,7 +66,7 @@ def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[st
     Raises
     ------
     FormatError
-        Naming the feature that the records lack.
+        Naming the feature that the records lack, or that holds no vectors of one length.
     """
     found: dict[str, Any] = {}
     for field in fields:
@@ -74,12 +76,23 @@ def columns_of_records(fields: Sequence[Field], records: RecordBatch) -> dict[st
                 continue
             raise FormatError(f"the records have no feature {key!r}; they have {', '.join(records.features) or 'none'}", "<records>", None)
         values = records.features[key].values
-        if isinstance(field.kind, Number):
+        if isinstance(field.kind, Vector):
+            _check_vectors(key, values)
+        elif isinstance(field.kind, Number):
             values = np.asarray(values).reshape(len(records), -1)[:, 0]
         elif isinstance(field.kind, Bytes):
             values = [row[0] for row in values]
         found[field.role] = values
     return found
+
+
+def _check_vectors(key: str, values: Any) -> None:
+    if isinstance(values, Ragged):
+        lengths = values.lengths
+        row = int((lengths != lengths[0]).argmax())
+        raise FormatError(f"record {row}: {key!r} has {lengths[row]} values, where the first has {lengths[0]}", "<records>")
+    if not isinstance(values, np.ndarray) and not sp.issparse(values):
+        raise FormatError(f"{key!r} holds bytes, expected numbers", "<records>")
 
 
 def _by_role(fields: Sequence[Field], item: Any) -> Any:

@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats import json_instances, recordio_protobuf
 from sparkml_algos.formats.columns import Column, RecordBatch
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES
+from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.serving.answers import Columns
 from sparkml_algos.serving.values import values_of
+
+#: Their answers in RecordIO are among the features, as whole numbers.
+IN_FEATURES = ("seq2seq",)
 
 
 def encode(
@@ -39,6 +44,9 @@ def encode(
         return encode_objects(objects(columns, rows), content_type, algorithm)
     if content_type == CSV:
         return csv(columns, rows, quoted)
+    if algorithm in IN_FEATURES:
+        features = {name: Column.of(_as_int32(values)) for name, values in columns.items()}
+        return recordio_protobuf.encode(RecordBatch(rows, features, {}, **echo)) if rows else b""
     labels = {name: Column.of(_as_float32(values)) for name, values in columns.items()}
     return recordio_protobuf.encode(RecordBatch(rows, {}, labels, **echo)) if rows else b""
 
@@ -92,6 +100,12 @@ def _cell(value: Any, quoted: bool) -> str:
 def _as_float32(values: Any) -> np.ndarray:
     array = np.asarray(values, np.float32)
     return array if array.ndim > 1 else array[:, None]
+
+
+def _as_int32(values: Any) -> Ragged:
+    if not isinstance(values, Ragged) or not isinstance(values.values, np.ndarray):
+        raise FormatError("words have no place in RecordIO, which holds their ids: ask with ids, or for JSON", "<response>")
+    return Ragged(values.values.astype(np.int32), values.offsets)
 
 
 def plain(column: Any) -> Any:

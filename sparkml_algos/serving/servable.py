@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import scipy.sparse as sp
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.arrays.saved import read_metadata
-from sparkml_algos.formats.content_types import ContentType
+from sparkml_algos.formats.content_types import JSON, JSON_LINES, ContentType
 from sparkml_algos.rows.columns import take
 from sparkml_algos.rows.lists import TokenIds
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns, answer_of
 from sparkml_algos.serving.bodies import Part, Request
-from sparkml_algos.serving.contract import Options, Servable, Variant, Work
+from sparkml_algos.serving.contract import Options, Servable, Variant, Work, signature
 from sparkml_algos.serving.models import SavedModel, load
 from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
 from sparkml_algos.serving.pipelines.saved import PIPELINES
@@ -48,8 +48,9 @@ class ServedModel:
 
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         labels = 0 if request.limits is None else int(request.limits.max(initial=0))
-        variant = Variant(accept.flag("verbose"), labels, request.longest)
-        return [Work((variant, *_signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
+        detailed = request.detailed is not None and bool(request.detailed.any())
+        variant = Variant(accept.flag("verbose") or detailed, labels, request.longest)
+        return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
         model = self._model
@@ -73,6 +74,8 @@ def respond(answer: Answer, request: Request, found: Sequence[Columns], accept: 
     columns = dict(found[0]) if found else {}
     if request.limits is not None and columns:
         columns = {name: _firsts(values, request.limits) for name, values in columns.items()}
+    if request.detailed is not None and columns and accept in (JSON, JSON_LINES):
+        return responses.encode_objects(_plainer(answer, request.detailed, columns, request.rows), accept, answer.algorithm)
     if request.words is not None:
         columns = {"word": request.words, **columns}
     return responses.encode(columns, request.rows, accept, answer.algorithm, quoted=answer.quoted, echo=request.echo)
@@ -88,6 +91,15 @@ def _together(parts: Sequence[Part], found: Sequence[Columns], rows: int) -> lis
     return answers
 
 
+def _plainer(answer: Answer, detailed: np.ndarray, columns: Columns, rows: int) -> list[dict[str, Any]]:
+    """The answers, without what only the detailed ones have."""
+    found = responses.objects(columns, rows)
+    return [
+        item if wanted else {name: value for name, value in item.items() if name not in answer.detail}
+        for item, wanted in zip(found, detailed, strict=True)
+    ]
+
+
 def _firsts(values: Any, limits: np.ndarray) -> list[Any]:
     """Of each list as many entries as its row may have; 0: one."""
     return [row[: max(int(limit), 1)] for row, limit in zip(values_of(values), limits, strict=True)]
@@ -98,11 +110,6 @@ def _cut_at(model: SavedModel, longest: tuple[int, ...]) -> SavedModel:
     lengths = iter(longest)
     fields = [of.of(replace(of.kind, longest=next(lengths))) if isinstance(of.kind, TokenIds) else of for of in model.fields]
     return replace(model, fields=fields)
-
-
-def _signature(columns: Mapping[str, Any]) -> tuple[Hashable, ...]:
-    """What columns of rows that are scored together have in common."""
-    return tuple((role, type(values), values.shape[1:] if hasattr(values, "shape") else ()) for role, values in columns.items())
 
 
 def joined(works: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

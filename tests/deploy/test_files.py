@@ -240,6 +240,12 @@ def test_the_entry_starts_the_endpoint(arguments: list[str], environment: dict[s
     assert done.stdout.rstrip("\n") == expected.format(**names), done.stderr
 
 
+def test_the_entry_refuses_what_is_no_number() -> None:
+    environment = {"PATH": os.environ["PATH"], "MODEL_DIR": str(SAVED / "KMeansModel"), "SAGEMAKER_MAX_PAYLOAD_IN_MB": "6MB"}
+    done = subprocess.run(["sh", str(FOLDER / "entrypoint.sh"), "serve"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "must be a whole number, got '6MB'" in done.stderr
+
+
 def test_the_entry_says_that_there_is_no_model(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", str(FOLDER / "entrypoint.sh"), "serve"],

@@ -36,6 +36,7 @@ def saved_rows(name: str) -> list[dict[str, Any]]:
         "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
         "IPInsightsModel": lambda row: {"entity": f"user {row['id'] % 7}", "ip": f"10.0.{row['id'] % 7}.{row['id'] % 50}"},
         "Object2VecModel": lambda row: {"in0": [row["id"]], "in1": [row["id"]]},
+        "Seq2SeqModel": lambda row: {"source": f"user {row['id'] % 7}"},
     }.get(name, lambda row: {"features": row["features"]})
     return [made(row) for row in rows]
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sparkml_algos.formats import recordio_protobuf
+from sparkml_algos.arrays.ragged import Ragged
+from sparkml_algos.formats import Column, RecordBatch, recordio_protobuf
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.serving.answers import answer_of
 from sparkml_algos.serving.contract import Options
@@ -37,12 +38,15 @@ FIELDS = {
     "Object2VecModel": ["scores"],
     "PCAModel": ["projection"],
     "RandomCutForestModel": ["score"],
+    "Seq2SeqModel": ["target"],
     "XGBoostClassificationModel": ["score"],
     "XGBoostRankerModel": ["score"],
     "XGBoostRegressionModel": ["score"],
 }
 LISTS = {"PCAModel": "projections", "RandomCutForestModel": "scores"}
 BARE = ("BlazingTextClassifierModel", "BlazingTextWord2VecModel")
+#: Those whose answers have the type of the request; and whose RecordIO has ids where others have words.
+MIRRORING, OF_IDS = (*BARE, "Seq2SeqModel"), ("Seq2SeqModel",)
 #: What `transform` appended, by the field that it is in an answer.
 TRANSFORMED = {
     "predicted_label": lambda outputs: outputs.get("prediction"),
@@ -95,12 +99,17 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
     model, instances = served(name), saved_rows(name)
     outputs = json.loads((SAVED / f"{name}.json").read_text())["outputs"]
     for content_type in model.requests:
-        accept = content_type if name in BARE else JSON
+        if name in OF_IDS and content_type == RECORDIO_PROTOBUF:
+            continue
+        accept = content_type if name in MIRRORING else JSON
         body = answered(model, body_of(instances, content_type), content_type, accept)
         found = [json.loads(line) for line in body.splitlines()] if accept == JSON_LINES else objects_of(name, body)
         assert [list(one) for one in found] == [FIELDS[name]] * len(instances)
         for field in FIELDS[name]:
             if field in ("label", "word", "quantiles"):
+                continue
+            if field == "target":
+                assert [one[field] for one in found] == outputs["prediction"]
                 continue
             wanted = TRANSFORMED[field](outputs)
             got = np.array([one[field] for one in found], float)
@@ -109,7 +118,7 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
             )
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in BARE])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in MIRRORING])
 def test_every_response_format_says_the_same(name: str) -> None:
     model, instances = served(name), saved_rows(name)
     body = body_of(instances, JSON)
@@ -125,6 +134,34 @@ def test_every_response_format_says_the_same(name: str) -> None:
     if CSV in model.responses:
         cells = [[float(cell) for cell in line.split(",")] for line in answered(model, body, JSON, CSV).decode().splitlines()]
         assert cells == [list(one.values()) for one in expected]
+
+
+def test_translations_show_their_attention_where_that_is_asked_for() -> None:
+    model, shown = served("Seq2SeqModel"), {"configuration": {"attention_matrix": "true"}}
+    instances = [{"data": "user 1"}, {"data": "user 2", **shown}]
+    for instance in instances:
+        found = json.loads(answered(model, json.dumps({"instances": [instance]}).encode(), JSON, JSON))["predictions"]
+        assert list(found[0]) == (["target", "matrix"] if "configuration" in instance else ["target"])
+    both = json.loads(answered(model, json.dumps({"instances": instances}).encode(), JSON, JSON))["predictions"]
+    assert [list(one) for one in both] == [["target"], ["target", "matrix"]] and np.shape(both[1]["matrix"]) == (2, 2)
+    lines = answered(model, b"".join(json.dumps(one).encode() + b"\n" for one in instances), JSON_LINES, JSON_LINES)
+    assert [json.loads(line) for line in lines.splitlines()] == both
+    every = json.loads(answered(model, json.dumps({"instances": instances, **shown}).encode(), JSON, JSON))["predictions"]
+    assert [list(one) for one in every] == [["target", "matrix"]] * 2
+    for wrong in ({"attention_matrix": "perhaps"}, {"beam_size": 3}, 5):
+        with pytest.raises(ValueError, match="the configuration must be like"):
+            answered(model, json.dumps({"instances": [{"data": "user 1", "configuration": wrong}]}).encode(), JSON, JSON)
+
+
+def test_translations_of_ids_are_ids_among_the_features() -> None:
+    model = served("Seq2SeqModel")
+    of_ids = [json.loads(answered(model, json.dumps({"instances": [{"source": row}]}).encode(), JSON, JSON)) for row in ([4, 5], [4, 6, 7])]
+    sources = Ragged(np.array([4, 5, 4, 6, 7], np.int32), np.array([0, 2, 5]))
+    body = recordio_protobuf.encode(RecordBatch(2, {"source": Column.of(sources)}, {}, uid=["a", "b"]))
+    records = recordio_protobuf.decode(answered(model, body, RECORDIO_PROTOBUF, RECORDIO_PROTOBUF))
+    targets = records.features["target"].values
+    assert not records.labels and list(records.uid) == ["a", "b"]
+    assert [list(row) for row in targets] == [one["predictions"][0]["target"] for one in of_ids]
 
 
 def test_uid_and_metadata_of_records_come_back() -> None:

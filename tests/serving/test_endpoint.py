@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,12 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from sparkml_algos import serving
-from sparkml_algos.formats.content_types import CSV, JSON
+from sparkml_algos.formats import Column, Ragged, RecordBatch, recordio_protobuf
+from sparkml_algos.formats.content_types import CSV, JSON, RECORDIO_PROTOBUF
+from sparkml_algos.serving.endpoint.application import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.endpoint.batching import Batcher
+from sparkml_algos.serving.endpoint.capture import Recorder
+from sparkml_algos.serving.endpoint.hosting import Hosting
 from sparkml_algos.serving.endpoint.metrics import Metrics, Shared
 from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
@@ -145,6 +151,19 @@ def test_a_row_that_the_model_refuses_spoils_no_other_request() -> None:
     assert "in row 0" in answers[5].text
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (Ragged(np.arange(8, dtype=np.float32), np.array([0, 3, 6, 8])), "record 2: 'values' has 2 values, where the first has 3"),
+        ([[b"a"], [b"b"]], "'values' holds bytes, expected numbers"),
+    ],
+)
+def test_records_that_are_no_vectors_are_refused(values: Ragged | list[list[bytes]], said: str) -> None:
+    body = recordio_protobuf.encode(RecordBatch(len(values), {"values": Column.of(values)}))
+    ((code, message),) = messages(asked(serving.app(KMEANS), post(body, RECORDIO_PROTOBUF)))
+    assert code == 400 and said in message
+
+
 def test_a_model_that_fails_is_an_error_of_the_server() -> None:
     (answer,) = asked(serving.app({"slow": Slow(error=RuntimeError("secret"))}), post(ROW, CSV))
     assert answer.status_code == 500 and answer.json() == {"message": "the model failed: RuntimeError"}
@@ -157,6 +176,26 @@ def test_what_has_no_room_to_wait_is_refused_with_503() -> None:
     assert set(codes) == {200, 503} and codes.count(200) >= 3
     refused = answers[codes.index(503)]
     assert refused.headers["retry-after"] == "1" and "rows wait to be scored" in refused.text
+
+
+def test_parts_of_a_request_that_is_refused_are_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    app = serving.app(SAVED / "Object2VecModel", serving.Settings(max_waiting_rows=1))
+    pair, single = {"in0": [1], "in1": [2]}, {"in0": [3]}
+    (refused,) = asked(app, post(json.dumps({"instances": [pair, single]}).encode()))
+    (answer,) = asked(app, post(json.dumps({"instances": [pair]}).encode()))
+    assert (refused.status_code, answer.status_code) == (503, 200)
+    wrong = {"in0": [10**6], "in1": [2]}
+    (answer,) = asked(serving.app(SAVED / "Object2VecModel"), post(json.dumps({"instances": [wrong, {"in0": [10**6]}]}).encode()))
+    gc.collect()
+    assert answer.status_code == 400 and "never retrieved" not in caplog.text
+
+
+def test_bodies_that_have_no_room_together_are_refused_with_503() -> None:
+    app = serving.app({"slow": Slow(0.1)}, serving.Settings(max_waiting_bytes=200))
+    answers = asked(app, *[post(ROW * 20, CSV)] * 5)
+    codes = [answer.status_code for answer in answers]
+    assert codes.count(200) == 1 and codes.count(503) == 4 and "120 bytes" in answers[codes.index(503)].text
+    assert [answer.status_code for answer in asked(app, post(ROW * 100, CSV))] == [200] and app.held_bytes == 0
 
 
 def test_what_takes_too_long_is_refused_with_503() -> None:
@@ -184,10 +223,19 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 def test_a_bomb_is_not_unpacked() -> None:
     import gzip
 
-    app = serving.app(KMEANS, serving.Settings(max_bytes=10_000, options=serving.Options(max_bytes=10_000)))
+    app = serving.app(KMEANS, serving.Settings(max_bytes=10_000))
     bomb, small = gzip.compress(b"1,2,3\n" * 100_000), gzip.compress(ROW)
     refused, answered = asked(app, post(bomb, CSV), post(small, CSV))
     assert refused.status_code == 413 and answered.status_code == 200
+
+
+def test_long_headers_are_not_remembered() -> None:
+    for read in (_parsed, _wanted):
+        before = read.remembered.cache_info().currsize
+        read(f"text/csv; charset={'x' * REMEMBERED}")
+        assert read.remembered.cache_info().currsize == before
+        read(f"text/csv; charset={read}"[:REMEMBERED])
+        assert read.remembered.cache_info().currsize == before + 1
 
 
 def test_known_short_work_is_done_in_the_loop_and_long_work_in_a_thread() -> None:
@@ -224,15 +272,18 @@ def test_metrics_are_prometheus_and_add_up_over_processes() -> None:
     shared = Shared(2)
     apps = [serving.endpoint.application.app(KMEANS, serving.Settings(name="e"), metrics=Metrics(shared, place)) for place in (0, 1)]
     for app in apps:
-        asked(app, post(ROW * 3, CSV), post(b"x", CSV))
+        asked(app, post(ROW * 3, CSV), post(b"x", CSV), {**post(ROW, CSV), "method": "GET"})
     (answer,) = asked(apps[0], {"method": "GET", "url": "/metrics"})
     found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in answer.text.splitlines() if not line.startswith("#")}
     labels = 'EndpointName="e",VariantName="AllTraffic"'
     assert found[f'sparkml_algos_invocations_total{{{labels},code="200"}}'] == 2
     assert found[f'sparkml_algos_invocations_total{{{labels},code="400"}}'] == 2
-    assert found[f'sparkml_algos_invocation_seconds_bucket{{{labels},le="+Inf"}}'] == 4
+    assert found[f'sparkml_algos_invocations_total{{{labels},code="405"}}'] == 2
+    assert found[f'sparkml_algos_invocations_total{{{labels},code="500"}}'] == 0
+    assert found[f'sparkml_algos_invocation_seconds_bucket{{{labels},le="+Inf"}}'] == 6
     assert found[f"sparkml_algos_rows_total{{{labels}}}"] == 6
     assert found[f"sparkml_algos_in_flight_requests{{{labels}}}"] == 0
+    assert found[f"sparkml_algos_waiting_rows{{{labels}}}"] == 0
     try:
         from prometheus_client.parser import text_string_to_metric_families
     except ModuleNotFoundError:
@@ -258,6 +309,21 @@ def test_a_share_of_the_requests_is_written_down_as_the_service_does(tmp_path: P
     import base64
 
     assert base64.b64decode(second["captureData"]["endpointOutput"]["data"]) == binary.content
+
+
+def test_what_waits_to_be_written_down_has_a_limit_of_bytes(tmp_path: Path) -> None:
+    shared = Shared()
+    recorder = Recorder(serving.Capture(tmp_path, 100, max_waiting_bytes=100), "shop", "all", Metrics(shared))
+    recorder._thread = threading.current_thread()  # nothing is written yet
+    for _ in range(3):
+        recorder.record((CSV, b"x" * 40), (JSON, b"y" * 5), None, None)
+    recorder._waiting.put(None)
+    recorder._write()
+    recorder.record((CSV, b"x" * 100), (JSON, b""), None, None)
+    recorder._waiting.put(None)
+    recorder._write()
+    assert sum(len(file.read_text().splitlines()) for file in tmp_path.rglob("*.jsonl")) == 3
+    assert 'not_captured_total{EndpointName="e",VariantName="v"} 1\n' in Metrics(shared).text("e", "v")
 
 
 def test_only_what_is_asked_for_is_written_down(tmp_path: Path) -> None:
@@ -330,10 +396,33 @@ def test_models_come_and_go_under_a_folder(tmp_path: Path) -> None:
     third = {"url": "/models", "json": {"model_name": "third", "url": "clusters"}}
     assert [answer.status_code for answer in asked(app, load)] == [409]
     assert [answer.status_code for answer in asked(app, third, outside, {"url": "/models", "content": b"{"})] == [507, 403, 400]
+    large = {"url": "/models", "content": b" " * (app.settings.max_bytes + 1)}
+    assert messages(asked(app, large)) == [(413, "the body has 6291457 bytes, at most 6291456 are allowed")]
     gone = {"method": "DELETE", "url": "/models/second"}
     assert [asked(app, gone)[0].status_code for _ in range(2)] == [200, 404]
     (fixed,) = asked(serving.app(KMEANS), load)
     assert fixed.status_code == 403
+
+
+def test_a_model_that_cannot_be_loaded_is_no_model_that_there_is(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "metadata").mkdir(parents=True)
+    (tmp_path / "broken" / "metadata" / "part-0").write_text("{}")
+    app = serving.app({"first": KMEANS}, serving.Settings(models_root=tmp_path))
+    ((code, said),) = messages(asked(app, {"url": "/models", "json": {"model_name": "x", "url": "broken"}}))
+    assert code == 400 and said.startswith("broken cannot be loaded")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: serving.Settings(watch=-1), "watch must be at least 0"),
+        (lambda: Hosting(port=70_000), "port must be from 0 to 65535"),
+        (lambda: Hosting(drain=-1), "drain must be at least 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(made: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        made()
 
 
 def test_large_requests_are_answered_like_small_ones() -> None:

@@ -190,6 +190,8 @@ def test_settings_that_do_not_fit_are_refused(settings: dict, said: str) -> None
         (b"1,2,3\n1,2\n", {"split_type": "Line", "input_filter": "$[2]"}, "input_filter of record 1: [2]: there is no place 2"),
         (b"1,2,x\n", {"split_type": "Line"}, "record 0: <request>, byte 0: column 3 is not a number"),
         (b"1,2,3\n" * 200_000, {"max_payload_in_mb": 1}, "a request has more than 1 MB"),
+        (b"1" * (1 << 21), {"max_payload_in_mb": 1, "split_type": "Line"}, "a record has more than 1 MB"),
+        (gzip.compress(b"1,2,3\n")[:-8], {"split_type": "Line", "compression_type": "Gzip"}, "the gzip stream is broken"),
     ],
 )
 def test_the_record_at_fault_is_named(body: bytes, settings: dict, said: str) -> None:
@@ -214,6 +216,34 @@ def test_an_output_is_there_whole_or_not_at_all(tmp_path: FilePath) -> None:
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
         "deep/empty.csv.out", "good.csv.out",
     ]  # fmt: skip
+
+
+def test_outputs_are_not_among_the_inputs(tmp_path: FilePath) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_bytes(b"1,2,3\n")
+    for target in (tmp_path / "in", tmp_path / "in" / "out"):
+        with pytest.raises(ValueError, match="would be among the inputs"):
+            transform_folder(tmp_path / "in", target, KMEANS, Transform())
+    assert transform_folder(tmp_path / "in" / "a.csv", tmp_path / "in", KMEANS, Transform())[0].error is None
+
+
+def test_a_broken_file_fails_alone(tmp_path: FilePath) -> None:
+    packed = gzip.compress(b"1,2,3\n" * 1000)
+    files = {"cut": packed[:-9], "good": packed, "mixed": packed[:20] + b"\xff" * 5 + packed[25:], "plain": b"1,2,3\n"}
+    (tmp_path / "in").mkdir()
+    for name, body in files.items():
+        (tmp_path / "in" / name).write_bytes(body)
+    results = transform_folder(tmp_path / "in", tmp_path / "out", KMEANS, Transform(split_type="Line", compression_type="Gzip"))
+    assert [result.error is None for result in results] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("compression_type", ["None", "Gzip"])
+def test_a_request_may_be_of_any_size(compression_type: str, tmp_path: FilePath) -> None:
+    body = b"1,2,3\n" * 10
+    (tmp_path / "in").write_bytes(body if compression_type == "None" else gzip.compress(body))
+    transform = Transform(max_payload_in_mb=0, compression_type=compression_type)
+    assert [result.error for result in transform_folder(tmp_path / "in", tmp_path / "out", KMEANS, transform)] == [None]
+    assert (tmp_path / "out" / "in.out").read_bytes() == transformed(body)
 
 
 def test_the_command_scores_files_without_spark(tmp_path: FilePath) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +22,9 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.contract import Servable as Served
 from sparkml_algos.serving.pipelines import ServedPipeline
-from sparkml_algos.serving.pipelines.columns import java_double
+from sparkml_algos.serving.pipelines.columns import VECTOR, java_double
 from sparkml_algos.serving.pipelines.own import OUTPUTS, settle
+from sparkml_algos.serving.pipelines.pipeline import _column
 from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
 
@@ -238,6 +240,24 @@ def test_a_wrong_line_is_named(body: bytes, said: str) -> None:
 )  # fmt: skip
 def test_numbers_are_written_as_java_does(value: float, text: str) -> None:
     assert java_double(value) == text
+
+
+def test_zeros_of_sparse_vectors_have_a_limit() -> None:
+    instance = {"keys": [0], "shape": [1 << 22], "values": [1.0]}
+    assert _column([instance] * 2, "raw", VECTOR).shape == (2, 1 << 22)
+    with pytest.raises(ValueError, match="instance 8: raw and those before have more than"):
+        _column([instance] * 1000, "raw", VECTOR)
+
+
+def test_long_words_are_hashed_and_not_remembered() -> None:
+    from sparkml_algos.serving.pipelines import textual
+
+    saved = SimpleNamespace(param={"inputCol": "words", "outputCol": "found", "numFeatures": 1 << 10, "binary": False}.get, uid="tf")
+    stage = textual.HashingTF(saved)
+    before, frame = textual._murmur3.cache_info().currsize, {"words": [["x" * 5000, "x" * 5000]]}
+    stage(frame)
+    assert textual._murmur3.cache_info().currsize == before
+    assert frame["found"].toarray()[0, textual._murmur3.__wrapped__("x" * 5000) % 1024] == 2
 
 
 def test_outputs_are_those_that_models_declare() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import re
 import shutil
@@ -27,7 +28,8 @@ TOKEN = "a token of some length"
 KMEANS = SAVED / "KMeansModel"
 
 
-def test_a_model_is_deployed_and_asked_in_every_way() -> None:
+def test_a_model_is_deployed_and_asked_in_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # that of this machine's network, which does not lead back
     rows = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
     with serving.deploy({"clusters": KMEANS, "trees": SAVED / "XGBoostRegressionModel"}, token=TOKEN) as predictor:
         assert predictor.ping()
@@ -44,6 +46,17 @@ def test_a_model_is_deployed_and_asked_in_every_way() -> None:
             local.Predictor(predictor.url).predict(rows)
         assert "sparkml_algos_invocations_total" in predictor.metrics()
     assert not predictor.ping()
+
+
+def test_rows_of_numpy_and_pandas_become_bodies() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.5, 4.0]})
+    assert local.CSVSerializer().serialize(frame) == b"1.0,3.5\n2.0,4.0\n" == local.CSVSerializer().serialize(frame.to_numpy())
+    assert local.CSVSerializer().serialize(io.StringIO("1,2\n")) == b"1,2\n"
+    assert local.JSONLinesSerializer().serialize(list(np.array([1, 2], np.float32))) == b'{"features": [1.0, 2.0]}\n'
+    assert local.JSONLinesSerializer().serialize(frame.to_dict("records")).startswith(b'{"a": 1.0, "b": 3.5}\n')
+    with pytest.raises(TypeError, match="to_dict"):
+        local.JSONSerializer().serialize(frame)
 
 
 def test_an_endpoint_that_does_not_start_says_why(tmp_path: Path) -> None:
@@ -171,6 +184,20 @@ main(sys.argv[1:])
             not predictor.ping()
             and predictor.predict([1, 2, 3], {"Accept": "application/json"}, target_model="PipelineModel")["predictions"]
         )
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
+def test_workers_say_that_they_are_to_end() -> None:
+    arguments = [str(KMEANS), "--port", "0", "--workers", "2", "--drain", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "sparkml_algos.serve", *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        predictor = local.Predictor(process.stdout.readline().split()[-1], local.CSVSerializer())
+        assert predictor.ping()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        assert not predictor.ping() and predictor.predict([1, 2, 3])["predictions"]
         assert process.wait(20) == 0
     finally:
         process.kill()

@@ -14,19 +14,18 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
-
-import pyarrow as pa
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.rows.kinds import InvalidRows
-from sparkml_algos.serving.bodies import Request, TooLarge
+from sparkml_algos.serving.bodies import UNREADABLE, Request, TooLarge
 from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.endpoint.batching import Overloaded
 from sparkml_algos.serving.endpoint.capture import Recorder
 from sparkml_algos.serving.endpoint.metrics import Metrics
-from sparkml_algos.serving.endpoint.registry import Entry, Models, Registry
+from sparkml_algos.serving.endpoint.registry import Entry, Models, Registry, Taken, version_of
 from sparkml_algos.serving.endpoint.settings import Settings
 
 try:
@@ -45,10 +44,10 @@ Send = Callable[[Message], Awaitable[None]]
 LARGE_BODY, LARGE_ROWS = 1 << 16, 500
 HEADER = b"x-amzn-sagemaker-"
 MAX_ATTRIBUTES, MAX_INFERENCE_ID = 1024, 64
-PLACEHOLDERS = ("*/*", "")
+# Headers that are longer are read anew each time: what is remembered must not grow with what requests hold.
+REMEMBERED = 256
 
-# What reading a request may raise where it is not what it says.
-UNREADABLE = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, pa.ArrowException)
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -103,6 +102,8 @@ class Endpoint(fastapi.FastAPI):
     registry : Registry
     draining : bool
         Whether it is to be stopped: it answers on, tells ``/ping`` so, and lets connections go.
+    held_bytes : int
+        Of the bodies of requests that are being read or answered.
     """
 
     def __init__(self, models: Models, settings: Settings, metrics: Metrics) -> None:
@@ -110,6 +111,7 @@ class Endpoint(fastapi.FastAPI):
         self.settings, self.metrics = settings, metrics
         self.registry = Registry(models, settings, metrics)
         self.draining = False
+        self.held_bytes = 0
         self._recorder = Recorder(settings.capture, settings.name, settings.variant, metrics) if settings.capture else None
         self._authorization = f"Bearer {settings.token}".encode() if settings.token else None
         _add_routes(self)
@@ -120,7 +122,8 @@ class Endpoint(fastapi.FastAPI):
             return
         path = scope["path"]
         if path == "/invocations" or path.startswith("/models/") and path.endswith("/invoke"):
-            await self._answer(scope, receive, send)
+            with _Held(self) as held:
+                await self._answer(scope, receive, send, held)
         elif path != "/ping" and not self._may(dict(scope["headers"])):
             await _send(send, 401, b'{"message":"a bearer token is needed"}', [(b"www-authenticate", b"Bearer")])
         else:
@@ -153,7 +156,7 @@ class Endpoint(fastapi.FastAPI):
     def _may(self, headers: dict[bytes, bytes]) -> bool:
         return self._authorization is None or hmac.compare_digest(headers.get(b"authorization", b""), self._authorization)
 
-    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Message, receive: Receive, send: Send, held: _Held) -> None:
         """Answer one request for answers."""
         started = time.perf_counter()
         headers = dict(scope["headers"])
@@ -173,7 +176,7 @@ class Endpoint(fastapi.FastAPI):
             model = entry.model
             content_type = _content_type(model, headers.get(b"content-type", b"").decode("latin-1"))
             accept = _accepted(model, content_type, headers.get(b"accept", b"").decode("latin-1"))
-            body = await self._body(receive, headers)
+            body = await self.body(receive, headers, held)
             request = await self._decoded(model, body, content_type)
             rows = request.rows
             if rows > self.settings.max_rows:
@@ -195,7 +198,7 @@ class Endpoint(fastapi.FastAPI):
             code, answer = 413 if isinstance(error, TooLarge) else 503, _message(error)
         except (FormatError, InvalidRows) as error:
             code, answer = 400, _message(error)
-        except _Disconnected:
+        except Disconnected:
             self.metrics.add("in_flight", -1)
             return
         except Exception as error:
@@ -237,7 +240,15 @@ class Endpoint(fastapi.FastAPI):
             raise Refused(404, f"no model {name!r} is loaded; there are {', '.join(entries)}")
         return entries[name]
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def body(self, receive: Receive, headers: dict[bytes, bytes], held: _Held) -> bytes:
+        """The body of a request, within the limits of bytes and seconds.
+
+        Raises
+        ------
+        Refused
+        Overloaded
+        Disconnected
+        """
         most = self.settings.max_bytes
         length = headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > most:
@@ -249,11 +260,12 @@ class Endpoint(fastapi.FastAPI):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise _Disconnected
+                    raise Disconnected
                 part = message.get("body", b"")
                 total += len(part)
                 if total > most:
                     raise Refused(413, f"the body has more than {most} bytes")
+                held.take(len(part))
                 parts.append(part)
                 more = message.get("more_body", False)
         except asyncio.CancelledError:
@@ -276,19 +288,42 @@ class Endpoint(fastapi.FastAPI):
 
     async def _scored(self, entry: Entry, model: Servable, request: Request, accept: ContentType) -> list[Any]:
         loop = asyncio.get_running_loop()
-        waiting = [entry.batcher.submit(model, work) for work in model.work(request, accept)]
-        self.metrics.set("waiting_rows", entry.batcher.rows)
-        found = []
+        waiting: list[asyncio.Future[Any]] = []
         timer = loop.call_later(self.settings.timeout, _give_up, waiting, self.settings.timeout)
         try:
-            for future in waiting:
-                found.append(await future)
+            for work in model.work(request, accept):
+                waiting.append(entry.batcher.submit(model, work))
+            return [await future for future in waiting]
         finally:
             timer.cancel()
-        return found
+            for future in waiting:
+                # Nobody asks for what is left where one part has failed.
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
 
 
-class _Disconnected(Exception):
+class _Held:
+    """The bytes of a request's body, as long as it is there."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._bytes = endpoint, 0
+
+    def take(self, size: int) -> None:
+        endpoint = self._endpoint
+        # One request alone always has room.
+        if endpoint.held_bytes > self._bytes and endpoint.held_bytes + size > endpoint.settings.max_waiting_bytes:
+            raise Overloaded(f"requests of {endpoint.held_bytes} bytes are being answered")
+        self._bytes += size
+        endpoint.held_bytes += size
+
+    def __enter__(self) -> _Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._endpoint.held_bytes -= self._bytes
+
+
+class Disconnected(Exception):
     """Nobody waits for the answer."""
 
 
@@ -314,12 +349,22 @@ class _Clock:
             self._task.cancel()
 
 
-@functools.lru_cache(1024)
+class _Remembered(Generic[T]):
+    """A reader of headers that remembers what it has read, of those that are no longer than headers usually are."""
+
+    def __init__(self, read: Callable[[str], T]) -> None:
+        self._read, self.remembered = read, functools.lru_cache(1024)(read)
+
+    def __call__(self, text: str) -> T:
+        return self.remembered(text) if len(text) <= REMEMBERED else self._read(text)
+
+
+@_Remembered
 def _parsed(text: str) -> ContentType:
     return ContentType.parse(text)
 
 
-@functools.lru_cache(1024)
+@_Remembered
 def _wanted(text: str) -> tuple[ContentType, ...]:
     """What an Accept header names, what is liked best first."""
     found = []
@@ -402,8 +447,6 @@ async def _watch(endpoint: Endpoint) -> None:
 
 
 def _versions(endpoint: Endpoint) -> list[tuple[Entry, str]]:
-    from sparkml_algos.serving.endpoint.registry import version_of
-
     return [(entry, version_of(entry.path)) for entry in endpoint.registry.changed() if entry.path is not None]
 
 
@@ -422,7 +465,6 @@ def _add_routes(endpoint: Endpoint) -> None:
 
     @endpoint.get("/metrics")
     async def metrics_text() -> PlainTextResponse:
-        metrics.set("waiting_rows", sum(entry.batcher.rows for entry in registry.entries.values()))
         text = metrics.text(settings.name, settings.variant)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
@@ -440,7 +482,18 @@ def _add_routes(endpoint: Endpoint) -> None:
 
     @endpoint.post("/models")
     async def load(request: fastapi.Request) -> JSONResponse:
-        return await _load(endpoint, await request.body())
+        if settings.models_root is None:
+            return JSONResponse({"message": "the models of this endpoint are fixed; start it with a models_root"}, 403)
+        try:
+            with _Held(endpoint) as held:
+                body = await endpoint.body(request.receive, dict(request.scope["headers"]), held)
+        except Refused as refused:
+            return JSONResponse({"message": str(refused)}, refused.code)
+        except Overloaded as error:
+            return JSONResponse({"message": str(error)}, 503)
+        except Disconnected:
+            return JSONResponse({"message": "the body is cut off"}, 400)
+        return await _load(endpoint, Path(settings.models_root).resolve(), body)
 
     @endpoint.delete("/models/{name}")
     async def unload(name: str) -> JSONResponse:
@@ -469,12 +522,8 @@ def _listed(entry: Entry) -> dict[str, str]:
     return {"modelName": entry.name, "modelUrl": str(entry.path or "")}
 
 
-async def _load(endpoint: Endpoint, body: bytes) -> JSONResponse:
-    from pathlib import Path
-
+async def _load(endpoint: Endpoint, root: Path, body: bytes) -> JSONResponse:
     settings, registry = endpoint.settings, endpoint.registry
-    if settings.models_root is None:
-        return JSONResponse({"message": "the models of this endpoint are fixed; start it with a models_root"}, 403)
     try:
         given = json.loads(body)
         name, url = given["model_name"], given["url"]
@@ -482,7 +531,6 @@ async def _load(endpoint: Endpoint, body: bytes) -> JSONResponse:
             raise ValueError("model_name and url must be texts, the name without '/'")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return JSONResponse({"message": f'expected {{"model_name": …, "url": …}}: {error}'}, 400)
-    root = Path(settings.models_root).resolve()
     try:
         path = (root / url.removeprefix("file://")).resolve()
         if not path.is_relative_to(root):
@@ -492,10 +540,13 @@ async def _load(endpoint: Endpoint, body: bytes) -> JSONResponse:
         if len(registry.entries) >= settings.max_models:
             return JSONResponse({"message": f"{settings.max_models} models are loaded, more have no room"}, 507)
         await asyncio.get_running_loop().run_in_executor(None, registry.add, name, path)
-    except KeyError:
-        return JSONResponse({"message": f"a model {name!r} is loaded already"}, 409)
+    except Taken as error:
+        return JSONResponse({"message": str(error)}, 409)
     except MemoryError:
         return JSONResponse({"message": "the memory has no room for it"}, 507)
     except (ValueError, OSError, ImportError) as error:
         return JSONResponse({"message": f"{url} cannot be loaded: {error}"}, 400)
+    except Exception as error:  # what is saved there may be broken in any way
+        logger.exception("model %s: %s cannot be loaded", name, url)
+        return JSONResponse({"message": f"{url} cannot be loaded: {type(error).__name__}: {error}"}, 400)
     return JSONResponse({})

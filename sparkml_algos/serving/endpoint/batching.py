@@ -75,7 +75,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         found: asyncio.Future[Columns] = loop.create_future()
         self._waiting.setdefault((id(model), work.key), []).append(_Waiting(model, work, found))
-        self._rows += work.rows
+        self._wait(work.rows)
         if not self._busy and not self._scheduled:
             # After whatever else has come by now has been read.
             self._scheduled = True
@@ -87,6 +87,10 @@ class Batcher:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
+
+    def _wait(self, rows: int) -> None:
+        self._rows += rows
+        self._metrics.add("waiting_rows", rows)
 
     def _next(self) -> None:
         self._scheduled = False
@@ -127,7 +131,7 @@ class Batcher:
             rows, count = rows + one.work.rows, count + 1
         if waiting[count:]:
             self._waiting[key] = waiting[count:]
-        self._rows -= rows
+        self._wait(-rows)
         return [one for one in waiting[:count] if not one.found.done()]
 
     def _give(self, batch: list[_Waiting], outcome: tuple[list[Columns | Exception], float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ class Recorder:
         self._share = capture.percentage / 100
         self._random = random.Random()
         self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(capture.max_waiting)
+        self._lock, self._bytes = threading.Lock(), 0
         self._thread: threading.Thread | None = None
 
     def draws(self) -> bool:
@@ -46,16 +48,24 @@ class Recorder:
             self._thread = threading.Thread(target=self._write, name="sparkml-algos-capture", daemon=True)
             self._thread.start()
         item = {"request": request, "answer": answer, "id": inference_id, "attributes": attributes, "time": datetime.now(timezone.utc)}
+        size = _size(item)
+        with self._lock:
+            fits = self._bytes + size <= self._capture.max_waiting_bytes
+            self._bytes += size if fits else 0
         try:
+            if not fits:
+                raise queue.Full
             self._waiting.put_nowait(item)
         except queue.Full:
             self._metrics.add("not_captured")
+            self._written(size if fits else 0)
 
     def close(self, timeout: float = 10.0) -> None:
         """Write down what waits."""
         if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join(timeout)
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(None, timeout=timeout)
+                self._thread.join(timeout)
             self._thread = None
 
     def _write(self) -> None:
@@ -63,6 +73,7 @@ class Recorder:
             items = [self._waiting.get()]
             while not self._waiting.empty() and len(items) < 1000:
                 items.append(self._waiting.get())
+            size = sum(_size(item) for item in items if item is not None)
             lines: dict[Path, list[str]] = {}
             for item in items:
                 if item is not None:
@@ -75,8 +86,13 @@ class Recorder:
                     self._metrics.add("captured", len(texts))
                 except OSError:
                     self._metrics.add("not_captured", len(texts))
+            self._written(size)
             if items[-1] is None:
                 return
+
+    def _written(self, size: int) -> None:
+        with self._lock:
+            self._bytes -= size
 
     def _line(self, item: dict[str, Any]) -> str:
         data = {}
@@ -102,3 +118,7 @@ class Recorder:
         if encoding == "BASE64":
             text = base64.b64encode(body).decode()
         return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
+
+
+def _size(item: dict[str, Any]) -> int:
+    return len(item["request"][1]) + len(item["answer"][1])

@@ -4,7 +4,8 @@ With one worker the endpoint runs in this process. With several this process loa
 memory and its socket; it starts anew what dies. A new version of a model is loaded here too, and served by new workers: those before answer
 what has come to them, ask their clients to connect anew, and end.
 
-Signals: SIGTERM and SIGINT end it, once what has come is answered; SIGHUP loads the models anew.
+Signals: SIGTERM and SIGINT end it, once what has come is answered; SIGHUP loads the models anew. A worker is told by SIGUSR1 that it is to
+end soon.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from sparkml_algos.serving.endpoint.application import Endpoint, app
+from sparkml_algos.serving.endpoint.connections import protocol
 from sparkml_algos.serving.endpoint.metrics import Metrics, Shared
-from sparkml_algos.serving.endpoint.registry import Loaded, Models, Registry
+from sparkml_algos.serving.endpoint.registry import Loaded, Models, Registry, version_of
 from sparkml_algos.serving.endpoint.settings import Settings
 
 try:
@@ -42,6 +44,7 @@ LEAVING_SECONDS = 5.0
 # After SIGTERM the service kills a container in so many seconds.
 STOPPING_SECONDS = 30.0
 POLL_SECONDS = 0.05
+DRAIN = signal.SIGUSR1
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Hosting:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
+        if not 0 <= self.port < 1 << 16:
+            raise ValueError(f"port must be from 0 to 65535, got {self.port}")
+        if not self.drain >= 0:
+            raise ValueError(f"drain must be at least 0, got {self.drain}")
         if (self.certificate is None) != (self.key is None):
             raise ValueError("TLS needs a certificate and its key")
 
@@ -126,6 +133,7 @@ class Server(uvicorn.Server):
     def __init__(self, endpoint: Endpoint, hosting: Hosting, ready: Callable[[], None], parent: int | None = None) -> None:
         self._endpoint, self._hosting, self._ready, self._parent = endpoint, hosting, ready, parent
         self._leaving: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[list[str]]] = set()
         super().__init__(
             uvicorn.Config(
                 endpoint,
@@ -137,6 +145,7 @@ class Server(uvicorn.Server):
                 ssl_certfile=hosting.certificate,
                 ssl_keyfile=hosting.key,
                 backlog=hosting.backlog,
+                http=protocol(),
                 lifespan="on",
             )
         )
@@ -153,8 +162,20 @@ class Server(uvicorn.Server):
             loop.add_signal_handler(signal.SIGTERM, self.leave)
             loop.add_signal_handler(signal.SIGINT, self.leave)
             if self._parent is None:
-                loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._endpoint.reload()))
+                loop.add_signal_handler(signal.SIGHUP, self.reload)
+            else:
+                loop.add_signal_handler(DRAIN, self.drain)
         self._ready()
+
+    def reload(self) -> None:
+        """Load the models anew."""
+        task = asyncio.get_running_loop().create_task(self._endpoint.reload())
+        self._reloading.add(task)  # the loop by itself would let it go
+        task.add_done_callback(self._reloading.discard)
+
+    def drain(self) -> None:
+        """Tell that it is to end soon."""
+        self._endpoint.draining = True
 
     def leave(self) -> None:
         """Answer what has come, and end."""
@@ -243,8 +264,6 @@ class _Supervisor:
 
     def _look(self, seen: Mapping[str, str]) -> dict[str, str]:
         """Renew what has changed and stayed so since the last look."""
-        from sparkml_algos.serving.endpoint.registry import version_of
-
         now = {entry.name: version_of(entry.path) for entry in self._registry.changed() if entry.path is not None}
         stayed = [name for name, version in now.items() if seen.get(name) == version]
         if stayed and self._all_ready():
@@ -255,6 +274,8 @@ class _Supervisor:
         loaded = [self._registry.reload(entry) for name in names if (entry := self._registry.entries.get(name)) is not None]
         if any(loaded):
             self._generation += 1
+            # What of the versions before refers to itself was frozen with all else, and would stay for ever.
+            gc.unfreeze()
 
     def _fill(self) -> None:
         """Fork what is missing."""
@@ -281,6 +302,7 @@ class _Supervisor:
             os.close(reading)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
+            signal.signal(DRAIN, signal.SIG_IGN)
             endpoint = app(loaded, replace(self._settings, watch=0.0), metrics=Metrics(self._shared, row))
             _run(endpoint, self._listening, self._hosting, lambda: _tell(writing), parent)
             code = 0
@@ -332,18 +354,20 @@ class _Supervisor:
                     self._not_before = time.monotonic() + min(0.1 * 2**self._failures, 5.0)
 
     def _stop(self) -> None:
+        self._tell(DRAIN)
         time.sleep(self._hosting.drain)
         self._listening.close()
-        for pid in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        self._tell(signal.SIGTERM)
         until = time.monotonic() + STOPPING_SECONDS
         while self._workers and time.monotonic() < until:
             self._bury()
             time.sleep(POLL_SECONDS)
+        self._tell(signal.SIGKILL)
+
+    def _tell(self, number: signal.Signals) -> None:
         for pid in self._workers:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
 
 def _tell(pipe: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CODES = (200, 400, 401, 404, 406, 409, 413, 415, 500, 503, 507)
+CODES = (200, 400, 401, 404, 405, 406, 408, 413, 415, 500, 503)
 #: Upper ends of the classes of latencies, in seconds.
 LATENCIES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 #: Upper ends of the classes of batches, in rows.

@@ -54,6 +54,10 @@ class Entry:
     version: str
 
 
+class Taken(Exception):
+    """A model has this name already."""
+
+
 class Registry:
     """The models of an endpoint.
 
@@ -72,7 +76,12 @@ class Registry:
             self.add(name, model)
 
     def add(self, name: str, model: Given) -> Entry:
-        """Load a model under a name that is free."""
+        """Load a model under a name that is free.
+
+        Raises
+        ------
+        Taken
+        """
         path = Path(model) if isinstance(model, str | Path) else None
         version = version_of(path) if path is not None else ""
         served: Servable
@@ -86,7 +95,7 @@ class Registry:
         entry = Entry(name, path, served, batcher, version)
         with self._lock:
             if name in self.entries:
-                raise KeyError(name)
+                raise Taken(f"a model {name!r} is loaded already")
             self.entries[name] = entry
         self._metrics.set("models", len(self.entries))
         logger.info("model %s: %s from %s", name, served.name, path)

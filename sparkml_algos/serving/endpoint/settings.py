@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkml_algos.serving.contract import Options
@@ -25,8 +25,8 @@ class Capture:
         Whether requests, and whether answers are.
     csv_types, json_types : tuple of str
         Content types whose bodies are written as text; others are base64.
-    max_waiting : int
-        Records that may wait to be written; what comes beyond that is left out and counted.
+    max_waiting, max_waiting_bytes : int
+        Records that may wait to be written, and bytes of their bodies; what comes beyond that is left out and counted.
     """
 
     folder: str | Path
@@ -36,6 +36,7 @@ class Capture:
     csv_types: tuple[str, ...] = ("text/csv",)
     json_types: tuple[str, ...] = ("application/json", "application/jsonlines")
     max_waiting: int = 10_000
+    max_waiting_bytes: int = 1 << 26
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentage <= 100:
@@ -56,6 +57,8 @@ class Settings:
         Of a request; 413 beyond that.
     max_waiting_rows : int
         Rows of all requests that wait for a model; 503 beyond that.
+    max_waiting_bytes : int
+        Of the bodies of all requests that are read or answered; 503 beyond that.
     max_batch_rows : int
         Rows of several requests that are scored together, at most.
     timeout : float
@@ -70,7 +73,7 @@ class Settings:
     watch : float
         Seconds between looks at the models' folders, of which a changed one is loaded anew; 0: none.
     options : Options
-        How models are served.
+        How models are served; their ``max_bytes`` are at most those from here.
     """
 
     name: str = "sparkml-algos"
@@ -78,6 +81,7 @@ class Settings:
     max_bytes: int = MAX_PAYLOAD_BYTES
     max_rows: int = 100_000
     max_waiting_rows: int = 200_000
+    max_waiting_bytes: int = 1 << 28
     max_batch_rows: int = 4096
     timeout: float = 60.0
     token: str | None = field(default=None, repr=False)
@@ -88,8 +92,12 @@ class Settings:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_batch_rows", "timeout", "max_models"):
+        for name in ("max_bytes", "max_rows", "max_waiting_rows", "max_waiting_bytes", "max_batch_rows", "timeout", "max_models"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, got {getattr(self, name)!r}")
+        if self.options.max_bytes > self.max_bytes:
+            object.__setattr__(self, "options", replace(self.options, max_bytes=self.max_bytes))
+        if not self.watch >= 0:
+            raise ValueError(f"watch must be at least 0, got {self.watch!r}")
         if self.token is not None and len(self.token) < 16:
             raise ValueError("a token has at least 16 characters")

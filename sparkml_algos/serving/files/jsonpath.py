@@ -1,6 +1,9 @@
 """The part of JSONPath that filters of batch inference have: ``$``, ``.name``, ``.*``, ``['a','b']``, ``[0,2]``, ``[-1]``, ``[s:e]``.
 
 A path to one value gives the value, one to several a list; steps on a list of several go on in each.
+
+Libraries of JSONPath pass over what a path does not find, where a filter must name the record and the step at fault, and read far more of
+the language than the service, which would have to be refused. The tests hold what is read here against jsonpath-ng.
 """
 
 from __future__ import annotations

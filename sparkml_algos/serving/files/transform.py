@@ -8,6 +8,7 @@ import io
 import json
 import os
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -19,6 +20,7 @@ import pyarrow.fs as pafs
 from sparkml_algos.formats import recordio
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.formats.errors import FormatError
+from sparkml_algos.serving.bodies import UNREADABLE
 from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.files.jsonpath import Path, PathError
 
@@ -191,33 +193,41 @@ def transform_bytes(source: Any, model: Servable, transform: Transform) -> Itera
     most = transform.max_payload_in_mb << 20 or 1 << 62
     stream = gzip.GzipFile(fileobj=source) if transform.compression_type == GZIP else source
     done = 0
-    for records in _requests(stream, transform, content, most):
+    for records in _unpacked(_requests(stream, transform, content, most)):
         try:
             yield _answered(records, done, answer, transform, content, asked, output)
-        except (ValueError, PathError) as error:
+        except UNREADABLE as error:
             until = done + len(records) - 1
             where = f"record {done}" if len(records) == 1 else f"one of the records {done} to {until}"
             raise ValueError(f"{where}: {error}") from error
         done += len(records)
 
 
+def _unpacked(requests: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """The same, with what is wrong with a packed file as an error of its value."""
+    try:
+        yield from requests
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"the gzip stream is broken: {error}") from error
+
+
 def _requests(stream: Any, transform: Transform, content: ContentType, most: int) -> Iterator[list[bytes]]:
     """The records of each request."""
     if transform.split_type == NONE:
-        body = stream.read(most + 1)
+        body = stream.read(most + 1) if transform.max_payload_in_mb else stream.read()
         if len(body) > most:
             raise ValueError(f"a request has more than {transform.max_payload_in_mb} MB; set split_type, or a larger max_payload_in_mb")
         if body:
             yield [body]
         return
-    records = _lines(stream) if transform.split_type == LINE else _frames(stream)
+    records = _lines(stream, most) if transform.split_type == LINE else _frames(stream)
     pending: list[bytes] = []
     size = 0
     # A request is scored whole; there is no use in larger ones than this.
     aim = min(most, BLOCK_BYTES)
     for record in records:
         if len(record) > most:
-            raise ValueError(f"a record has {len(record)} bytes, more than {transform.max_payload_in_mb} MB")
+            raise ValueError(f"a record has more than {transform.max_payload_in_mb} MB")
         if pending and (transform.batch_strategy == SINGLE or size + len(record) + 1 > aim):
             yield pending
             pending, size = [], 0
@@ -227,8 +237,10 @@ def _requests(stream: Any, transform: Transform, content: ContentType, most: int
         yield pending
 
 
-def _lines(stream: Any) -> Iterator[bytes]:
-    for line in io.BufferedReader(stream, 1 << 20):
+def _lines(stream: Any, most: int) -> Iterator[bytes]:
+    """Lines that are not blank; of one that is longer than allowed no more than says so."""
+    reader = io.BufferedReader(stream, 1 << 20)
+    while line := reader.readline(most + 2):
         line = line.rstrip(b"\r\n")
         if line.strip():
             yield line
@@ -394,6 +406,14 @@ def inputs_of(folder: str | FilePath) -> list[str]:
     return found
 
 
+def check_apart(source: str | FilePath, target: str | FilePath) -> None:
+    """Refuse outputs among the inputs: they would be inputs the next time."""
+    (system, inputs), (other, outputs) = file_system(source), file_system(target)
+    within = system == other and FilePath(inputs) in (FilePath(outputs), *FilePath(outputs).parents)
+    if within and system.get_file_info(inputs).type == pafs.FileType.Directory:
+        raise ValueError(f"outputs in {target} would be among the inputs in {source}")
+
+
 def transform_file(source: str | FilePath, target: str | FilePath, model: Servable, transform: Transform) -> int:
     """Transform a file. The output is there whole, or not at all.
 
@@ -470,6 +490,7 @@ def transform_folder(
     list of Result
     """
     types_of(model, transform)
+    check_apart(source, target)
     found = []
     for name in inputs_of(source) if names is None else names:
         where, to = names_of(source, target, name)

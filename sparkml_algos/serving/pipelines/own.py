@@ -59,6 +59,7 @@ OUTPUTS = {
     "Object2VecModel": {"predictionCol": "predicted_label", "probabilityCol": "scores"},
     "PCAModel": {"outputCol": "projection"},
     "RandomCutForestModel": {"scoreCol": "score", "attributionCol": "attribution"},
+    "Seq2SeqModel": {"predictionCol": "target", "attentionCol": "matrix"},
     "XGBoostClassificationModel": {**_TREES, "rawPredictionCol": "raw", "probabilityCol": "probability"},
     "XGBoostRankerModel": _TREES,
     "XGBoostRegressionModel": _TREES,

@@ -20,7 +20,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving import bodies, responses
 from sparkml_algos.serving.answers import Answer, Columns
 from sparkml_algos.serving.bodies import NAME, Part, Request
-from sparkml_algos.serving.contract import Options, Variant, Work
+from sparkml_algos.serving.contract import Options, Variant, Work, signature
 from sparkml_algos.serving.pipelines import numeric, textual
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, NUMBER_OR_VECTOR, TEXT, VECTOR, WORDS, Frame
 from sparkml_algos.serving.pipelines.own import Model, settle, vocabulary
@@ -121,7 +121,7 @@ class ServedPipeline:
 
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         variant = Variant(accept.flag("verbose"))
-        return [Work((variant, *_signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
+        return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:
         frame = self.transform(columns)
@@ -237,10 +237,6 @@ def _inputs(stages: Sequence[Stage]) -> dict[str, str]:
     return found
 
 
-def _signature(columns: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple((name, type(column), column.shape[1:] if hasattr(column, "shape") else ()) for name, column in columns.items())
-
-
 def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body.decode())
@@ -300,7 +296,12 @@ def _numbers(values: list[Any], name: str) -> np.ndarray:
 
 
 def _vectors(values: list[Any], name: str) -> np.ndarray:
-    rows = [_vector(value, name, row) for row, value in enumerate(values)]
+    rows, size = [], 0
+    for row, value in enumerate(values):
+        rows.append(_vector(value, name, row))
+        size += len(rows[-1])
+        if size > MAX_NUMBERS:
+            raise FormatError(f"instance {row}: {name} and those before have more than {MAX_NUMBERS} numbers, with their zeros", NAME)
     for row, vector in enumerate(rows):
         if len(vector) != len(rows[0]):
             raise FormatError(f"instance {row}: {name} has {len(vector)} values, where the first has {len(rows[0])}", NAME)
@@ -309,6 +310,8 @@ def _vectors(values: list[Any], name: str) -> np.ndarray:
 
 # A sparse vector of a request is written out; one of more than this is refused.
 MAX_LENGTH = 1 << 22
+# Of all rows of a request: 256 MB.
+MAX_NUMBERS = 1 << 25
 
 
 def _vector(value: Any, name: str, row: int) -> list[float] | np.ndarray:

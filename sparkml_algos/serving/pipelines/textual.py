@@ -193,9 +193,13 @@ class HashingTF(_OfWords):
     def __call__(self, frame: Frame) -> None:
         entries = []
         for row in words(frame, self._input):
-            counts = Counter(_murmur3(word) % self._size for word in row)
+            counts = Counter((_murmur3 if len(word) <= REMEMBERED else _murmur3.__wrapped__)(word) % self._size for word in row)
             entries.append({place: 1.0 if self._binary else float(count) for place, count in counts.items()})
         frame[self._output] = matrix(entries, self._size)
+
+
+# A longer word is hashed anew each time: what is remembered must not grow with what requests hold.
+REMEMBERED = 64
 
 
 @lru_cache(1 << 16)
