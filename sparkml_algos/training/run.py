@@ -236,8 +236,7 @@ def train_arrays(
     """
     communicator = communicator or SingleProcess()
     worker = Alone(rank=communicator.rank, size=communicator.size, communicator=communicator)
-    roles = {field.role for field in algorithm.fields}
-    columns = {role: options.pop(role) for role in roles & set(options)}
+    columns = {field.role: options.pop(field.role) for field in algorithm.fields if field.role in options}
     columns = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
     fields = [field for field in algorithm.fields_for(Hyperparameters(**hyperparameters)) if field.role in columns]
     plan = TrainingPlan(algorithm, [hyperparameters], Decoder([Source(field, [field.role]) for field in fields]), seed=seed, **options)
