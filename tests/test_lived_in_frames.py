@@ -43,6 +43,8 @@ NAMES = {
     "ip": "Row.Address",
     "in0": "ROW.ids",
     "in1": "in.1",
+    "begin": "ROW.begins at",
+    "series": "se.ries",
 }
 
 #: Columns that no model reads.
@@ -93,6 +95,8 @@ def plain(spark: SparkSession) -> Callable[[bool], DataFrame]:
             F.expr("id % 7 = 0").alias("held"),
             F.expr("x[2]").alias("start"),
             F.expr(f"array({box})").alias("boxes"),
+            F.expr("timestamp '2024-01-01'").alias("begin"),
+            F.expr("transform(sequence(0, 309), i -> x[0] + x[2] * (i % 3))").alias("series"),
         ).cache()  # fmt: skip
 
     return make
@@ -112,12 +116,13 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
             F.col("boxes").alias("boxes"),
             F.col("ip").alias("Address"),
             F.col("in0").alias("IDs"),
+            F.col("begin").alias("Begins at"),
         )
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),
             F.col("few").alias("query no."), F.col("weight").alias("W.e.i.g.h.t"), F.col("held").alias("Held out?"),
             F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"),
-            F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"),
+            F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"), F.col("series").alias("Se.ries"),
         )  # fmt: skip
         beside = BESIDE | ({} if IS_SPARK_3 else BESIDE_SPARK_4)
         others = given.select(F.col("id"), F.col("features").alias("vector"), F.lit("a").alias("Row.x"))
@@ -146,6 +151,7 @@ def clusters(plain: Callable[[bool], DataFrame]) -> AlgorithmModel:
 def columns(case: Case) -> dict[str, str]:
     """All columns that a case can read, by Param, as `plain` calls them."""
     known = {"weight": "weight", "validation": "held", "base_margin": "start", "id": "id", "owner": "few", "text": "tokens"}
+    known["start"] = "begin"
     known |= {name: name for name in ("features", "tokens", "image", "boxes", "entity", "ip", "in0", "in1")}
     given = {param: value for param, value in case.settings.items() if param.endswith("Col") and value in NAMES}
     read = {field.param: known[field.role] for field in case.estimator.algorithm().fields if field.role in known}
