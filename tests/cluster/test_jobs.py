@@ -27,19 +27,20 @@ def classic(spark: SparkSession) -> SparkSession:
     return spark
 
 
-def descriptions(spark: SparkSession) -> list[str | None]:
-    """Of all jobs that Spark remembers, the latest first."""
-    found = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
-    texts = [found.apply(index).description() for index in range(found.size())]
-    return [text.get() if text.isDefined() else None for text in texts]
+def descriptions(spark: SparkSession) -> dict[int, str | None]:
+    """Of the jobs that Spark remembers, which are not all of a long session, by their numbers."""
+    context = spark.sparkContext._jsc.sc()
+    context.listenerBus().waitUntilEmpty()
+    found = context.statusStore().jobsList(None)
+    jobs = [found.apply(index) for index in range(found.size())]
+    return {job.jobId(): job.description().get() if job.description().isDefined() else None for job in jobs}
 
 
 def described_by(spark: SparkSession, work) -> set[str | None]:
     """The descriptions of the jobs that `work` starts."""
-    before = len(descriptions(spark))
+    last = max(descriptions(spark), default=-1)
     work()
-    found = descriptions(spark)
-    return set(found[: len(found) - before])
+    return {text for number, text in descriptions(spark).items() if number > last}
 
 
 def fitted(data: DataFrame, **settings) -> AlgorithmModel:
