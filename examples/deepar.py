@@ -87,7 +87,7 @@ def read_series(spark: SparkSession, path: str) -> DataFrame:
 def drawn_series(spark: SparkSession) -> DataFrame:
     """Sixty series of sixteen days, each with a day and a level of its own."""
     hours = spark.range(60).crossJoin(spark.range(16 * 24).withColumnRenamed("id", "hour"))
-    value = "(20 + id) * (1 + 0.4 * sin(2 * pi() * hour / 24 + id % 5) + 0.2 * (int(hour / 24) % 7 > 4) + 0.05 * randn(3))"
+    value = "(20 + id) * (1 + 0.4 * sin(2 * pi() * hour / 24 + id % 5) + 0.2 * int(int(hour / 24) % 7 > 4) + 0.05 * randn(3))"
     return hours.selectExpr("id", "timestamp'2024-01-01' + make_dt_interval(0, int(hour)) AS time", f"{value} AS value")
 
 
