@@ -17,13 +17,16 @@ _LAST_BAND = re.compile(r"(\(.*, )[^,()\]]+\]")
 _WHOLE = re.compile(r"(?<![\d.e+-])-?\d+(?=[,\]])")
 
 
-def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport:
+def check_bias_drift(current: BiasReport, baseline: BiasReport, tolerance: float = 0.0) -> MonitorReport:
     """Compare measures of bias with those of a baseline.
 
     Parameters
     ----------
     current, baseline : BiasReport
         Also as read from the service's ``analysis.json``.
+    tolerance : float
+        By how much a measure may be farther from what it is without bias than the baseline's. The service's rule has none: of rows like the
+        baseline's about half of all measures are farther, by chance, so give what chance makes of as many rows.
 
     Returns
     -------
@@ -31,7 +34,14 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
         A measure is violated where it is farther from what it is without bias than the baseline's: from 1 for DI, from 0 for all others.
         Facets above a threshold are the same facet whatever the largest value is that ends their name. What one of both lacks is not
         compared.
+
+    Raises
+    ------
+    ValueError
+        If `tolerance` is negative.
     """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be a number of 0 or more, got {tolerance!r}")
     before = {
         (one.facet, text, metric.name): metric.value
         for of_name in (_open, str)  # the whole name is what counts where there is one
@@ -41,6 +51,7 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
         for metric in one.metrics(stage)
     }
     violations, metrics, plots = [], {}, {}
+    beyond = f" by more than {number(tolerance)}" if tolerance else ""
     for one in current.facets:
         drawn = []
         for metric in (metric for stage in _STAGES for metric in one.metrics(stage)):
@@ -54,10 +65,10 @@ def check_bias_drift(current: BiasReport, baseline: BiasReport) -> MonitorReport
                 (one.facet, one.value_or_threshold, metric.name), before.get((one.facet, _open(one.value_or_threshold), metric.name))
             )
             ideal = MEASURES[metric.name].ideal if metric.name in MEASURES else 0.0
-            wrong = known is not None and abs(metric.value - ideal) > abs(known - ideal)
+            wrong = known is not None and abs(metric.value - ideal) > abs(known - ideal) + tolerance
             drawn.append(Bar(metric.name, metric.value, ideal, wrong))
             if wrong:
-                text = f"Value {number(metric.value)} is farther from {number(ideal)} than the baseline's {number(known)}"
+                text = f"Value {number(metric.value)} is farther from {number(ideal)} than the baseline's {number(known)}{beyond}"
                 keys = {"facet": one.facet, "facet_value": one.value_or_threshold, "metric_name": metric.name}
                 subject = f"{one.facet}={one.value_or_threshold}: {metric.name}"
                 violations.append(Violation(subject, "bias_drift_check", text, metric.value, known, known, keys))

@@ -296,6 +296,12 @@ def test_bias_has_drifted_where_it_is_farther_from_its_ideal():
     found = check_bias_drift(report(-0.3, 1.3), report(0.2, 0.8))
     assert [one.to_dict()["metric_name"] for one in found.violations] == ["CI", "DI"]
     assert found.to_dict()["version"] == "1.0" and found.violations[0].to_dict()["facet_value"] == "f"
+    within = check_bias_drift(report(-0.3, 1.3), report(0.2, 0.8), tolerance=0.15)
+    assert within.ok and within.metrics == found.metrics
+    (beyond,) = check_bias_drift(report(-0.3, 1.5), report(0.2, 0.8), tolerance=0.15).violations
+    assert beyond.to_dict()["metric_name"] == "DI" and "by more than 0.15" in beyond.description
+    with pytest.raises(ValueError, match="tolerance must be a number of 0 or more, got nan"):
+        check_bias_drift(report(0.1, 0.9), report(0.2, 0.8), tolerance=math.nan)
     assert check_bias_drift(report(0.1, math.inf), report(0.2, 0.8)).metrics["bias_metric_DI sex=f"] == 2.348543e108
 
 

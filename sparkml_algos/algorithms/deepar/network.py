@@ -9,7 +9,6 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from sparkml_algos.algorithms.deepar.windows import Inputs, Shape
+from sparkml_algos.arrays.device import one_thread
 from sparkml_algos.collectives.communicator import Communicator
 from sparkml_algos.networks.learner import Draws, NetworkLearner
 from sparkml_algos.networks.optimizers import OptimizerSettings
@@ -359,17 +359,6 @@ def in_units(scale: np.ndarray, scaling: Mapping[str, float]) -> np.ndarray:
     return (np.log(scale) - scaling["log_mean"]) / scaling["log_unit"]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Several threads would part the numbers of a step among them, each with a remainder of its own; steps are too short for it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 class Sampler:
     """Draws paths of series.
 
@@ -404,7 +393,7 @@ class Sampler:
         self._says, self._says_bias, self._rate = network.says, network.says_bias, network.layers[0].rate
 
     @torch.no_grad()
-    @_one_thread()
+    @one_thread()  # which several would part among them, each with a remainder of its own; steps are too short for it
     def paths(self, windows: Batch, seeds: Iterable[int], samples: int) -> np.ndarray:
         """Paths of the horizon of windows.
 
