@@ -18,9 +18,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     for name in _THREADS:
         os.environ.setdefault(name, str(chosen.threads))
-    # xgboost imports scikit-learn where there is one, and that pandas: together three quarters of the time that an endpoint of trees takes
-    # to start. Nothing here uses either.
-    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     from sparkml_algos.serving.contract import Options
@@ -98,4 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # xgboost imports scikit-learn where there is one, and that pandas: together three quarters of the time that an endpoint of trees takes
+    # to start. Nothing in this process, which is the endpoint's own, uses either.
+    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
     main()
