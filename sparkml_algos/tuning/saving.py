@@ -1,15 +1,22 @@
-"""Saving of validators: Spark's own layout, under the name of our class."""
+"""Saving: validators in Spark's own layout, under the name of our class; tuners as the service's description beside their Estimator."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pyspark
 from pyspark.ml.tuning import _ValidatorSharedReadWrite
-from pyspark.ml.util import DefaultParamsReader, MLReader, MLWriter
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+
+if TYPE_CHECKING:
+    from sparkml_algos.tuning.tuner import HyperparameterTuner
 
 # Until then readers and writers of Spark ML are handed a SparkContext, since then a session.
 _WITH_SESSIONS = 4
+# Arguments of a tuner that the service's description lacks.
+_OPTIONS = ("num_folds", "base_tuning_job_name", "store", "tags", "hyperparameters_to_keep_static", "max_retries", "engine", "progress")
 
 
 def session_of(of: MLReader | MLWriter) -> Any:
@@ -44,3 +51,52 @@ class Reader(MLReader):
         validator = self._cls(estimator=estimator, estimatorParamMaps=maps, evaluator=evaluator)._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(validator, metadata, skipParams=["estimatorParamMaps"])
         return validator
+
+
+class TunerWriter(MLWriter):
+    """Writes a tuner, and what it tunes."""
+
+    def __init__(self, tuner: HyperparameterTuner) -> None:
+        super().__init__()
+        self._tuner = tuner
+
+    def saveImpl(self, path: str) -> None:
+        session, tuner = session_of(self), self._tuner
+        DefaultParamsWriter.saveMetadata(tuner, path, session, extraMetadata={"tuner": json.dumps(_state(tuner))})
+        tuner.estimator.write().save(f"{path}/estimator")
+
+
+class TunerReader(MLReader):
+    """Reads a tuner."""
+
+    def __init__(self, cls: type[HyperparameterTuner]) -> None:
+        super().__init__()
+        self._cls = cls
+
+    def load(self, path: str) -> HyperparameterTuner:
+        session = session_of(self)
+        metadata = DefaultParamsReader.loadMetadata(path, session)
+        estimator = DefaultParamsReader.loadParamsInstance(f"{path}/estimator", session)
+        saved = json.loads(metadata["tuner"])
+        # The Estimator has them, with their types.
+        config = {key: value for key, value in saved["config"].items() if key != "TrainingJobDefinition"}
+        tuner = self._cls.from_config(estimator, config, **saved["options"])
+        for name, values in saved["values"].items():
+            tuner.hyperparameter_ranges[name] = replace(tuner.hyperparameter_ranges[name], values=values)
+        for name, when in saved["when"].items():
+            tuner.hyperparameter_ranges[name] = replace(tuner.hyperparameter_ranges[name], when=when)
+        tuner._resetUid(metadata["uid"])
+        return tuner
+
+
+def _state(tuner: HyperparameterTuner) -> dict[str, Any]:
+    """What JSON has of a tuner."""
+    if tuner.warm_start_config is not None or tuner.evaluator is not None:
+        raise ValueError("a tuner with a warm_start_config or an evaluator cannot be saved: they are no JSON; take them off, save the rest")
+    ranges = tuner.hyperparameter_ranges
+    return {
+        "config": tuner.to_config(),
+        "options": {name: getattr(tuner, name) for name in _OPTIONS},
+        "when": {name: {key: list(values) for key, values in one.when.items()} for name, one in ranges.items() if one.when},
+        "values": {name: list(one.values) for name, one in ranges.items() if one.kind == "Categorical"},
+    }

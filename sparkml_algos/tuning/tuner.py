@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.ml import Estimator, Model, Pipeline, PipelineModel, Transformer
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param
-from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
+from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -28,11 +28,12 @@ from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.core.trials import Rows, Trials
 from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
+from sparkml_algos.tuning.config import described, description
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import NumericParameter, Ranges, as_text, check_ranges, ranges_from_json, ranges_to_json, unfit
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges, unfit
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
-from sparkml_algos.tuning.saving import session_of
+from sparkml_algos.tuning.saving import TunerReader, TunerWriter
 from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import ENGINES, Bayesian, Grid, Random, Strategy
@@ -41,17 +42,6 @@ from sparkml_algos.tuning.warm_start import WarmStartConfig
 logger = logging.getLogger(__name__)
 
 STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
-# Of the service's description of a search, and of its parts.
-_CONFIG_KEYS = {
-    "": {
-        "Strategy", "StrategyConfig", "HyperParameterTuningJobObjective", "ResourceLimits", "ParameterRanges",
-        "TrainingJobEarlyStoppingType", "TuningJobCompletionCriteria", "RandomSeed",
-    },
-    "StrategyConfig": {"HyperbandStrategyConfig"},
-    "HyperParameterTuningJobObjective": {"MetricName", "Type"},
-    "ResourceLimits": {"MaxNumberOfTrainingJobs", "MaxParallelTrainingJobs", "MaxRuntimeInSeconds"},
-    "ParameterRanges": {"CategoricalParameterRanges", "ContinuousParameterRanges", "IntegerParameterRanges", "AutoParameters"},
-}  # fmt: skip
 MOST_JOBS = {"Bayesian": 750, "Hyperband": 750, "Grid": 750, "Random": 10_000}
 _FOLD, _RANDOM = "_sparkml_algos_held_out", "_sparkml_algos_random"
 
@@ -562,32 +552,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     def to_config(self) -> dict[str, Any]:
         """The service's description of this search: ``HyperParameterTuningJobConfig``, and the static hyperparameters as
         ``TrainingJobDefinition``. Numbers of ranges are strings there."""
-        limits: dict[str, Any] = {"MaxNumberOfTrainingJobs": self.max_jobs, "MaxParallelTrainingJobs": self.max_parallel_jobs}
-        if self.max_runtime_in_seconds is not None:
-            limits["MaxRuntimeInSeconds"] = self.max_runtime_in_seconds
-        config: dict[str, Any] = {
-            "Strategy": self.strategy,
-            "HyperParameterTuningJobObjective": {"MetricName": self.objective_metric_name, "Type": self.objective_type},
-            "ResourceLimits": limits,
-            "ParameterRanges": ranges_to_json(self.hyperparameter_ranges),
-            "TrainingJobEarlyStoppingType": self.early_stopping_type,
-            "TuningJobCompletionCriteria": self.completion_criteria.to_json(),
-        }
-        if self.strategy == "Hyperband":
-            hyperband = self._hyperband()
-            config["StrategyConfig"] = {
-                "HyperbandStrategyConfig": {"MinResource": hyperband.min_resource, "MaxResource": hyperband.max_resource}
-            }
-        if self.auto_parameters:
-            hints = [{"Name": name, "ValueHint": str(hint)} for name, hint in self.auto_parameters.items()]
-            config["ParameterRanges"]["AutoParameters"] = hints
-        if self.random_seed is not None:
-            config["RandomSeed"] = self.random_seed
-        tail = self._tail()
-        static = {name: as_text(tail.value(name)) for name in tail.hyperparameters() if tail.isSet(tail.getParam(name))}
-        static = {name: value for name, value in static.items() if name not in self.hyperparameter_ranges}
-        found = {"HyperParameterTuningJobConfig": config, "TrainingJobDefinition": {"StaticHyperParameters": static}}
-        return found | ({"Autotune": {"Mode": "Enabled"}} if self.autotune else {})
+        return description(self, self._tail(), self._hyperband() if self.strategy == "Hyperband" else None)
 
     @classmethod
     def from_config(cls, estimator: Estimator, config: Mapping[str, Any], **options: Any) -> HyperparameterTuner:
@@ -608,46 +573,11 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             If it does not describe a search, or one of several algorithms, or one that starts from others: of these, give
             `warm_start_config`.
         """
-        inner = config.get("HyperParameterTuningJobConfig", config)
-        for part, known in _CONFIG_KEYS.items():
-            given = inner.get(part, {}) if part else inner
-            if unknown := sorted(set(given) - known):
-                raise ValueError(f"{part or 'the configuration'} has {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-        if "MetricName" not in inner.get("HyperParameterTuningJobObjective", {}):
-            raise ValueError("the configuration has no HyperParameterTuningJobObjective with a MetricName")
-        if config.get("TrainingJobDefinitions"):
-            raise ValueError("TrainingJobDefinitions describes several algorithms; a tuner has one: give a TrainingJobDefinition")
-        if config.get("WarmStartConfig") and "warm_start_config" not in options:
-            raise ValueError("WarmStartConfig names parents, which a tuner takes as jobs: give warm_start_config, see attach()")
-        static = {
-            name: one
-            for name, one in config.get("TrainingJobDefinition", {}).get("StaticHyperParameters", {}).items()
-            if not name.startswith("_")
-        }
-        if static:
-            tail = _last_stage(estimator)
-            estimator = estimator.copy(_params(tail, static)) if isinstance(tail, AlgorithmEstimator) else estimator
-        limits, described = inner.get("ResourceLimits", {}), inner.get("ParameterRanges", {})
-        objective = inner["HyperParameterTuningJobObjective"]
-        hints = {one["Name"]: one["ValueHint"] for one in described.get("AutoParameters", [])}
-        autotune = config.get("Autotune", {}).get("Mode") == "Enabled"
-        return cls(
-            estimator,
-            objective["MetricName"],
-            ranges_from_json(described),
-            objective.get("Type", "Maximize"),
-            strategy=inner.get("Strategy", "Bayesian"),
-            strategy_config=inner.get("StrategyConfig", {}).get("HyperbandStrategyConfig"),
-            max_jobs=_whole(limits.get("MaxNumberOfTrainingJobs")),
-            max_parallel_jobs=_whole(limits.get("MaxParallelTrainingJobs", 1)),
-            max_runtime_in_seconds=_whole(limits.get("MaxRuntimeInSeconds")),
-            early_stopping_type=inner.get("TrainingJobEarlyStoppingType"),
-            completion_criteria_config=inner.get("TuningJobCompletionCriteria"),
-            random_seed=_whole(inner.get("RandomSeed")),
-            autotune=autotune,
-            auto_parameters=hints,
-            **options,
-        )
+        arguments, static = described(config, knows_parents="warm_start_config" in options)
+        tail = _last_stage(estimator)
+        if static and isinstance(tail, AlgorithmEstimator):
+            estimator = estimator.copy(_params(tail, static))
+        return cls(estimator, **arguments, **options)
 
     # -- as an Estimator
 
@@ -666,77 +596,20 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     def write(self) -> MLWriter:
         """A writer: ``write().overwrite().save(path)``."""
-        return _Writer(self)
+        return TunerWriter(self)
 
     @classmethod
     def read(cls) -> MLReader:
         """A reader: ``read().load(path)``."""
-        return _Reader(cls)
-
-    def _saved(self) -> dict[str, Any]:
-        if self.warm_start_config is not None or self.evaluator is not None:
-            raise ValueError("a tuner with a warm_start_config or an evaluator cannot be saved: they are no JSON")
-        names = (
-            "num_folds",
-            "base_tuning_job_name",
-            "store",
-            "tags",
-            "hyperparameters_to_keep_static",
-            "max_retries",
-            "engine",
-            "progress",
-        )
-        conditions = {
-            name: {key: list(values) for key, values in one.when.items()} for name, one in self.hyperparameter_ranges.items() if one.when
-        }
-        typed = {name: list(one.values) for name, one in self.hyperparameter_ranges.items() if one.kind == "Categorical"}
-        return {"config": self.to_config(), "options": {name: getattr(self, name) for name in names}, "when": conditions, "values": typed}
+        return TunerReader(cls)
 
 
 HyperparameterTuner.__module__ = "sparkml_algos.tuning"
 
 
-class _Writer(MLWriter):
-    def __init__(self, tuner: HyperparameterTuner) -> None:
-        super().__init__()
-        self._tuner = tuner
-
-    def saveImpl(self, path: str) -> None:
-        session = session_of(self)
-        DefaultParamsWriter.saveMetadata(self._tuner, path, session, extraMetadata={"tuner": json.dumps(self._tuner._saved())})
-        self._tuner.estimator.write().save(f"{path}/estimator")
-
-
-class _Reader(MLReader):
-    def __init__(self, cls: type[HyperparameterTuner]) -> None:
-        super().__init__()
-        self._cls = cls
-
-    def load(self, path: str) -> HyperparameterTuner:
-        from dataclasses import replace
-
-        session = session_of(self)
-        metadata = DefaultParamsReader.loadMetadata(path, session)
-        estimator = DefaultParamsReader.loadParamsInstance(f"{path}/estimator", session)
-        saved = json.loads(metadata["tuner"])
-        config = saved["config"]
-        config.pop("TrainingJobDefinition", None)
-        tuner = self._cls.from_config(estimator, config, **saved["options"])
-        for name, values in saved["values"].items():
-            tuner.hyperparameter_ranges[name] = replace(tuner.hyperparameter_ranges[name], values=values)
-        for name, when in saved["when"].items():
-            tuner.hyperparameter_ranges[name] = replace(tuner.hyperparameter_ranges[name], when=when)
-        tuner._resetUid(metadata["uid"])
-        return tuner
-
-
 def _last_stage(estimator: Any) -> Any:
     stages = estimator.getStages() if isinstance(estimator, Pipeline) else [estimator]
     return stages[-1] if stages else None
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
 
 
 def _params(estimator: AlgorithmEstimator, setting: Mapping[str, Any]) -> dict[Param, Any]:
