@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.tuning.ranges import as_text, ranges_from_json, ranges_to_json
 from sparkml_algos.tuning.rules import Hyperband
-
-if TYPE_CHECKING:
-    from sparkml_algos.tuning.tuner import HyperparameterTuner
 
 # Of the service's description of a search, and of its parts.
 _KEYS = {
@@ -25,7 +22,7 @@ _KEYS = {
 }  # fmt: skip
 
 
-def description(tuner: HyperparameterTuner, tuned: AlgorithmEstimator, hyperband: Hyperband | None) -> dict[str, Any]:
+def description(tuner: Any, tuned: AlgorithmEstimator, hyperband: Hyperband | None) -> dict[str, Any]:
     """What `HyperparameterTuner.to_config` gives, of what is tuned and by which rule resources are dealt."""
     limits: dict[str, Any] = {"MaxNumberOfTrainingJobs": tuner.max_jobs, "MaxParallelTrainingJobs": tuner.max_parallel_jobs}
     if tuner.max_runtime_in_seconds is not None:

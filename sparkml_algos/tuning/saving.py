@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyspark
 from pyspark.ml.tuning import _ValidatorSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
-
-if TYPE_CHECKING:
-    from sparkml_algos.tuning.tuner import HyperparameterTuner
 
 # Until then readers and writers of Spark ML are handed a SparkContext, since then a session.
 _WITH_SESSIONS = 4
@@ -56,7 +53,7 @@ class Reader(MLReader):
 class TunerWriter(MLWriter):
     """Writes a tuner, and what it tunes."""
 
-    def __init__(self, tuner: HyperparameterTuner) -> None:
+    def __init__(self, tuner: Any) -> None:
         super().__init__()
         self._tuner = tuner
 
@@ -69,11 +66,11 @@ class TunerWriter(MLWriter):
 class TunerReader(MLReader):
     """Reads a tuner."""
 
-    def __init__(self, cls: type[HyperparameterTuner]) -> None:
+    def __init__(self, cls: type) -> None:
         super().__init__()
         self._cls = cls
 
-    def load(self, path: str) -> HyperparameterTuner:
+    def load(self, path: str) -> Any:
         session = session_of(self)
         metadata = DefaultParamsReader.loadMetadata(path, session)
         estimator = DefaultParamsReader.loadParamsInstance(f"{path}/estimator", session)
@@ -89,7 +86,7 @@ class TunerReader(MLReader):
         return tuner
 
 
-def _state(tuner: HyperparameterTuner) -> dict[str, Any]:
+def _state(tuner: Any) -> dict[str, Any]:
     """What JSON has of a tuner."""
     if tuner.warm_start_config is not None or tuner.evaluator is not None:
         raise ValueError("a tuner with a warm_start_config or an evaluator cannot be saved: they are no JSON; take them off, save the rest")
