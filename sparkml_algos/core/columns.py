@@ -29,7 +29,8 @@ from pyspark.sql.types import (
 
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sentence, Series, SeriesOfRows, TokenIds, Tokens
+from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sentence, TokenIds, Tokens
+from sparkml_algos.rows.series import Series, SeriesOfRows
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
 # Names that people give to the first part of a box, in the order they are looked for.

@@ -1,6 +1,7 @@
 """Kinds of columns: what a field's values are, how they come out of Arrow, what is checked in every row.
 
-A kind is a declaration, and makes the reader that does the work. Vectors are in `rows.vectors`, lists in `rows.lists`.
+A kind is a declaration, and makes the reader that does the work. Vectors are in `rows.vectors`, lists in
+`rows.lists`, series in `rows.series`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, InvalidValue, Key, Kind, Number, Text, Time
-from sparkml_algos.rows.lists import Boxes, Categories, Sentence, Series, TokenIds, Tokens
+from sparkml_algos.rows.lists import Boxes, Categories, Sentence, TokenIds, Tokens
+from sparkml_algos.rows.series import Series
 from sparkml_algos.rows.vectors import Vector
 
 BOX = np.array([[1, 2, 3, 4, 5], [0, 1, 1, 1, 1]], np.float32)

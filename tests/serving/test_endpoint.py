@@ -20,11 +20,11 @@ pytest.importorskip("httpx")
 from sparkml_algos import serving
 from sparkml_algos.formats import Column, Ragged, RecordBatch, recordio_protobuf
 from sparkml_algos.formats.content_types import CSV, JSON, RECORDIO_PROTOBUF
-from sparkml_algos.serving.endpoint.application import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.endpoint.batching import Batcher
 from sparkml_algos.serving.endpoint.capture import Recorder
 from sparkml_algos.serving.endpoint.hosting import Hosting
 from sparkml_algos.serving.endpoint.metrics import Metrics, Shared
+from sparkml_algos.serving.endpoint.negotiation import REMEMBERED, _parsed, _wanted
 from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
 from tests.serving.serving import asked, client, post, run

@@ -10,7 +10,8 @@ from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hype
 from sparkml_algos.rows import fields
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.kinds import Kind, Time
-from sparkml_algos.rows.lists import Categories, Series, SeriesOfRows
+from sparkml_algos.rows.lists import Categories
+from sparkml_algos.rows.series import Series, SeriesOfRows
 
 #: Roles of the columns that are read.
 START, TARGET, CAT, DYNAMIC = "start", "target", "cat", "dynamic_feat"

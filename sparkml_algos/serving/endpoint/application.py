@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hmac
 import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.formats.errors import FormatError
@@ -25,6 +24,7 @@ from sparkml_algos.serving.contract import Servable
 from sparkml_algos.serving.endpoint.batching import Overloaded
 from sparkml_algos.serving.endpoint.capture import Recorder
 from sparkml_algos.serving.endpoint.metrics import Metrics
+from sparkml_algos.serving.endpoint.negotiation import Refused, content_type_of, response_type_of
 from sparkml_algos.serving.endpoint.registry import Entry, Models, Registry, Taken, version_of
 from sparkml_algos.serving.endpoint.settings import Settings
 
@@ -44,25 +44,6 @@ Send = Callable[[Message], Awaitable[None]]
 LARGE_BODY, LARGE_ROWS = 1 << 16, 500
 HEADER = b"x-amzn-sagemaker-"
 MAX_ATTRIBUTES, MAX_INFERENCE_ID = 1024, 64
-# Headers that are longer are read anew each time: what is remembered must not grow with what requests hold.
-REMEMBERED = 256
-
-T = TypeVar("T")
-
-
-class Refused(Exception):
-    """A request that gets no answer but why.
-
-    Parameters
-    ----------
-    code : int
-        HTTP's.
-    message : str
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def app(models: Models, settings: Settings | None = None, *, metrics: Metrics | None = None) -> Endpoint:
@@ -174,8 +155,8 @@ class Endpoint(fastapi.FastAPI):
                 extra.append((HEADER + b"custom-attributes", attributes.encode("latin-1")))
             entry = self._entry(scope["path"], headers)
             model = entry.model
-            content_type = _content_type(model, headers.get(b"content-type", b"").decode("latin-1"))
-            accept = _accepted(model, content_type, headers.get(b"accept", b"").decode("latin-1"))
+            content_type = content_type_of(model, headers.get(b"content-type", b"").decode("latin-1"))
+            accept = response_type_of(model, content_type, headers.get(b"accept", b"").decode("latin-1"))
             body = await self.body(receive, headers, held)
             request = await self._decoded(model, body, content_type)
             rows = request.rows
@@ -347,66 +328,6 @@ class _Clock:
         self.expired = True
         if self._task is not None:
             self._task.cancel()
-
-
-class _Remembered(Generic[T]):
-    """A reader of headers that remembers what it has read, of those that are no longer than headers usually are."""
-
-    def __init__(self, read: Callable[[str], T]) -> None:
-        self._read, self.remembered = read, functools.lru_cache(1024)(read)
-
-    def __call__(self, text: str) -> T:
-        return self.remembered(text) if len(text) <= REMEMBERED else self._read(text)
-
-
-@_Remembered
-def _parsed(text: str) -> ContentType:
-    return ContentType.parse(text)
-
-
-@_Remembered
-def _wanted(text: str) -> tuple[ContentType, ...]:
-    """What an Accept header names, what is liked best first."""
-    found = []
-    for place, part in enumerate(text.split(",")):
-        kind = ContentType.parse(part) if part.strip() else ContentType("*/*")
-        try:
-            quality = float(kind.parameters.get("q", "1"))
-        except ValueError:
-            quality = 1.0
-        parameters = {name: value for name, value in kind.parameters.items() if name != "q"}
-        if quality > 0:
-            found.append((-quality, place, ContentType(kind.name, parameters)))
-    return tuple(kind for _, _, kind in sorted(found, key=lambda item: item[:2]))
-
-
-def _content_type(model: Servable, text: str) -> ContentType:
-    try:
-        kind = _parsed(text) if text else None
-    except FormatError as error:
-        raise Refused(415, error.reason) from error
-    if kind is None or kind.name not in model.requests:
-        given = f"content type {kind.name!r} is" if kind else "no content type is given; it must be"
-        raise Refused(415, f"{given} not one of {', '.join(model.requests)}" if kind else f"{given} one of {', '.join(model.requests)}")
-    return kind
-
-
-def _accepted(model: Servable, content_type: ContentType, text: str) -> ContentType:
-    """The type of the answer."""
-    try:
-        wanted = _wanted(text)
-    except FormatError as error:
-        raise Refused(406, error.reason) from error
-    for kind in (model.response_type(content_type, kind) for kind in wanted or (ContentType("*/*"),)):
-        if kind.name == "*/*":
-            return ContentType(model.responses[0], kind.parameters)
-        if kind.name.endswith("/*"):
-            match = next((name for name in model.responses if name.startswith(kind.name[:-1])), None)
-            if match:
-                return ContentType(match, kind.parameters)
-        elif kind.name in model.responses:
-            return kind
-    raise Refused(406, f"{text!r} is not one of {', '.join(model.responses)}")
 
 
 def _text(headers: dict[bytes, bytes]) -> str:
