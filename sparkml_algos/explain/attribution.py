@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparkml_algos.cluster.jobs import described
@@ -59,7 +59,7 @@ class Explanation:
         Raises
         ------
         ValueError
-            If the method is unknown.
+            If the method is unknown, or there are no rows.
         """
         if agg_method not in AGGREGATIONS:
             raise ValueError(f"agg_method is one of {', '.join(AGGREGATIONS)}, not {agg_method!r}")
@@ -68,15 +68,21 @@ class Explanation:
         ]
         pairs = [(label, name) for label in self.labels for name in self.features]
         asked = [summed(column(f"{name}_{label}")).alias(f"v{i}") for i, (label, name) in enumerate(pairs)]
-        (row,) = self.dataframe.agg(*asked).collect()
+        row = self._told(asked)
         return {label: {name: float(row[f"v{i}"]) for i, (one, name) in enumerate(pairs) if one == label} for label in self.labels}
 
     def to_dict(self, agg_method: Aggregation = "mean_abs") -> dict[str, Any]:
         """As the ``explanations`` of the service's ``analysis.json``."""
-        (row,) = self.dataframe.agg(*(F.avg(column(f"expected_{label}")).alias(label) for label in self.labels)).collect()
+        row = self._told([F.avg(column(f"expected_{label}")).alias(label) for label in self.labels])
         values = self.global_values(agg_method)
         found = {label: {"global_shap_values": values[label], "expected_value": float(row[label])} for label in self.labels}
         return {"explanations": {"kernel_shap": found}}
+
+    def _told(self, asked: Sequence[Column]) -> Row:
+        (row,) = self.dataframe.agg(*asked).collect()
+        if any(value is None for value in row):  # a Row looks for names, not for values
+            raise ValueError("there are no rows to explain")
+        return row
 
 
 def explain(
@@ -106,7 +112,7 @@ def explain(
         Column of `transform` that is explained, a number or a Vector; by default ``probability``, or ``prediction`` where there is none. Of
         the engines ``linear`` and ``tree`` it is the raw score.
     baseline : DataFrame, sequence of rows, or "zero"
-        What stands for a feature that is left out: rows with these features, a few, such as centres of clusters. ``tree`` needs none: it
+        What stands for a feature that is left out: rows with these features, a few, such as centres of clusters. ``tree`` takes none: it
         goes both ways of a split by the rows that did in training.
     num_samples : int, optional
         Mixtures for each row and row of the baseline: 2 · features + 2,048, at most 2^features − 2. Of the engine ``kernel``.
@@ -114,10 +120,10 @@ def explain(
         Explain ln(p / (1 − p)) of a probability p. Of the engine ``kernel``.
     engine : {"auto", "kernel", "linear", "tree"}
         ``kernel`` explains anything: mixtures of a row and the baseline are scored by the model, on the executors. ``linear`` is exact for
-        models with coefficients, ``tree`` for those of XGBoost (its ``pred_contribs``). ``auto`` takes one of these two where no setting of
-        ``kernel`` is given.
+        models with coefficients, ``tree`` for those of XGBoost (its ``pred_contribs``). ``auto`` takes one of these two where nothing is
+        given that it has no use for: no setting of ``kernel``, and of trees no baseline.
     seed : int
-        Of the mixtures; the same seed, the same values.
+        Of the mixtures; the same seed, the same values. The exact engines draw nothing.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def explain(
     Raises
     ------
     ValueError
-        If columns are missing, a baseline is needed, or the engine does not explain the model.
+        If columns are missing, a baseline is needed, the engine does not explain the model, or has no use for something that is given.
 
     Notes
     -----
@@ -134,9 +140,19 @@ def explain(
     """
     if engine not in ("auto", "kernel", "linear", "tree"):
         raise ValueError(f"engine is 'auto', 'kernel', 'linear' or 'tree', not {engine!r}")
+    settings = {"features": features, "output": output, "num_samples": num_samples, "use_logit": use_logit or None}
+    given = [name for name, value in settings.items() if value is not None]
     if engine == "auto":
-        free = features is None and output is None and num_samples is None and not use_logit
-        engine = "tree" if free and _is_tree(model) else "linear" if free and _is_linear(model) else "kernel"
+        exact = "tree" if _is_tree(model) and baseline is None else "linear" if _is_linear(model) else "kernel"
+        engine = "kernel" if given else exact
+    elif engine != "kernel":
+        useless = [*given, *(["baseline"] if engine == "tree" and baseline is not None else [])]
+        if useless:
+            raise ValueError(
+                f"the engine {engine!r} has no use for {', '.join(useless)}: leave out what it has no use for, or take 'kernel'"
+            )
+    if features is not None and (not features or len(set(features)) < len(features)):
+        raise ValueError(f"features names one column or more, each once; got {list(features)}")
     with described(dataset.sparkSession, "explain"):
         if engine == "tree":
             return _by_trees(model, dataset)
@@ -301,10 +317,12 @@ def _vectors(dataset: DataFrame, name: str, baseline: Any, count: int | None) ->
     given = (
         [row["x"] for row in baseline.select(_as_array(baseline, name).alias("x")).collect()] if hasattr(baseline, "select") else baseline
     )
-    rows = np.array([np.asarray(row, np.float64) for row in given], np.float64)
-    if rows.ndim != 2 or not len(rows) or count is not None and rows.shape[1] != count:
-        raise ValueError(f"the baseline has rows of shape {rows.shape}; one row or more of {count or 'all'} features is needed")
-    return rows
+    rows = [np.asarray(row, np.float64) for row in given]
+    lengths = sorted({row.size for row in rows if row.ndim == 1})
+    if not rows or any(row.ndim != 1 for row in rows) or lengths != [count or lengths[0]]:
+        told = f"{len(rows)} rows of {', '.join(map(str, lengths)) or 'no'} numbers"
+        raise ValueError(f"the baseline has {told}; one row or more of {count or 'as many'} numbers {'' if count else 'each '}is needed")
+    return np.array(rows)
 
 
 def _baseline_frame(dataset: DataFrame, names: Sequence[str], baseline: Any) -> DataFrame:

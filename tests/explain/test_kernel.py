@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from sparkml_algos.explain import explain
 from sparkml_algos.explain.kernel import coalitions, num_samples
 
 
@@ -57,3 +58,18 @@ def test_linear_models_are_exact_and_all_add_up_and_seeds_repeat():
     difference = np.tanh(weights @ row) - np.mean(np.tanh(baseline @ weights))
     assert curved.sum() == pytest.approx(difference, abs=1e-9)
     assert (curved == explained(lambda x: float(np.tanh(weights @ x)), row, baseline, samples=300, seed=4)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"engine": "tree", "baseline": "zero"}, "the engine 'tree' has no use for baseline"),
+        ({"engine": "linear", "use_logit": True, "num_samples": 9}, "the engine 'linear' has no use for num_samples, use_logit"),
+        ({"features": []}, r"features names one column or more, each once; got \[\]"),
+        ({"features": ["a", "a"]}, r"each once; got \['a', 'a'\]"),
+        ({"engine": "fast"}, "engine is 'auto', 'kernel', 'linear' or 'tree', not 'fast'"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        explain(object(), None, **given)

@@ -7,7 +7,7 @@ import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.feature import StringIndexer, VectorAssembler
 
-from sparkml_algos import LinearLearnerRegressor, XGBoostRegressor
+from sparkml_algos import LinearLearnerRegressor, XGBoostClassifier, XGBoostRegressor
 from sparkml_algos.explain import explain
 
 
@@ -50,10 +50,39 @@ def test_trees_are_the_librarys_contributions(frame):
     found, expected = values(explain(model, frame))
     import xgboost as xgb
 
-    rows = np.array([row.features for row in frame.orderBy("p").collect()], np.float32)
-    booster = model.get_booster()
-    wanted = booster.predict(xgb.DMatrix(rows, feature_names=booster.feature_names), pred_contribs=True)
+    def contributions(model):
+        rows = np.array([row.features for row in frame.orderBy("p").collect()], np.float32)
+        booster = model.get_booster()
+        return booster.predict(xgb.DMatrix(rows, feature_names=booster.feature_names), pred_contribs=True)
+
+    wanted = contributions(model)
     assert np.array_equal(found.astype(np.float32), wanted[:, :-1]) and np.array_equal(expected.astype(np.float32), wanted[:, -1])
+
+    some, baseline = frame.limit(5).cache(), [[0.0, 1.0, 0.0, 1.0]]
+    mixed = explain(model, some, baseline=baseline)  # which trees' own way would not look at
+    assert mixed.engine == "kernel" and (values(mixed)[0].sum(axis=1) + values(mixed)[1]) == pytest.approx(
+        predictions(model, some), abs=1e-5
+    )
+
+    classes = frame.selectExpr("features", "p", "int(p > 0) + int(q > 0) AS kind")
+    of_classes = XGBoostClassifier(labelCol="kind", objective="multi:softprob", num_class=3, num_round=3, max_depth=3, num_workers=1).fit(
+        classes
+    )
+    explanation, wanted = explain(of_classes, classes), contributions(of_classes)
+    assert explanation.labels == ("label0", "label1", "label2")
+    for i, label in enumerate(explanation.labels):
+        found, expected = values(explanation, label)
+        assert np.array_equal(found.astype(np.float32), wanted[:, i, :-1]) and np.array_equal(expected.astype(np.float32), wanted[:, i, -1])
+
+
+def test_a_baseline_of_other_rows_and_no_rows_at_all_are_refused(frame):
+    model = LinearLearnerRegressor(epochs=1, mini_batch_size=50, num_workers=1, seed=1).fit(frame)
+    with pytest.raises(ValueError, match="the baseline has 2 rows of 3, 4 numbers; one row or more of 4 numbers is needed"):
+        explain(model, frame, baseline=[[1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0]])
+    with pytest.raises(ValueError, match="the baseline has 0 rows of no numbers; one row or more of as many numbers each is needed"):
+        explain(model, frame, baseline=[], engine="kernel")
+    with pytest.raises(ValueError, match="there are no rows to explain"):
+        explain(model, frame.limit(0), baseline=[[1.0, 2.0, 3.0, 4.0]]).global_values()
 
 
 def test_a_pipeline_with_text_adds_up(frame):
