@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -9,7 +11,7 @@ import torch
 
 from sparkml_algos.algorithms.deepar import metrics
 from sparkml_algos.algorithms.deepar.frequency import Frequency
-from sparkml_algos.algorithms.deepar.network import LIKELIHOODS, Randomness
+from sparkml_algos.algorithms.deepar.network import LIKELIHOODS, DeepARLearner, Randomness
 from sparkml_algos.algorithms.deepar.params import DeepARParams
 from sparkml_algos.algorithms.deepar.prediction import load, withheld
 from sparkml_algos.algorithms.deepar.training import DEEPAR
@@ -343,11 +345,27 @@ class TestLearning:
         assert len(history) < 30 and artifact.values["epoch"] == int(np.argmin(history)) + 1
         assert artifact.values["validation:loss"] == min(history)
 
-    def test_missing_steps_cost_nothing(self):
-        holes = SERIES.copy()
+    def test_missing_steps_cost_nothing(self, monkeypatch):
+        holes, loss, of, missing = SERIES.copy(), DeepARLearner.loss, Inputs.of, []
         holes[RANDOM.random(holes.shape) < 0.3] = np.nan
-        artifact = fit(settings(epochs=3), holes)
-        assert np.isfinite(artifact.values["train:final_loss"])
+
+        def elsewhere(*args, **kwargs):
+            inputs = of(*args, **kwargs)
+            missing.append(np.count_nonzero(~inputs.observed))
+            return dataclasses.replace(inputs, target=np.where(inputs.observed, inputs.target, np.float32(1e3)))
+
+        def compared(learner, batch, draws):
+            found = loss(learner, batch, draws)
+            with monkeypatch.context() as patched:
+                patched.setattr(Inputs, "of", elsewhere)
+                assert torch.equal(loss(learner, batch, draws)["loss"], found["loss"])
+            steps = np.prod(of(batch, learner._shape, typical=1.0, is_scaled=True).observed.shape)
+            assert learner.weight(batch) == steps - missing[-1]
+            return found
+
+        monkeypatch.setattr(DeepARLearner, "loss", compared)
+        fit(settings(epochs=1, dropout_rate=0.0), holes)
+        assert sum(missing) > 100
 
 
 class Lost(Exception):
