@@ -143,7 +143,7 @@ def explain(
     settings = {"features": features, "output": output, "num_samples": num_samples, "use_logit": use_logit or None}
     given = [name for name, value in settings.items() if value is not None]
     if engine == "auto":
-        exact = "tree" if _is_tree(model) and baseline is None else "linear" if _is_linear(model) else "kernel"
+        exact: Engine = "tree" if _is_tree(model) and baseline is None else "linear" if _is_linear(model) else "kernel"
         engine = "kernel" if given else exact
     elif engine != "kernel":
         useless = [*given, *(["baseline"] if engine == "tree" and baseline is not None else [])]
