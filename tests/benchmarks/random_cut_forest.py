@@ -132,7 +132,7 @@ def compare_speed(data: Data, options: Options) -> Report:
     reference = lines[f"isolation forest, {CORES} threads"]
     table.rows = [[name, seconds, ratio(reference, seconds)] for name, seconds in lines.items()]
     notes = [
-        f"Medians of {REPEATS} runs after a warm-up. transform: cached vectors to the sum of the scores, with nothing configured but in the "
+        f"Medians of {REPEATS} runs after a warm-up. transform: cached vectors to the sum of the scores, configured in no way but in the "
         "line of the JVM. Isolation forest: scikit-learn's score_samples, joblib's threads.",
         f"Fit of {NORMAL_ROWS:,} rows: {ours['fit']:.1f} s here, warm; {peer['fit']:.1f} s there.",
     ]
