@@ -128,7 +128,7 @@ class NetworkLearner(Learner):
         return self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> Sums:
-        self._parameters.sums.zero_()
+        self._parameters.figures.zero_()
         if len(batch) or self._always_meets:
             with self._drawing(_TRAINING, self._progress) as draws:
                 batch = self.extended(batch, draws) if len(batch) else batch
@@ -138,6 +138,7 @@ class NetworkLearner(Learner):
             tail = torch.stack([found[name].detach().float() for name in self.figures])
             self._parameters.figures[:-1] = tail
             self._parameters.figures[-1] = self.weight(batch)
+        self._parameters.gather()
         return Sums(self._parameters.sums, self._parameters.take_rows())
 
     def combine(self, part: Sums, communicator: Communicator) -> Sums:

@@ -15,12 +15,15 @@ ALIGNMENT = 16
 
 
 class FlatParameters:
-    """The dense parameters of a network in one tensor, and their gradients in another, of which those of the network become views.
+    """The dense parameters of a network in one tensor, and their gradients gathered in another.
+
+    Between backward passes no parameter has a gradient: a pass that finds none keeps what it computes, where it would else read, add and
+    write, and one copy brings all of them together.
 
     Parameters
     ----------
     network : Module
-        Of parameters with 32 bits, already on its device. Its `grad` are accumulated into from now on; never set them to None.
+        Of parameters with 32 bits, already on its device.
     figures : int
         Further numbers that travel with the gradients.
 
@@ -51,11 +54,14 @@ class FlatParameters:
             ends.append(ends[-1] + math.ceil(parameter.numel() / ALIGNMENT) * ALIGNMENT)
         device = next((parameter.device for parameter in trained.values()), torch.device("cpu"))
         self.values, self.sums = (torch.zeros(ends[-1] + more, device=device) for more in (0, figures))
+        self._dense, self._places, self._gaps = dense, [], []
         for parameter, start in zip(dense, ends[:-1], strict=True):
             part = slice(start, start + parameter.numel())
             self.values[part] = parameter.detach().reshape(-1)
             parameter.data = self.values[part].view(parameter.shape)
-            parameter.grad = self.sums[part].view(parameter.shape)
+            self._places.append(self.sums[part].view(parameter.shape))
+            if gap := -parameter.numel() % ALIGNMENT:
+                self._gaps.append(self.sums[part.stop : part.stop + gap])
 
     @property
     def gradients(self) -> Tensor:
@@ -66,6 +72,22 @@ class FlatParameters:
     def figures(self) -> Tensor:
         """The rest of `sums`."""
         return self.sums[len(self.values) :]
+
+    def gather(self) -> None:
+        """Bring the gradients of the last backward pass into `sums`, 0 where a parameter has taken no part; they are then forgotten."""
+        # Gaps too: an optimizer leaves what it likes in the gradient.
+        absent, places, gradients = list(self._gaps), [], []
+        for place, parameter in zip(self._places, self._dense, strict=True):
+            if parameter.grad is None:
+                absent.append(place)
+            else:
+                places.append(place)
+                gradients.append(parameter.grad)
+                parameter.grad = None
+        if absent:
+            torch._foreach_zero_(absent)
+        if places:
+            torch._foreach_copy_(places, gradients)
 
     def take_rows(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each table the rows that the last backward pass has touched, ascending, and their gradients; which are then forgotten."""

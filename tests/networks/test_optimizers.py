@@ -34,7 +34,8 @@ def test_steps_are_those_of_torch(key):
     for gradient in gradients:
         theirs.grad = gradient.clone()
         optimizer.step()
-        network.weight.grad.copy_(gradient)
+        network.weight.grad = gradient.clone()
+        parameters.gather()
         mover.step(parameters.gradients, {}, 0.1, 0.01)
         torch.testing.assert_close(network.weight.data, theirs.data, rtol=1e-4, atol=1e-6)
 
@@ -61,12 +62,25 @@ def test_rows_that_are_touched_move_as_alone_and_others_stay(name):
     mover_alone = Mover(OptimizerSettings(name).make(), others)
     for _ in range(3):
         gradient = torch.randn(2, 4)
-        alone.weight.grad.copy_(gradient)
+        alone.weight.grad = gradient.clone()
+        others.gather()
         mover_alone.step(others.gradients, {}, 0.1, 0.01)
         mover.step(parameters.gradients, {"weight": (torch.tensor([2, 5]), gradient.clone())}, 0.1, 0.01)
     torch.testing.assert_close(network.weight.data[[2, 5]], alone.weight.data)
     rest = [row for row in range(10) if row not in (2, 5)]
     torch.testing.assert_close(network.weight.data[rest], start[rest], rtol=0, atol=0)
+
+
+def test_gradients_are_of_the_last_pass_alone():
+    network = nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)])
+    parameters = FlatParameters(network, figures=1)
+    for turn in range(2):
+        parameters.sums.fill_(9.0)  # whatever an optimizer has left there
+        network[turn](torch.ones(1, 3)).sum().backward()
+        parameters.gather()
+        assert parameters.gradients.sum() == 4  # three weights and a bias of one layer, nothing of the other or between parameters
+        assert all(parameter.grad is None for parameter in network.parameters())
+    assert parameters.figures.tolist() == [9.0]
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
