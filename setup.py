@@ -128,6 +128,7 @@ setup(
             *(*PLOT, *KNN, *FAST, *SERVING, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
             *("pytest>=8", "pytest-xdist>=3.6"),
             "sacrebleu>=2.4",  # whose BLEU ours must be
+            "pycocotools>=2.0.8",  # and whose average precision
             # Clients of the endpoint, and another reading of JSONPath.
             *("httpx>=0.27", "jsonpath-ng>=1.6"),
             # The files of spark-conf/ and of examples/endpoint/.

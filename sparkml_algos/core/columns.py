@@ -33,8 +33,9 @@ from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sente
 from sparkml_algos.rows.series import Series, SeriesOfRows
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 
-# Names that people give to the first part of a box, in the order they are looked for.
+# Names that people give to the first part of a box, in the order they are looked for; and to its corners, where it has these.
 _BOX_CLASSES = ("class_id", "label", "class")
+_BOX_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
@@ -211,16 +212,24 @@ def _label(value: Column, type_: DataType) -> Column:
 def _boxes(kind: Boxes, found: Found) -> Column:
     element = found.type.elementType
     names = _box_names(element) if isinstance(element, StructType) else list(range(len(BOX_PARTS)))
+    if names is None:
+        corners = _box_names(element, _BOX_CORNERS)
+        return F.transform(found.column, lambda box: _of_corners(*(box[name].cast("float") for name in corners)))
     return F.transform(
         found.column, lambda box: F.struct(*(box[name].cast("float").alias(part) for name, part in zip(names, BOX_PARTS, strict=True)))
     )
 
 
-def _box_names(box: StructType) -> list[str] | None:
-    """The fields of a struct that are the parts of a box; None if some are missing."""
+def _of_corners(number: Column, left: Column, top: Column, right: Column, bottom: Column) -> Column:
+    values = number, left, top, right - left, bottom - top
+    return F.struct(*(value.alias(part) for value, part in zip(values, BOX_PARTS, strict=True)))
+
+
+def _box_names(box: StructType, parts: Sequence[str] = BOX_PARTS[1:]) -> list[str] | None:
+    """The fields of a struct that are the class and the parts of a box; None if some are missing."""
     known = {field.name.lower(): field.name for field in box.fields if is_number(field.dataType)}
     class_name = next((name for name in _BOX_CLASSES if name in known), None)
-    wanted = [class_name, *BOX_PARTS[1:]]
+    wanted = [class_name, *parts]
     return [known[name] for name in wanted] if all(name in known for name in wanted) else None
 
 
@@ -250,7 +259,9 @@ def _is_boxes(type_: DataType) -> bool:
     if not isinstance(type_, ArrayType):
         return False
     element = type_.elementType
-    return _is_numbers(element) or isinstance(element, StructType) and _box_names(element) is not None
+    if not isinstance(element, StructType):
+        return _is_numbers(element)
+    return _box_names(element) is not None or _box_names(element, _BOX_CORNERS) is not None
 
 
 _Accepts = Callable[[Kind, DataType], bool]
@@ -279,7 +290,9 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Categories: (lambda kind, type_: _is_ids(type_), lambda kind: "a whole number or an array of whole numbers"),
     Boxes: (
         lambda kind, type_: _is_boxes(type_),
-        lambda kind: f"an array of structs of {', '.join(BOX_PARTS)}, or of arrays of these numbers",
+        lambda kind: (
+            f"an array of structs of {', '.join(BOX_PARTS)}, or of arrays of these numbers; or with {', '.join(_BOX_CORNERS)} in structs"
+        ),
     ),
     Time: (
         lambda kind, type_: isinstance(type_, (TimestampType, TimestampNTZType, DateType, *((StringType,) if kind.of_clock else ()))),

@@ -175,7 +175,7 @@ def pieces(artifact: Artifact) -> Iterator[bytes]:
     arrays = {name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()}
     places, end = [], 0
     for name, array in arrays.items():
-        places.append([name, array.dtype.str, list(array.shape), end])
+        places.append([name, array.dtype.str, list(np.shape(artifact.arrays[name])), end])
         end += _padded(array.nbytes)
     header = json.dumps({"values": artifact.values, "arrays": places}).encode()
     first = _padded(_START + 8 + len(header))

@@ -16,8 +16,10 @@ from sparkml_algos.rows.kinds import Facts, InvalidRows, InvalidValue, Kind, Rea
 
 #: Categories of a feature at most, unless it is said how many there are: each that is not there is kept, and has an embedding.
 MOST_CATEGORIES = 1 << 22
-#: Numbers of a box, in this order: its class, and its edges in the image's pixels.
+#: Numbers of a box, in this order: its class, its upper left corner, and how large it is.
 BOX_PARTS = ("class_id", "left", "top", "width", "height")
+# What rounding may add to the edge of a box that ends where its image does, of which the edges are 0 and 1.
+_SLACK = 1e-4
 
 
 @dataclass(frozen=True)
@@ -405,11 +407,20 @@ class Boxes(Kind):
     ----------
     classes : int, optional
         Classes are numbers from 0 below this.
+    most : int, optional
+        Boxes of an image at most.
+    hint : str
+        What says so; follows the message about more of them.
+    of_fractions : bool
+        Whether edges are fractions of the image's width and height, and so from 0 to 1; else they are in its pixels.
     """
 
     parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.list_(pa.struct([(part, pa.float32()) for part in BOX_PARTS]))}
 
     classes: int | None = None
+    most: int | None = None
+    hint: str = ""
+    of_fractions: bool = False
     row_bytes: ClassVar[int] = 256
 
     def reader(self, role: str, names: Sequence[str]) -> Reader:
@@ -433,16 +444,32 @@ class _BoxesReader(ListReader):
 
     def __init__(self, kind: Boxes, role: str, names: Sequence[str]) -> None:
         super().__init__(role, names)
-        self._classes, self._largest = kind.classes, -1
+        self._kind, self._classes, self._largest = kind, kind.classes, -1
 
     def read(self, parts: Mapping[str, pa.Array]) -> Ragged:
         boxes, offsets = self.lists(parts[""])
         self.refuse_null_elements(boxes, offsets)
+        numbers, most = np.diff(offsets), self._kind.most
+        if most is not None and len(numbers) and numbers.max() > most:
+            hint = f" ({self._kind.hint})" if self._kind.hint else ""
+            raise InvalidValue(f"{self.column} has {numbers.max()} boxes, expected {most} at most{hint},", int(numbers.argmax()))
         values = np.empty((len(boxes), len(BOX_PARTS)), np.float32)
         for place, (name, column) in enumerate(zip(BOX_PARTS, boxes.flatten(), strict=True)):
             values[:, place] = column.to_numpy(zero_copy_only=False)
             self._check(values[:, place], name, offsets)
+        if self._kind.of_fractions:
+            self._check_fractions(values, offsets)
         return Ragged(values, offsets)
+
+    def _check_fractions(self, values: np.ndarray, offsets: np.ndarray) -> None:
+        """Refuse edges that are beyond the image's."""
+        edges = np.concatenate([values[:, 1:3], values[:, 1:3] + values[:, 3:5]], axis=1)
+        wrong = (edges < -_SLACK) | (edges > 1 + _SLACK)
+        if wrong.any():
+            position, edge = np.argwhere(wrong)[0].tolist()
+            name = ("left", "top", "right", "bottom")[edge]
+            what = f"has its {name} edge at {edges[position, edge]:g}, expected a fraction of the image from 0 to 1,"
+            raise self.invalid(what, position, offsets)
 
     def note(self, column: Ragged) -> None:
         self._largest = max(self._largest, int(column.values[:, 0].max(initial=-1)))

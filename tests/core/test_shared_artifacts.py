@@ -30,6 +30,7 @@ def large() -> Artifact:
         "bytes": np.arange(7, dtype=np.uint8),
         "none": np.empty((0, 3), np.int64),
         "turned": np.arange(200_000, dtype=np.int64).reshape(2, -1).T,
+        "one": np.array(7),
     }
     return Artifact(arrays, {"name": "größer"})
 
