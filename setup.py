@@ -14,6 +14,7 @@ SPARK = ["pyspark>=3.5,<5"]
 PLOT = ["matplotlib>=3.7"]
 KNN = ["faiss-cpu>=1.11"]
 TORCH = ["torch>=2.4"]
+IMAGES = ["pillow>=9.1"]
 FAST = ["numba>=0.60"]
 TUNING = ["optuna>=5", "scikit-learn>=1.3"]
 # The last two are compiled, and twice as quick as what uvicorn has without them.
@@ -99,6 +100,8 @@ setup(
         "xgboost-gpu": ["xgboost>=2.1"],
         # Networks are torch's. Other training on CPUs takes none of it: for GPUs, and where torch's collectives or Horovod are chosen.
         "torch": TORCH,
+        # What decodes images, for the networks that take them.
+        "images": [*TORCH, *IMAGES],
         # Where the neighbours are not to be found by exact search.
         "knn": KNN,
         # Has to be built for the installed torch, which spark-conf/install-horovod.sh does.
@@ -125,7 +128,7 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *KNN, *FAST, *SERVING, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
+            *(*PLOT, *IMAGES, *KNN, *FAST, *SERVING, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
             *("pytest>=8", "pytest-xdist>=3.6"),
             "sacrebleu>=2.4",  # whose BLEU ours must be
             "pycocotools>=2.0.8",  # and whose average precision

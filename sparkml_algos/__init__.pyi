@@ -16,6 +16,8 @@ from sparkml_algos.algorithms.factorization_machines.estimator import Factorizat
 from sparkml_algos.algorithms.factorization_machines.estimator import (
     FactorizationMachinesRegressorModel as FactorizationMachinesRegressorModel,
 )
+from sparkml_algos.algorithms.image_classification.estimator import ImageClassifier as ImageClassifier
+from sparkml_algos.algorithms.image_classification.estimator import ImageClassifierModel as ImageClassifierModel
 from sparkml_algos.algorithms.ip_insights.estimator import IPInsights as IPInsights
 from sparkml_algos.algorithms.ip_insights.estimator import IPInsightsModel as IPInsightsModel
 from sparkml_algos.algorithms.kmeans.estimator import KMeans as KMeans

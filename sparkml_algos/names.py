@@ -22,6 +22,8 @@ EXPORTS = {
     "FactorizationMachinesRegressorModel": "sparkml_algos.algorithms.factorization_machines.estimator",
     "IPInsights": "sparkml_algos.algorithms.ip_insights.estimator",
     "IPInsightsModel": "sparkml_algos.algorithms.ip_insights.estimator",
+    "ImageClassifier": "sparkml_algos.algorithms.image_classification.estimator",
+    "ImageClassifierModel": "sparkml_algos.algorithms.image_classification.estimator",
     "KMeans": "sparkml_algos.algorithms.kmeans.estimator",
     "KMeansModel": "sparkml_algos.algorithms.kmeans.estimator",
     "KNNClassifier": "sparkml_algos.algorithms.knn.estimator",

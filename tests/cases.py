@@ -24,6 +24,8 @@ from sparkml_algos import (
     FactorizationMachinesBinaryClassifierModel,
     FactorizationMachinesRegressor,
     FactorizationMachinesRegressorModel,
+    ImageClassifier,
+    ImageClassifierModel,
     IPInsights,
     IPInsightsModel,
     KMeans,
@@ -61,7 +63,9 @@ from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.images.decoding import encode_png
 from sparkml_algos.rows.identities import Name
+from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import Kind, Text
 from tests import averaging
 from tests.averaging import Averaging, AveragingModel
@@ -74,6 +78,10 @@ COUNTS = np.abs(ROWS.round())
 # The same as words, and as bytes.
 TOKENS = [[f"{name}{value:.0f}" for name, value in zip("abc", row, strict=True) if value > 1] for row in ROWS.round().tolist()]
 IMAGES = [row.tobytes() for row in ROWS]
+# And as pictures, of 8 x 8 pixels of a colour, each somewhat brighter than the one to its left.
+PICTURES = [
+    encode_png((np.clip(row * 12 + 60, 0, 200) + np.arange(8)[:, None] * 4).astype(np.uint8)[None].repeat(8, axis=0)) for row in ROWS
+]
 # And as texts.
 TEXTS = [" ".join(words) for words in TOKENS]
 # The same as pairs of an entity and an address: every blob has a network of its own, which differs from any other in 16 of its 24 bits.
@@ -112,6 +120,8 @@ class Case:
         checked again.
     takes_replicas : bool
         Whether every worker may get every row; else that must be refused.
+    tolerance : float
+        By how much what is scored may differ with the rows beside a row, where that is computed with 32 bits.
     prediction : module, optional
         With the predictor of a model that is not one of the package.
     """
@@ -126,6 +136,7 @@ class Case:
     checks_framework: bool = False
     is_sibling: bool = False
     takes_replicas: bool = True
+    tolerance: float = 0.0
     prediction: ModuleType | None = None
 
     def make(self, **settings: Any) -> AlgorithmEstimator:
@@ -151,6 +162,7 @@ class Case:
         """What scoring reads, by role, in the order of the rows."""
         known = {"features": self.rows, "tokens": TOKENS, "image": IMAGES, "entity": ENTITIES, "ip": ADDRESSES}
         known |= {"in0": TOKEN_IDS, "in1": OTHER_TOKEN_IDS, "start": ["2024-01-01"] * len(ROWS), "target": SERIES, "source": ENTITIES}
+        known |= {"image": PICTURES} if isinstance(self.kinds.get("image"), Image) else {}
         known["text"] = TEXTS if isinstance(self.kinds.get("text"), Text) else TOKENS
         return {field.role: known[field.role] for field in self.estimator.algorithm().fields if field.scoring and field.role in known}
 
@@ -411,6 +423,18 @@ CASES = [
         _goes_together,
         ("num_ip_encoder_layers", [0, 1]),
         checks_framework=True,
+    ),
+    Case(
+        ImageClassifier,
+        ImageClassifierModel,
+        # Plain gradient descent, and all rows in a mini-batch, for the same reasons as above.
+        {
+            **{"num_layers": 20, "image_shape": "3,8,8", "num_classes": 4, "epochs": 2, "mini_batch_size": 1000},
+            **{"momentum": 0.0, "learning_rate": 0.1, "imageCol": "picture", "labelCol": "blob"},
+        },
+        lambda model: model.artifact.arrays["network/fc.bias"],
+        ("learning_rate", [0.1, 0.05]),
+        tolerance=1e-5,
     ),
     Case(
         Seq2Seq,

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import PCA, InvalidParams, KMeans, KNNRegressor, RandomCutForest, Shingle, XGBoostClassifier
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.estimator import AlgorithmModel
-from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, TOKEN_IDS, TOKENS, Case
+from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, PICTURES, ROWS, TOKEN_IDS, TOKENS, Case
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -38,6 +38,7 @@ NAMES = {
     "id": "Row.`No.`",
     "tokens": "some.tokens",
     "image": "an.Image",
+    "picture": "a.picture",
     "boxes": "row.boxes",
     "entity": "who.is it",
     "ip": "Row.Address",
@@ -76,17 +77,17 @@ def plain(spark: SparkSession) -> Callable[[bool], DataFrame]:
     def make(counts: bool) -> DataFrame:
         numbers = COUNTS if counts else ROWS
         rows = [
-            (i, row, int(blob), tokens, bytearray(image), *pair)
-            for i, (row, blob, tokens, image, *pair) in enumerate(
-                zip(numbers.tolist(), BLOB, TOKENS, IMAGES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
+            (i, row, int(blob), tokens, bytearray(image), bytearray(picture), *pair)
+            for i, (row, blob, tokens, image, picture, *pair) in enumerate(
+                zip(numbers.tolist(), BLOB, TOKENS, IMAGES, PICTURES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
             )
         ]
-        types = "id long, x array<double>, blob int, tokens array<string>, image binary, entity string, ip string"
+        types = "id long, x array<double>, blob int, tokens array<string>, image binary, picture binary, entity string, ip string"
         types += ", in0 array<int>, in1 array<long>"
         frame = spark.createDataFrame(rows, types)
         box = "named_struct('left', id, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         return frame.select(
-            "id", "blob", "tokens", "image", "entity", "ip", "in0", "in1",
+            "id", "blob", "tokens", "image", "picture", "entity", "ip", "in0", "in1",
             array_to_vector("x").alias("features"),
             F.expr("x[0] - 2 * x[1] + 7").alias("target"),
             F.expr("blob % 2").alias("half"),
@@ -121,7 +122,7 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),
             F.col("few").alias("query no."), F.col("weight").alias("W.e.i.g.h.t"), F.col("held").alias("Held out?"),
-            F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"),
+            F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"), F.col("picture").alias("a.picture"),
             F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"), F.col("series").alias("Se.ries"),
         )  # fmt: skip
         beside = BESIDE | ({} if IS_SPARK_3 else BESIDE_SPARK_4)

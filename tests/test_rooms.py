@@ -19,14 +19,15 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 ALLOWED = {
     "arrays": set(),
     "formats": {"arrays"},
-    "rows": {"arrays"},
+    "images": {"arrays"},
+    "rows": {"images", "arrays"},
     "collectives": {"arrays"},
-    "training": {"rows", "collectives", "arrays"},
-    "networks": {"training", "rows", "collectives", "arrays"},
+    "training": {"images", "rows", "collectives", "arrays"},
+    "networks": {"images", "training", "rows", "collectives", "arrays"},
     "kernels": set(),
-    "serving": {"arrays", "rows", "formats", "training", "algorithms"},
+    "serving": {"arrays", "rows", "formats", "images", "training", "algorithms"},
     "cluster": {"training", "rows", "collectives", "arrays"},
-    "core": {"cluster", "training", "rows", "collectives", "arrays", "jvm"},
+    "core": {"cluster", "training", "rows", "images", "collectives", "arrays", "jvm"},
     "compat": {"core", "arrays"},
     "bias": {"core", "cluster", "arrays"},
     "explain": {"core", "cluster", "arrays"},
@@ -45,7 +46,7 @@ STANDING = {
     f"{PACKAGE}.cluster.worker": "imports torch.distributed before workers meet",
     f"{PACKAGE}.collectives.horovod": "Horovod exchanges torch's tensors",
 }
-WITHOUT_SPARK = {"arrays", "formats", "rows", "collectives", "training", "networks", "kernels", "serving"}
+WITHOUT_SPARK = {"arrays", "formats", "images", "rows", "collectives", "training", "networks", "kernels", "serving"}
 GROUND = {f"{PACKAGE}.html_pages", f"{PACKAGE}.html_tables", f"{PACKAGE}.names", f"{PACKAGE}.version"}
 
 
@@ -141,6 +142,7 @@ reading = {  # by class, where it is not features that a model reads
     "Object2VecModel": lambda row: {"in0": row["id"], "in1": row["id"]},
     "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
     "BlazingTextWord2VecModel": lambda row: {"text": [str(float(value)) for value in row["features"]]},
+    "ImageClassifierModel": lambda row: {"image": b"P6 8 8 255 " + bytes(min(255, int(value) * 8 + 1) for value in row["features"]) * 64},
     "IPInsightsModel": lambda row: {"entity": f"user {row['id'] % 7}", "ip": f"10.0.{row['id'] % 7}.{row['id'] % 50}"},
 }
 for path in sorted(Path(sys.argv[1]).glob("*Model")):
@@ -170,4 +172,4 @@ def test_what_needs_no_spark_is_imported_and_loads_models_where_there_is_none() 
     assert done.returncode == 0, done.stderr
     same = [line.split() for line in done.stdout.splitlines()]
     # The prediction of a random cut forest is the threshold's doing, which `transform` applies to the score.
-    assert len(same) == 21 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same
+    assert len(same) == 22 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, JobParam
+from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, JobParam, OwnHyperparameter
 
 
 class PredictionParams(Declarations):
@@ -94,4 +94,12 @@ class NetworkParams(Declarations):
     )
     mixed_precision = JobParam(
         bool, "Multiply matrices with 16 bits (bfloat16), which GPUs do faster; parameters keep 32. It needs use_gpu=True.", default=False
+    )
+
+
+class PretrainedParams(Declarations):
+    """Weights that a training may start from."""
+
+    pretrained_weights = OwnHyperparameter(
+        str, "File with the weights that use_pretrained_model=1 starts from, of safetensors or torch, on any storage of the session."
     )

@@ -31,6 +31,8 @@ PACKAGE = "sparkml_algos"
 ALWAYS = ("numpy", "scipy", "pyarrow")
 WITH_TORCH = (*ALWAYS, "torch")
 WITH_HOROVOD = (*WITH_TORCH, "horovod")
+# Of what not every algorithm imports, the extra that brings it.
+_EXTRAS = {"torch": "torch", "PIL": "images"}
 
 _PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -78,7 +80,8 @@ def _problem(found: Interpreter, here: bool) -> str | None:
         return f"{named} {differs}; {how_to_choose(here)}"
     if found.missing:
         horovod = f" ({INSTALL_HOROVOD} builds Horovod)" if "horovod" in found.missing else ""
-        extra = "'sparkml-algos[torch]'" if "torch" in found.missing else f"the requirements of {PACKAGE}"
+        extras = ",".join(extra for library, extra in _EXTRAS.items() if library in found.missing)
+        extra = f"'sparkml-algos[{extras}]'" if extras else f"the requirements of {PACKAGE}"
         remedy = f"install {extra} there{horovod}"
         if not is_this_environment(found.python):
             remedy += f", or have another run: {how_to_choose(here)}"

@@ -114,7 +114,8 @@ def _sum_partition(decoder: Decoder, summands: Callable[[Batch], Sums], batches:
     for record_batch in batches:
         batch = decoder(record_batch)
         if len(batch):
-            _add(totals, summands(batch))
+            with decoder.naming_rows():
+                _add(totals, summands(batch))
     if totals:
         part = Artifact({name: np.asarray(array) for name, array in totals.items()})
         yield from part.to_item(str(TaskContext.get().partitionId())).to_batches()

@@ -27,11 +27,18 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from sparkml_algos.images.decoding import STRUCT_MAGIC
 from sparkml_algos.rows.identities import Ipv4, Name
+from sparkml_algos.rows.images import Image, Mask
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
 from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sentence, TokenIds, Tokens
 from sparkml_algos.rows.series import Series, SeriesOfRows
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
+
+# Fields of the struct that Spark's source of images gives, in their order, and those of them that say what its bytes are.
+_IMAGE_STRUCT = ("origin", "height", "width", "nChannels", "mode", "data")
+_IMAGE_NUMBERS = _IMAGE_STRUCT[1:5]
+_IMAGE_TYPES = "binary, as the source binaryFile gives it, or the struct of the source image"
 
 # Names that people give to the first part of a box, in the order they are looked for; and to its corners, where it has these.
 _BOX_CLASSES = ("class_id", "label", "class")
@@ -209,6 +216,21 @@ def _label(value: Column, type_: DataType) -> Column:
     return value.cast("string")
 
 
+def _image(kind: Image, found: Found) -> Column:
+    """A file as it is; the struct of Spark's source of images as `images.decoding.pack_struct` packs it."""
+    if isinstance(found.type, BinaryType):
+        return found.column
+    hexadecimal = (F.lpad(F.hex(found.column[name].cast("long")), 16, "0") for name in _IMAGE_NUMBERS)
+    numbers = (F.unhex(F.substring(text, 9, 8)) for text in hexadecimal)
+    return F.concat(F.lit(bytearray(STRUCT_MAGIC)), *numbers, found.column["data"])
+
+
+def _is_image(type_: DataType) -> bool:
+    if not isinstance(type_, StructType):
+        return isinstance(type_, BinaryType)
+    return set(_IMAGE_STRUCT[1:]) <= {field.name for field in type_.fields} and isinstance(type_["data"].dataType, BinaryType)
+
+
 def _boxes(kind: Boxes, found: Found) -> Column:
     element = found.type.elementType
     names = _box_names(element) if isinstance(element, StructType) else list(range(len(BOX_PARTS)))
@@ -282,6 +304,8 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Name: (lambda kind, type_: isinstance(type_, (StringType, IntegralType)), lambda kind: "a string or a whole number"),
     Ipv4: (lambda kind, type_: isinstance(type_, StringType), lambda kind: "a string"),
     Bytes: (lambda kind, type_: isinstance(type_, BinaryType), lambda kind: "binary"),
+    Image: (lambda kind, type_: _is_image(type_), lambda kind: _IMAGE_TYPES),
+    Mask: (lambda kind, type_: _is_image(type_), lambda kind: _IMAGE_TYPES),
     Series: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
     SeriesOfRows: (
         lambda kind, type_: isinstance(type_, ArrayType) and _is_numbers(type_.elementType),
@@ -312,6 +336,8 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Name: _name,
     Ipv4: lambda kind, found: found.column,
     Bytes: lambda kind, found: found.column,
+    Image: _image,
+    Mask: _image,
     Series: lambda kind, found: found.column.cast("array<float>"),
     Boxes: _boxes,
     SeriesOfRows: lambda kind, found: found.column.cast("array<array<float>>"),

@@ -428,6 +428,7 @@ def model_of(
         history=history,
         compile=compiled,
         kernels=kernels,
+        input_wait=reports[0].get("input_wait"),
     )
     model.artifact = artifact
     model._take_what_was_found()

@@ -97,7 +97,9 @@ class Scoring:
 
     def __call__(self, columns: Sequence[pa.Array]) -> list[pa.Array]:
         """The outputs, one after the other."""
-        predicted = self._predictor.get()(self._decoder(pa.RecordBatch.from_arrays(list(columns), names=self._names)))
+        batch = self._decoder(pa.RecordBatch.from_arrays(list(columns), names=self._names))
+        with self._decoder.naming_rows():
+            predicted = self._predictor.get()(batch)
         return [as_arrow(predicted[field]) for field in self._fields]
 
 

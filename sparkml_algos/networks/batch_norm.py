@@ -41,11 +41,11 @@ class SharedBatchNorm(_BatchNorm):
         if not self.training or self._communicator.size == 1 and input.numel() > input.shape[1]:
             return super().forward(input)
         self._check_input_dim(input)
-        normalised, mean, square, count = _Normalised.apply(input, self.eps, self._communicator)
+        weight, bias = (self.weight, self.bias) if self.affine else _identity(input)
+        normalised, mean, square, count = _Normalised.apply(input, weight, bias, self.eps, self._communicator)
         if self.running_mean is not None:
             self._remember(mean, square, float(count))
-        shape = [1, -1] + [1] * (input.dim() - 2)
-        return normalised if self.weight is None else normalised * self.weight.view(shape) + self.bias.view(shape)
+        return normalised
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, square: Tensor, count: float) -> None:
@@ -59,37 +59,53 @@ class SharedBatchNorm(_BatchNorm):
 
 
 class _Normalised(torch.autograd.Function):
-    """x̂ = (x − mean) / √(variance + ε) by channel, over the rows of all workers; then mean, sum of squared differences and count."""
+    """γ (x − mean) / √(variance + ε) + β by channel, over the rows of all workers; then mean, sum of squared differences and count."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, epsilon: float, communicator: Communicator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        rows = [0, *range(2, input.dim())]
-        shape = [1, -1] + [1] * (input.dim() - 2)
+    def forward(
+        ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, epsilon: float, communicator: Communicator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         own = input.numel() // input.shape[1]
-        wide = input.double()
-        mean = wide.sum(rows) / max(own, 1)
-        square = ((wide - mean.view(shape)) ** 2).sum(rows)
+        mean, square = (torch.zeros(input.shape[1], dtype=torch.float64, device=input.device) for _ in range(2))
+        if own:
+            own_mean, variance = torch.batch_norm_update_stats(input, None, None, 0.0)
+            mean, square = own_mean.double(), variance.double() * own
         message = torch.cat([mean.new_tensor([own]), mean, square])[None]
         parts = torch.cat(gathered(message, communicator, [1] * communicator.size))
         counts, means, squares = parts[:, :1], *parts[:, 1:].chunk(2, dim=1)
         count = counts.sum()
         mean = (counts * means).sum(0) / count.clamp(min=1)
         square = (squares + counts * (means - mean) ** 2).sum(0)  # T. Chan, G. Golub, R. LeVeque, "Updating formulae …", 1979
-        scale = (square / count.clamp(min=1) + epsilon).rsqrt().to(input.dtype)
-        normalised = (input - mean.to(input.dtype).view(shape)) * scale.view(shape)
-        ctx.save_for_backward(normalised, scale, count)
-        ctx.communicator, ctx.rows, ctx.shape = communicator, rows, shape
+        moments = mean.to(weight.dtype), (square / count.clamp(min=1)).to(weight.dtype)
+        # As torch does it with running statistics: in one go, whatever the form in memory.
+        found = torch.native_batch_norm(input, weight, bias, *moments, False, 0.0, epsilon)[0] if own else torch.empty_like(input)
+        ctx.save_for_backward(input, weight, *moments, count)
+        ctx.communicator, ctx.epsilon = communicator, epsilon
         ctx.mark_non_differentiable(mean, square, count)
-        return normalised, mean, square, count
+        return found, mean, square, count
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
-        normalised, scale, count = ctx.saved_tensors
-        sums = torch.cat([gradient.sum(ctx.rows), (gradient * normalised).sum(ctx.rows)])
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        input, weight, mean, variance, count = ctx.saved_tensors
+        if input.numel():
+            # As if mean and variance were given; what they change with the input is taken off below.
+            fixed = None, None, False, ctx.epsilon, [True, True, True]
+            found, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(gradient, input, weight, mean, variance, *fixed)
+        else:
+            found, of_weight, of_bias = torch.empty_like(input), torch.zeros_like(weight), torch.zeros_like(weight)
+        sums = torch.cat([of_bias, of_weight])
         add_up(sums, ctx.communicator)
         along_mean, along_scale = (sums / count.clamp(min=1).to(sums.dtype)).chunk(2)
-        found = gradient - along_mean.view(ctx.shape) - normalised * along_scale.view(ctx.shape)
-        return found * scale.view(ctx.shape), None, None
+        scale, shape = (variance + ctx.epsilon).rsqrt(), [1, -1] + [1] * (input.dim() - 2)
+        found.sub_((weight * scale * along_mean).view(shape))
+        found.addcmul_(input - mean.to(input.dtype).view(shape), (weight * scale**2 * along_scale).to(found.dtype).view(shape), value=-1)
+        return found, of_weight, of_bias, None, None
+
+
+def _identity(input: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias that change nothing."""
+    channels = input.shape[1]
+    return torch.ones(channels, device=input.device), torch.zeros(channels, device=input.device)
 
 
 def share_statistics(network: nn.Module, communicator: Communicator) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Decoder:
         self.sources = list(sources)
         self.where = ""
         self._readers = {source.field.role: source.field.kind.reader(source.field.role, source.names) for source in self.sources}
-        self._rows = 0
+        self._rows = self._last = 0
 
     @property
     def fields(self) -> list[Field]:
@@ -40,11 +41,30 @@ class Decoder:
 
     def __call__(self, record_batch: pa.RecordBatch) -> Batch:
         """Decode a record batch whose rows come for the first time."""
-        batch = self._decoded(record_batch)
-        self._rows += len(record_batch)
-        for role, reader in self._readers.items():
-            reader.note(batch.columns[role])
-        return self._kept(batch)
+        return self._noted(self._decoded(record_batch))
+
+    def arriving(self, record_batch: pa.RecordBatch) -> Batch:
+        """Decode one with rows to train on, and look once at what costs too much to be looked at whenever rows are read."""
+        found = self._decoded(record_batch)
+        with self.naming_rows(self._rows):
+            for role, reader in self._readers.items():
+                reader.check(found.columns[role])
+        return self._noted(found)
+
+    @contextmanager
+    def naming_rows(self, first: int | None = None) -> Iterator[None]:
+        """Within it, an `InvalidValue` becomes `InvalidRows` with the number of the row.
+
+        Parameters
+        ----------
+        first : int, optional
+            Number of the first row of the batch that is worked on; by default it is the one that was decoded last.
+        """
+        try:
+            yield
+        except InvalidValue as error:
+            row = (self._last if first is None else first) + error.row
+            raise InvalidRows(f"{error} in row {row}{self.where}") from None
 
     def again(self, record_batch: pa.RecordBatch) -> Batch:
         """Decode one that has been decoded before."""
@@ -52,10 +72,8 @@ class Decoder:
 
     def of_values(self, columns: Mapping[str, Any]) -> Batch | None:
         """Values as a program without Spark has them, by role, as a batch, where all can be read without the detour by Arrow; else None."""
-        try:
+        with self.naming_rows(self._rows):
             found = {role: self._readers[role].of_values(values) for role, values in columns.items()}
-        except InvalidValue as error:
-            raise InvalidRows(f"{error} in row {self._rows + error.row}{self.where}") from None
         return None if any(column is None for column in found.values()) else self._kept(Batch(**found))
 
     def empty(self) -> Batch:
@@ -96,10 +114,15 @@ class Decoder:
 
     def _decoded(self, record_batch: pa.RecordBatch) -> Batch:
         columns = dict(zip(record_batch.schema.names, record_batch.columns, strict=True))
-        try:
+        with self.naming_rows(self._rows):
             return Batch(**{field.role: self._readers[field.role].read(_parts(field, columns)) for field in self.fields})
-        except InvalidValue as error:
-            raise InvalidRows(f"{error} in row {self._rows + error.row}{self.where}") from None
+
+    def _noted(self, batch: Batch) -> Batch:
+        """What is left of rows that come for the first time, once they are counted and the readers know of them."""
+        self._last, self._rows = self._rows, self._rows + len(batch)
+        for role, reader in self._readers.items():
+            reader.note(batch.columns[role])
+        return self._kept(batch)
 
     def _kept(self, batch: Batch) -> Batch:
         for field in self.fields:

@@ -75,6 +75,14 @@ class Reader(ABC):
     def note(self, column: Column) -> None:  # noqa: B027 - most readers have nothing to find out
         """Find out facts about rows that are read for the first time; they may be read again."""
 
+    def check(self, column: Column) -> None:  # noqa: B027 - most readers have looked at everything by now
+        """Look at rows to train on, which come for the first time, for what costs too much to be looked at whenever rows are read.
+
+        Raises
+        ------
+        InvalidValue
+        """
+
     @property
     def facts(self) -> Facts:
         """What the rows so far have shown."""

@@ -181,7 +181,7 @@ class Shard:
             self._stored.finish()
             self.validation.finish()
             return None
-        batch = self._decode(record_batch)
+        batch = self._decode.arriving(record_batch)
         if self._keeps_digest and len(batch):
             self.digest = (self.digest + combined([row_hashes(column) for column in batch.columns.values()])) % _WORDS
         if batch.validation is not None:

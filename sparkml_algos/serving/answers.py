@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF, X_LIBSVM
+from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF, X_LIBSVM
 from sparkml_algos.serving.values import values_of
 
 NPY = "application/x-npy"
@@ -141,6 +141,10 @@ def _pairs(outputs: Outputs) -> Columns:
     return {name: outputs[name]}
 
 
+def _probabilities(outputs: Outputs) -> Columns:
+    return {"prediction": outputs["probability"]}
+
+
 _LINEAR = Answer("linear_learner", _number("score"))
 _MACHINES = Answer("factorization_machines", _number("score"), (JSON, JSON_LINES, RECORDIO_PROTOBUF, NPY))
 _NEIGHBORS = Answer("knn", _same("predicted_label"), verbose=_same("distances", "labels"))
@@ -150,6 +154,7 @@ _ANSWERS: Mapping[str, Answer] = {
     "BlazingTextWord2VecModel": _WORDS,
     "FactorizationMachinesBinaryClassifierModel": replace(_MACHINES, made=_machine),
     "FactorizationMachinesRegressorModel": _MACHINES,
+    "ImageClassifierModel": Answer("image_classification", _probabilities, IMAGES, _OBJECTS),
     "IPInsightsModel": Answer(
         "ip_insights", _same("dot_product"), (CSV, *_OBJECTS), _OBJECTS, verbose=_same("entity_embedding", "ip_embedding")
     ),

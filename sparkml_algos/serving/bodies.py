@@ -14,11 +14,22 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.formats import csv, json_instances, libsvm, recordio_protobuf
-from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, LIBSVM, PARAMETERS, RECORDIO_PROTOBUF, X_LIBSVM, ContentType
+from sparkml_algos.formats.content_types import (
+    CSV,
+    IMAGES,
+    JSON,
+    JSON_LINES,
+    LIBSVM,
+    PARAMETERS,
+    RECORDIO_PROTOBUF,
+    X_LIBSVM,
+    ContentType,
+)
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.formats.json_instances import Instances
 from sparkml_algos.rows.fields import FEATURES, Field
 from sparkml_algos.rows.identities import Name
+from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import Facts, Text
 from sparkml_algos.rows.lists import Sentence, TokenIds, Tokens
 from sparkml_algos.rows.vectors import Vector
@@ -144,6 +155,9 @@ def decode(
         request = _of_vectors(fields, libsvm.decode(body, labelled=False, index_base=index_base, num_features=known, file=NAME).features)
     elif name == NPY:
         request = _of_vectors(fields, _npy(body))
+    elif name in IMAGES:
+        role = next(field.role for field in fields if isinstance(field.kind, Image))
+        request = _whole({role: [body]}, 1)
     else:
         raise FormatError(f"content type {name!r} is not known", NAME)
     _check_widths(request, fields, facts)

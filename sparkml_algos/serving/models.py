@@ -81,12 +81,14 @@ class SavedModel:
         decoder = self._decoder(fields)
         batch = decoder.of_values(given)
         if batch is not None:
-            return self._predictor(batch)
+            with decoder.naming_rows(0):
+                return self._predictor(batch)
         try:
             batches = [decoder(part) for part in record_batches(fields, given)]
         except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InvalidRows(f"a value of {', '.join(given)} cannot be read: {error}") from error
-        return self._predictor(Batch.concat(batches) if batches else decoder.empty())
+        with decoder.naming_rows(0):
+            return self._predictor(Batch.concat(batches) if batches else decoder.empty())
 
     def _decoder(self, fields: Sequence[Field]) -> Decoder:
         decoder = Decoder([Source(field, [field.role]) for field in fields])

@@ -19,6 +19,8 @@ from sparkml_algos.serving.values import values_of
 
 #: Their answers in RecordIO are among the features, as whole numbers.
 IN_FEATURES = ("seq2seq",)
+# A JSON response to an image is this field of the answer, bare.
+_BARE_FIELDS = {"image_classification": "prediction"}
 
 
 def encode(
@@ -55,6 +57,8 @@ def encode_objects(items: list[dict[str, Any]], content_type: str, algorithm: st
     """A body of JSON or JSON Lines of an object a row."""
     if content_type == JSON_LINES:
         return b"".join(_dumped(item) + b"\n" for item in items)
+    if algorithm in _BARE_FIELDS and len(items) == 1:
+        return _dumped(items[0][_BARE_FIELDS[algorithm]])
     if algorithm in json_instances.BARE_LISTS:
         return _dumped(items)
     return b'{"%s":%s}' % (json_instances.RESPONSE_LISTS.get(algorithm, "predictions").encode(), _dumped(items))

@@ -55,6 +55,8 @@ class Job:
         Metrics in the order they were recorded, one dictionary per epoch.
     was_stopped : bool
         Whether `is_hopeless` has ended the training before its time.
+    input_wait : dict of str to float or None
+        Where threads prepare mini-batches, how long this worker has waited for them, see `prepared.PreparedBatches.report`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Job:
         self.last, self.compile, self.mixed_precision = last, compile, mixed_precision
         self.history: list[dict[str, Any]] = []
         self.was_stopped = False
+        self.input_wait: dict[str, float] | None = None
         self._checkpoints, self._report, self._warn, self._is_hopeless = checkpoints, report, warn, is_hopeless
         self._store_fails = False
         self._rows: str | None = None

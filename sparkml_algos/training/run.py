@@ -158,6 +158,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
 
     clock.enter("train")
     checkpoints: list[str] = []
+    waits: list[dict[str, float]] = []
     for group, leader in zip(groups, leaders, strict=True):
         store = _checkpoints(plan, group, passes > 1, shard, communicator)
         job = Job(
@@ -176,6 +177,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
         )
         state = algorithm.train(leader, shard, communicator, job)
         checkpoints += [store.name] if store else []
+        waits += [job.input_wait] if job.input_wait else []
         for index in group:
             model = algorithm.finalize(state, settings[index], communicator) if algorithm.finalize else state
             if worker.rank == 0:
@@ -187,6 +189,7 @@ def train(plan: TrainingPlan, worker: Worker, batches: Iterator[pa.RecordBatch])
         "validation_rows": len(shard.validation),
         "facts": facts,
         "checkpoints": checkpoints,
+        "input_wait": waits[-1] if waits else None,
         "seconds": clock.stop(),
     }
     yield f"report/{worker.rank}", Artifact(values=report)

@@ -47,6 +47,9 @@ class TrainingSummary:
         (``eager_step_seconds``) and with it (``compiled_step_seconds``).
     kernels : str or None
         Of an algorithm that has compiled kernels, what ran its inner loops: ``numba`` with its version, or ``numpy``.
+    input_wait : dict of str to float or None
+        Where threads decode images ahead of the network, what worker 0 had to wait for them: ``seconds``, their ``share`` of the epochs, and
+        how many ``threads`` there were.
     """
 
     num_workers: int
@@ -61,6 +64,7 @@ class TrainingSummary:
     history: list[dict[str, Any]] = field(default_factory=list)
     compile: dict[str, float] | None = None
     kernels: str | None = None
+    input_wait: dict[str, float] | None = None
 
     @property
     def num_features(self) -> int | None:
@@ -113,6 +117,8 @@ class TrainingSummary:
         rows += [("validation rows", f"{self.validation_rows:,}")] if self.validation_rows else []
         rows += [("features", f"{self.num_features:,}")] if self.num_features is not None else []
         rows += [("inner loops", self.kernels)] if self.kernels else []
+        wait = self.input_wait
+        rows += [("waited for images", f"{wait['seconds']:.3f} s, {wait['share']:.1%} of the epochs")] if wait else []
         return rows + ([("retries", str(self.retries))] if self.retries else [])
 
     def _metrics(self) -> list[tuple[str, str]]:

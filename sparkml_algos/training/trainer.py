@@ -87,7 +87,7 @@ def fit(
     start = start or Start(job)
     best, clock = Best(learner.larger_is_better), Clock()
     step, done = start.resume(learner, best, clock, stopping), start.epochs_done
-    batches = batches or _Passes(job, mini_batch_size, min_steps_per_epoch)
+    batches = batches or Passes(job, mini_batch_size, min_steps_per_epoch)
     for epoch in job.epochs(epochs):
         if stopping is not None and stopping.is_over and epoch >= min_epochs:
             break
@@ -119,7 +119,7 @@ def _serve(learner: Learner, best: Best, job: Job, communicator: Communicator) -
         learner.serve(best.state)
 
 
-class _Passes:
+class Passes:
     """Epochs of one pass over the rows, or of several where a pass makes few steps."""
 
     def __init__(self, job: Job, mini_batch_size: int, min_steps: int) -> None:

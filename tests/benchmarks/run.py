@@ -44,6 +44,7 @@ import recordio
 import searches
 import seq2seq
 import trust
+import vision
 import workers
 import xgboost
 from data import REPOSITORY, Data
@@ -63,6 +64,7 @@ MODULES = {
     "ntm": ntm,
     "networks": networks,
     "seq2seq": seq2seq,
+    "vision": vision,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,

@@ -16,6 +16,7 @@ from sparkml_algos import (
     DeepAR,
     FactorizationMachinesBinaryClassifier,
     FactorizationMachinesRegressor,
+    ImageClassifier,
     IPInsights,
     KMeans,
     KNNClassifier,
@@ -47,6 +48,7 @@ ALGORITHMS = [
     RandomCutForest,
     NeuralTopicModel,
     Object2Vec,
+    ImageClassifier,
     IPInsights,
     BlazingTextClassifier,
     BlazingTextWord2Vec,
@@ -72,7 +74,7 @@ OBJECTIVES = {
 }
 
 # Required by the service, taken from the data here; the docstring says so.
-INFERRED = {"feature_dim", "num_classes"}
+INFERRED = {"feature_dim", "num_classes", "num_training_samples"}
 
 # Required by the service; these defaults are ours.
 DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000, ("xgboost", "num_round"): 100}
@@ -334,6 +336,37 @@ ACCESSORS = {
         "output_layer": "OutputLayer",
         "tied_token_embedding_weight": "TiedTokenEmbeddingWeight",
         "token_embedding_storage_type": "TokenEmbeddingStorageType",
+        "weight_decay": "WeightDecay",
+    },
+    "image_classification": {
+        "num_classes": "NumClasses",
+        "num_training_samples": "NumTrainingSamples",
+        "augmentation_type": "AugmentationType",
+        "beta_1": "Beta1",
+        "beta_2": "Beta2",
+        "checkpoint_frequency": "CheckpointFrequency",
+        "early_stopping": "EarlyStopping",
+        "early_stopping_min_epochs": "EarlyStoppingMinEpochs",
+        "early_stopping_patience": "EarlyStoppingPatience",
+        "early_stopping_tolerance": "EarlyStoppingTolerance",
+        "epochs": "Epochs",
+        "eps": "Eps",
+        "gamma": "Gamma",
+        "image_shape": "ImageShape",
+        "kv_store": "KvStore",
+        "learning_rate": "LearningRate",
+        "lr_scheduler_factor": "LrSchedulerFactor",
+        "lr_scheduler_step": "LrSchedulerStep",
+        "mini_batch_size": "MiniBatchSize",
+        "momentum": "Momentum",
+        "multi_label": "MultiLabel",
+        "num_layers": "NumLayers",
+        "optimizer": "Optimizer",
+        "precision_dtype": "PrecisionDtype",
+        "resize": "Resize",
+        "top_k": "TopK",
+        "use_pretrained_model": "UsePretrainedModel",
+        "use_weighted_loss": "UseWeightedLoss",
         "weight_decay": "WeightDecay",
     },
     "deepar": {

@@ -42,6 +42,9 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "FactorizationMachinesBinaryClassifier": lambda: ours.FactorizationMachinesBinaryClassifier(labelCol="half", **MACHINE),
     "KNNClassifier": lambda: ours.KNNClassifier(k=3, sample_size=32, labelCol="third", **ONE_WORKER),
     "KNNRegressor": lambda: ours.KNNRegressor(k=3, sample_size=32, labelCol="number", **ONE_WORKER),
+    "ImageClassifier": lambda: ours.ImageClassifier(
+        num_layers=20, image_shape="3,8,8", imageCol="picture", labelCol="third", mini_batch_size=100, learning_rate=0.05, **STEPS
+    ),
     "IPInsights": lambda: ours.IPInsights(
         num_entity_vectors=20, vector_dim=4, mini_batch_size=50, learning_rate=0.03, entityCol="entity", ipCol="ip", **STEPS
     ),
@@ -117,6 +120,9 @@ def texts(rows: DataFrame) -> DataFrame:
     named = rows.withColumn("words", F.col("features").cast("array<string>"))
     named = named.withColumn("text", F.array_join(F.transform("features", lambda value: value.cast("int").cast("string")), " "))
     named = named.withColumn("day", F.lit("2024-01-01"))
+    # A file of PPM: a header, and 8 x 8 pixels of one colour.
+    colour = "concat_ws('', transform(features, value -> lpad(hex(cast(least(255, value * 8 + 1) AS int)), 2, '0')))"
+    named = named.withColumn("picture", F.expr(f"unhex(concat(hex('P6 8 8 255 '), repeat({colour}, 64)))"))
     return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
@@ -126,7 +132,7 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
     for stage in getattr(model, "stages", [model]):
         if stage.hasParam("scorer"):
             stage.setScorer("python")
-    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip", "day"))
+    scored = model.transform(rows.select("id", "a", "b", "c", "features", "words", "text", "entity", "ip", "day", "picture"))
     names = [name for name in scored.columns if name not in rows.columns]
     found = scored.orderBy("id").select(names).collect()
     return {name: [as_json(row[name]) for row in found] for name in names}

@@ -10,7 +10,7 @@ import pytest
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats import Column, RecordBatch, recordio_protobuf
-from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
+from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.serving.answers import answer_of
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.servable import ServedModel, load_servable
@@ -27,6 +27,7 @@ FIELDS = {
     "FactorizationMachinesBinaryClassifierModel": ["score", "predicted_label"],
     "FactorizationMachinesRegressorModel": ["score"],
     "IPInsightsModel": ["dot_product"],
+    "ImageClassifierModel": ["prediction"],
     "KMeansModel": ["closest_cluster", "distance_to_cluster"],
     "KNNClassifierModel": ["predicted_label"],
     "KNNRegressorModel": ["predicted_label"],
@@ -47,6 +48,8 @@ LISTS = {"PCAModel": "projections", "RandomCutForestModel": "scores"}
 BARE = ("BlazingTextClassifierModel", "BlazingTextWord2VecModel")
 #: Those whose answers have the type of the request; and whose RecordIO has ids where others have words.
 MIRRORING, OF_IDS = (*BARE, "Seq2SeqModel"), ("Seq2SeqModel",)
+#: Those of which a request is an image.
+OF_IMAGES = ("ImageClassifierModel",)
 #: What `transform` appended, by the field that it is in an answer.
 TRANSFORMED = {
     "predicted_label": lambda outputs: outputs.get("prediction"),
@@ -56,6 +59,7 @@ TRANSFORMED = {
     "topic_mixture": lambda outputs: outputs["topicDistribution"],
     "topic_weights": lambda outputs: outputs["topicDistribution"],
     "scores": lambda outputs: outputs["probability"],
+    "prediction": lambda outputs: outputs["probability"],
     "score": lambda outputs: score_of(outputs),
     "prob": lambda outputs: [[max(row)] for row in outputs["probability"]],
     "mean": lambda outputs: outputs["mean"],
@@ -102,8 +106,12 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
         if name in OF_IDS and content_type == RECORDIO_PROTOBUF:
             continue
         accept = content_type if name in MIRRORING else JSON
-        body = answered(model, body_of(instances, content_type), content_type, accept)
-        found = [json.loads(line) for line in body.splitlines()] if accept == JSON_LINES else objects_of(name, body)
+        if content_type in IMAGES:
+            bodies = [answered(model, one["image"], content_type, JSON_LINES) for one in instances]
+            found = [json.loads(body) for body in bodies]
+        else:
+            body = answered(model, body_of(instances, content_type), content_type, accept)
+            found = [json.loads(line) for line in body.splitlines()] if accept == JSON_LINES else objects_of(name, body)
         assert [list(one) for one in found] == [FIELDS[name]] * len(instances)
         for field in FIELDS[name]:
             if field in ("label", "word", "quantiles"):
@@ -118,7 +126,7 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
             )
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in MIRRORING])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in (*MIRRORING, *OF_IMAGES)])
 def test_every_response_format_says_the_same(name: str) -> None:
     model, instances = served(name), saved_rows(name)
     body = body_of(instances, JSON)
@@ -134,6 +142,13 @@ def test_every_response_format_says_the_same(name: str) -> None:
     if CSV in model.responses:
         cells = [[float(cell) for cell in line.split(",")] for line in answered(model, body, JSON, CSV).decode().splitlines()]
         assert cells == [list(one.values()) for one in expected]
+
+
+def test_a_json_answer_to_an_image_is_the_bare_list() -> None:
+    model, instances = served("ImageClassifierModel"), saved_rows("ImageClassifierModel")
+    for one in instances:
+        bare, line = (json.loads(answered(model, one["image"], "image/png", accept)) for accept in (JSON, JSON_LINES))
+        assert line == {"prediction": bare} and sum(bare) == pytest.approx(1)
 
 
 def test_translations_show_their_attention_where_that_is_asked_for() -> None:

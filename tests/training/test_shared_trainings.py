@@ -11,14 +11,15 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters, InvalidParams
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Source
+from sparkml_algos.rows.images import Image
 from sparkml_algos.training.run import Alone, TrainingPlan, train
-from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, ROWS, SERIES, TEXTS, TOKEN_IDS, TOKENS, Case
+from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, PICTURES, ROWS, SERIES, TEXTS, TOKEN_IDS, TOKENS, Case
 
 RANDOM = np.random.default_rng(0)
 BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
 LABELS = {"target": ROWS @ [1.0, -2.0, 0.5], "half": BLOB % 2, "blob": BLOB}
 # What training cannot take with the settings and rows at hand, so that no value differs from the default.
-FIXED = {"feature_dim", "num_classes", "classes"}
+FIXED = {"feature_dim", "num_classes", "classes", "num_training_samples", "multi_label"}
 
 
 def columns(case: Case) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def columns(case: Case) -> dict[str, Any]:
     known = {
         "features": case.rows,
         "tokens": TOKENS,
-        "image": IMAGES,
+        "image": PICTURES if isinstance(case.kinds.get("image"), Image) else IMAGES,
         "boxes": [np.array([[label, 0.1, 0.2, 0.3, 0.4]]) for label in BLOB % 3],
         "text": TEXTS,
         "label": LABELS.get(case.settings.get("labelCol")),

@@ -43,6 +43,7 @@ OUTPUTS = {
     },
     "FactorizationMachinesBinaryClassifierModel": _CLASSIFIER,
     "FactorizationMachinesRegressorModel": {"predictionCol": "score"},
+    "ImageClassifierModel": {"predictionCol": "predicted_label", "probabilityCol": "probability"},
     "IPInsightsModel": {
         "dotProductCol": "dot_product",
         "entityEmbeddingCol": "entity_embedding",

@@ -1,0 +1,298 @@
+"""Image classification on arrays: its steps are a plain loop's on any number of workers, resumed to the bit, and it learns shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sparkml_algos.algorithms.image_classification.params import ImageClassifierParams
+from sparkml_algos.algorithms.image_classification.prediction import load
+from sparkml_algos.algorithms.image_classification.settings import epochs_of, shape_of
+from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.images.decoding import encode_png
+from sparkml_algos.networks.images import to_input
+from sparkml_algos.networks.resnet import ResNet
+from sparkml_algos.networks.state import built
+from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.images import Image
+from sparkml_algos.rows.kinds import InvalidRows, InvalidValue
+from sparkml_algos.training import checkpoint
+from sparkml_algos.training.run import train_arrays
+from tests.gang import in_threads, process_gang
+from tests.toys.shapes import CLASSES, shapes
+
+PIXELS, LABEL = shapes(96, 16, seed=0)
+FILES = [encode_png(image) for image in PIXELS]
+
+
+def settings(**given):
+    defaults = {name: param.default for name, param in ImageClassifierParams.declared.items()}
+    small = {"num_layers": 20, "image_shape": "3,16,16", "epochs": 2, "mini_batch_size": 32, "learning_rate": 0.05, "momentum": 0.0}
+    return {**defaults, **small, **given}
+
+
+def fit(options, part=slice(None), communicator=None, files=FILES, label=LABEL, **plan):
+    return train_arrays(IMAGE_CLASSIFICATION, options, communicator=communicator, image=files[part], label=label[part], **plan)
+
+
+def fit_part(communicator, parts, options):
+    return fit(options, parts[communicator.rank], communicator)
+
+
+def network(artifact):
+    return {name: array for name, array in artifact.arrays.items() if "num_batches" not in name}
+
+
+def predicted(artifact, options, files=FILES):
+    return load(artifact, Hyperparameters(**options), "cpu")(Batch(image=Image().arrays(files)[""]))
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("options", "plain"),
+        [
+            ({"momentum": 0.9, "weight_decay": 0.01}, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.01)),
+            ({"optimizer": "nag", "momentum": 0.9}, lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-4, nesterov=True)),
+            ({"optimizer": "adam", "beta_1": 0.8, "eps": 1e-3}, lambda p: torch.optim.Adam(p, 0.05, betas=(0.8, 0.999), eps=1e-3)),
+            ({"optimizer": "rmsprop", "gamma": 0.8, "eps": 1e-2}, lambda p: torch.optim.RMSprop(p, 0.05, alpha=0.8, eps=1e-2)),
+        ],
+        ids=["sgd", "nag", "adam", "rmsprop"],
+    )
+    def test_are_those_of_a_plain_loop_with_any_optimizer(self, options, plain):
+        found = fit(settings(mini_batch_size=96, epochs=3, **options))
+        expected = built(lambda: ResNet(20, CLASSES), 0)
+        optimizer = plain(expected.parameters())
+        for _ in range(3):
+            loss = nn.functional.cross_entropy(expected(to_input(PIXELS, "cpu")), torch.from_numpy(LABEL).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        for name, tensor in expected.state_dict().items():
+            np.testing.assert_allclose(found.arrays[f"network/{name}"], tensor.numpy(), rtol=5e-3, atol=5e-4, err_msg=name)
+        assert found.values["train:loss"] == pytest.approx(loss.item(), rel=1e-3)
+
+    @pytest.mark.parametrize("ends", [[48], [7], [0]], ids=str)
+    def test_gradients_of_two_workers_are_those_of_one(self, ends):
+        """One step of plain descent moves every parameter by the rate times its gradient."""
+        options = settings(mini_batch_size=96, epochs=1, learning_rate=1.0, weight_decay=0.0)
+        start = built(lambda: ResNet(20, CLASSES), 0).state_dict()
+        parts = [slice(0, ends[0]), slice(ends[0], 96)]
+        one = network(fit(options))
+        two = network(in_threads(2, lambda communicator: fit_part(communicator, parts, options))[0])
+        for name, array in one.items():
+            before = start[name.removeprefix("network/")].numpy()
+            scale = np.abs(array - before).max()
+            np.testing.assert_allclose(two[name] - before, array - before, rtol=1e-4, atol=1e-4 * max(scale, 1e-3), err_msg=name)
+
+    def test_of_two_processes_are_those_of_one(self):
+        options = settings(mini_batch_size=96, epochs=2)
+        one = network(fit(options))
+        two = network(process_gang(2)(fit_part, [slice(0, 40), slice(40, 96)], options)[0])
+        for name, array in one.items():
+            np.testing.assert_allclose(two[name], array, rtol=2e-3, atol=2e-4, err_msg=name)
+
+    def test_with_dist_sync_each_worker_has_its_own_mini_batch(self):
+        parts = [slice(0, 48), slice(48, 96)]
+        apart = settings(mini_batch_size=24, kv_store="dist_sync", epochs=1)
+        together = settings(mini_batch_size=48, epochs=1)
+        first, second = (network(in_threads(2, lambda c, o=options: fit_part(c, parts, o))[0]) for options in (apart, together))
+        for name, array in first.items():
+            np.testing.assert_array_equal(second[name], array, err_msg=name)
+
+    def test_the_rate_falls_after_the_epochs_that_are_told(self):
+        falling = fit(settings(mini_batch_size=96, epochs=3, lr_scheduler_step="1, 2", lr_scheduler_factor=0.0))
+        once = fit(settings(mini_batch_size=96, epochs=1))
+        np.testing.assert_array_equal(falling.arrays["network/fc.weight"], once.arrays["network/fc.weight"])
+
+
+class Lost(Exception):
+    """The worker is."""
+
+
+class TestResumed:
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_a_training_ends_as_if_it_had_not_been_cut_off(self, tmp_path, monkeypatch, workers):
+        options = settings(augmentation_type="crop_color_transform", pad_size=2, epochs=3, optimizer="adam", learning_rate=0.01)
+        parts = [slice(0, 40), slice(40, 96)] if workers == 2 else [slice(None)]
+
+        def run(**plan):
+            return in_threads(workers, lambda c: fit(options, parts[c.rank], c, **plan))[0]
+
+        expected = run()
+        save = checkpoint.CheckpointStore.save
+
+        def save_and_lose(store, epoch, state):
+            save(store, epoch, state)
+            raise Lost
+
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint.CheckpointStore, "save", save_and_lose)
+            with pytest.raises(Lost):
+                run(checkpoint_dir=str(tmp_path))
+        found = run(checkpoint_dir=str(tmp_path))
+        assert [entry["epoch"] for entry in found.values["history"]] == [1, 2, 3]
+        for name, array in expected.arrays.items():
+            np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
+
+
+class TestLearning:
+    def test_shapes_are_told_apart_in_under_a_minute(self):
+        """Circles, squares, triangles and crosses of any colour, size and place, on noise: 0.95 of others of them, where chance is 0.25."""
+        pixels, label = shapes(800, 24, seed=1)
+        held, truth = shapes(200, 24, seed=2)
+        options = settings(
+            image_shape="3,24,24", epochs=12, mini_batch_size=32, momentum=0.9, learning_rate=0.1, lr_scheduler_step="8,10", augmentation_type="crop", pad_size=2
+        )  # fmt: skip
+        found = fit(options, files=list(pixels), label=label)
+        assert (predicted(found, options, list(held))["predicted_label"] == truth).mean() >= 0.95
+
+    def test_of_several_labels_each_is_learned(self):
+        pixels, first = shapes(300, 16, seed=3)
+        bright = (pixels.reshape(300, -1).mean(1) > np.median(pixels.reshape(300, -1).mean(1))).astype(np.float32)
+        label = np.stack([bright, 1 - bright, np.ones(300)], 1)
+        options = settings(multi_label=1, epochs=6, momentum=0.9, use_weighted_loss=1)
+        found = fit(options, files=list(pixels), label=label)
+        outputs = predicted(found, options, list(pixels))
+        assert found.values["classes"] == 3 and found.values["train:accuracy"] > 0.8
+        assert ((outputs["probability"] > 0.5) == (label > 0)).mean() > 0.85
+        assert [ids.tolist() for ids in outputs["predicted_labels"]] == [np.flatnonzero(row > 0.5).tolist() for row in outputs["probability"]]
+
+    def test_top_k_is_told(self):
+        found = fit(settings(top_k=2, epochs=1))
+        assert found.values["train:accuracy"] <= found.values["train:top_k_accuracy"] <= 1
+        assert fit(settings(top_k=4, epochs=1)).values["train:top_k_accuracy"] == 1
+
+    def test_class_weights_make_having_and_not_having_a_class_equal(self):
+        from sparkml_algos.algorithms.image_classification.training import _class_weights
+        from tests.decoding import shard_of
+
+        label = np.array([[1, 0], [0, 0], [0, 0], [0, 1.0]])
+        of = Hyperparameters(**settings(multi_label=1, use_weighted_loss=1, num_classes=2))
+        from dataclasses import replace
+
+        from sparkml_algos.rows.classes import ClassSet
+
+        fields = [field.of(ClassSet()) if field.role == "label" else field for field in IMAGE_CLASSIFICATION.fields]
+        shard = shard_of(replace(IMAGE_CLASSIFICATION, fields=fields), image=FILES[:4], label=label)
+        np.testing.assert_allclose(_class_weights(of, shard, SingleProcess()).arrays["class_weights"], [[2 / 3, 2 / 3], [2, 2]])
+
+
+class TestChosen:
+    """Which state is the model."""
+
+    HELD = np.arange(96) % 4 == 0
+
+    def test_the_best_accuracy_on_rows_for_validation(self):
+        found = fit(settings(epochs=4, momentum=0.9), validation=self.HELD)
+        history = [entry["validation:accuracy"] for entry in found.values["history"]]
+        assert history[found.values["epoch"] - 1] == max(history)
+
+    def test_the_last_epoch_without_such_rows(self):
+        assert fit(settings(epochs=3)).values["epoch"] == 3
+
+    def test_the_last_that_is_to_be_kept(self):
+        found = fit(settings(epochs=5, checkpoint_frequency=2), validation=self.HELD)
+        assert found.values["epoch"] == 4 and len(found.values["history"]) == 5
+
+    def test_training_ends_when_the_accuracy_gains_no_more(self):
+        stopping = {"early_stopping": True, "early_stopping_min_epochs": 3, "early_stopping_patience": 1, "learning_rate": 0.0}
+        found = fit(settings(epochs=9, **stopping), validation=self.HELD)
+        assert len(found.values["history"]) == 3
+        kept = fit(settings(epochs=9, checkpoint_frequency=1, **stopping), validation=self.HELD)
+        assert len(kept.values["history"]) == 3
+
+
+class TestStarts:
+    class Given:
+        def __init__(self, artifact):
+            self._artifact = artifact
+
+        def open(self):
+            return self._artifact
+
+    def test_from_an_earlier_model(self):
+        first = fit(settings(epochs=2))
+        again = fit({**settings(epochs=1, learning_rate=0.0), "initial_model": self.Given(first)})
+        np.testing.assert_array_equal(again.arrays["network/fc.weight"], first.arrays["network/fc.weight"])
+        np.testing.assert_array_equal(again.arrays["network/layer2.0.conv1.weight"], first.arrays["network/layer2.0.conv1.weight"])
+
+    def test_from_weights_of_other_classes_with_a_fresh_last_layer(self):
+        import io
+
+        stream = io.BytesIO()
+        elsewhere = ResNet(20, 9).state_dict()
+        torch.save(elsewhere, stream)
+        file = Artifact({"weights": np.frombuffer(stream.getvalue(), np.uint8)}, {"name": "w.pth"})
+        found = fit({**settings(epochs=1, learning_rate=0.0), "pretrained": self.Given(file)})
+        np.testing.assert_array_equal(found.arrays["network/layer2.0.conv1.weight"], elsewhere["layer2.0.conv1.weight"].numpy())
+        assert found.arrays["network/fc.weight"].shape == (CLASSES, 64)
+
+    def test_weights_of_another_network_are_refused(self):
+        import io
+
+        stream = io.BytesIO()
+        torch.save(ResNet(32, 9).state_dict(), stream)
+        file = Artifact({"weights": np.frombuffer(stream.getvalue(), np.uint8)}, {"name": "w.pth"})
+        with pytest.raises(ValueError, match="the weights in w.pth are not those of this network"):
+            fit({**settings(epochs=1), "pretrained": self.Given(file)})
+
+
+class TestRefused:
+    def test_a_number_of_rows_or_classes_that_is_not_theirs(self):
+        with pytest.raises(InvalidRows, match="num_training_samples is 95, but there are 96 rows"):
+            fit(settings(num_training_samples=95))
+        fit(settings(num_training_samples=96, epochs=1))
+        with pytest.raises(InvalidRows, match=r"label column 'label' is 3, expected an integer from 0 to 2 \(num_classes=3\)"):
+            fit(settings(num_classes=3))
+        with pytest.raises(InvalidRows, match="top_k=7 is more than the 4 classes"):
+            fit(settings(top_k=7))
+
+    def test_images_that_are_too_small_or_broken(self):
+        with pytest.raises(InvalidRows, match=r"image column 'image' has 16 x 16 pixels, expected at least 20 x 16 .*resize"):
+            fit(settings(image_shape="3,20,16"))
+        with pytest.raises(InvalidRows, match="is no image that can be used.* in row 95"):
+            fit(settings(), files=[*FILES[:95], FILES[95][:100]])
+
+    @pytest.mark.parametrize("text", ["224", "3,0,9", "3,a,9", "3,9", "3,9,9,9", "-3,9,9"])
+    def test_shapes_that_are_none(self, text):
+        with pytest.raises(ValueError, match="image_shape must be channels,height,width"):
+            shape_of(text)
+        with pytest.raises(ValueError, match="1 channel"):
+            shape_of("4,9,9")
+
+    @pytest.mark.parametrize("text", ["a", "10,5", "5,5", "0", "1;2", "-1"])
+    def test_epochs_that_are_none(self, text):
+        with pytest.raises(ValueError, match="lr_scheduler_step must be epochs"):
+            epochs_of(text)
+
+
+class TestScoring:
+    def test_images_of_any_size_are_brought_to_the_networks(self):
+        options = settings(epochs=1)
+        found = fit(options)
+        large = [encode_png(np.repeat(np.repeat(image, 3, 0), 2, 1)) for image in PIXELS[:40]]
+        outputs = predicted(found, options, large)
+        assert outputs["probability"].shape == (40, CLASSES)
+        np.testing.assert_allclose(outputs["probability"].sum(1), 1)
+        np.testing.assert_array_equal(outputs["predicted_label"], outputs["probability"].argmax(1))
+
+    def test_an_image_that_is_broken_is_told_by_its_row(self):
+        options = settings(epochs=1)
+        with pytest.raises(InvalidValue) as caught:
+            predicted(fit(options), options, [*FILES[:70], b"hello", *FILES[70:]])
+        assert caught.value.row == 70
+
+    def test_no_images_have_no_classes(self):
+        options = settings(epochs=1)
+        assert predicted(fit(options), options, [])["probability"].shape == (0, CLASSES)
+
+    def test_grey_images_and_a_pipe(self):
+        options = settings(image_shape="1,16,16", epochs=2, num_classes=4)
+        found = fit(options, input_mode="Pipe")
+        assert found.arrays["network/conv1.weight"].shape == (16, 1, 3, 3)
+        assert predicted(found, options)["probability"].shape == (96, 4)
