@@ -62,8 +62,8 @@ from sparkml_algos.algorithms.ip_insights.prediction import load as load_pairs
 from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.rows.batch import Batch
 from sparkml_algos.images.decoding import encode_png
+from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import Name
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import Kind, Text

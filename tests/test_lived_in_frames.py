@@ -122,7 +122,8 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),
             F.col("few").alias("query no."), F.col("weight").alias("W.e.i.g.h.t"), F.col("held").alias("Held out?"),
-            F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"), F.col("picture").alias("a.picture"),
+            F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"),
+            F.col("picture").alias("a.picture"),
             F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"), F.col("series").alias("Se.ries"),
         )  # fmt: skip
         beside = BESIDE | ({} if IS_SPARK_3 else BESIDE_SPARK_4)

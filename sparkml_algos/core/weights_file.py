@@ -68,6 +68,8 @@ def read_weights_file(spark: SparkSession, path: str) -> Artifact:
     if len(found) != 1:
         raise ValueError(f"pretrained_weights={path!r} must be one file, found {len(found) or 'none'}")
     if found[0].length > _MOST_BYTES:
-        raise ValueError(f"pretrained_weights={path!r} has {found[0].length} bytes, Spark reads files of {_MOST_BYTES}; copy it to the driver's disk")
+        raise ValueError(
+            f"pretrained_weights={path!r} has {found[0].length} bytes, Spark reads files of {_MOST_BYTES}; copy it to the driver's disk"
+        )
     content = spark.read.format("binaryFile").load(path).select(F.col("content")).collect()[0].content
     return Artifact({WEIGHTS: np.frombuffer(content, np.uint8)}, {NAME: path.rpartition("/")[2]})

@@ -50,7 +50,12 @@ def central_window(height: int, width: int, crop_height: int, crop_width: int) -
 
 
 def random_sized_window(
-    random: np.random.Generator, height: int, width: int, *, area: tuple[float, float] = (0.08, 1.0), aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    random: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    area: tuple[float, float] = (0.08, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tuple[int, int, int, int]:
     """Top, left, height and width of a part of an image with a random share of its area and a random aspect.
 

@@ -43,9 +43,7 @@ def shift_hls(image: np.ndarray, hue: float, saturation: float, lightness: float
     return _to_bytes(_of_hls(angle + hue / 15, light, full))
 
 
-def jitter(
-    image: np.ndarray, *, brightness: float = 0.0, contrast: float = 1.0, saturation: float = 1.0, hue: float = 0.0
-) -> np.ndarray:
+def jitter(image: np.ndarray, *, brightness: float = 0.0, contrast: float = 1.0, saturation: float = 1.0, hue: float = 0.0) -> np.ndarray:
     """An image with other brightness, contrast, saturation and hue: contrast · (what saturation and hue make of a pixel) + brightness.
 
     Parameters
@@ -81,7 +79,9 @@ def _hue(pixels: np.ndarray, largest: np.ndarray, chroma: np.ndarray) -> np.ndar
     """Hue in twelfths of the circle, (height, width); 0 of grey."""
     red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
     divisor = np.where(chroma > 0, chroma, 1)
-    sixths = np.where(largest == red, (green - blue) / divisor, np.where(largest == green, (blue - red) / divisor + 2, (red - green) / divisor + 4))
+    sixths = np.where(
+        largest == red, (green - blue) / divisor, np.where(largest == green, (blue - red) / divisor + 2, (red - green) / divisor + 4)
+    )
     return 2 * np.where(chroma > 0, sixths, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ MAX_PIXELS = (1 << 28) // 3
 STRUCT_MAGIC = b"\x00spark\x00i"
 
 # What is opened. Pillow knows more formats, of which some start other programs.
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _STRUCT = struct.Struct(f">{len(STRUCT_MAGIC)}s4I")
 # OpenCV's numbers of types with 8 bits a channel, and their channels.
 _OPENCV_CHANNELS = {0: 1, 16: 3, 24: 4}
@@ -213,7 +214,7 @@ def _opened(data: bytes | memoryview, max_pixels: int) -> Iterator[Image]:
     from PIL import Image as pillow
 
     try:
-        with pillow.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with pillow.open(io.BytesIO(data), formats=_formats()) as image:
             _check_size(image.height, image.width, max_pixels)
             yield image
     except UnreadableImage:
@@ -222,6 +223,15 @@ def _opened(data: bytes | memoryview, max_pixels: int) -> Iterator[Image]:
         raise UnreadableImage(f"its {len(data)} bytes are no image that is known: {', '.join(_FORMATS)}") from error
     except Exception as error:  # Pillow raises whatever its readers stumble over in bytes that are not what they should be
         raise UnreadableImage(f"it cannot be decoded: {error or type(error).__name__}") from error
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Those that this Pillow was built with."""
+    from PIL import Image as pillow
+
+    pillow.init()
+    return [name for name in _FORMATS if name in pillow.OPEN]
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:

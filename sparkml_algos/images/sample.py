@@ -89,9 +89,7 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int, *, by_cen
     return Sample(sample.image[part], boxes, None if sample.mask is None else sample.mask[part])
 
 
-def pad(
-    sample: Sample, top: int, left: int, height: int, width: int, *, fill: Sequence[int] | int = 0, mask_fill: int = IGNORED
-) -> Sample:
+def pad(sample: Sample, top: int, left: int, height: int, width: int, *, fill: Sequence[int] | int = 0, mask_fill: int = IGNORED) -> Sample:
     """The sample on a larger canvas.
 
     Parameters
@@ -132,9 +130,7 @@ def flip(sample: Sample) -> Sample:
     return Sample(sample.image[:, ::-1], boxes, None if sample.mask is None else sample.mask[:, ::-1])
 
 
-def affine(
-    height: int, width: int, *, rotation: float = 0.0, shear: float = 0.0, aspect: float = 1.0, scale: float = 1.0
-) -> np.ndarray:
+def affine(height: int, width: int, *, rotation: float = 0.0, shear: float = 0.0, aspect: float = 1.0, scale: float = 1.0) -> np.ndarray:
     """A map of the plane about the centre of an image.
 
     Parameters
@@ -163,9 +159,7 @@ def affine(
     return np.column_stack([matrix, centre - matrix @ centre])
 
 
-def warp(
-    sample: Sample, matrix: np.ndarray, height: int, width: int, *, fill: Sequence[int] | int = 0, mask_fill: int = IGNORED
-) -> Sample:
+def warp(sample: Sample, matrix: np.ndarray, height: int, width: int, *, fill: Sequence[int] | int = 0, mask_fill: int = IGNORED) -> Sample:
     """The sample mapped onto a canvas: the image bilinear, the mask by nearest label, of boxes the box around their four corners.
 
     Parameters

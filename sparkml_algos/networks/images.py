@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,10 +32,16 @@ def to_input(images: np.ndarray, device: str | torch.device, *, dtype: torch.dty
     Tensor, shape (images, channels, height, width)
         In the memory format ``channels_last``.
     """
-    channels = images.shape[-1]
-    mean, deviation = (
-        torch.tensor(values if channels == 3 else [sum(values) / 3] * channels, dtype=torch.float32, device=device) * 255
-        for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
-    )
+    mean, deviation = _scale(images.shape[-1], str(device))
     pixels = to_tensor(images, device).permute(0, 3, 1, 2)
-    return pixels.to(torch.float32).sub_(mean.view(1, -1, 1, 1)).div_(deviation.view(1, -1, 1, 1)).to(dtype)
+    return pixels.to(torch.float32).sub_(mean).div_(deviation).to(dtype)
+
+
+@functools.cache
+@torch.inference_mode(False)
+def _scale(channels: int, device: str) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of bytes, (1, channels, 1, 1); made once, for each time they would have to travel to the device."""
+    values = (IMAGENET_MEAN, IMAGENET_DEVIATION)
+    whole = [torch.tensor(value if channels == 3 else [sum(value) / 3] * channels, dtype=torch.float32) * 255 for value in values]
+    mean, deviation = (value.view(1, -1, 1, 1).to(device) for value in whole)
+    return mean, deviation

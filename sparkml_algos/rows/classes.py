@@ -64,7 +64,9 @@ class _ClassSetReader(Reader):
         classes = self._classes or 0
         wrong = np.flatnonzero(~((ids >= 0) & (ids < classes) & (ids == np.floor(ids))))
         if len(wrong):
-            raise InvalidValue(f"{self.column} has the class {ids[wrong[0]]:g}, expected integers from 0 to {classes - 1},", int(rows[wrong[0]]))
+            raise InvalidValue(
+                f"{self.column} has the class {ids[wrong[0]]:g}, expected integers from 0 to {classes - 1},", int(rows[wrong[0]])
+            )
         found = np.zeros((count, classes), np.float32)
         found[rows, ids.astype(np.int64)] = 1
         return found

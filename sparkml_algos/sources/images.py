@@ -30,7 +30,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StringType, StructType
 
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
-from sparkml_algos.core.columns import column, find
+from sparkml_algos.core.columns import find
 from sparkml_algos.core.columns import parts as parts_of
 from sparkml_algos.formats import images, manifest, recordio
 from sparkml_algos.formats.errors import FormatError
@@ -263,7 +263,7 @@ def write_manifest(
     imageCol : str
         Files as bytes or ``image`` structs, which are written into the folder ``images``; or a string, the URI of each image.
     labelCol : str
-        A number, an array of numbers or boxes in pixels; of an attribute whose name ends in ``-ref``, masks as bytes, or a string, their URI.
+        A number, an array of numbers or boxes in pixels; of an attribute whose name ends in ``-ref``, masks, or their URI.
 
     Raises
     ------
@@ -446,7 +446,10 @@ def _written(dataset: DataFrame, image: str, label: str, index: str | None, path
     number = F.monotonically_increasing_id() if index is None else _found(dataset, index, "indexCol").column.cast("long")
     place = F.lit(None).cast("string") if path is None else _found(dataset, path, "pathCol").column
     return dataset.select(
-        number.alias("index"), _file(dataset, image, "imageCol").alias("image"), _numbers(dataset, label).alias("label"), place.alias("path")
+        number.alias("index"),
+        _file(dataset, image, "imageCol").alias("image"),
+        _numbers(dataset, label).alias("label"),
+        place.alias("path"),
     )
 
 
@@ -547,9 +550,7 @@ def _write_files(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.
     yield from _in_batches(rows(), ("index", "label", "path"), types)
 
 
-def _write_samples(
-    folder: str, image: str, label: str, is_reference: bool, batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _write_samples(folder: str, image: str, label: str, is_reference: bool, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     def rows() -> Iterator[tuple[int, str]]:
         for row in _rows(batches):
             place: Callable[[Any, str], str] = functools.partial(_placed, folder, row["index"])

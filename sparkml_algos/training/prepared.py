@@ -71,9 +71,7 @@ class PreparedBatches:
     def of_epoch(self, epoch: int) -> Iterator[Batch]:
         start = time.perf_counter()
         job = self._job
-        placed = (
-            (batch, Place(job.seed, epoch, step, job.communicator.rank)) for step, batch in enumerate(self._passes.of_epoch(epoch))
-        )
+        placed = ((batch, Place(job.seed, epoch, step, job.communicator.rank)) for step, batch in enumerate(self._passes.of_epoch(epoch)))
         yield from self._prepared(placed, self._prepare, self._waiting)
         self._seconds += time.perf_counter() - start
         job.input_wait = self.report()

@@ -48,7 +48,7 @@ class TrainingSummary:
     kernels : str or None
         Of an algorithm that has compiled kernels, what ran its inner loops: ``numba`` with its version, or ``numpy``.
     input_wait : dict of str to float or None
-        Where threads decode images ahead of the network, what worker 0 had to wait for them: ``seconds``, their ``share`` of the epochs, and
+        Where threads decode images ahead of the network, what worker 0 waited for them: ``seconds``, their ``share`` of the epochs, and
         how many ``threads`` there were.
     """
 

@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import ImageClassifier, ImageClassifierModel, InvalidDataError, serving
+from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.images.decoding import encode_png
 from sparkml_algos.networks.resnet import ResNet
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.servable import load_servable
-from sparkml_algos.formats.content_types import ContentType
 from tests.toys.shapes import CLASSES, shapes
 
 SMALL = {"num_layers": 20, "image_shape": "3,16,16", "epochs": 1, "mini_batch_size": 32, "learning_rate": 0.05, "num_workers": 1}
@@ -111,7 +111,7 @@ def test_an_endpoint_answers_an_image(model: ImageClassifierModel, tmp_path: Pat
     bare = json.loads(answer(image, "application/json"))
     assert len(bare) == CLASSES and sum(bare) == pytest.approx(1)
     assert json.loads(answer(image, "application/jsonlines")) == {"prediction": bare}
-    with pytest.raises(ValueError, match="is no image that can be used|cannot be used"):
+    with pytest.raises(ValueError, match=r"is no image that can be used|cannot be used"):
         answer(b"hello", "application/json")
 
 

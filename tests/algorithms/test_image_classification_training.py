@@ -146,13 +146,14 @@ class TestLearning:
         pixels, label = shapes(800, 24, seed=1)
         held, truth = shapes(200, 24, seed=2)
         options = settings(
-            image_shape="3,24,24", epochs=12, mini_batch_size=32, momentum=0.9, learning_rate=0.1, lr_scheduler_step="8,10", augmentation_type="crop", pad_size=2
+            image_shape="3,24,24", epochs=12, mini_batch_size=32, momentum=0.9, learning_rate=0.1, lr_scheduler_step="8,10",
+            augmentation_type="crop", pad_size=2,
         )  # fmt: skip
         found = fit(options, files=list(pixels), label=label)
         assert (predicted(found, options, list(held))["predicted_label"] == truth).mean() >= 0.95
 
     def test_of_several_labels_each_is_learned(self):
-        pixels, first = shapes(300, 16, seed=3)
+        pixels, _ = shapes(300, 16, seed=3)
         bright = (pixels.reshape(300, -1).mean(1) > np.median(pixels.reshape(300, -1).mean(1))).astype(np.float32)
         label = np.stack([bright, 1 - bright, np.ones(300)], 1)
         options = settings(multi_label=1, epochs=6, momentum=0.9, use_weighted_loss=1)
@@ -160,7 +161,9 @@ class TestLearning:
         outputs = predicted(found, options, list(pixels))
         assert found.values["classes"] == 3 and found.values["train:accuracy"] > 0.8
         assert ((outputs["probability"] > 0.5) == (label > 0)).mean() > 0.85
-        assert [ids.tolist() for ids in outputs["predicted_labels"]] == [np.flatnonzero(row > 0.5).tolist() for row in outputs["probability"]]
+        assert [ids.tolist() for ids in outputs["predicted_labels"]] == [
+            np.flatnonzero(row > 0.5).tolist() for row in outputs["probability"]
+        ]
 
     def test_top_k_is_told(self):
         found = fit(settings(top_k=2, epochs=1))
@@ -238,7 +241,7 @@ class TestStarts:
         stream = io.BytesIO()
         torch.save(ResNet(32, 9).state_dict(), stream)
         file = Artifact({"weights": np.frombuffer(stream.getvalue(), np.uint8)}, {"name": "w.pth"})
-        with pytest.raises(ValueError, match="the weights in w.pth are not those of this network"):
+        with pytest.raises(ValueError, match=r"the weights in w.pth are not those of this network"):
             fit({**settings(epochs=1), "pretrained": self.Given(file)})
 
 
@@ -255,7 +258,7 @@ class TestRefused:
     def test_images_that_are_too_small_or_broken(self):
         with pytest.raises(InvalidRows, match=r"image column 'image' has 16 x 16 pixels, expected at least 20 x 16 .*resize"):
             fit(settings(image_shape="3,20,16"))
-        with pytest.raises(InvalidRows, match="is no image that can be used.* in row 95"):
+        with pytest.raises(InvalidRows, match=r"is no image that can be used.* in row 95"):
             fit(settings(), files=[*FILES[:95], FILES[95][:100]])
 
     @pytest.mark.parametrize("text", ["224", "3,0,9", "3,a,9", "3,9", "3,9,9,9", "-3,9,9"])

@@ -1,4 +1,4 @@
-"""Image classification against a plain loop of torch: ResNet-20 on 32 x 32 pixels of CIFAR-10, in training and in scoring, and how good it gets.
+"""Image classification against a plain loop of torch: ResNet-20 on 32 x 32 pixels of CIFAR-10, in training and in scoring.
 
 The plain loop has the same network, optimizer and augmentation, and decodes with Pillow; ours starts from a DataFrame of files. Both have
 one thread for the network. How good both get takes hours, and is no case of `run.py`::
@@ -99,7 +99,9 @@ def epochs_in_turn(path: str) -> dict[str, Any]:
     return found
 
 
-def train_ours(files: list[bytes], label: np.ndarray, epochs: int, seed: int = 0, **more: Any) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def train_ours(
+    files: list[bytes], label: np.ndarray, epochs: int, seed: int = 0, **more: Any
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """History of a training on arrays, and how long the network waited."""
     artifact, wait = fit(files, label, {"epochs": epochs, **more}, seed)
     return artifact.values["history"], wait
@@ -186,7 +188,9 @@ def scoring_in_turn(path: str) -> dict[str, list[float]]:
         for turn in range(ROUNDS + 1):
             seconds = {
                 "ours": timed(lambda: model.transform(frame).select("probability").write.format("noop").mode("overwrite").save())[0],
-                "plain": timed(lambda: np.concatenate([plain.scores(pixels_of(files[at : at + 32])) for at in range(0, len(files), 32)]))[0],
+                "plain": timed(lambda: np.concatenate([plain.scores(pixels_of(files[at : at + 32])) for at in range(0, len(files), 32)]))[
+                    0
+                ],
             }
             for name, value in seconds.items():
                 found[name] += [value] if turn else []
@@ -208,14 +212,14 @@ def peak_of_worker(path: str, images: int) -> dict[str, int]:
 
 def hold(files: list[bytes], label: np.ndarray) -> int:
     """Peak of this process once a shard has all images and some mini-batches of them were decoded."""
+    from sparkml_algos import ImageClassifier
     from sparkml_algos.algorithms.image_classification.preparation import Preparation
     from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
-    from sparkml_algos import ImageClassifier
     from sparkml_algos.arrays.hyperparameters import Hyperparameters
+    from sparkml_algos.collectives.communicator import SingleProcess
     from sparkml_algos.rows.decoder import Decoder, record_batches
     from sparkml_algos.rows.fields import Source
     from sparkml_algos.rows.shard import Shard
-    from sparkml_algos.collectives.communicator import SingleProcess
     from sparkml_algos.training.job import Job
     from sparkml_algos.training.prepared import PreparedBatches
 
@@ -234,8 +238,8 @@ def hold(files: list[bytes], label: np.ndarray) -> int:
 
 def accuracies(path: str, epochs: int, seeds: Sequence[int]) -> None:
     """Print the accuracy of both on the test part, seed by seed."""
-    from sparkml_algos.algorithms.image_classification.prediction import load
     from sparkml_algos import ImageClassifier
+    from sparkml_algos.algorithms.image_classification.prediction import load
     from sparkml_algos.arrays.hyperparameters import Hyperparameters
     from sparkml_algos.rows.batch import Batch
 

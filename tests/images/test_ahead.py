@@ -40,7 +40,9 @@ def test_the_iterable_is_advanced_by_whoever_iterates() -> None:
 
 
 def test_parts_of_an_item_are_joined_in_order() -> None:
-    parts = prepared_ahead([list(range(10))], lambda item, threads: [item[:4], item[4:]], lambda part: [2 * x for x in part], sum_of, threads=2)
+    parts = prepared_ahead(
+        [list(range(10))], lambda item, threads: [item[:4], item[4:]], lambda part: [2 * x for x in part], sum_of, threads=2
+    )
     assert list(parts) == [[2 * x for x in range(10)]]
 
 

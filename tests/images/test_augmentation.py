@@ -18,10 +18,10 @@ PIXELS = RANDOM.integers(0, 256, (24, 30, 3), np.uint8)
 
 
 def by_hand(pixel: np.ndarray, hue: float, saturation: float, lightness: float) -> np.ndarray:
-    h, l, s = colorsys.rgb_to_hls(*(pixel / 255))
-    if s == 0:
+    of_pixel = colorsys.rgb_to_hls(*(pixel / 255))
+    if of_pixel[2] == 0:
         saturation = 0
-    moved = (h + hue / 180) % 1, np.clip(l + lightness / 255, 0, 1), np.clip(s + saturation / 255, 0, 1)
+    moved = (of_pixel[0] + hue / 180) % 1, *np.clip([of_pixel[1] + lightness / 255, of_pixel[2] + saturation / 255], 0, 1)
     return np.array(colorsys.hls_to_rgb(*moved)) * 255
 
 

@@ -9,10 +9,10 @@ import zlib
 import numpy as np
 import pytest
 
-pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-
 from sparkml_algos.images import decoding
 from sparkml_algos.images.decoding import UnreadableImage, check, decode, decode_mask, encode_jpeg, encode_png, pack_struct, size_of
+
+pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (13, 17, 3), np.uint8)
@@ -24,6 +24,12 @@ def saved(image: object, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, **options)
     return stream.getvalue()
+
+
+def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A file of PNG by hand."""
+    parts = [struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def of(pixels: np.ndarray, **options: object) -> bytes:
@@ -69,10 +75,7 @@ def test_sixteen_bits_of_three_colours_become_their_upper_eight() -> None:
     deep = RANDOM.integers(0, 1 << 16, (5, 7, 3), np.uint16)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
-    )
-    np.testing.assert_array_equal(decode(data), deep >> 8)
+    np.testing.assert_array_equal(decode(png_of(chunks)), deep >> 8)
 
 
 def test_more_than_sixteen_bits_are_refused() -> None:
@@ -138,11 +141,10 @@ def test_damaged_bytes_are_refused_or_decoded_but_nothing_else_happens() -> None
 
 def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0" * 100
+    data = png_of([(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")])
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("it was decoded"))
     for read in (decode, check, size_of, decode_mask):
-        with pytest.raises(UnreadableImage, match="pixels|bomb"):
+        with pytest.raises(UnreadableImage, match=r"pixels|bomb"):
             read(data)
     with pytest.raises(UnreadableImage, match="13 x 17 pixels, and may have from 1 to 100"):
         decode(encode_png(PIXELS), max_pixels=100)

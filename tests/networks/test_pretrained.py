@@ -67,13 +67,13 @@ class Runs:
 
 def test_a_file_that_would_run_something_is_refused(capsys: pytest.CaptureFixture) -> None:
     for data in (pickle.dumps(Runs()), torch_file({"a": Runs()})):
-        with pytest.raises(ValueError, match="w.pth is neither a file of safetensors nor a state dict"):
+        with pytest.raises(ValueError, match=r"w.pth is neither a file of safetensors nor a state dict"):
             read_weights(data, "w.pth")
     assert capsys.readouterr().out == ""
 
 
 def test_what_is_no_state_dict_is_refused() -> None:
-    with pytest.raises(ValueError, match="w.pth holds no state dict"):
+    with pytest.raises(ValueError, match=r"w.pth holds no state dict"):
         read_weights(torch_file([1, 2]), "w.pth")
     with pytest.raises(ValueError, match="neither"):
         read_weights(b"hello", "w.pth")
@@ -89,7 +89,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("how", DAMAGED)
 def test_damaged_safetensors_are_refused(how: str) -> None:
-    with pytest.raises(ValueError, match="w.safetensors is not a file of safetensors"):
+    with pytest.raises(ValueError, match=r"w.safetensors is not a file of safetensors"):
         read_weights(DAMAGED[how](safetensors_file(TENSORS)), "w.safetensors")
 
 
@@ -108,10 +108,12 @@ def test_what_does_not_fit_is_told_in_one_message() -> None:
     state = dict(network.state_dict())
     del state["conv1.weight"]
     state |= {"layer9.weight": torch.ones(2), "bn1.bias": torch.ones(3)}
-    message = r"w.pth are not those of this network: it lacks conv1.weight; it has layer9.weight, .*; bn1.bias has shape \(3,\), expected \(64,\)"
+    message = (
+        r"w.pth are not those of this network: it lacks conv1.weight; it has layer9.weight, .*; bn1.bias has shape \(3,\), expected \(64,\)"
+    )
     with pytest.raises(ValueError, match=message):
         put_weights(network, state, file="w.pth")
-    with pytest.raises(ValueError, match="and 97 more|more"):
+    with pytest.raises(ValueError, match=r"and 97 more|more"):
         put_weights(network, {}, file="w.pth")
 
 

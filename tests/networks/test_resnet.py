@@ -1,4 +1,4 @@
-"""Residual networks have the parameters of the papers and of torchvision, and give stages of the sizes that detection and segmentation need."""
+"""Residual networks have the parameters of the papers and of torchvision, and stages of the sizes that detection and segmentation need."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def test_dilations_are_those_of_torchvision() -> None:
     assert found == [[1, 1, 1, 1], [1, 2, 2, 2, 2, 2], [2, 4, 4]]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((19,), "num_layers must be one of 18, 34"), ((50, 10, 3, 4), "output_stride must be 8, 16")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((19,), "num_layers must be one of 18, 34"), ((50, 10, 3, 4), "output_stride must be 8, 16")]
+)
 def test_others_are_refused(arguments: tuple, message: str) -> None:
     depth, *rest = arguments
     with pytest.raises(ValueError, match=message):

@@ -51,7 +51,10 @@ BAD = {
     "null": (None, "image column 'picture' is null in row 33"),
     "empty": (b"", r"image column 'picture' is empty \(0 bytes\) in row 33"),
     "no image": (b"hello", "image column 'picture' is no image that can be used: its 5 bytes are no image that is known.* in row 33"),
-    "cut off": (encode_jpeg(np.zeros((99, 99, 3), np.uint8))[:-30], "image column 'picture' is no image that can be used: it cannot be decoded"),
+    "cut off": (
+        encode_jpeg(np.zeros((99, 99, 3), np.uint8))[:-30],
+        "image column 'picture' is no image that can be used: it cannot be decoded",
+    ),
     "too small": (encode_png(PIXELS[0][:7]), r"image column 'picture' has 7 x 10 pixels, expected at least 8 x 10 \(a hint\), in row 33"),
     "not read": (pack_struct(-1, -1, -1, -1, b""), "its struct has mode -1"),
 }
@@ -94,7 +97,7 @@ def test_masks_are_labels() -> None:
     labels = [image[:, :, 0] for image in PIXELS]
     shard = shard_of(Mask(), [encode_png(label) for label in labels])
     assert sum(map(len, shard.batches())) == 50
-    with pytest.raises(InvalidRows, match="is no mask that can be used: .* in row 0"):
+    with pytest.raises(InvalidRows, match=r"is no mask that can be used: .* in row 0"):
         shard_of(Mask(), FILES)
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from sparkml_algos.collectives.communicator import Communicator, SingleProcess
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.prepared import Place, PreparedBatches
 from tests.decoding import decoder_of, record_batches
 from tests.gang import in_threads
-from sparkml_algos.rows.shard import Shard
 
 ROWS = np.arange(100, dtype=np.float32)[:, None]
 
@@ -56,7 +56,9 @@ def test_what_is_drawn_does_not_depend_on_the_number_of_threads() -> None:
 def test_no_two_rows_draw_the_same() -> None:
     numbers = np.concatenate([batch.drawn for batch in epochs(job_of())])
     assert len(np.unique(numbers)) == 200
-    assert len({Place(*place).random(0).random() for place in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 0, 1))}) == 5
+    assert (
+        len({Place(*place).random(0).random() for place in ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 0, 1))}) == 5
+    )
     assert Place(0, 0, 0, 0, 3).random(0).random() == Place(0, 0, 0, 0).random(3).random()
 
 

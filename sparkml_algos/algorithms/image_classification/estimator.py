@@ -136,7 +136,9 @@ class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifie
         if self.value("num_classes") is None and self._initial is None and not self.value("multi_label"):
             found.append("num_classes is required with input_mode='Pipe', which trains before all labels are there")
         if self.value("num_training_samples") is not None:
-            found.append("num_training_samples cannot be checked with input_mode='Pipe', which trains before all rows are there; leave it out")
+            found.append(
+                "num_training_samples cannot be checked with input_mode='Pipe', which trains before all rows are there; leave it out"
+            )
         if self.value("use_weighted_loss") and self.value("epochs") == 1:
             found.append("use_weighted_loss=1 counts the classes of all rows first, which input_mode='Pipe' with epochs=1 does not have")
         return found

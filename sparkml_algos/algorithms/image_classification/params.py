@@ -54,7 +54,12 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
         float, "Share of the past in adam's mean; of no effect on others.", default=0.9, minimum=0, maximum=1, max_exclusive=True
     )
     beta_2 = Hyperparameter(
-        float, "Share of the past in adam's mean of squares; of no effect on others.", default=0.999, minimum=0, maximum=1, max_exclusive=True
+        float,
+        "Share of the past in adam's mean of squares; of no effect on others.",
+        default=0.999,
+        minimum=0,
+        maximum=1,
+        max_exclusive=True,
     )
     checkpoint_frequency = Hyperparameter(
         int,
@@ -72,9 +77,7 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
     gamma = Hyperparameter(
         float, "Share of the past in rmsprop's mean of squares; of no effect on others.", default=0.9, minimum=0, maximum=1
     )
-    image_shape = Hyperparameter(
-        str, "Channels (1 or 3), height and width of what the network sees of an image.", default="3,224,224"
-    )
+    image_shape = Hyperparameter(str, "Channels (1 or 3), height and width of what the network sees of an image.", default="3,224,224")
     kv_store = Hyperparameter(
         str,
         "dist_sync: mini_batch_size images of each worker make a mini-batch; by default of all workers together. dist_async is refused.",
@@ -89,7 +92,9 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
     momentum = Hyperparameter(
         float, "Momentum of sgd and nag; of no effect on others.", default=0.9, minimum=0, maximum=1, max_exclusive=True
     )
-    multi_label = Hyperparameter(int, "1: an image may have several classes, each of which is learned by itself.", default=0, minimum=0, maximum=1, choices=[0, 1])
+    multi_label = Hyperparameter(
+        int, "1: an image may have several classes, each of which is learned by itself.", default=0, minimum=0, maximum=1, choices=[0, 1]
+    )
     num_layers = Hyperparameter(
         int,
         "Layers of the residual network: 18 to 200 shrink an image to a 32nd; 20, 32, 44, 56 and 110 are for small ones, such as 28 x 28.",
@@ -103,11 +108,11 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
         str, "float16: compute with 16 bits (bfloat16) on GPUs; parameters keep 32.", default="float32", choices=["float32", "float16"]
     )
     resize = Hyperparameter(
-        int, "Length that the shorter side of an image is brought to before training cuts image_shape out of it; by default as it is.", minimum=1
+        int,
+        "Length that the shorter side of an image is brought to before training cuts image_shape out of it; by default as it is.",
+        minimum=1,
     )
-    top_k = Hyperparameter(
-        int, "Tell also how often the class is among the top_k most probable ones.", minimum=1, min_exclusive=True
-    )
+    top_k = Hyperparameter(int, "Tell also how often the class is among the top_k most probable ones.", minimum=1, min_exclusive=True)
     use_pretrained_model = Hyperparameter(
         int,
         "1: start from the weights in pretrained_weights, the last layer fresh; for 18 to 200 layers and images of 3,224,224.",
@@ -117,10 +122,19 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
         choices=[0, 1],
     )
     use_weighted_loss = Hyperparameter(
-        int, "1: with multi_label=1, let the rarer of having and not having a class weigh more.", default=0, minimum=0, maximum=1, choices=[0, 1]
+        int,
+        "1: with multi_label=1, let the rarer of having and not having a class weigh more.",
+        default=0,
+        minimum=0,
+        maximum=1,
+        choices=[0, 1],
     )
     weight_decay = Hyperparameter(
-        float, "How many times itself sgd and nag add each parameter to its gradient; of no effect on others.", default=0.0001, minimum=0, maximum=1
+        float,
+        "How many times itself sgd and nag add each parameter to its gradient; of no effect on others.",
+        default=0.0001,
+        minimum=0,
+        maximum=1,
     )
     label_format = OwnHyperparameter(
         str,
@@ -171,7 +185,7 @@ def _pretrained_problems(of: Hyperparameters, shape: Shape) -> list[str]:
         found.append(f"use_pretrained_model=1 needs image_shape='3,224,224', got {of.image_shape!r}")
     if not of.pretrained_weights:
         found.append(
-            f"use_pretrained_model=1 needs pretrained_weights, a file with the weights of a ResNet-{of.num_layers} of ImageNet, for nothing is "
+            f"use_pretrained_model=1 needs pretrained_weights, a file with weights of a ResNet-{of.num_layers} of ImageNet, and nothing is "
             f"downloaded here: torchvision's weights as they come (resnet{of.num_layers}-….pth), timm's model.safetensors, or what "
             f"torch.save(torchvision.models.resnet{of.num_layers}(weights='DEFAULT').state_dict(), path) writes"
         )

@@ -106,7 +106,9 @@ def _check_samples(of: Hyperparameters, job: Job, communicator: Communicator) ->
         return
     rows = total // (communicator.size if job.replicated else 1)
     if rows != of.num_training_samples:
-        raise InvalidRows(f"num_training_samples is {of.num_training_samples}, but there are {rows} rows to train on; correct it, or leave it out")
+        raise InvalidRows(
+            f"num_training_samples is {of.num_training_samples}, but there are {rows} rows to train on; correct it, or leave it out"
+        )
 
 
 def _class_weights(of: Hyperparameters, shard: Shard, communicator: Communicator) -> Artifact:
