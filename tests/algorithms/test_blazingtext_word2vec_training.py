@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from sparkml_algos import BlazingTextWord2Vec, kernels
-from sparkml_algos.algorithms.blazingtext.word2vec.exchange import damping
+from sparkml_algos.algorithms.blazingtext.word2vec import training
+from sparkml_algos.algorithms.blazingtext.word2vec.exchange import LONGEST, STEPS, SharedTable, all_are_due, damping, periods
 from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors
 from sparkml_algos.algorithms.blazingtext.word2vec.similarity import agreement, spearman
 from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
@@ -68,8 +69,9 @@ def test_words_of_the_same_texts_have_like_vectors(mode: str, subwords: bool) ->
 
 @pytest.mark.parametrize("mode", ["batch_skipgram", "skipgram", "cbow"])
 @pytest.mark.parametrize("replicated", [False, True])
-def test_several_workers_learn_the_same(mode: str, replicated: bool) -> None:
+def test_several_workers_learn_the_same(mode: str, replicated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = texts()
+    monkeypatch.setattr(training, "BLOCK_TOKENS", 400)
 
     def work(communicator: Communicator) -> Artifact:
         own = rows if replicated else rows[communicator.rank :: communicator.size]
@@ -80,10 +82,9 @@ def test_several_workers_learn_the_same(mode: str, replicated: bool) -> None:
     assert gap(found) > 0.5
 
 
-@pytest.mark.parametrize(("mode", "is_refused"), [("batch_skipgram", False), ("skipgram", True), ("cbow", True)])
-def test_only_batches_are_spread_over_workers(mode: str, is_refused: bool) -> None:
-    reason = BlazingTextWord2Vec(mode=mode).only_one_worker()
-    assert (reason is not None) == is_refused and (not is_refused or "take batch_skipgram" in reason)
+def test_subwords_are_not_spread_over_workers() -> None:
+    assert "the exchange of n-grams takes what a second one saves" in BlazingTextWord2Vec(mode="cbow", subwords=True).only_one_worker()
+    assert all(BlazingTextWord2Vec(mode=mode).only_one_worker() is None for mode in ("batch_skipgram", "skipgram", "cbow"))
 
 
 def test_the_same_seed_gives_the_same_vectors_and_another_others() -> None:
@@ -145,6 +146,43 @@ def test_rank_correlation_is_that_of_scipy() -> None:
 def test_movements_are_added_up_where_few_and_averaged_where_many() -> None:
     np.testing.assert_allclose(damping(np.array([0, 1e9]), np.array([4, 4], np.uint16), 0.01), [1, 0.25], rtol=1e-4)
     np.testing.assert_allclose(damping(np.array([7.0]), np.array([1]), 0.1), 1)
+
+
+def test_rows_are_due_the_more_often_the_more_they_are_moved() -> None:
+    steps = STEPS * np.array([7, 1, 0.6, 0.5, 0.2, 1e-3, 0])
+    assert periods(steps).tolist() == [1, 1, 1, 2, 4, LONGEST, LONGEST]
+    assert [block for block in range(1, 2 * LONGEST + 3) if all_are_due(block, 2 * LONGEST + 2)] == [LONGEST, 2 * LONGEST, 2 * LONGEST + 2]
+
+
+def exchanged(steps: list[float], blocks: int, moves: dict[int, list[float]]) -> list[np.ndarray]:
+    """Of one worker of two, the table after each block, of rows of one number: from 0 on each worker has moved them so far in a block."""
+
+    def work(communicator: Communicator) -> list[np.ndarray]:
+        shared = SharedTable(np.zeros((len(steps), 1), np.float32), np.array(steps), blocks, communicator)
+        found = []
+        for block in range(1, blocks + 1):
+            shared.table += np.array(moves[communicator.rank], np.float32)[:, None]
+            shared.exchange(block, share=1e-12)
+            found.append(shared.table[:, 0].copy())
+        return found
+
+    one, other = in_threads(2, work)
+    np.testing.assert_array_equal(one[-1], other[-1])
+    return one
+
+
+def test_frequent_rows_are_brought_together_after_each_block_and_rare_ones_at_last() -> None:
+    found = exchanged([STEPS * 5, STEPS / 8 * 5, 1.0, 1.0], 5, {0: [1, 1, 1, 0], 1: [2, 2, 2, 0]})
+    np.testing.assert_allclose([table[0] for table in found], [3, 6, 9, 12, 15])
+    np.testing.assert_allclose([table[1] for table in found], [1, 2, 3, 12, 15])
+    np.testing.assert_allclose([table[2] for table in found], [1, 2, 3, 4, 15])
+    assert found[-1][3] == 0
+
+
+def test_rows_in_any_order_of_their_frequency_are_brought_together() -> None:
+    found = exchanged([1.0, STEPS * 5], 5, {0: [1, 1], 1: [2, 2]})
+    np.testing.assert_allclose([table[1] for table in found], [3, 6, 9, 12, 15])
+    np.testing.assert_allclose([table[0] for table in found], [1, 2, 3, 4, 15])
 
 
 @pytest.mark.parametrize(

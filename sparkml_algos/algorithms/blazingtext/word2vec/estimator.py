@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.blazingtext.vocabulary import CountedWords
 from sparkml_algos.algorithms.blazingtext.word2vec.pairs import pairs_of, read_pairs
-from sparkml_algos.algorithms.blazingtext.word2vec.params import BATCH_SKIPGRAM, CBOW, BlazingTextWord2VecParams
+from sparkml_algos.algorithms.blazingtext.word2vec.params import CBOW, BlazingTextWord2VecParams
 from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors
 from sparkml_algos.algorithms.blazingtext.word2vec.similarity import Pair, agreement
 from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
@@ -54,8 +54,10 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
     threads as Spark gives a task CPUs (``spark.task.cpus``); where numba is installed (the extra ``fast``) steps are compiled, else NumPy
     makes them, slower by far: `training_summary.kernels` says which.
 
-    Several workers, of batch_skipgram, train apart and bring their vectors together after every 400,000 words of each, and at the end of an
-    epoch; the sum of their movements is damped where they have moved a word's vector so often that each alone went most of the way.
+    Several workers train apart and bring their vectors together, those of frequent words after every 50,000 words of each, the rarer ones
+    the less often, all of them after 800,000 and at the end of an epoch. The sum of their movements is damped where they have moved a
+    word's vector so often that each alone went much of the way. With `subwords` one worker trains: nearly every word moves the vectors of
+    n-grams, whose exchange takes the time that a second worker saves.
 
     In skipgram and cbow a word with `subwords` is the mean of a vector of its own and those of its n-grams, as in fastText. Only buckets in
     which an n-gram of a known word falls take memory.
@@ -101,9 +103,10 @@ class BlazingTextWord2Vec(AlgorithmEstimator["BlazingTextWord2VecModel"], Blazin
         return self
 
     def only_one_worker(self) -> str | None:
-        if self.value("mode") == BATCH_SKIPGRAM:
+        if not self.value("subwords"):
             return None
-        return f"mode {self.value('mode')!r} trains on one worker; give it more CPUs (spark.task.cpus), or take batch_skipgram"
+        why = "the exchange of n-grams takes what a second one saves"
+        return f"subwords=True trains on one worker, for {why}; give it more CPUs (spark.task.cpus)"
 
     def _problems(self, dataset: DataFrame) -> list[str]:
         problems = super()._problems(dataset)

@@ -1,13 +1,15 @@
 """Workers that train apart for a while and then bring their tables together.
 
-Each worker moves its own copy of the tables over a block of its texts. Then the movements of the rows that any of them has moved are added
-up, and every worker goes on from the same tables. What a worker does within a block does not see what the others do in theirs, which is
-the staleness: at most `BLOCK_TOKENS` words of each.
+Each worker moves its own copy of the tables over a block of its texts. Then the movements of the rows that are due are added up, and every
+worker goes on from there. What a worker does with a row until it is due does not see what the others do with it, which is the staleness.
 
-Movements cannot simply be added up: of a frequent word each worker alone goes most of the way to where all together would go, and k such
-ways lead k times too far; nor be averaged, for then rare words, which few workers meet once or twice, would learn k times too slowly. In
-between, n steps each of which goes the share h of the way left lead to 1 − exp(−nh) of it, k·n steps to 1 − exp(−knh). So the sum of the
-movements of the k workers that have moved a row is multiplied by ::
+A frequent word is moved thousands of times in the time in which a rare one is moved once, so rows are not due alike: a row is due after 1,
+2, 4, … blocks, as many as it takes the workers to move it about `STEPS` times, `LONGEST` at most. Which rows these are follows from the
+counts of the words, so that every worker knows it without asking. Few rows are so exchanged often, and all of them rarely.
+
+Even so movements cannot simply be added up: of a row that is moved often each worker alone goes much of the way to where all together
+would go, and k such ways lead too far. n steps each of which goes the share h of the way left lead to 1 − exp(−nh) of it, k·n steps to
+1 − exp(−knh). So the sum of the movements of k workers is multiplied by ::
 
     (1 − exp(−k·n·h)) / (k · (1 − exp(−n·h)))
 
@@ -21,44 +23,93 @@ import numpy as np
 
 from sparkml_algos.collectives.communicator import Communicator
 
-# Words of a worker's texts, those that are thinned out included, between two exchanges.
-BLOCK_TOKENS = 400_000
+# Words of a worker's texts, those that are thinned out included, for each of its threads between two exchanges.
+BLOCK_TOKENS = 50_000
+# Steps of all workers after which a row is due, and blocks after which all are: a power of 2.
+STEPS, LONGEST = 400.0, 16
 # σ(s)·σ(−s) of a typical pair is about 0.1; a step goes its way along one of many directions, of which a word's pairs have about twenty.
 CURVATURE = 0.005
 
+_TINY = 1e-9
+
 
 class SharedTable:
-    """A table that several workers move.
+    """A table that several workers move. All workers make it, and call what it has.
 
     Parameters
     ----------
     table : ndarray of float32, shape (rows, dim)
         Equal on every worker; moved in place.
+    steps : ndarray of float, shape (rows,)
+        About how many steps this worker makes with each row in a pass.
+    blocks : int
+        Of a pass.
     communicator : Communicator
     """
 
-    def __init__(self, table: np.ndarray, communicator: Communicator) -> None:
-        self.table, self._communicator = table, communicator
+    def __init__(self, table: np.ndarray, steps: np.ndarray, blocks: int, communicator: Communicator) -> None:
+        self.table, self._blocks, self._communicator = table, blocks, communicator
         self._before = table.copy()
+        total, squares = communicator.allreduce(np.stack([steps, np.square(steps)]).astype(np.float64))
+        # So many workers that move a row alike move it as those do that there are.
+        self._workers = np.where(total > 0, total**2 / np.maximum(squares, _TINY), 1)
+        self._steps = total / self._workers / blocks
+        self._periods = periods(total / blocks)
+        self._order = np.argsort(self._periods, kind="stable")
+        self._are_in_order = bool((np.diff(self._periods) >= 0).all())
 
-    def exchange(self, steps: np.ndarray, share: float) -> None:
-        """Bring the tables of all workers together; all call it.
+    def exchange(self, block: int, share: float) -> None:
+        """Bring the rows that are due together.
 
         Parameters
         ----------
-        steps : ndarray of float, shape (rows,)
-            About how many steps the worker has made with each row since the last exchange.
+        block : int
+            How many blocks of this pass are done.
         share : float
             Of the way left, what a step goes.
         """
-        moved = (self.table != self._before).any(axis=1)
-        workers = self._communicator.allreduce(moved.astype(np.uint16))
-        rows = np.flatnonzero(workers)
+        rows = self._moved() if all_are_due(block, self._blocks) else self._due(block & -block)
         ways = self.table[rows] - self._before[rows]
-        steps = self._communicator.allreduce(np.where(moved, steps, 0).astype(np.float32)[rows])
+        if not len(ways):
+            return
+        since = block % self._periods[rows]
+        blocks = np.where(since > 0, since, self._periods[rows])
         ways = self._communicator.allreduce(ways)
-        self._before[rows] += ways * damping(steps / workers[rows], workers[rows], share)[:, None]
+        ways *= damping(self._steps[rows] * blocks, self._workers[rows], share)[:, None]
+        self._before[rows] += ways
         self.table[rows] = self._before[rows]
+
+    def _due(self, longest: int) -> slice | np.ndarray:
+        """Rows of periods up to this one. Where they are the first ones, as those of frequent words are, nothing has to be gathered."""
+        count = int(np.count_nonzero(self._periods <= longest))
+        return slice(0, count) if self._are_in_order else self._order[:count]
+
+    def _moved(self) -> np.ndarray:
+        """Rows that a worker has moved since they were exchanged."""
+        moved = (self.table != self._before).any(axis=1)
+        return np.flatnonzero(self._communicator.allreduce(moved.astype(np.uint8), "max"))
+
+
+def all_are_due(block: int, blocks: int) -> bool:
+    """Whether all rows are due after a block of a pass: now and then, and at the end."""
+    return block % LONGEST == 0 or block == blocks
+
+
+def periods(steps: np.ndarray) -> np.ndarray:
+    """After how many blocks rows are due.
+
+    Parameters
+    ----------
+    steps : ndarray of float, shape (rows,)
+        Of all workers, in a block.
+
+    Returns
+    -------
+    ndarray of int64, shape (rows,)
+        Powers of 2.
+    """
+    blocks = np.clip(STEPS / np.maximum(steps, _TINY), 1, LONGEST)
+    return np.int64(1) << np.floor(np.log2(blocks)).astype(np.int64)
 
 
 def damping(steps: np.ndarray, workers: np.ndarray, share: float) -> np.ndarray:
@@ -67,11 +118,11 @@ def damping(steps: np.ndarray, workers: np.ndarray, share: float) -> np.ndarray:
     Parameters
     ----------
     steps : ndarray, shape (rows,)
-        Of each worker that has moved a row, the mean.
-    workers : ndarray of int, shape (rows,)
+        Of each worker that has moved a row.
+    workers : ndarray, shape (rows,)
         How many these are.
     share : float
         Of the way left, what a step goes.
     """
-    way, workers = np.maximum(np.asarray(steps, np.float64) * share, 1e-9), np.asarray(workers, np.float64)
+    way, workers = np.maximum(np.asarray(steps, np.float64) * share, _TINY), np.asarray(workers, np.float64)
     return (np.expm1(-workers * way) / (workers * np.expm1(-way))).astype(np.float32)

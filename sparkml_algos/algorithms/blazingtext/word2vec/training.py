@@ -12,8 +12,8 @@ import numpy as np
 from sparkml_algos import kernels
 from sparkml_algos.algorithms.blazingtext.vocabulary import CountedWords
 from sparkml_algos.algorithms.blazingtext.word2vec import corpus, steps
-from sparkml_algos.algorithms.blazingtext.word2vec.exchange import BLOCK_TOKENS, CURVATURE, SharedTable
-from sparkml_algos.algorithms.blazingtext.word2vec.params import BATCH_SKIPGRAM, FIELDS
+from sparkml_algos.algorithms.blazingtext.word2vec.exchange import BLOCK_TOKENS, CURVATURE, SharedTable, all_are_due
+from sparkml_algos.algorithms.blazingtext.word2vec.params import BATCH_SKIPGRAM, CBOW, FIELDS
 from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors, load
 from sparkml_algos.algorithms.blazingtext.word2vec.similarity import agreement
 from sparkml_algos.algorithms.blazingtext.word2vec.steps import Parts, Tables, Texts
@@ -98,10 +98,17 @@ class WordLearner:
         self.outputs = np.zeros((len(words), dim), np.float32)
         if start is not None:
             self.inputs, self.outputs = (np.array(start.arrays[name]) for name in ("inputs", "outputs"))
-        self._shared = [SharedTable(table, communicator) for table in (self.inputs, self.outputs)] if communicator.size > 1 else []
-        self._own_counts = np.bincount(texts.tokens[texts.tokens >= 0], minlength=len(words))
-        tokens = communicator.allgather(np.array([len(texts.tokens)], np.int64), [1] * communicator.size)
-        self._blocks = max(1, -(-int(np.max(tokens)) // BLOCK_TOKENS))
+        self._threads = max(1, min(kernels.threads(), len(texts) // TEXTS_PER_THREAD)) if kernels.available() else 1
+        self._blocks, self._shared = 1, []
+        if communicator.size > 1:
+            own = -(-len(texts.tokens) // (BLOCK_TOKENS * self._threads))
+            self._blocks = max(1, int(communicator.allreduce(np.array([own], np.int64), "max")[0]))
+            of_inputs, of_outputs = self._steps()
+            self._shared = [
+                SharedTable(self.inputs, of_inputs, self._blocks, communicator),
+                SharedTable(self.outputs, of_outputs, self._blocks, communicator),
+            ]
+            self._lengths = self._squared_lengths()
 
     def epoch(self, epoch: int) -> float:
         """Go through the texts once, in an order of this epoch; the mean loss over all workers."""
@@ -111,13 +118,12 @@ class WordLearner:
         for block, own in enumerate(np.array_split(order, self._blocks)):
             done = (epoch + np.array([block, block + 1]) / self._blocks) / settings.epochs
             rates = settings.learning_rate * np.maximum(1 - done, LAST_RATE)
-            threads = max(1, min(kernels.threads(), len(own) // TEXTS_PER_THREAD)) if kernels.available() else 1
-            shares = np.array_split(own, threads)
+            shares = np.array_split(own, self._threads)
             seeds = random.integers(1, 1 << 63, size=len(shares), dtype=np.uint64)
             calls = [functools.partial(self._run, share, rates, seed) for share, seed in zip(shares, seeds, strict=True) if len(share)]
             total += np.sum(kernels.in_threads(calls), axis=0) if calls else 0
             if self._shared:
-                self._exchange(own, float(rates.mean()))
+                self._exchange(block + 1, float(rates.mean()))
         loss, count = self._communicator.allreduce(total)
         return float(loss / count) if count else float("nan")
 
@@ -137,21 +143,32 @@ class WordLearner:
             return _step(settings.mode)(texts, order, self.inputs, self.outputs, self._tables, *arguments, rates, seed)
         return _step(settings.mode)(texts, order, self.inputs, self.outputs, self._parts, self._tables, *arguments, rates, seed)
 
-    def _exchange(self, texts: np.ndarray, rate: float) -> None:
-        """Bring the tables of all workers together after a block."""
-        settings, size = self._settings, len(self._words)
-        share = np.diff(self._texts.offsets)[texts].sum() / max(1, len(self._texts.tokens))
-        kept = self._own_counts * share * (self._tables.keep / 2.0**32)
+    def _exchange(self, block: int, rate: float) -> None:
+        """Bring the tables of all workers together, those rows that are due after so many blocks of the epoch."""
+        # Inputs are moved along outputs, and outputs along inputs.
+        for table, length in zip(self._shared, self._lengths[::-1], strict=True):
+            table.exchange(block, rate * CURVATURE * length)
+        if all_are_due(block, self._blocks):
+            self._lengths = self._squared_lengths()
+
+    def _steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """About how many steps this worker makes with each row of the two tables in an epoch."""
+        settings, texts = self._settings, self._texts
+        kept = np.bincount(texts.tokens[texts.tokens >= 0], minlength=len(self._words)) * (self._tables.keep / 2.0**32)
         pairs = kept * (settings.window_size + 1)
+        predicted = kept if settings.mode == CBOW else pairs
         noise = self._words.counts**NOISE_POWER
-        drawn = pairs.sum() * settings.negative_samples * noise / noise.sum()
-        inputs, outputs = self._shared
-        steps_of_inputs = np.full(len(self.inputs), pairs.mean() * (1 + settings.negative_samples))
-        steps_of_inputs[:size] = pairs * (1 + settings.negative_samples)
-        lengths_of = [float((pairs @ (table[:size] ** 2).sum(axis=1)) / max(pairs.sum(), 1)) for table in (self.inputs, self.outputs)]
-        lengths_of = self._communicator.allreduce(np.array(lengths_of)) / self._communicator.size
-        inputs.exchange(steps_of_inputs, rate * CURVATURE * lengths_of[1])
-        outputs.exchange(pairs + drawn, rate * CURVATURE * lengths_of[0])
+        of_words = pairs * (1 + settings.negative_samples)
+        of_parts = np.repeat(of_words, np.diff(self._parts.starts))
+        of_inputs = np.bincount(self._parts.rows, of_parts, minlength=len(self.inputs))
+        return of_inputs, predicted + predicted.sum() * settings.negative_samples * noise / noise.sum()
+
+    def _squared_lengths(self) -> np.ndarray:
+        """Of the rows of inputs and of outputs, the mean as words occur; the tables are equal on all workers."""
+        weights = self._words.counts * self._tables.keep.astype(np.float64)
+        tables = (table[: len(weights)] for table in (self.inputs, self.outputs))
+        found = np.array([weights @ np.einsum("rd,rd->r", table, table) for table in tables]) / max(weights.sum(), 1)
+        return self._communicator.broadcast(found)  # to the bit
 
 
 def _step(mode: str) -> Any:
