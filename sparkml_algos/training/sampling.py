@@ -20,7 +20,7 @@ from sparkml_algos.rows.batch import Batch, Features
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.job import Job
 
-# Rows that all workers together look at in a step of `draw_sample`.
+# Rows of a pipe that all workers together look at in a step of `draw_sample`.
 STEP_ROWS = 10_000
 
 KEY_BITS = 62
@@ -54,7 +54,8 @@ def draw_sample(rows: int, job: Job, communicator: Communicator) -> Batch:
         The same on every worker, worker after worker. Features are sparse if those of any worker are.
     """
     reservoir = Reservoir(rows, np.random.default_rng([job.seed, communicator.rank]))
-    for batch in job.minibatches(STEP_ROWS):
+    # Keys are random, so rows may come as they lie: in mini-batches they would be copied in random order first.
+    for batch in job.minibatches(STEP_ROWS) if job.total_rows() is None else job.shard.batches():
         reservoir.add(batch)
     share = reservoir.share(communicator)
     return _on_every_worker(job.shard.empty() if share is None else share, communicator)

@@ -1,4 +1,4 @@
-"""Scores of a random cut forest by the kernel, beside those of the way of NumPy and a walk in plain Python."""
+"""Trees and scores of a random cut forest by the kernels, beside those of the way of NumPy and a walk in plain Python."""
 
 from __future__ import annotations
 
@@ -19,6 +19,57 @@ from sparkml_algos.kernels.forest import ROWS
 def forest_of(points: np.ndarray) -> Forest:
     trees, size, _ = points.shape
     return grow(points.astype(np.float32), np.random.default_rng(1).random((trees, max(0, size - 1), 2)))
+
+
+def spread(trees: int, size: int, features: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(trees, size, features)).astype(np.float32)
+
+
+def points_of(name: str) -> np.ndarray:
+    """Points that make trees of some kind, shape (trees, points, features)."""
+    if name == "plain":
+        return spread(9, 64, 5)
+    if name == "wide":
+        return spread(3, 40, 300)
+    if name == "one feature":
+        return spread(4, 50, 1)
+    if name == "single points":
+        return spread(5, 1, 3)
+    if name == "no trees":
+        return spread(0, 8, 3)
+    if name == "equal points":
+        points = spread(4, 60, 3)
+        points[0] = points[0, 0]  # a tree of nothing else
+        points[1, 10:] = points[1, 9]
+        points[2] = points[2].round()
+        return points
+    if name == "neighbouring numbers":
+        start = np.float32(1)
+        return np.tile(np.array([[start, start], [np.nextafter(start, np.float32(2)), start]], np.float32), (20, 1, 1))
+    return spread(6, 30, 4) * np.float32(3e37)  # as large as 32 bits hold
+
+
+SHAPES = ("plain", "wide", "one feature", "single points", "no trees", "equal points", "neighbouring numbers", "large numbers")
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_trees_are_those_of_numpy_to_the_bit(name: str, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = points_of(name)
+    trees, size, _ = points.shape
+    uniform = np.random.default_rng(5).random((trees, size - 1, 2))
+    uniform[:, :2, 0] = 1 - 2**-53  # the last feature, if it has a range
+    for array in (points, uniform):
+        array.flags.writeable = False
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    found = grow(points, uniform)
+    monkeypatch.setenv(kernels.SWITCH, "0")
+    expected = grow(points, uniform)
+    for field in ("roots", "children", "dimension", "cut", "points", "counts"):
+        one, other = getattr(found, field), getattr(expected, field)
+        assert one.dtype == other.dtype and one.shape == other.shape, field
+        np.testing.assert_array_equal(one, other, err_msg=field)
+    assert found.points_per_tree == expected.points_per_tree == size
 
 
 def by_hand(forest: Forest, row: np.ndarray) -> float:

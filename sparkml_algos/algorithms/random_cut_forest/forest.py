@@ -1,16 +1,19 @@
 """Trees of random cuts: how they are grown, and the arrays they are.
 
 A node picks a feature with a probability proportional to the range of its points in it, then a place uniformly within that range, and
-splits; leaves are single points, or equal ones with their number. All trees grow side by side, a level at a time.
+splits; leaves are single points, or equal ones with their number. Compiled, trees are grown one after the other; by NumPy all grow side by
+side, a level at a time. The trees are the same, to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from sparkml_algos import kernels
 from sparkml_algos.arrays.artifact import Artifact
 
 #: Parent of a root.
@@ -95,6 +98,40 @@ def grow(points: np.ndarray, uniform: np.ndarray) -> Forest:
     -------
     Forest
     """
+    if not len(points):
+        return _empty(*points.shape[1:])
+    return _by_kernel(points, uniform) if kernels.available() else _by_levels(points, uniform)
+
+
+def _by_kernel(points: np.ndarray, uniform: np.ndarray) -> Forest:
+    """The threads of this worker share the trees."""
+    from sparkml_algos.kernels.forest import grow_trees
+
+    trees, size, num_features = points.shape
+    children = np.empty((trees, size - 1, 2), np.int32)
+    dimension, cut = np.empty((trees, size - 1), np.int32), np.empty((trees, size - 1), np.float32)
+    leaves, counts = np.empty((trees, size, num_features), np.float32), np.empty((trees, size), np.int32)
+    numbers = np.empty((trees, 2), np.int64)
+    # As arrays of their own, where those that are given may not be written.
+    arrays = (np.require(points, np.float32, ["C", "W"]), np.require(uniform, np.float64, ["C", "W"]))
+    arrays = (*arrays, children, dimension, cut, leaves, counts, numbers)
+    shares = np.array_split(np.arange(trees), max(1, min(kernels.threads(), trees)))
+    kernels.in_threads([partial(grow_trees, *(array[share[0] : share[-1] + 1] for array in arrays)) for share in shares])
+    (nodes, ends), first = numbers.T, np.cumsum(numbers, axis=0) - numbers
+    are_nodes, are_leaves = np.arange(size - 1) < nodes[:, None], np.arange(size) < ends[:, None]
+    children = np.where(children >= 0, children + first[:, :1, None], children - first[:, 1:, None])
+    return Forest(
+        np.where(nodes > 0, first[:, 0], ~first[:, 1]).astype(np.int32),
+        children[are_nodes].astype(np.int32),
+        dimension[are_nodes],
+        cut[are_nodes],
+        leaves[are_leaves],
+        counts[are_leaves],
+        points_per_tree=size,
+    )
+
+
+def _by_levels(points: np.ndarray, uniform: np.ndarray) -> Forest:
     trees, size, num_features = points.shape
     flat = points.reshape(-1, num_features)
     order, starts, tree = np.arange(trees * size), np.arange(trees) * size, np.arange(trees)
@@ -119,7 +156,7 @@ def grow(points: np.ndarray, uniform: np.ndarray) -> Forest:
         order = order[np.argsort(side, kind="stable")]
         starts = np.searchsorted(np.sort(side), np.arange(2 * splits.sum()))
         tree = np.repeat(tree[splits], 2)
-    return _assembled(levels, nodes.totals, leaves.totals, size) if trees else _empty(size, num_features)
+    return _assembled(levels, nodes.totals, leaves.totals, size)
 
 
 class _Numbers:
