@@ -69,10 +69,11 @@ def from_records(records: list[RawRecord], offsets: np.ndarray, file: str) -> Ra
         entries = [section[key] for section in sections]
         if kind == BYTES:
             none = Entries(np.empty(0), np.zeros(len(entries), np.int64))
-            columns[key] = RawColumn(BYTES, none, none, none, entries)
+            columns[key] = RawColumn(BYTES, none, none, none, [entry for entry in entries if isinstance(entry, list)])
             continue
         fields = [[getattr(entry, name) for entry in entries] for name in ("values", "keys", "shape")]
-        columns[key] = RawColumn(kind, *(Entries(np.concatenate(f), np.array([len(a) for a in f], np.int64)) for f in fields))
+        values, keys, shape = (Entries(np.concatenate(f), np.array([len(a) for a in f], np.int64)) for f in fields)
+        columns[key] = RawColumn(kind, values, keys, shape)
     strings = {name: [getattr(record, name) for record in records] for name in ("uid", "metadata", "configuration")}
     return RawRows(columns, {name: texts for name, texts in strings.items() if any(text is not None for text in texts)})
 
@@ -123,9 +124,10 @@ def _merge(columns: list[RawColumn], order: np.ndarray | None) -> RawColumn:
         fields.append(Entries(numbers[_wire.positions(starts[order], counts)], counts))
     content = None
     if columns[0].content is not None:
-        together = [row for column in columns for row in column.content]
+        together = [row for column in columns for row in column.content or []]
         content = [together[index] for index in order.tolist()]
-    return RawColumn(columns[0].kind, *fields, content)
+    values, keys, shape = fields
+    return RawColumn(columns[0].kind, values, keys, shape, content)
 
 
 def _column(column: RawColumn, place: _Place) -> Column:

@@ -7,6 +7,7 @@ sizes of all pieces are known first, so every piece is written into one buffer f
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ def _entry(section: int, name: str, column: Column) -> list[_Piece]:
         counts = np.diff(values.offsets)
         numbers = values.values[int(values.offsets[0]) : int(values.offsets[-1])]
     else:
+        values = np.asarray(values)
         shape = values.shape[1:] if values.ndim > 2 else None
         numbers = values.reshape(-1)
         counts = np.full(rows, values.size // rows, np.int64)
@@ -150,7 +152,7 @@ def _message(number: int, pieces: list[_Piece], rows: int) -> list[_Piece]:
     return [*_same(_tag(number), rows), lengths, *pieces]
 
 
-def _strings(number: int, texts: list[str | None], rows: int) -> list[_Piece]:
+def _strings(number: int, texts: Sequence[str | None], rows: int) -> list[_Piece]:
     if len(texts) != rows:
         raise FormatError(f"{len(texts)} strings for {rows} rows")
     data = [b"" if text is None else text.encode() for text in texts]

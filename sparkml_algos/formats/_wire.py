@@ -58,9 +58,9 @@ def gather(buffer: np.ndarray, starts: np.ndarray, counts: np.ndarray, dtype: np
     if not len(starts) or not counts.any():
         return np.empty(0, dtype)
     if (table := _table(buffer, starts, counts, dtype)) is not None:
-        numbers = np.empty(table.shape, np.uint8)
-        numbers[:] = table
-        return numbers.reshape(-1).view(dtype)
+        copied = np.empty(table.shape, np.uint8)
+        copied[:] = table
+        return copied.reshape(-1).view(dtype)
     if _few(starts, counts, dtype):
         return _unaligned(buffer, dtype)[positions(starts, counts, dtype.itemsize)]
     numbers = np.empty(int(counts.sum()) * dtype.itemsize, np.uint8)

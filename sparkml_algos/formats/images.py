@@ -33,7 +33,7 @@ class ImageRecord:
 class ListEntry(NamedTuple):
     """One line of a ``.lst`` file."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple has a method of that name
     labels: np.ndarray
     path: str
 

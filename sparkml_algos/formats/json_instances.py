@@ -58,14 +58,17 @@ class Instances:
         FormatError
             If an instance has none, or they differ in length.
         """
-        values, keys, sizes = [], [], []
+        values: list[np.ndarray] = []
+        keys: list[np.ndarray | None] = []
+        sizes: list[int] = []
         for row, item in enumerate(self.items):
             try:
-                found = _vector(item, name)
+                numbers, own_keys, size = _vector(item, name)
             except ValueError as error:
                 raise self.error(row, str(error)) from error
-            for target, part in zip((values, keys, sizes), found, strict=True):
-                target.append(part)
+            values.append(numbers)
+            keys.append(own_keys)
+            sizes.append(size)
             if sizes[-1] != sizes[0]:
                 raise self.error(row, f"{sizes[-1]} features, where the first has {sizes[0]}")
         if not values:

@@ -65,7 +65,8 @@ def read(
 
 
 def _batch(block: bytes, base: int, labelled: bool, index_base: int, num_features: int | None, file: str) -> Rows | None:
-    labels, weights, offsets, counts, flat = [], [], [], [], []
+    labels, weights, offsets, counts = [], [], [], []
+    flat: list[float] = []
     for line, offset in lines_of(block, base):
         match = (LABELLED if labelled else OPTIONAL).fullmatch(line)
         if match is None:

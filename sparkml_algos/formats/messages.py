@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 _Field = descriptor_pb2.FieldDescriptorProto
 PACKAGE = "aialgs.data"
 # Kind of tensor: member of Value, its number, NumPy type.
-TENSORS = {
+TENSORS: dict[str, tuple[int, np.dtype]] = {
     "float32_tensor": (2, np.dtype("<f4")),
     "float64_tensor": (3, np.dtype("<f8")),
     "int32_tensor": (7, np.dtype("<i4")),

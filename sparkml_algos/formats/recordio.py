@@ -9,9 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 
@@ -26,6 +27,8 @@ WHOLE, FIRST, MIDDLE, LAST = range(4)
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 8 << 20
 PIECE_BYTES = 256 << 10
+
+_Lengths = TypeVar("_Lengths", int, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def open_stream(source: BinaryIO | bytes) -> BinaryIO:
     """A buffered binary stream over bytes or a file object; gzip is recognised by its first two bytes."""
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     peekable = file if isinstance(file, io.BufferedReader) else io.BufferedReader(_Raw(file))
-    return gzip.GzipFile(fileobj=peekable) if peekable.peek(2)[:2] == GZIP_MAGIC else peekable
+    return cast(BinaryIO, gzip.GzipFile(fileobj=peekable) if peekable.peek(2)[:2] == GZIP_MAGIC else peekable)
 
 
 class _Raw(io.RawIOBase):
@@ -77,7 +80,7 @@ class _Raw(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -129,7 +132,7 @@ def read_some(stream: BinaryIO, size: int, file: str, offset: int) -> bytes:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
-    except (gzip.BadGzipFile, EOFError, gzip.zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(f"damaged gzip stream: {error}", file, offset) from error
 
 
@@ -247,5 +250,5 @@ def write_payloads(file: BinaryIO, payloads: Iterable[bytes], *, split: bool = F
         file.write(split_frames(payload) if split else frame(payload))
 
 
-def _padded(length: int | np.ndarray) -> int | np.ndarray:
+def _padded(length: _Lengths) -> _Lengths:
     return length + (-length) % 4

@@ -118,7 +118,8 @@ def _take(frames: recordio.Frames, rows: np.ndarray, layout: _walk.Layout) -> tu
 
         for item in layout:
             if isinstance(item, _walk.Entry):
-                columns[item.section, item.name] = RawColumn(item.kind, *(Entries(*field(item, number)) for number in (1, 2, 3)))
+                values, keys, shape = (Entries(*field(item, number)) for number in (1, 2, 3))
+                columns[item.section, item.name] = RawColumn(item.kind, values, keys, shape)
         if not bad.any():
             return alive, RawRows(columns, _strings(frames, rows[alive], {k: v for k, v in spans.items() if isinstance(k, int)}, alive))
         alive[np.flatnonzero(alive)[bad]] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pyspark.ml import Estimator
@@ -42,6 +42,23 @@ class SageMakerEstimatorBase(Estimator):
     """
 
     settings: ClassVar[dict[str, Setting]] = {}
+
+    trainingInstanceCount: int
+    trainingInputMode: str
+    trainingS3DataDistribution: str
+    trainingSparkDataFormatOptions: Mapping[str, str]
+    trainingProjectedColumns: Sequence[str] | None
+    endpointInstanceType: str
+    endpointInitialInstanceCount: int
+    endpointCreationPolicy: EndpointCreationPolicy
+    requestRowSerializer: RequestRowSerializer
+    responseRowDeserializer: ResponseRowDeserializer
+    modelImage: str
+    modelEnvironmentVariables: dict[str, str]
+    modelPrependInputRowsToTransformationRows: bool
+    sagemakerClient: Any
+    sagemakerRole: IAMRole | IAMRoleFromConfig
+    namePolicyFactory: NamePolicyFactory
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -196,7 +213,7 @@ class SageMakerEstimator(SageMakerEstimatorBase):
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of a constructor, those made anew where they are None."""
-    made = {
+    made: dict[str, Callable[[], Any]] = {
         "trainingInputS3DataPath": S3AutoCreatePath,
         "trainingOutputS3DataPath": S3AutoCreatePath,
         "trainingSparkDataFormatOptions": dict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import Any
+from typing import Any, cast
 
 from pyspark.ml import Model
 from pyspark.sql import DataFrame, SparkSession
@@ -248,7 +248,7 @@ class SageMakerModel(Model):
             raise ValueError(f"{type(model).__name__} answers {', '.join(known)}; {type(wanted).__name__} wants {', '.join(missing)}")
         if self.prependResultRows and (taken := set(names) & set(dataset.columns)):
             raise ValueError(f"the dataset has columns {', '.join(sorted(taken))} already; drop them, or name others in the deserializer")
-        model = model.copy()
+        model = cast(AlgorithmModel, model.copy())
         used = {known[key].param for key in wanted.protobufKeys}
         hidden = {output.param: _HIDDEN.format(output.param) if output.param in used else "" for output in model.outputs}
         scored = model._set(featuresCol=self.requestRowSerializer.featuresColumnName, **hidden).transform(dataset)
@@ -259,7 +259,7 @@ class SageMakerModel(Model):
 def _load(path: str) -> AlgorithmModel:
     """The model at a path, whichever it is."""
     try:
-        first = SparkSession.active().read.text(f"{path}/metadata").first()
+        first = SparkSession.active().read.text(f"{path}/metadata").head(1)[0]
         name = current_name(json.loads(first["value"])["class"]).rpartition(".")[2]
     except Exception as error:  # no such place, no text, no JSON, of Spark Connect too
         raise ValueError(f"{path!r} is no path of a model that sparkml_algos has saved: model.nativeModel.save(path) does that") from error

@@ -25,7 +25,7 @@ _ALSO_CALLED = {"sagemaker-xgboost": "xgboost"}
 _DECIDING = ("predictor_type", "objective")
 
 _VERBOSITY = {"0": 1, "1": 0}
-_CRITERIA = {
+_CRITERIA: dict[str, dict[str, Any]] = {
     "f1": {"binary_classifier_model_selection_criteria": "f_beta", "f_beta": 1.0},
     "cross_entropy_loss": {"binary_classifier_model_selection_criteria": "loss_function"},
 }

@@ -42,7 +42,7 @@ class Setting:
     @property
     def accessor(self) -> str:
         """What follows ``set`` and ``get``."""
-        return self._declared.accessor if self._declared else self.name.capitalize()
+        return (self._declared.accessor if self._declared else None) or self.name.capitalize()
 
     @property
     def _declared(self) -> DeclaredParam | None:
