@@ -13,15 +13,11 @@ import numpy as np
 
 
 class Measure(Protocol):
-    """A number that tells how good predictions are.
+    """A number that tells how good predictions are."""
 
-    Attributes
-    ----------
-    output : str
-        Which output of a model it reads.
-    """
-
-    output: str
+    @property
+    def output(self) -> str:
+        """Which output of a model it reads."""
 
     def part(self, predicted: np.ndarray, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """What is kept of some rows, shape (parts, columns); parts of any rows follow each other."""

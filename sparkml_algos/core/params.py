@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.ml.param import Param, Params
 
@@ -21,6 +21,8 @@ from sparkml_algos.arrays.hyperparameters import (
 from sparkml_algos.core.hints import hint
 from sparkml_algos.core.mixins import register
 from sparkml_algos.rows.fields import Field
+
+D = TypeVar("D", bound="DeclaredParams")
 
 
 class SparkParam(Param):
@@ -83,7 +85,7 @@ class DeclaredParams(Declarations, Params):
             raise InvalidParams(type(self).__name__, [refused])
         super().clear(param)
 
-    def copy(self, extra: Mapping[Param, Any] | None = None) -> DeclaredParams:
+    def copy(self: D, extra: Mapping[Param, Any] | None = None) -> D:
         """A copy with the same uid and, of the extra Params, those that are its own.
 
         Parameters
@@ -96,7 +98,8 @@ class DeclaredParams(Declarations, Params):
         copied = copy.copy(self)
         copied._paramMap, copied._defaultParamMap = dict(self._paramMap), dict(self._defaultParamMap)
         own = {param.name: value for param, value in (extra or {}).items() if self._testOwnParam(param.parent, param.name)}
-        return copied._set(**own)
+        copied._set(**own)
+        return copied
 
     def _put(self, values: Mapping[str, Any], fixed: Callable[[str, Any], str | None] = lambda name, value: None) -> DeclaredParams:
         """Set Params by name, but those of which `fixed` says why they cannot be."""

@@ -11,24 +11,32 @@ from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, plain, wh
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIZES = {"history": (6.0, 4.0), "parallel": (8.0, 4.0), "slice": (5.0, 4.0)}
+_SIZES = {"history": (6.0, 4.0), "parallel": (8.0, 4.0), "slice": (5.0, 4.0), "pareto": (5.0, 4.0)}
 
 
 def plot_tuning(
-    job: Any, kind: Literal["history", "parallel", "slice"] = "history", parameter: str | None = None, ax: Axes | None = None
+    job: Any,
+    kind: Literal["history", "parallel", "slice", "pareto"] = "history",
+    parameter: str | None = None,
+    ax: Axes | None = None,
+    *,
+    definition: str | None = None,
 ) -> Axes:
     """Draw the trials of a tuning job, while it runs or afterwards.
 
     Parameters
     ----------
     job : TuningJob
-    kind : {"history", "parallel", "slice"}
+    kind : {"history", "parallel", "slice", "pareto"}
         ``history``: the objective of each trial, and the best so far. ``parallel``: a line for each trial through its places in the ranges
-        of all hyperparameters, the better the darker. ``slice``: the objective over the values of one hyperparameter.
+        of all hyperparameters, the better the darker. ``slice``: the objective over the values of one hyperparameter. ``pareto``: the first
+        two of several objectives, and the trials that none is better than.
     parameter : str, optional
         Of a slice; by default the first one that is tuned.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
+    definition : str, optional
+        Of a search over several Estimators, whose trials ``parallel`` and ``slice`` draw; by default those of the best one's.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def plot_tuning(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If no trial has an objective, or there is no such kind or hyperparameter.
+        If no trial has an objective, or there is no such kind, hyperparameter or definition, or no second objective for ``pareto``.
 
     Examples
     --------
@@ -47,6 +55,8 @@ def plot_tuning(
     """
     if kind not in _SIZES:
         raise ValueError(f"kind must be one of {', '.join(map(repr, _SIZES))}, got {kind!r}")
+    if kind == "pareto" and len(job.objectives()) < 2:
+        raise ValueError(f"{job.name} has the single objective {job.objective_metric}; kind 'pareto' draws two")
     succeeded = [trial for trial in job.trials if trial.succeeded]
     if not succeeded:
         raise ValueError(f"no trial of {job.name} has an objective to draw")
@@ -54,9 +64,11 @@ def plot_tuning(
     if kind == "history":
         _history(job, succeeded, ax)
     elif kind == "parallel":
-        _parallel(job, succeeded, ax)
+        _parallel(job, job.trials_of(definition), ax)
+    elif kind == "slice":
+        _slice(job, job.trials_of(definition), parameter, ax)
     else:
-        _slice(job, succeeded, parameter, ax)
+        _pareto(job, succeeded, ax)
     return ax
 
 
@@ -100,7 +112,7 @@ def _slice(job: Any, succeeded: list[Any], parameter: str | None, ax: Axes) -> N
     having = [trial for trial in succeeded if parameter in trial.setting]
     values = [trial.setting[parameter] for trial in having]
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        scaling = {one["Name"]: one["ScalingType"] for one in _numeric_ranges(job)}.get(parameter)
+        scaling = {one["Name"]: one["ScalingType"] for one in _numeric_ranges(job, succeeded[0].definition)}.get(parameter)
         low, high = (min(values), max(values)) if values else (1, 1)
         if scaling == "Logarithmic" or scaling == "Auto" and low > 0 and high / low >= 30:
             ax.set_xscale("log")
@@ -114,6 +126,19 @@ def _slice(job: Any, succeeded: list[Any], parameter: str | None, ax: Axes) -> N
     plain(ax)
 
 
-def _numeric_ranges(job: Any) -> list[dict[str, Any]]:
-    ranges = job.config["ParameterRanges"]
+def _pareto(job: Any, succeeded: list[Any], ax: Axes) -> None:
+    names = [objective.metric for objective in job.objectives()[:2]]
+    front = {trial.number for trial in job.pareto_front}
+    points = np.array([[trial.objectives[name] for name in names] for trial in succeeded])
+    on_front = np.array([trial.number in front for trial in succeeded])
+    ax.plot(*points[~on_front].T, "o", color=GREY, alpha=0.6, label="another is better")
+    edge = points[on_front][np.argsort(points[on_front][:, 0], kind="stable")]
+    ax.plot(*edge.T, "o-", color=ORANGE, label="none is better")
+    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.legend(frameon=False)
+    plain(ax)
+
+
+def _numeric_ranges(job: Any, definition: str) -> list[dict[str, Any]]:
+    ranges = job.ranges(definition)
     return [*ranges["ContinuousParameterRanges"], *ranges["IntegerParameterRanges"]]

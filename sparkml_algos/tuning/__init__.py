@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sparkml_algos.tuning.job import Trial, TuningJob
+from sparkml_algos.tuning.job import Objective, Trial, TuningJob
+from sparkml_algos.tuning.listeners import TuningListener, add_listener, remove_listener
 from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, IntegerParameter
 from sparkml_algos.tuning.rules import CompletionCriteria
 from sparkml_algos.tuning.tuner import HyperparameterTuner
@@ -16,8 +17,12 @@ __all__ = [
     "CrossValidator",
     "HyperparameterTuner",
     "IntegerParameter",
+    "Objective",
     "TrainValidationSplit",
     "Trial",
     "TuningJob",
+    "TuningListener",
     "WarmStartConfig",
+    "add_listener",
+    "remove_listener",
 ]

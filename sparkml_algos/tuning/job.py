@@ -6,10 +6,10 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparkml_algos.html_tables import facts_table, rows_table
 from sparkml_algos.tuning.ranges import as_text
@@ -25,7 +25,7 @@ TERMINAL = ("Completed", "Stopped", "Failed")
 
 @dataclass
 class Trial:
-    """One training with one setting.
+    """One training with one setting, or one for each fold.
 
     Attributes
     ----------
@@ -52,6 +52,10 @@ class Trial:
         Why it failed, or ``EarlyStopped``.
     retryable : bool
         Whether what it failed of is no fault of its own.
+    definition : str
+        Which of several Estimators it trains; empty where there is only one.
+    objectives : dict of str to float
+        The objectives by metric, where there are several; `objective` is the first.
     """
 
     number: int
@@ -68,6 +72,8 @@ class Trial:
     seconds: float | None = None
     reason: str | None = None
     retryable: bool = False
+    definition: str = ""
+    objectives: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -79,9 +85,31 @@ class Trial:
         return self.status in ("Completed", "Stopped") and self.objective is not None and math.isfinite(self.objective)
 
     @property
+    def value(self) -> float:
+        """The objective, of a trial that has one."""
+        assert self.objective is not None, f"{self.name} has no objective"
+        return self.objective
+
+    @property
     def objective_status(self) -> str:
         """``Succeeded``, ``Pending`` or ``Failed``."""
         return "Succeeded" if self.succeeded else "Failed" if self.is_over else "Pending"
+
+
+class Objective(NamedTuple):
+    """A metric, and which way it is better."""
+
+    metric: str
+    larger_is_better: bool
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, str]) -> Objective:
+        """From what the service has as ``HyperParameterTuningJobObjective``."""
+        return cls(described["MetricName"], described["Type"] == "Maximize")
+
+    def to_json(self) -> dict[str, str]:
+        """As the service has it."""
+        return {"MetricName": self.metric, "Type": "Maximize" if self.larger_is_better else "Minimize"}
 
 
 class TuningJob:
@@ -93,7 +121,8 @@ class TuningJob:
     config : dict
         The service's ``HyperParameterTuningJobConfig``.
     facts : dict
-        What searches that start from this one must know: algorithm, static hyperparameters; and seed, tags, the scaling of each range.
+        What searches that start from this one must know: algorithm, static hyperparameters; and seed, tags, the scaling of each range. Of a
+        search over several Estimators ``definitions``, as the service has them; of one with several objectives ``objectives``.
     trials : list of Trial
         In order of their numbers.
     status : str
@@ -106,7 +135,9 @@ class TuningJob:
         self.name, self.config, self.facts = name, dict(config), dict(facts)
         self.parents = list(parents)
         self.trials: list[Trial] = []
-        self.status, self.completion, self.failure = "InProgress", None, None
+        self.status = "InProgress"
+        self.completion: str | None = None
+        self.failure: str | None = None
         self.created = time.time()
         self.ended: float | None = None
         self.converged: float | None = None
@@ -117,21 +148,52 @@ class TuningJob:
 
     # -- what it found
 
+    def objectives(self, definition: str = "") -> list[Objective]:
+        """What is sought, of a definition if there are several; the first decides which trial is the best."""
+        if self.definitions:
+            described = self.definitions[definition or next(iter(self.definitions))]["TuningObjective"]
+            return [Objective.from_json(described)]
+        return [Objective.from_json(one) for one in self.facts.get("objectives") or [self.config["HyperParameterTuningJobObjective"]]]
+
+    @property
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """By name, the service's ``TrainingJobDefinitions`` of a search over several Estimators; else empty."""
+        return {one["DefinitionName"]: one for one in self.facts.get("definitions", [])}
+
+    def ranges(self, definition: str = "") -> dict[str, Any]:
+        """The service's ``ParameterRanges``, of a definition if there are several."""
+        if self.definitions:
+            return self.definitions[definition or next(iter(self.definitions))]["HyperParameterRanges"]
+        return self.config["ParameterRanges"]
+
     @property
     def larger_is_better(self) -> bool:
-        return self.config["HyperParameterTuningJobObjective"]["Type"] == "Maximize"
+        return self.objectives()[0].larger_is_better
 
     @property
     def objective_metric(self) -> str:
-        return self.config["HyperParameterTuningJobObjective"]["MetricName"]
+        """Of several the first; of several Estimators that of the first."""
+        return self.objectives()[0].metric
 
     @property
     def best(self) -> Trial | None:
-        """The best trial, of equals the first; None before any has succeeded."""
+        """The best trial, of equals the first; None before any has succeeded. Of several objectives the first decides, and of trials that
+        are equal in it those that no other is better than."""
+        front = {trial.number for trial in self.pareto_front} if self.facts.get("objectives") else set()
         sign = -1 if self.larger_is_better else 1
         return min(
-            (trial for trial in self.trials if trial.succeeded), key=lambda trial: (sign * trial.objective, trial.number), default=None
+            (trial for trial in self.trials if trial.succeeded),
+            key=lambda trial: (sign * trial.value, trial.number not in front, trial.number),
+            default=None,
         )
+
+    @property
+    def pareto_front(self) -> list[Trial]:
+        """The trials of which no other is at least as good in every objective and better in one, by the first objective, the best first.
+
+        Of trials with the same objectives the first is in it. With a single objective it is the best trial.
+        """
+        return pareto_front([trial for trial in self.trials if trial.succeeded], self.objectives())
 
     @property
     def overall_best(self) -> Trial | None:
@@ -140,7 +202,7 @@ class TuningJob:
             return None
         sign = -1 if self.larger_is_better else 1
         known = [trial for job in [self, *self.parents] for trial in [job.best] if trial]
-        return min(known, key=lambda trial: sign * trial.objective, default=None)
+        return min(known, key=lambda trial: sign * trial.value, default=None)
 
     # -- while it runs
 
@@ -169,10 +231,11 @@ class TuningJob:
             raise self._error
         return self
 
-    def end(self, status: str, error: BaseException | None = None) -> None:
-        """It is over."""
+    def end(self, status: str, error: BaseException | None = None, told: Callable[[], None] = lambda: None) -> None:
+        """It is over; `told` is called before those who wait for that go on."""
         self.status, self.ended, self._error = status, time.time(), error
         self.failure = None if error is None else str(error)
+        told()
         self._done.set()
 
     # -- as tables
@@ -186,8 +249,10 @@ class TuningJob:
                 {
                     **trial.setting,
                     "TrainingJobName": trial.name,
+                    **({"TrainingJobDefinitionName": trial.definition} if self.definitions else {}),
                     "TrainingJobStatus": trial.status,
                     "FinalObjectiveValue": trial.objective,
+                    **{one.metric: trial.objectives.get(one.metric) for one in self.objectives()[1:]},
                     "TrainingStartTime": _time(trial.started),
                     "TrainingEndTime": _time(trial.ended),
                     "TrainingElapsedTimeSeconds": elapsed,
@@ -220,7 +285,9 @@ class TuningJob:
         rows = self.rows()
         tuned = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
         types = {name: _spark_type([row.get(name) for row in rows]) for name in tuned}
-        types |= {"TrainingJobName": "string", "TrainingJobStatus": "string", "FinalObjectiveValue": "double"}
+        types |= {"TrainingJobName": "string"} | ({"TrainingJobDefinitionName": "string"} if self.definitions else {})
+        types |= {"TrainingJobStatus": "string", "FinalObjectiveValue": "double"}
+        types |= {one.metric: "double" for one in self.objectives()[1:]}
         types |= {"TrainingStartTime": "timestamp", "TrainingEndTime": "timestamp", "TrainingElapsedTimeSeconds": "double"}
         values = [tuple(_spark_value(row.get(name), type_) for name, type_ in types.items()) for row in rows]
         return spark.createDataFrame(values, ", ".join(f"`{name}` {type_}" for name, type_ in types.items()))
@@ -249,6 +316,8 @@ class TuningJob:
         }
         if self.ended is not None:
             found["HyperParameterTuningEndTime"] = _time(self.ended)
+        if self.definitions:
+            found["TrainingJobDefinitions"] = self.facts["definitions"]
         if "scaling" in self.facts:
             found["ResolvedScalingTypes"] = self.facts["scaling"]
         if self.converged is not None:
@@ -275,25 +344,57 @@ class TuningJob:
             "ObjectiveStatus": trial.objective_status,
         }
         if trial.objective is not None:
-            objective = {**self.config["HyperParameterTuningJobObjective"], "Value": trial.objective}
+            objective = {**self.objectives(trial.definition)[0].to_json(), "Value": trial.objective}
             found["FinalHyperParameterTuningJobObjectiveMetric"] = objective
+        if trial.definition:
+            found["TrainingJobDefinitionName"] = trial.definition
         return found | ({"FailureReason": trial.reason} if trial.reason else {})
 
-    def importances(self, seed: int = 0) -> dict[str, float]:
+    def importances(self, seed: int = 0, *, definition: str | None = None, metric: str | None = None) -> dict[str, float]:
         """How much each hyperparameter has to do with the objective, the most important first; shares of 1.
 
         By functional analysis of variance of a forest over the trials, as Optuna has it.
+
+        Parameters
+        ----------
+        seed : int
+        definition : str, optional
+            Of a search over several Estimators whose; by default that of the best trial.
+        metric : str, optional
+            Which of several objectives; by default the first.
 
         Raises
         ------
         ImportError
             If Optuna or scikit-learn is not installed.
         ValueError
-            If fewer than two trials have succeeded.
+            If fewer than two trials have succeeded, or there is no such definition or objective.
         """
         from sparkml_algos.tuning.importances import importances
 
-        return importances([(trial.units, trial.objective) for trial in self.trials if trial.succeeded], seed)
+        trials = self.trials_of(definition)
+        known = [one.metric for one in self.objectives()]
+        if metric not in (None, *known):
+            raise ValueError(f"{metric!r} is no objective; {', '.join(map(repr, known))} are")
+        return importances([(trial.units, trial.objectives.get(metric or known[0], trial.value)) for trial in trials], seed)
+
+    def trials_of(self, definition: str | None = None) -> list[Trial]:
+        """The trials with an objective of one Estimator, by default of that of the best trial.
+
+        Parameters
+        ----------
+        definition : str, optional
+
+        Raises
+        ------
+        ValueError
+            If there is no such definition.
+        """
+        if definition is None:
+            definition = self.best.definition if self.best else ""
+        elif definition not in (self.definitions or {""}):
+            raise ValueError(f"{definition!r} is no definition; {', '.join(map(repr, self.definitions)) or 'there are none'}")
+        return [trial for trial in self.trials if trial.succeeded and trial.definition == definition]
 
     def _not_improving(self) -> int:
         from sparkml_algos.tuning.rules import Course
@@ -313,6 +414,7 @@ class TuningJob:
         best = self.best
         facts = [("status", self.status), ("trials", str(len(self.trials)))]
         facts += [] if best is None else [(f"best {self.objective_metric}", f"{best.objective:.6g}")]
+        facts += [("best Estimator", best.definition)] if best is not None and best.definition else []
         return f"<div><b>TuningJob {self.name}</b>{facts_table(facts)}{rows_table(self.rows()) if self.trials else ''}</div>"
 
     # -- at rest
@@ -330,8 +432,23 @@ class TuningJob:
         ------
         FileNotFoundError
         """
+        job = cls.from_events(store.events())
+        if job is None:
+            raise FileNotFoundError(f"{store.path} holds no tuning job")
+        return job
+
+    def events(self) -> list[dict[str, Any]]:
+        """All that is kept of a job, as a store has it."""
+        described = {"name": self.name, "config": self.config, "facts": self.facts, "created": self.created}
+        trials = [*(self.trials[number] for number in self.finished), *(trial for trial in self.trials if not trial.is_over)]
+        ended = {"status": self.status, "ended": self.ended, "completion": self.completion}
+        return [{"job": described}, *({"trial": asdict(trial)} for trial in trials), *([{"end": ended}] if self.ended is not None else [])]
+
+    @classmethod
+    def from_events(cls, events: Iterable[dict[str, Any]]) -> TuningJob | None:
+        """A job from what is kept of it, see `attach`; None if nothing is."""
         job: TuningJob | None = None
-        for event in store.events():
+        for event in events:
             if "job" in event and job is None:
                 described = event["job"]
                 job = cls(described["name"], described["config"], described["facts"])
@@ -343,12 +460,26 @@ class TuningJob:
                     job.finished = [number for number in job.finished if number != trial.number] + [trial.number]
             elif job is not None and "end" in event:
                 job.status, job.ended, job.completion = event["end"]["status"], event["end"]["ended"], event["end"]["completion"]
-        if job is None:
-            raise FileNotFoundError(f"{store.path} holds no tuning job")
-        if job.status == "InProgress":
-            job.status = "Stopped"
-        job._done.set()
+        if job is not None:
+            if job.status not in TERMINAL:
+                job.status = "Stopped"
+            job._done.set()
         return job
+
+
+def pareto_front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+    """See `TuningJob.pareto_front`."""
+
+    def errors(trial: Trial) -> tuple[float, ...]:
+        values = [trial.objectives.get(one.metric, trial.value) for one in objectives]
+        return tuple(-value if one.larger_is_better else value for one, value in zip(objectives, values, strict=True))
+
+    found: list[tuple[tuple[float, ...], Trial]] = []
+    for own, trial in sorted(((errors(trial), trial) for trial in trials), key=lambda pair: (pair[0], pair[1].number)):
+        # Whoever is better came before, by the first objective that differs.
+        if not any(all(other <= mine for other, mine in zip(known, own, strict=True)) for known, _ in found):
+            found.append((own, trial))
+    return [trial for _, trial in found]
 
 
 def _time(seconds: float | None) -> datetime | None:

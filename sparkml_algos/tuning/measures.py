@@ -19,8 +19,10 @@ def measure_of(evaluator: Evaluator, estimator: AlgorithmEstimator) -> Measure |
     That is so for Spark's own evaluators of classes and numbers, if label and weight are the estimator's and what is evaluated is an output
     of the model.
     """
-    if type(evaluator) not in (BinaryClassificationEvaluator, MulticlassClassificationEvaluator, RegressionEvaluator):
+    if not isinstance(evaluator, (BinaryClassificationEvaluator, MulticlassClassificationEvaluator, RegressionEvaluator)):
         return None
+    if type(evaluator) not in (BinaryClassificationEvaluator, MulticlassClassificationEvaluator, RegressionEvaluator):
+        return None  # what somebody has derived may compute anything
     weight = evaluator.getWeightCol() if evaluator.isDefined(evaluator.weightCol) else None
     own = [estimator.value(name) if name in estimator.declared else None for name in ("labelCol", "weightCol")]
     if [evaluator.getLabelCol(), weight or None] != [own[0], own[1] or None]:
@@ -28,18 +30,21 @@ def measure_of(evaluator: Evaluator, estimator: AlgorithmEstimator) -> Measure |
     return _measure(evaluator, estimator)
 
 
-def _measure(evaluator: Evaluator, estimator: AlgorithmEstimator) -> Measure | None:
-    if type(evaluator) is BinaryClassificationEvaluator:
+def _measure(
+    evaluator: BinaryClassificationEvaluator | MulticlassClassificationEvaluator | RegressionEvaluator, estimator: AlgorithmEstimator
+) -> Measure | None:
+    metric = evaluator.getMetricName()
+    if isinstance(evaluator, BinaryClassificationEvaluator):
         output = _output(estimator, evaluator.getRawPredictionCol())
-        return output and AreaUnderCurve(output, evaluator.getMetricName(), evaluator.getNumBins())
-    if type(evaluator) is RegressionEvaluator:
+        return AreaUnderCurve(output, metric, evaluator.getNumBins()) if output else None
+    if isinstance(evaluator, RegressionEvaluator):
         output = _output(estimator, evaluator.getPredictionCol())
-        return output and NumbersError(output, evaluator.getMetricName(), evaluator.getThroughOrigin())
-    if evaluator.getMetricName() == "logLoss":
+        return NumbersError(output, metric, evaluator.getThroughOrigin()) if output else None
+    if metric == "logLoss":
         output = _output(estimator, evaluator.getProbabilityCol())
-        return output and LogLoss(output, evaluator.getEps())
+        return LogLoss(output, evaluator.getEps()) if output else None
     output = _output(estimator, evaluator.getPredictionCol())
-    return output and ClassesError(output, evaluator.getMetricName(), evaluator.getMetricLabel(), evaluator.getBeta())
+    return ClassesError(output, metric, evaluator.getMetricLabel(), evaluator.getBeta()) if output else None
 
 
 def _output(estimator: AlgorithmEstimator, name: str) -> str | None:

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -299,10 +299,14 @@ def check_ranges(ranges: Ranges) -> None:
         warnings.warn(f"{len(ranges)} hyperparameters are tuned; searches of more than {MANY_RANGES} find little", stacklevel=3)
 
 
+def examples(one: ParameterRange) -> list[Any]:
+    """All values of a range that has few; of others one within and those next to the ends."""
+    return list(one.values) if isinstance(one, CategoricalParameter) else [one.value(unit) for unit in (0.5, _INSIDE, 1 - _INSIDE)]
+
+
 def unfit(one: ParameterRange, param: DeclaredParam) -> str | None:
     """What is wrong with a range for a hyperparameter that does not take all of its values; None if nothing is."""
-    values = one.values if isinstance(one, CategoricalParameter) else [one.value(unit) for unit in (0.5, _INSIDE, 1 - _INSIDE)]
-    for value in values:
+    for value in examples(one):
         try:
             param.convert(value)
         except ValueError as error:
@@ -345,3 +349,20 @@ def ranges_to_json(ranges: Ranges) -> dict[str, list[dict[str, Any]]]:
     for name, one in ranges.items():
         found[f"{one.kind}ParameterRanges"].append(one.to_json(name))
     return found
+
+
+_KINDS = {one.kind: one for one in (CategoricalParameter, ContinuousParameter, IntegerParameter)}
+
+
+def ranges_to_state(ranges: Ranges) -> dict[str, dict[str, Any]]:
+    """Ranges as JSON has them, with the types of their values and with conditions, which the service's description lacks."""
+    found = {}
+    for name, one in ranges.items():
+        own = {part.name: getattr(one, part.name) for part in fields(one)}
+        found[name] = {**own, "kind": one.kind, "when": {key: list(values) for key, values in one.when.items()}}
+    return found
+
+
+def ranges_from_state(state: Mapping[str, Mapping[str, Any]]) -> dict[str, ParameterRange]:
+    """Ranges from what `ranges_to_state` gave."""
+    return {name: _KINDS[own["kind"]](**{key: value for key, value in own.items() if key != "kind"}) for name, own in state.items()}

@@ -141,6 +141,11 @@ class CompletionCriteria:
         if waits is not None and waits < LEAST_NOT_IMPROVING:
             raise ValueError(f"max_number_of_training_jobs_not_improving must be >= {LEAST_NOT_IMPROVING}, got {waits}")
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any."""
+        return self != CompletionCriteria()
+
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> CompletionCriteria:
         """From the service's ``TuningJobCompletionCriteria``.

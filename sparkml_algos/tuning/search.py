@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 # Of the name of a job and of a trial.
 MOST_NAME = 32
 EARLY_STOPPED = "EarlyStopped"
+NOT_BEGUN = "the search was stopped before it began"
+# The key of the rows of a search whose trials all have the same.
+SAME_ROWS = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Limits:
     Parameters
     ----------
     max_jobs : int
+        Trials of the job, whosoever search begins them.
     deadline : float, optional
         By `time.time`, after which no trial begins.
     criteria : CompletionCriteria
@@ -46,8 +50,16 @@ class Limits:
     retries: int = 1
 
 
+@dataclass(frozen=True)
+class Events:
+    """Who is told of trials; each is called with the trial."""
+
+    on_start: Callable[[Trial], None] = lambda trial: None
+    on_end: Callable[[Trial], None] = lambda trial: None
+
+
 class Search:
-    """The trials of a job; implements `core.trials.Scheduler`.
+    """The trials of a job, or those of one of its definitions; implements `core.trials.Scheduler`.
 
     Parameters
     ----------
@@ -58,6 +70,8 @@ class Search:
     limits : Limits
     changes : callable
         ``changes(setting)`` is what is different in the hyperparameters of a trial.
+    definition : str
+        Whose trials these are, of a job with several definitions.
     parents : sequence of Observation
     warm_start_type : str, optional
     folds : int
@@ -66,8 +80,11 @@ class Search:
         Whether trials without hope are stopped.
     hyperband : Hyperband, optional
     store : Store, optional
-    on_change : callable, optional
-        Called with the job whenever something happens.
+    key : callable, optional
+        ``key(setting)`` is equal for trials that can be trained on the same rows; by default all can.
+    pauses : callable, optional
+        Whether trials are to begin in another search now.
+    events : Events
 
     Attributes
     ----------
@@ -83,28 +100,58 @@ class Search:
         limits: Limits,
         changes: Callable[[Mapping[str, Any]], dict[str, Any]],
         *,
+        definition: str = "",
         parents: Sequence[Observation] = (),
         warm_start_type: str | None = None,
         folds: int = 0,
         stops: bool = False,
         hyperband: Hyperband | None = None,
         store: Store | None = None,
-        on_change: Callable[[TuningJob], None] | None = None,
+        key: Callable[[Mapping[str, Any]], str] = lambda setting: SAME_ROWS,
+        pauses: Callable[[], bool] = lambda: False,
+        events: Events = Events(),
     ) -> None:
         self._job, self._ranges, self._strategy, self._limits, self._changes = job, ranges, strategy, limits, changes
+        self._definition, self._objectives = definition, job.objectives(definition)
         self._parents, self._warm_start_type, self._folds = list(parents), warm_start_type, folds
-        self._stops, self._hyperband, self._store, self._on_change = stops, hyperband, store, on_change
+        self._stops, self._hyperband, self._store = stops, hyperband, store
+        self._key, self._pauses, self._events = key, pauses, events
+        self._rows = SAME_ROWS
         self._waiting: list[Task] = []
         self._running: set[int] = set()  # numbers of tasks
         self._held: dict[int, set[int]] = {}  # by lane, the models that it keeps
         self._attempts: dict[int, int] = {}  # by task
         self._measured: dict[int, dict[int, float]] = {}  # of a trial, by fold
         self.emitted: set[str] = set()
-        for trial in job.trials:
+        for trial in self._own():
             if not trial.is_over:
                 self._waiting += self._tasks(trial)
         if job.finished:
             self._judge()
+
+    # -- what the driver calls, between gangs
+
+    def wants(self) -> dict[str, Any] | None:
+        """The setting of the next trial, which is proposed if none is waiting; None if none is to begin."""
+        if self._job.is_stopped:
+            self._give_up()
+        if not self._next_waiting() and not self._begin():
+            return None
+        return self._trial(self._waiting[0]).setting
+
+    def begins_on(self, setting: Mapping[str, Any]) -> None:
+        """A new gang holds the rows of this setting."""
+        self._rows = self._key(setting)
+        self._held.clear()
+
+    def fail_waiting(self, setting: Mapping[str, Any], reason: str) -> None:
+        """The rows of this setting cannot be had, or not be trained on: trials that wait for them have failed."""
+        for task in list(self._waiting):
+            trial = self._trial(task)
+            if self._key(trial.setting) == self._key(setting):
+                self._waiting.remove(task)
+                if not trial.is_over:
+                    self._fail(trial, reason)
 
     # -- what lanes call
 
@@ -115,6 +162,8 @@ class Search:
         self._running |= {number for number, _, _ in task.settings}
         if task.keeps:
             self._held[lane] |= {number for number, _, _ in task.settings}
+        if not task.end and task.fold in (None, 0):
+            self._events.on_start(self._trial(task))
         return replace(task, forget=forget)
 
     def take(self, lane: int, answer: list[dict[str, Any]]) -> None:
@@ -149,22 +198,31 @@ class Search:
     # -- what is tried
 
     def _task(self) -> Task:
-        while self._waiting:
-            task = self._waiting.pop(0)
-            number, _ = self._split(task.settings[0][0])
-            if not self._job.trials[number].is_over:
-                return task
+        if not self._next_waiting() and not self._begin():
+            return END
+        serves = self._key(self._trial(self._waiting[0]).setting) == self._rows
+        return self._waiting.pop(0) if serves else END
+
+    def _next_waiting(self) -> bool:
+        """Whether a task waits; those of trials that are over are dropped."""
+        while self._waiting and self._trial(self._waiting[0]).is_over:
+            self._waiting.pop(0)
+        return bool(self._waiting)
+
+    def _begin(self) -> bool:
+        """Let another trial wait, if there is to be one."""
         while self._may_begin():
             trial = self._propose()
             self._job.trials.append(trial)
             try:
                 self._waiting += self._tasks(trial)
             except Exception as error:
+                self._events.on_start(trial)
                 self._fail(trial, f"{type(error).__name__}: {error}")
                 continue
             self._job.save_trial(self._store, trial)
-            return self._waiting.pop(0)
-        return END
+            return True
+        return False
 
     def _may_begin(self) -> bool:
         job, limits = self._job, self._limits
@@ -174,21 +232,38 @@ class Search:
             job.completion = "MaxNumberOfTrainingJobs"
         elif limits.deadline is not None and time.time() >= limits.deadline:
             job.completion = "MaxRuntimeInSeconds"
-        return job.completion is None
+        return job.completion is None and not self._pauses()
+
+    def _give_up(self) -> None:
+        """No trial that waits is to begin any more."""
+        for task in self._waiting:
+            trial = self._trial(task)
+            if not trial.is_over:
+                trial.status, trial.reason, trial.ended = "Stopped", NOT_BEGUN, time.time()
+                self._ended(trial)
+        self._waiting.clear()
 
     def _propose(self) -> Trial:
         number = len(self._job.trials)
-        units = self._strategy.propose(number, self._known())
+        units = self._strategy.propose(len(self._own()), self.known())
         setting = setting_at(self._ranges, units)
         name = f"{self._job.name[: MOST_NAME - 4]}-{number + 1:03d}"
-        return Trial(number, name, setting, units, created=time.time())
+        return Trial(number, name, setting, units, created=time.time(), definition=self._definition)
 
-    def _known(self) -> list[Observation]:
-        succeeded = [trial for trial in self._job.trials if trial.succeeded]
-        values = scaled([trial.objective for trial in succeeded], self._warm_start_type, self._job.larger_is_better)
-        running = [Observation(trial.units, None) for trial in self._job.trials if not trial.is_over]
-        own = [Observation(trial.units, value) for trial, value in zip(succeeded, values, strict=True)]
+    def _own(self) -> list[Trial]:
+        return [trial for trial in self._job.trials if trial.definition == self._definition]
+
+    def known(self) -> list[Observation]:
+        """What a strategy may know: trials of parents, of this search, and those that are running."""
+        succeeded = [trial for trial in self._own() if trial.succeeded]
+        values = scaled([trial.value for trial in succeeded], self._warm_start_type, self._objectives[0].larger_is_better)
+        running = [Observation(trial.units, None) for trial in self._own() if not trial.is_over]
+        own = [Observation(trial.units, value, self._more(trial)) for trial, value in zip(succeeded, values, strict=True)]
         return [*self._parents, *own, *running]
+
+    def _more(self, trial: Trial) -> tuple[float, ...]:
+        """The further objectives of a trial, the smaller the better."""
+        return tuple(trial.objectives[one.metric] * (-1 if one.larger_is_better else 1) for one in self._objectives[1:])
 
     def _tasks(self, trial: Trial) -> list[Task]:
         changes = self._changes(trial.setting)
@@ -199,18 +274,21 @@ class Search:
     def _split(self, number: int) -> tuple[int, int]:
         return divmod(number, self._folds) if self._folds else (number, 0)
 
+    def _trial(self, task: Task) -> Trial:
+        return self._job.trials[self._split(task.settings[0][0])[0]]
+
     def _stop(self, trial: Trial) -> Stop | None:
-        job = self._job
-        earlier = [one for one in job.trials if one.succeeded and one.number != trial.number]
+        objective = self._objectives[0]
+        earlier = [one for one in self._own() if one.succeeded and one.number != trial.number]
         if self._hyperband is not None:
             bracket = self._hyperband.bracket(trial.number)
             series = [one.series for one in earlier if self._hyperband.bracket(one.number) == bracket]
-            bounds = self._hyperband.bounds(bracket, series, job.larger_is_better)
+            bounds = self._hyperband.bounds(bracket, series, objective.larger_is_better)
         elif self._stops:
             bounds = median_bounds([one.series for one in earlier])
         else:
             return None
-        return Stop(job.objective_metric, bounds, job.larger_is_better)
+        return Stop(objective.metric, bounds, objective.larger_is_better)
 
     # -- what came of it
 
@@ -220,31 +298,38 @@ class Search:
         trial.ended = time.time()
         trial.started = trial.started or trial.ended - one["seconds"]
         trial.seconds = (trial.seconds or 0.0) + one["seconds"]
+        first = self._objectives[0].metric
         if self._folds:
             measured = self._measured.setdefault(trial.number, {})
             measured[fold] = one["measured"]
             if len(measured) < self._folds:
                 return
-            objective = sum(measured.values()) / self._folds
+            found = {first: sum(measured.values()) / self._folds}
             trial.metrics = {f"fold {fold}": value for fold, value in sorted(measured.items())}
         else:
-            objective = one["measured"] if one.get("measured") is not None else metrics.get(self._job.objective_metric)
+            scored = {} if one.get("measured") is None else {first: one["measured"]}
+            found = {**metrics, **scored}
             trial.series, trial.metrics = one["series"], metrics
-        if objective is None:
-            emits = ", ".join(sorted(self.emitted)) or "none"
-            self._fail(trial, f"the objective metric {self._job.objective_metric!r} was not emitted; metrics are {emits}")
-            return
-        trial.objective = float(objective)
-        if not math.isfinite(trial.objective):
-            self._fail(trial, f"the objective {self._job.objective_metric} is {trial.objective}")
-            return
+        for wanted in self._objectives:
+            value = found.get(wanted.metric)
+            if value is None:
+                emits = ", ".join(sorted(self.emitted)) or "none"
+                self._fail(trial, f"the objective metric {wanted.metric!r} was not emitted; metrics are {emits}")
+                return
+            if not math.isfinite(value):
+                trial.objective = float(value) if wanted.metric == first else trial.objective
+                self._fail(trial, f"the objective {wanted.metric} is {value}")
+                return
+        trial.objective = float(found[first])
+        if len(self._objectives) > 1:
+            trial.objectives = {wanted.metric: float(found[wanted.metric]) for wanted in self._objectives}
         if self._hyperband is not None and all(value is None for value in trial.series):
             emits = ", ".join(sorted(one["last"])) or "none"
-            self._fail(trial, f"Hyperband needs {self._job.objective_metric!r} after each epoch; metrics of epochs are {emits}")
+            self._fail(trial, f"Hyperband needs {first!r} after each epoch; metrics of epochs are {emits}")
             return
         if self._stops and trial.number == 0 and all(value is None for value in trial.series):
             said = "%s is not emitted after each epoch: early_stopping_type='Auto' has nothing to stop trials by"
-            logger.warning(said, self._job.objective_metric)
+            logger.warning(said, first)
         stopped = one["was_stopped"] and not self._reached_all(one)
         trial.status, trial.reason = ("Stopped", EARLY_STOPPED) if stopped else ("Completed", None)
         self._ended(trial)
@@ -262,15 +347,14 @@ class Search:
         job.finished.append(trial.number)
         job.save_trial(self._store, trial)
         self._judge()
-        if self._on_change is not None:
-            self._on_change(job)
+        self._events.on_end(trial)
 
     def _judge(self) -> None:
         """End the search where what has ended meets a criterion."""
         job = self._job
         if job.completion is None:
             values = [job.trials[number].objective if job.trials[number].succeeded else None for number in job.finished]
-            job.completion = self._limits.criteria.reason(values, job.larger_is_better, len(self._ranges))
+            job.completion = self._limits.criteria.reason(values, self._objectives[0].larger_is_better, len(self._ranges))
             if job.completion == "ConvergenceDetected":
                 job.converged = time.time()
 
@@ -280,7 +364,9 @@ def stop_as(trial: Trial, job: TuningJob, hyperband: Hyperband | None = None) ->
     had_all = hyperband is not None and len(trial.series) >= hyperband.max_resource
     if not had_all and trial.reason != EARLY_STOPPED:
         return None
-    return Stop(job.objective_metric, {len(trial.series): math.inf if job.larger_is_better else -math.inf}, job.larger_is_better)
+    objective = job.objectives(trial.definition)[0]
+    bounds = {len(trial.series): math.inf if objective.larger_is_better else -math.inf}
+    return Stop(objective.metric, bounds, objective.larger_is_better)
 
 
 class Once:

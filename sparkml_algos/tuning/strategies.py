@@ -18,6 +18,8 @@ from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges
 # Up to so many hyperparameters and finished trials a Gaussian process proposes, beyond them a Parzen estimator.
 GAUSSIAN_DIMENSIONS, GAUSSIAN_TRIALS = 20, 250
 LEAST_INITIAL = 5
+# With fewer finished trials there is nothing to learn from.
+LEAST_LEARNED = 2
 ENGINES = ("auto", "gp", "tpe")
 
 
@@ -31,10 +33,13 @@ class Observation:
         Places of its values between 0 and 1.
     value : float or None
         The objective, the smaller the better; None while it is running.
+    more : tuple of float
+        Further objectives, the smaller the better, of a search that has several.
     """
 
     units: Mapping[str, float]
     value: float | None
+    more: tuple[float, ...] = ()
 
 
 class Strategy(Protocol):
@@ -82,7 +87,7 @@ class Grid:
 
     def propose(self, number: int, known: Sequence[Observation]) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name, size in zip(reversed(self._ranges), reversed(self._sizes), strict=True):
+        for name, size in zip(reversed(list(self._ranges)), reversed(self._sizes), strict=True):
             number, place = divmod(number, size)
             found[name] = (place + 0.5) / size
         return dict(reversed(found.items()))
@@ -118,8 +123,11 @@ class Bayesian:
         finished = sum(one.value is not None for one in known)
         if number < self._initial and finished < self._initial:
             return self._spread(number)
+        if finished < LEAST_LEARNED:
+            return Random(self._ranges, self._seed).propose(number, known)
         optuna = import_optuna()
-        study = optuna.create_study(sampler=self._sampler(number, finished), study_name="tuning")
+        directions = ["minimize"] * (1 + max((len(one.more) for one in known), default=0))
+        study = optuna.create_study(sampler=self._sampler(number, finished), study_name="tuning", directions=directions)
         spaces = {name: self._space(name) for name in self._ranges}
         state = optuna.trial.TrialState
         for one in known:
@@ -127,7 +135,10 @@ class Bayesian:
             running = one.value is None
             study.add_trial(
                 optuna.trial.create_trial(
-                    state=state.RUNNING if running else state.COMPLETE, value=one.value, params=params, distributions=spaces
+                    state=state.RUNNING if running else state.COMPLETE,
+                    values=None if running else [one.value, *one.more],
+                    params=params,
+                    distributions=spaces,
                 )
             )
         with one_thread():

@@ -1,8 +1,8 @@
-"""Automatic model tuning: an Estimator that finds hyperparameters of another."""
+"""Automatic model tuning: an Estimator that finds hyperparameters of others."""
 
 from __future__ import annotations
 
-import functools
+import copy
 import hashlib
 import json
 import logging
@@ -11,66 +11,72 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pyspark.ml import Estimator, Model, Pipeline, PipelineModel, Transformer
+from pyspark.ml import Estimator, Model
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import InvalidParams
+from sparkml_algos.cluster.errors import JobCancelled
 from sparkml_algos.cluster.jobs import inheriting
-from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.progress import ProgressBar
-from sparkml_algos.core.trials import Rows, Trials
 from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
-from sparkml_algos.tuning.config import described, description
-from sparkml_algos.tuning.job import Trial, TuningJob
-from sparkml_algos.tuning.measures import measure_of
-from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges, unfit
+from sparkml_algos.tuning.checks import problems_of
+from sparkml_algos.tuning.config import described, description, of_definition
+from sparkml_algos.tuning.definitions import OWNER, Definition, Ready, Stand, last_stage, params_of
+from sparkml_algos.tuning.job import Objective, Trial, TuningJob
+from sparkml_algos.tuning.listeners import Announcer, TuningListener
+from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import TunerReader, TunerWriter
-from sparkml_algos.tuning.search import MOST_NAME, Limits, Once, Search, stop_as
+from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, stop_as
 from sparkml_algos.tuning.store import Store
-from sparkml_algos.tuning.strategies import ENGINES, Bayesian, Grid, Random, Strategy
+from sparkml_algos.tuning.strategies import LEAST_INITIAL, Bayesian, Grid, Random, Strategy
+from sparkml_algos.tuning.turns import Turns
 from sparkml_algos.tuning.warm_start import WarmStartConfig
 
 logger = logging.getLogger(__name__)
 
-STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
 MOST_JOBS = {"Bayesian": 750, "Hyperband": 750, "Grid": 750, "Random": 10_000}
-_FOLD, _RANDOM = "_sparkml_algos_held_out", "_sparkml_algos_random"
 
 
 class HyperparameterTuner(Estimator, MLReadable, MLWritable):
-    """Search over the hyperparameters of an Estimator of this package, by the service's names and rules. Its Model is the best model.
+    """Search over the hyperparameters of Estimators of this package, by the service's names and rules. Its Model is the best model.
 
     The rows are read once: workers that hold them train trial after trial, in one Spark job.
 
     Parameters
     ----------
-    estimator : AlgorithmEstimator or Pipeline
-        What is tuned; of a Pipeline the last stage. Stages before it are fitted once, on the rows that are not for validation.
-    objective_metric_name : str
+    estimator : AlgorithmEstimator or Pipeline, or dict of str to these
+        What is tuned; of a Pipeline the last stage and, where `hyperparameter_ranges` has them, stages before it. Stages are fitted on the
+        rows that are not for validation: those before the first tuned one once, the others for each of their settings. Of several
+        Estimators, by name, each has ranges and an objective of its own, and the Model is the best of all.
+    objective_metric_name : str, list of str or dict of str to str
         A metric that the training emits, such as ``validation:auc``, of the rows that the Estimator's `validationIndicatorCol` marks; with
-        an `evaluator` any name. Where an algorithm has a hyperparameter ``eval_metric`` that lacks the metric, it is added.
-    hyperparameter_ranges : dict of str to ParameterRange, optional
-        By the names of hyperparameters, of which the Estimator's other ones stay as they are. Required unless `autotune`.
-    objective_type : {"Maximize", "Minimize"}
+        an `evaluator` any name. Where an algorithm has a hyperparameter ``eval_metric`` that lacks the metric, it is added. A list is of
+        several objectives, of which the first decides on the best model, see `TuningJob.pareto_front`. A dict is by Estimator, of several.
+    hyperparameter_ranges : dict of str or Param to ParameterRange, or dict of str to these
+        By the names of hyperparameters, of which the Estimator's other ones stay as they are. Those of stages before the last one by Param,
+        as ``{pca.k: IntegerParameter(2, 9)}``, or as ``"PCA.k"``. Of several Estimators a dict for each. Required unless `autotune`.
+    objective_type : {"Maximize", "Minimize"}, or a list of these
+        Of several objectives one for each, or one for all.
     strategy : {"Bayesian", "Random", "Grid", "Hyperband"}
         ``Hyperband`` for long iterative trainings, ``Bayesian`` for few expensive trials, ``Random`` for many side by side, ``Grid`` to try
         everything.
     strategy_config : dict, optional
         Of Hyperband ``{"MinResource": 1, "MaxResource": 81}``, in epochs; the latter is by default the Estimator's ``epochs``.
     max_jobs : int, optional
-        Trials; 1 by default, with ``Grid`` all.
+        Trials; 1 by default, of several Estimators one for each, with ``Grid`` all.
     max_parallel_jobs : int
         Trials side by side, as far as there are slots: each on `num_workers` workers of its own, which share the slots where that is
-        ``auto``. Every one has all rows.
+        ``auto``. Every one has all rows. Trials of several Estimators, or of several settings of stages before the last one, take turns.
     max_runtime_in_seconds : int, optional
         After which no trial begins.
     early_stopping_type : {"Off", "Auto"}
@@ -105,6 +111,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         What proposes in a Bayesian search: a Gaussian process where torch is installed, up to 20 ranges and 250 trials, else a Parzen
         estimator.
     progress : {"auto", "on", "off"}
+    listeners : sequence of TuningListener, optional
+        Who is told of this tuner's trials, besides those of `listeners.add_listener`; not saved.
 
     Attributes
     ----------
@@ -125,6 +133,10 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     Hyperband's trials are judged when they come to a rung, see `rules.Hyperband`.
 
+    Several Estimators share the trials: equally if the strategy does not learn; else, after some for each, the next trial is for the one
+    that expects the largest improvement of the best of all, see `turns.Turns`. One gang runs at a time, so none waits for slots that
+    another holds.
+
     Examples
     --------
     >>> from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, IntegerParameter
@@ -141,10 +153,10 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     def __init__(
         self,
-        estimator: Estimator | None = None,
-        objective_metric_name: str | None = None,
-        hyperparameter_ranges: Ranges | None = None,
-        objective_type: str = "Maximize",
+        estimator: Estimator | Mapping[str, Estimator] | None = None,
+        objective_metric_name: str | Sequence[str] | Mapping[str, str] | None = None,
+        hyperparameter_ranges: Mapping[Any, Any] | None = None,
+        objective_type: str | Sequence[str] = "Maximize",
         *,
         strategy: str = "Bayesian",
         strategy_config: Mapping[str, Any] | None = None,
@@ -166,9 +178,11 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         max_retries: int = 1,
         engine: str = "auto",
         progress: str = "auto",
+        listeners: Sequence[TuningListener] = (),
     ) -> None:
         super().__init__()
-        self.estimator, self.objective_metric_name, self.objective_type = estimator, objective_metric_name, objective_type
+        self.estimator: Any = dict(estimator) if isinstance(estimator, Mapping) else estimator
+        self.objective_metric_name, self.objective_type = objective_metric_name, objective_type
         self.strategy, self.strategy_config = strategy, dict(strategy_config or {})
         self.max_parallel_jobs, self.max_runtime_in_seconds = max_parallel_jobs, max_runtime_in_seconds
         criteria = completion_criteria_config or CompletionCriteria()
@@ -179,96 +193,102 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         self.tags, self.autotune, self.auto_parameters = dict(tags or {}), autotune, dict(auto_parameters or {})
         self.hyperparameters_to_keep_static = list(hyperparameters_to_keep_static or [])
         self.max_retries, self.engine, self.progress = max_retries, engine, progress
+        self.listeners = list(listeners)
         self.latest_tuning_job: TuningJob | None = None
-        self.hyperparameter_ranges: dict[str, Any] = dict(hyperparameter_ranges or {})
+        self.hyperparameter_ranges: dict[Any, Any] = dict(hyperparameter_ranges or {})
         self.early_stopping_type = early_stopping_type or ("Auto" if autotune and strategy != "Hyperband" else "Off")
         self.max_jobs = max_jobs
         if estimator is not None:  # None only for a moment, while it is loaded
             self._settle()
 
+    @classmethod
+    def create(
+        cls,
+        estimator_dict: Mapping[str, Estimator],
+        objective_metric_name_dict: Mapping[str, str],
+        hyperparameter_ranges_dict: Mapping[str, Mapping[Any, Any]],
+        **options: Any,
+    ) -> HyperparameterTuner:
+        """A tuner of several Estimators, as the service's SDK makes it.
+
+        Parameters
+        ----------
+        estimator_dict : dict of str to Estimator
+        objective_metric_name_dict : dict of str to str
+        hyperparameter_ranges_dict : dict of str to dict of str to ParameterRange
+        **options
+            Further arguments of the constructor.
+        """
+        return cls(estimator_dict, objective_metric_name_dict, hyperparameter_ranges_dict, **options)
+
     def _settle(self) -> None:
         """Check all settings, and fill in what follows from others."""
-        tail, problems = self._tail(), []
-        if not self.objective_metric_name:
-            problems.append("objective_metric_name is required: a metric that the training emits")
-        if self.objective_type not in ("Maximize", "Minimize"):
-            problems.append(f"objective_type must be 'Maximize' or 'Minimize', got {self.objective_type!r}")
-        if self.strategy not in STRATEGIES:
-            problems.append(f"strategy must be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
-        if self.early_stopping_type not in ("Off", "Auto"):
-            problems.append(f"early_stopping_type must be 'Off' or 'Auto', got {self.early_stopping_type!r}")
-        if self.strategy == "Hyperband" and self.early_stopping_type != "Off":
-            problems.append("early_stopping_type must be 'Off' with strategy 'Hyperband', which stops trials itself")
-        if self.strategy_config and self.strategy != "Hyperband":
-            problems.append("strategy_config is for strategy 'Hyperband' only")
-        if self.num_folds and (self.num_folds < 2 or self.evaluator is None):
-            problems.append("num_folds must be 2 or more and needs an evaluator")
-        if self.num_folds and (self.strategy == "Hyperband" or self.early_stopping_type != "Off"):
-            problems.append("trials of several folds cannot be stopped early: leave num_folds out, or early stopping and Hyperband")
-        if self.evaluator is not None and (self.strategy == "Hyperband" or self.early_stopping_type != "Off"):
-            problems.append("an evaluator scores finished models only: early stopping and Hyperband need a metric that the training emits")
-        for name in ("max_parallel_jobs", "max_jobs", "max_runtime_in_seconds"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                problems.append(f"{name} must be an int >= 1, got {value!r}")
-        if not isinstance(self.max_retries, int) or self.max_retries < 0:
-            problems.append(f"max_retries must be an int >= 0, got {self.max_retries!r}")
-        if self.progress not in ("auto", "on", "off"):
-            problems.append(f"progress must be 'auto', 'on' or 'off', got {self.progress!r}")
-        if self.engine not in ENGINES:
-            problems.append(f"engine must be one of {', '.join(ENGINES)}, got {self.engine!r}")
-        marks = tail.value("validationIndicatorCol") if "validationIndicatorCol" in tail.declared else None
-        if not marks and self.evaluator is not None and not self.num_folds:
-            problems.append("an evaluator needs rows to score: name the estimator's validationIndicatorCol, or give num_folds")
-        if self.random_seed is not None and (not isinstance(self.random_seed, int) or self.random_seed < 0):
-            problems.append(f"random_seed must be an int >= 0, got {self.random_seed!r}")
-        static = self.hyperparameters_to_keep_static
-        if (static or self.auto_parameters) and not self.autotune:
-            problems.append("hyperparameters_to_keep_static and auto_parameters are for autotune=True only")
-        if len(set(static)) < len(static):
-            problems.append(f"hyperparameters_to_keep_static names some twice: {static}")
-        if both := [name for name in static if name in self.hyperparameter_ranges or name in self.auto_parameters]:
-            problems.append(f"{', '.join(both)} cannot be both kept static and tuned")
+        definitions = self._definitions()
+        problems = problems_of(self, definitions)
+        first = definitions[0]
+        if self.autotune and not problems and (self.auto_parameters or not first.ranges):
+            found: Ranges = ranges_around(first.tail, self.auto_parameters, self.hyperparameters_to_keep_static)
+            self.hyperparameter_ranges = {**found, **first.ranges}
+            definitions = self._definitions()
+            first = definitions[0]
         problems += [
-            f"{name} is no hyperparameter of {type(tail).__name__}"
-            for name in (*static, *self.auto_parameters)
-            if name not in tail.declared
+            f"autotune finds nothing to tune in {type(one.tail).__name__} as it is: give auto_parameters, numbers to look around"
+            if self.autotune
+            else f"hyperparameter_ranges{f' of {one.name!r}' if one.name else ''} is required and must not be empty, unless autotune=True"
+            for one in definitions
+            if not one.ranges
         ]
-        if self.autotune and not problems and (self.auto_parameters or not self.hyperparameter_ranges):
-            self.hyperparameter_ranges = {**ranges_around(tail, self.auto_parameters, static), **self.hyperparameter_ranges}
-        if not self.hyperparameter_ranges:
-            problems.append(
-                f"autotune finds nothing to tune in {type(tail).__name__} as it is: give auto_parameters, numbers to look around"
-                if self.autotune
-                else "hyperparameter_ranges is required and must not be empty, unless autotune=True"
-            )
         if problems:
-            raise InvalidParams(type(self).__name__, problems)
-        check_ranges(self.hyperparameter_ranges)
-        for name, one in self.hyperparameter_ranges.items():
-            param = tail.declared.get(name)
-            if not isinstance(param, Hyperparameter):
-                problems.append(f"{name} is no hyperparameter of {type(tail).__name__}")
-            elif problem := unfit(one, param):
-                problems.append(problem)
+            raise InvalidParams(OWNER, problems)
+        for one in definitions:
+            check_ranges(one.ranges)
+            problems += one.problems()
         if problems:
-            raise InvalidParams(type(self).__name__, problems)
-        if self.strategy == "Grid":
-            self.max_jobs = Grid(self.hyperparameter_ranges, self.max_jobs).combinations
-        self.max_jobs = self.max_jobs or (AUTOTUNE_JOBS if self.autotune else 1)
+            raise InvalidParams(OWNER, problems)
+        self.hyperparameter_ranges = {one.name: one.ranges for one in definitions} if first.name else first.ranges
+        self._settle_numbers(definitions)
+        if self.strategy == "Hyperband":
+            self._hyperband(first)
+        if self.warm_start_config is not None:
+            warm_start.check(self.warm_start_config, first.ranges, self._facts(definitions), first.objectives[0].to_json(), self.strategy)
+
+    def _settle_numbers(self, definitions: Sequence[Definition]) -> None:
+        if self.strategy == "Grid" and len(definitions) > 1:
+            combinations = sum(Grid(one.ranges, None).combinations for one in definitions)
+            if self.max_jobs not in (None, combinations):
+                said = f"the grids have {combinations} combinations; max_jobs must be that or be left out, got {self.max_jobs}"
+                raise InvalidParams(OWNER, [said])
+            self.max_jobs = combinations
+        elif self.strategy == "Grid":
+            self.max_jobs = Grid(definitions[0].ranges, self.max_jobs).combinations
+        self.max_jobs = self.max_jobs or (AUTOTUNE_JOBS if self.autotune else len(definitions))
         if self.max_jobs + warm_start.counted(self.warm_start_config) > MOST_JOBS[self.strategy]:
             most = MOST_JOBS[self.strategy]
-            raise InvalidParams(type(self).__name__, [f"strategy {self.strategy!r} has {most} trials at most, those of parents included"])
-        if self.strategy == "Hyperband":
-            self._hyperband()
-        if self.evaluator is not None and measure_of(self.evaluator, tail) is None:
-            raise InvalidParams(
-                type(self).__name__,
-                ["evaluator must be Spark's for classes or numbers, with label, weight and output column of the estimator"],
-            )
-        if self.warm_start_config is not None:
-            objective = {"MetricName": self.objective_metric_name, "Type": self.objective_type}
-            warm_start.check(self.warm_start_config, self.hyperparameter_ranges, self._facts(), objective, self.strategy)
+            raise InvalidParams(OWNER, [f"strategy {self.strategy!r} has {most} trials at most, those of parents included"])
+
+    def _definitions(self) -> list[Definition]:
+        """What is tuned; of a single Estimator the only one has no name."""
+        if not isinstance(self.estimator, Mapping):
+            return [Definition(self.estimator, self.hyperparameter_ranges, self._objectives(""))]
+        if not self.estimator or not all(isinstance(name, str) and name for name in self.estimator):
+            raise InvalidParams(OWNER, ["a dict of estimators has one or more, each with a name"])
+        found = []
+        for name, estimator in self.estimator.items():
+            ranges = self.hyperparameter_ranges.get(name, {})
+            if not isinstance(ranges, Mapping):
+                raise InvalidParams(OWNER, [f"hyperparameter_ranges of several estimators is a dict for each, got {ranges!r} of {name!r}"])
+            found.append(Definition(estimator, ranges, self._objectives(name), name))
+        return found
+
+    def _objectives(self, name: str) -> list[Objective]:
+        """What is sought, of a definition; nonsense, which `problems_of` names, as whatever it looks like."""
+        given = self.objective_metric_name
+        if isinstance(given, Mapping):
+            metrics = [str(given.get(name, ""))]
+        else:
+            metrics = [given] if isinstance(given, str) else [str(one) for one in given or [""]]
+        types = [self.objective_type] * len(metrics) if isinstance(self.objective_type, str) else list(self.objective_type)
+        return [Objective(metric, types[place] == "Maximize" if place < len(types) else True) for place, metric in enumerate(metrics)]
 
     # -- running
 
@@ -325,8 +345,20 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         ValueError
             If there is none.
         """
-        tail = self._tail()
-        return self.estimator.copy(_params(tail, self._best().setting))
+        return self.estimator_of(self._best())
+
+    def estimator_of(self, trial: Trial) -> Estimator:
+        """What was tuned, with the setting of a trial, such as one of `TuningJob.pareto_front`.
+
+        Raises
+        ------
+        ValueError
+            If the trial is of none of the Estimators.
+        """
+        for definition in self._definitions():
+            if definition.name == trial.definition:
+                return definition.estimator_with(trial.setting)
+        raise ValueError(f"{trial.name} is a trial of {trial.definition!r}, which is none of the estimators")
 
     def _best(self) -> Trial:
         best = self.latest_tuning_job.best if self.latest_tuning_job else None
@@ -356,160 +388,147 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     def _run(self, dataset: DataFrame, job: TuningJob) -> Model:
         self.latest_tuning_job = job
-        bar = ProgressBar(f"{type(self).__name__} of {type(self._tail()).__name__}", self.progress, "trials")
-        try:
-            model = self._search(dataset, job, bar)
-        except BaseException as error:
-            job.end("Failed", error)
-            self._keep_end(job)
-            raise
-        finally:
+        tuned = ", ".join(type(one.tail).__name__ for one in self._definitions())
+        bar = ProgressBar(f"{type(self).__name__} of {tuned}", self.progress, "trials")
+        announcer = Announcer(job, self.listeners)
+        announcer.search_starts(self, dataset)
+
+        def end(status: str, error: BaseException | None = None) -> None:
             bar.close()
-        job.model = model
-        job.end("Stopped" if job.is_stopped else "Completed")
-        self._keep_end(job)
+            job.end(status, error, announcer.search_ends)
+            self._keep_end(job)
+
+        try:
+            model = job.model = self._search(dataset, job, bar, announcer)
+        except BaseException as error:
+            end("Failed", error)
+            raise
+        end("Stopped" if job.is_stopped else "Completed")
         return model
 
-    def _search(self, dataset: DataFrame, job: TuningJob, bar: ProgressBar) -> Model:
-        before, rows, tail = self._prepared(dataset)
-        seed = int(job.facts["seed"])
-        hyperband = self._hyperband() if self.strategy == "Hyperband" else None
-        deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
-        began = {trial.number for trial in job.trials if trial.is_over}
+    def _search(self, dataset: DataFrame, job: TuningJob, bar: ProgressBar, announcer: Announcer) -> Model:
+        definitions = {one.name: one for one in self._definitions()}
+        turns = self._turns(list(definitions.values()), job, bar, announcer)
+        kept: _Kept | None = None
+        with ExitStack() as stack:
+            stands = {name: stack.enter_context(self._stand(one, dataset, job, len(definitions) > 1)) for name, one in definitions.items()}
+            while (turn := turns.next()) is not None:
+                name, setting = turn
+                try:
+                    ready = stands[name].ready(setting)
+                    turns.searches[name].begins_on(setting)
+                    artifacts = ready.trials.run(turns.searches[name])
+                except Exception as error:
+                    if isinstance(error, JobCancelled) or not definitions[name].inner:
+                        raise
+                    turns.searches[name].fail_waiting(setting, f"{type(error).__name__}: {error}")
+                    continue
+                if job.best is not None and job.best.number in artifacts:
+                    kept = _Kept(job.best.number, artifacts[job.best.number], ready)
+            best = job.best
+            if best is None:
+                reasons = list(dict.fromkeys(trial.reason for trial in job.trials if trial.reason))
+                raise RuntimeError(f"no trial of tuning job {job.name} has an objective: {'; '.join(reasons[:3]) or 'none was begun'}")
+            definition, stand = definitions[best.definition], stands[best.definition]
+            if kept is None or kept.number != best.number:
+                hyperband = self._hyperband(definition) if self.strategy == "Hyperband" else None
+                ready = stand.ready(best.setting)
+                once = Once(definition.changes(best.setting), stop_as(best, job, hyperband))
+                kept = _Kept(best.number, ready.trials.run(once)[0], ready)
+            return stand.model(kept.ready, kept.artifact, best.setting)
 
-        def on_change(job: TuningJob) -> None:
+    def _stand(self, definition: Definition, dataset: DataFrame, job: TuningJob, recurs: bool) -> Stand:
+        return Stand(
+            definition,
+            dataset,
+            evaluator=self.evaluator,
+            folds=self.num_folds,
+            seed=self.random_seed if self.random_seed is not None else 0,
+            recurs=recurs,
+            lanes=self.max_parallel_jobs,
+            retries=max(self.max_retries, definition.tail.value("max_retries")),
+            title=f"{job.name}: {type(definition.tail).__name__}",
+        )
+
+    def _turns(self, definitions: Sequence[Definition], job: TuningJob, bar: ProgressBar, announcer: Announcer) -> Turns:
+        seed, jobs = int(job.facts["seed"]), self.max_jobs or 1
+        shares: dict[str, int] | None = None
+        if self.strategy == "Grid":
+            shares = {one.name: Grid(one.ranges, None).combinations for one in definitions}
+        elif self.strategy != "Bayesian":
+            shares = {one.name: (jobs + place) // len(definitions) for place, one in enumerate(reversed(definitions))}
+        initial = max(1, min(max(LEAST_INITIAL, 2 * self.max_parallel_jobs), jobs // len(definitions)))
+        turns = Turns(job, shares, initial, seed)
+
+        def on_end(trial: Trial) -> None:
             if bar.enabled:
                 best = {} if job.best is None else {"best": job.best.objective}
-                bar.update({"done": len(job.finished), "total": self.max_jobs, **best})
+                bar.update({"done": len(job.finished), "total": jobs, **best})
+            announcer.trial_ends(trial)
 
-        search = Search(
-            job,
-            self.hyperparameter_ranges,
-            self._strategy(seed),
-            Limits(self.max_jobs, deadline, self.completion_criteria, self.max_retries),
-            functools.partial(_changes, tail),
-            parents=warm_start.observations(self.warm_start_config, self.hyperparameter_ranges, self.objective_type == "Maximize"),
-            warm_start_type=job.facts.get("warm_start_type"),
-            folds=self.num_folds,
-            stops=self.early_stopping_type == "Auto",
-            hyperband=hyperband,
-            store=self._store_of(job),
-            on_change=on_change,
-        )
-        trials = self._trials(tail, rows, f"{job.name}: {type(tail).__name__}")
-        artifacts = trials.run(search)
-        if job.best is None:
-            reasons = list(dict.fromkeys(trial.reason for trial in job.trials if trial.reason))
-            raise RuntimeError(f"no trial of tuning job {job.name} has an objective: {'; '.join(reasons[:3]) or 'none was begun'}")
-        number = job.best.number
-        if self.num_folds or number not in artifacts or number in began:
-            artifacts, number = trials.run(Once(_changes(tail, job.best.setting), stop_as(job.best, job, hyperband))), 0
-        model = trials.model(tail.copy(_params(tail, job.best.setting)), artifacts[number])
-        return PipelineModel([*before, model]) if isinstance(self.estimator, Pipeline) else model
-
-    def _trials(self, tail: AlgorithmEstimator, rows: DataFrame, title: str) -> Trials:
-        measure = None if self.evaluator is None else measure_of(self.evaluator, tail)
-        where = Rows(F.col(_FOLD), self.num_folds, measure) if self.num_folds else Rows(measure=measure)
-        series = None if self.evaluator is not None else self.objective_metric_name
-        return Trials(
-            [tail],
-            rows,
-            where,
-            lanes=self.max_parallel_jobs,
-            series=series,
-            survives=True,
-            retries=max(self.max_retries, tail.value("max_retries")),
-            title=title,
-        )
-
-    def _prepared(self, dataset: DataFrame) -> tuple[list[Transformer], DataFrame, AlgorithmEstimator]:
-        """Fitted stages before the Estimator that is tuned, the rows that it reads, and itself."""
-        tail = self._with_metric(self._tail())
-        if self._lacks_validation(tail):
-            said = f"the objective {self.objective_metric_name!r} is of rows for validation: name the estimator's validationIndicatorCol"
-            raise InvalidParams(type(self).__name__, [said])
-        if self.num_folds:
-            seed = self.random_seed if self.random_seed is not None else 0
-            dataset = dataset.withColumn(_RANDOM, F.rand(seed))
-            dataset = dataset.withColumn(_FOLD, F.least(F.floor(F.col(_RANDOM) * self.num_folds), F.lit(self.num_folds - 1)).cast("int"))
-            dataset = dataset.drop(_RANDOM)
-        stages = self.estimator.getStages()[:-1] if isinstance(self.estimator, Pipeline) else []
-        if not stages:
-            return [], dataset, tail
-        if self.num_folds and not all(isinstance(stage, Transformer) for stage in stages):
-            raise InvalidParams(type(self).__name__, ["with num_folds, stages before the last one must have nothing to learn"])
-        marks = tail.value("validationIndicatorCol") if "validationIndicatorCol" in tail.declared else None
-        learned = dataset.filter(~F.col(marks)) if marks else dataset
-        fitted = Pipeline(stages=stages).fit(learned)
-        return list(fitted.stages), fitted.transform(dataset), tail
-
-    def _lacks_validation(self, tail: AlgorithmEstimator) -> bool:
-        """Whether no trial would have the objective, for want of a column."""
-        wanted = self.evaluator is None and str(self.objective_metric_name).startswith("validation:")
-        return wanted and "validationIndicatorCol" in tail.declared and not tail.value("validationIndicatorCol")
-
-    def _tail(self) -> AlgorithmEstimator:
-        """What is tuned."""
-        last = _last_stage(self.estimator)
-        if not isinstance(last, AlgorithmEstimator):
-            given = "an empty Pipeline" if last is None else type(last).__name__
-            raise InvalidParams(
-                type(self).__name__, [f"estimator must be one of this package, or a Pipeline that ends with one, got {given}"]
+        deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
+        for place, one in enumerate(definitions):
+            turns.searches[one.name] = Search(
+                job,
+                one.ranges,
+                self._strategy(one, seed + place),
+                Limits(jobs, deadline, self.completion_criteria, self.max_retries),
+                one.changes,
+                definition=one.name,
+                parents=warm_start.observations(self.warm_start_config, one.ranges, one.objectives[0].larger_is_better),
+                warm_start_type=job.facts.get("warm_start_type"),
+                folds=self.num_folds,
+                stops=self.early_stopping_type == "Auto",
+                hyperband=self._hyperband(one) if self.strategy == "Hyperband" else None,
+                store=self._store_of(job),
+                key=one.key,
+                pauses=lambda name=one.name: turns.pauses(name),  # type: ignore[misc]
+                events=Events(announcer.trial_starts, on_end),
             )
-        return last
+        return turns
 
-    def _with_metric(self, tail: AlgorithmEstimator) -> AlgorithmEstimator:
-        """The Estimator, whose training emits the objective."""
-        name = self.objective_metric_name.partition(":")[2]
-        if self.evaluator is not None or not name or "eval_metric" not in tail.declared:
-            return tail
-        given = tail.value("eval_metric")
-        metrics = list(given) if isinstance(given, (list, tuple)) else [one.strip() for one in str(given or "").split(",") if one.strip()]
-        if name in metrics:
-            return tail
-        added = (
-            [*metrics, name]
-            if isinstance(given, (list, tuple)) or tail.declared["eval_metric"].type is list
-            else ",".join([*metrics, name])
-        )
-        return tail.copy({tail.getParam("eval_metric"): added})
-
-    def _strategy(self, seed: int) -> Strategy:
-        ranges = self.hyperparameter_ranges
+    def _strategy(self, definition: Definition, seed: int) -> Strategy:
         if self.strategy == "Grid":
-            return Grid(ranges, self.max_jobs)
+            return Grid(definition.ranges, None)
         if self.strategy == "Bayesian":
-            return Bayesian(ranges, seed, self.max_parallel_jobs, self.engine)
-        return Random(ranges, seed)
+            return Bayesian(definition.ranges, seed, self.max_parallel_jobs, self.engine)
+        return Random(definition.ranges, seed)
 
-    def _hyperband(self) -> Hyperband:
+    def _hyperband(self, definition: Definition) -> Hyperband:
         config = self.strategy_config.get("HyperbandStrategyConfig", self.strategy_config)
         if unknown := sorted(set(config) - {"MinResource", "MaxResource"}):
-            raise InvalidParams(type(self).__name__, [f"strategy_config has {', '.join(unknown)}; it takes MinResource and MaxResource"])
+            raise InvalidParams(OWNER, [f"strategy_config has {', '.join(unknown)}; it takes MinResource and MaxResource"])
         most = config.get("MaxResource")
         if most is None:
-            tail = self._tail()
-            names = [name for name in EPOCHS_NAMES if name in tail.declared and name not in self.hyperparameter_ranges]
+            tail = definition.tail
+            names = [name for name in EPOCHS_NAMES if name in tail.declared and name not in definition.ranges]
             most = tail.value(names[0]) if names else None
         if most is None:
             wanted = f"one of {', '.join(EPOCHS_NAMES)}"
-            raise InvalidParams(type(self).__name__, [f"Hyperband needs MaxResource: the estimator has no static hyperparameter {wanted}"])
+            raise InvalidParams(OWNER, [f"Hyperband needs MaxResource: the estimator has no static hyperparameter {wanted}"])
         return Hyperband(int(config.get("MinResource", 1)), int(most))
 
     # -- the job
 
     def _new_job(self) -> TuningJob:
-        config, facts = self.to_config()["HyperParameterTuningJobConfig"], self._facts()
+        definitions = self._definitions()
+        config, facts = self.to_config()["HyperParameterTuningJobConfig"], self._facts(definitions)
         seed = self.random_seed if self.random_seed is not None else int.from_bytes(uuid.uuid4().bytes[:4], "big")
-        base = re.sub(r"[^A-Za-z0-9-]+", "-", self.base_tuning_job_name or type(self._tail()).__name__)
+        tuned = type(definitions[0].tail).__name__ if len(definitions) == 1 else type(self).__name__
+        base = re.sub(r"[^A-Za-z0-9-]+", "-", self.base_tuning_job_name or tuned)
         if self.store is not None:
-            told = [config, facts, self.num_folds, self._beside_the_config()]
+            told = [config, facts, self.num_folds, self._beside_the_config(definitions)]
             digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]
             name = f"{base[: MOST_NAME - 9]}-{digest}"
         else:
             name = f"{base[: MOST_NAME - 14]}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
         parents = self.warm_start_config.parents if self.warm_start_config else []
-        scaling = {name: one.scaling for name, one in self.hyperparameter_ranges.items() if isinstance(one, NumericParameter)}
+        scaling = {
+            f"{one.name}: {name}" if one.name else name: found.scaling
+            for one in definitions
+            for name, found in one.ranges.items()
+            if isinstance(found, NumericParameter)
+        }
         job = TuningJob(name, config, {**facts, "seed": seed, "scaling": scaling}, parents)
         store = self._store_of(job)
         if store is None:
@@ -529,69 +548,75 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         if (store := self._store_of(job)) is not None:
             store.append({"end": {"status": job.status, "ended": job.ended, "completion": job.completion}})
 
-    def _beside_the_config(self) -> list[Any]:
+    def _beside_the_config(self, definitions: Sequence[Definition]) -> list[Any]:
         """What makes this another search, and is neither in its config nor among its facts."""
-        columns = {param.name: value for param, value in self._tail().extractParamMap().items() if param.name.endswith(("Col", "Cols"))}
         evaluator = self.evaluator and [
             type(self.evaluator).__name__,
             {param.name: value for param, value in self.evaluator.extractParamMap().items()},
         ]
-        conditions = {name: dict(one.when) for name, one in self.hyperparameter_ranges.items()}
         parents = [parent.name for parent in self.warm_start_config.parents] if self.warm_start_config else []
-        return [columns, evaluator, conditions, parents, self.engine]
+        return [[one.beside_the_config() for one in definitions], evaluator, parents, self.engine]
 
-    def _facts(self) -> dict[str, Any]:
-        tail = self._tail()
-        given = {name: value for name, value in tail.hyperparameters().items() if name not in self.hyperparameter_ranges}
-        static = json.loads(json.dumps(given, default=str))
-        found: dict[str, Any] = {"algorithm": type(tail).__name__, "static": static, "tags": self.tags}
+    def _facts(self, definitions: Sequence[Definition]) -> dict[str, Any]:
+        if definitions[0].name:
+            return {"definitions": [of_definition(one) for one in definitions], "tags": self.tags}
+        (one,) = definitions
+        found: dict[str, Any] = {"algorithm": type(one.tail).__name__, "static": one.static(), "tags": self.tags}
+        if len(one.objectives) > 1:
+            found["objectives"] = [objective.to_json() for objective in one.objectives]
         return found | ({"warm_start_type": self.warm_start_config.warm_start_type} if self.warm_start_config else {})
 
     # -- as the service describes it
 
     def to_config(self) -> dict[str, Any]:
         """The service's description of this search: ``HyperParameterTuningJobConfig``, and the static hyperparameters as
-        ``TrainingJobDefinition``. Numbers of ranges are strings there."""
-        return description(self, self._tail(), self._hyperband() if self.strategy == "Hyperband" else None)
+        ``TrainingJobDefinition``, or of several Estimators ``TrainingJobDefinitions``. Numbers of ranges are strings there. Of several
+        objectives it has the first."""
+        definitions = self._definitions()
+        return description(self, definitions, self._hyperband(definitions[0]) if self.strategy == "Hyperband" else None)
 
     @classmethod
-    def from_config(cls, estimator: Estimator, config: Mapping[str, Any], **options: Any) -> HyperparameterTuner:
+    def from_config(cls, estimator: Estimator | Mapping[str, Estimator], config: Mapping[str, Any], **options: Any) -> HyperparameterTuner:
         """A tuner from the service's description.
 
         Parameters
         ----------
-        estimator : AlgorithmEstimator or Pipeline
-            Its hyperparameters are set to those of ``StaticHyperParameters``.
+        estimator : AlgorithmEstimator or Pipeline, or dict of str to these
+            Its hyperparameters are set to those of ``StaticHyperParameters``. Several are by the ``DefinitionName`` of
+            ``TrainingJobDefinitions``.
         config : mapping
             A whole request, or its ``HyperParameterTuningJobConfig``.
         **options
-            Further arguments of the constructor.
+            Further arguments of the constructor, or others in place of those that the description has.
 
         Raises
         ------
         ValueError
-            If it does not describe a search, or one of several algorithms, or one that starts from others: of these, give
+            If it does not describe a search, or one of other Estimators, or one that starts from others: of these, give
             `warm_start_config`.
         """
-        arguments, static = described(config, knows_parents="warm_start_config" in options)
-        tail = _last_stage(estimator)
-        if static and isinstance(tail, AlgorithmEstimator):
-            estimator = estimator.copy(_params(tail, static))
-        return cls(estimator, **arguments, **options)
+        names = list(estimator) if isinstance(estimator, Mapping) else []
+        arguments, static = described(config, "warm_start_config" in options, names)
+        if isinstance(estimator, Mapping):
+            tuned: Any = {name: _with_static(one, static[name]) for name, one in estimator.items()}
+        else:
+            tuned = _with_static(estimator, static[""])
+        return cls(tuned, **{**arguments, **options})
 
     # -- as an Estimator
 
     def copy(self, extra: Mapping[Param, Any] | None = None) -> HyperparameterTuner:
-        """A copy, whose Estimator has the extra Params that are its own.
+        """A copy, whose Estimators have the extra Params that are their own.
 
         Parameters
         ----------
         extra : mapping of Param to value, optional
         """
-        import copy
-
-        copied = copy.copy(self)
-        copied.estimator = self.estimator.copy(dict(extra or {}))
+        copied, params = copy.copy(self), dict(extra or {})
+        if isinstance(self.estimator, Mapping):
+            copied.estimator = {name: one.copy(params) for name, one in self.estimator.items()}
+        else:
+            copied.estimator = self.estimator.copy(params)
         return copied
 
     def write(self) -> MLWriter:
@@ -607,28 +632,15 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 HyperparameterTuner.__module__ = "sparkml_algos.tuning"
 
 
-def _last_stage(estimator: Any) -> Any:
-    stages = estimator.getStages() if isinstance(estimator, Pipeline) else [estimator]
-    return stages[-1] if stages else None
+class _Kept(NamedTuple):
+    """The model of the best trial so far."""
+
+    number: int
+    artifact: Artifact
+    ready: Ready
 
 
-def _params(estimator: AlgorithmEstimator, setting: Mapping[str, Any]) -> dict[Param, Any]:
-    aliases = {alias: name for name, param in estimator.declared.items() for alias in param.aliases}
-    return {estimator.getParam(aliases.get(name, name)): value for name, value in setting.items()}
-
-
-def _changes(estimator: AlgorithmEstimator, setting: Mapping[str, Any]) -> dict[str, Any]:
-    """What is different in the hyperparameters of a trial.
-
-    Raises
-    ------
-    ValueError
-        If the Estimator refuses them, or reads other columns with them.
-    """
-    changed = estimator.copy(_params(estimator, setting))
-    if problems := changed.problems():
-        raise InvalidParams(type(estimator).__name__, problems)
-    if changed._job_key() != estimator._job_key():
-        raise ValueError(f"with {dict(setting)} other rows are read, or read otherwise, than without: tune what training alone depends on")
-    before = estimator.hyperparameters()
-    return {name: value for name, value in changed.hyperparameters().items() if value != before[name]}
+def _with_static(estimator: Estimator, static: Mapping[str, Any]) -> Estimator:
+    """What is tuned, whose last stage has static hyperparameters of a description."""
+    last = last_stage(estimator)
+    return estimator.copy(params_of(last, static)) if static and hasattr(last, "declared") else estimator

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyspark.ml.tuning as spark_tuning
-from pyspark.ml import Estimator, Model, Pipeline, PipelineModel, Transformer
+from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param
 from pyspark.ml.tuning import CrossValidatorModel, TrainValidationSplitModel
@@ -101,7 +101,7 @@ class CrossValidator(spark_tuning.CrossValidator):
         return Writer(self)
 
     @classmethod
-    def read(cls) -> MLReader:
+    def read(cls) -> MLReader:  # type: ignore[override]
         """A reader: ``read().load(path)``, of what Spark's class has saved, too."""
         return Reader(cls)
 
@@ -131,14 +131,14 @@ class TrainValidationSplit(spark_tuning.TrainValidationSplit):
         found = search.run(marked, 1)
         (metrics,) = found.metrics
         best = found.model or search.fit(dataset, search.best(np.array(metrics)))
-        return self._copyValues(TrainValidationSplitModel(best, list(metrics), found.models and found.models[0]))
+        return self._copyValues(TrainValidationSplitModel(best, list(metrics), found.models[0] if found.models else None))
 
     def write(self) -> MLWriter:
         """A writer: ``write().overwrite().save(path)``."""
         return Writer(self)
 
     @classmethod
-    def read(cls) -> MLReader:
+    def read(cls) -> MLReader:  # type: ignore[override]
         """A reader: ``read().load(path)``, of what Spark's class has saved, too."""
         return Reader(cls)
 
@@ -154,8 +154,8 @@ class _Found:
     """What a search has found: metrics by fold and map, the best model if it was trained already, all models if they are wanted."""
 
     metrics: list[list[float]]
-    model: Transformer | None = None
-    models: list[list[Model]] | None = None
+    model: Any = None
+    models: list[list[Any]] | None = None
 
 
 class _Search:
@@ -195,30 +195,32 @@ class _Search:
         whole, maps = validator.getEstimator(), validator.getEstimatorParamMaps()
         stages = whole.getStages() if isinstance(whole, Pipeline) else [whole]
         last = stages[-1] if stages else None
-        own = isinstance(last, AlgorithmEstimator) and all(param.parent == last.uid for one in maps for param in one)
-        if not maps or not own:
+        ours = last if isinstance(last, AlgorithmEstimator) else None
+        if not maps or ours is None or not all(param.parent == ours.uid for one in maps for param in one):
             logger.info("%s is left to Spark: it does not end with an Estimator of this package, or maps name other stages", whole)
             return None
-        return cls(whole, stages[:-1], last, maps, validator.getEvaluator(), validator.getParallelism(), validator.getCollectSubModels())
+        return cls(whole, stages[:-1], ours, maps, validator.getEvaluator(), validator.getParallelism(), validator.getCollectSubModels())
 
     def best(self, metrics: np.ndarray) -> int:
         """Place of the best setting."""
         return int(metrics.argmax() if self._larger_is_better else metrics.argmin())
 
-    def fit(self, dataset: DataFrame, index: int) -> Transformer:
+    def fit(self, dataset: DataFrame, index: int) -> Any:
         """The model of a setting, of all rows."""
         return self._whole.fit(dataset, self._maps[index])
 
     def run(self, dataset: DataFrame, folds: int) -> _Found:
         """Train every setting for every fold, whose numbers are in the column `_FOLD`."""
         if all(isinstance(stage, Transformer) for stage in self._stages):
-            return self._in_one(PipelineModel(self._stages), dataset, folds, range(folds))
+            return self._in_one(
+                PipelineModel([stage for stage in self._stages if isinstance(stage, Transformer)]), dataset, folds, range(folds)
+            )
         found = _Found([], None, [] if self._keeps else None)
         for fold in range(folds):
             before = Pipeline(stages=self._stages).fit(dataset.filter(F.col(_FOLD) != fold).drop(_FOLD))
             one = self._in_one(before, dataset, folds, [fold], refit=False)
             found.metrics += one.metrics
-            if found.models is not None:
+            if found.models is not None and one.models is not None:
                 found.models += one.models
         return found
 
@@ -234,7 +236,7 @@ class _Search:
         for group in groups.values():
             found = self._group(group, before, transformed, folds, wanted, refit and len(groups) == 1)
             for place in range(len(wanted)):
-                for index, metric, one in zip(group, found.metrics[place], found.models[place], strict=True):
+                for index, metric, one in zip(group, found.metrics[place], (found.models or [])[place], strict=True):
                     metrics[place][index], models[place][index] = metric, one
             model = found.model
         return _Found(metrics, model, models if self._keeps else None)
@@ -253,7 +255,7 @@ class _Search:
         if missing := [number for number in grid.kept if number not in artifacts]:
             raise RuntimeError(f"a worker was lost with {len(missing)} models; fit again, or leave collectSubModels out")
 
-        def whole(index: int, number: int) -> Transformer:
+        def whole(index: int, number: int) -> Any:
             model = trials.model(estimators[index], artifacts[number])
             return PipelineModel([*before.stages, model]) if isinstance(self._whole, Pipeline) else model
 
@@ -265,7 +267,7 @@ class _Search:
         return _Found(metrics, refitted, models)
 
     def _by_spark(
-        self, dataset: DataFrame, before: PipelineModel, models: Sequence[Sequence[Transformer]], wanted: Sequence[int]
+        self, dataset: DataFrame, before: PipelineModel, models: Sequence[Sequence[Any]], wanted: Sequence[int]
     ) -> list[list[float]]:
         """Score what was held out in Spark."""
         metrics = []

@@ -68,6 +68,8 @@ def check(config: WarmStartConfig, ranges: Ranges, facts: Mapping[str, Any], obj
     if strategy not in ("Bayesian", "Random"):
         raise ValueError(f"only Bayesian and Random searches can be warm-started, not {strategy}")
     for parent in config.parents:
+        if parent.definitions:
+            raise ValueError(f"parent {parent.name} has tuned several estimators; a warm start is for searches of a single one")
         known = parent.config["HyperParameterTuningJobObjective"]
         if known != objective:
             raise ValueError(
@@ -90,12 +92,10 @@ def _check_names(parent: TuningJob, ranges: Ranges, static: Mapping[str, Any]) -
             raise ValueError(f"{name} was a {type(one).__name__} in parent {parent.name} and is a {type(ranges[name]).__name__} now")
         if name not in ranges:
             changes += 1
-        elif (
-            isinstance(one, CategoricalParameter)
-            and len(one.values) == 2
-            and set(map(as_text, one.values)) != set(map(as_text, ranges[name].values))
-        ):
-            changes += 2
+            continue
+        now = ranges[name]
+        if isinstance(one, CategoricalParameter) and isinstance(now, CategoricalParameter) and len(one.values) == 2:
+            changes += 2 * (set(map(as_text, one.values)) != set(map(as_text, now.values)))
     for name, value in parent.facts["static"].items():
         if name in static and static[name] != value:
             changes += 2
@@ -108,8 +108,10 @@ def _check_names(parent: TuningJob, ranges: Ranges, static: Mapping[str, Any]) -
 def observations(config: WarmStartConfig | None, ranges: Ranges, larger_is_better: bool) -> list[Observation]:
     """What the parents' trials tell a search in these ranges; trials outside of them tell nothing."""
     found: list[Observation] = []
-    for parent in config.parents if config else []:
-        values = scaled([trial.objective for trial in parent.trials if trial.succeeded], config.warm_start_type, larger_is_better)
+    if config is None:
+        return found
+    for parent in config.parents:
+        values = scaled([trial.value for trial in parent.trials if trial.succeeded], config.warm_start_type, larger_is_better)
         for trial, value in zip((trial for trial in parent.trials if trial.succeeded), values, strict=True):
             units = units_of(ranges, {**parent.facts["static"], **trial.setting})
             if units is not None:

@@ -50,3 +50,33 @@ def test_what_cannot_be_drawn_is_refused(job):
     job.trials = []
     with pytest.raises(ValueError, match="no trial"):
         plot_tuning(job)
+
+
+def several(facts):
+    objective = {"MetricName": "validation:auc", "Type": "Maximize"}
+    return TuningJob("job", {"HyperParameterTuningJobObjective": objective, "ParameterRanges": ranges_to_json(RANGES)}, facts)
+
+
+def test_the_front_of_two_objectives_is_drawn_in_order():
+    job = several({"objectives": [{"MetricName": "auc", "Type": "Maximize"}, {"MetricName": "loss", "Type": "Minimize"}]})
+    for number, (auc, loss) in enumerate([(0.9, 0.5), (0.7, 0.2), (0.6, 0.4), (0.8, 0.3)]):
+        job.trials.append(Trial(number, f"job-{number}", {}, {}, "Completed", auc, objectives={"auc": auc, "loss": loss}))
+    lines = {line.get_label(): line.get_xydata().tolist() for line in plot_tuning(job, "pareto").get_lines()}
+    assert lines == {"none is better": [[0.7, 0.2], [0.8, 0.3], [0.9, 0.5]], "another is better": [[0.6, 0.4]]}
+    job.facts = {}
+    with pytest.raises(ValueError, match="kind 'pareto' draws two"):
+        plot_tuning(job, "pareto")
+
+
+def test_of_several_estimators_the_ranges_of_one_are_drawn():
+    definition = {"TuningObjective": {"MetricName": "auc", "Type": "Maximize"}, "HyperParameterRanges": ranges_to_json(RANGES)}
+    job = several({"definitions": [{**definition, "DefinitionName": name} for name in ("trees", "line")]})
+    for number, name in enumerate(["trees", "line", "line"]):
+        units = {"eta": 0.5, "booster": 0.25} if name == "trees" else {"wd": 0.5}
+        job.trials.append(Trial(number, f"job-{number}", {"wd": 0.1}, units, "Completed", number / 10, definition=name))
+    assert len(plot_tuning(job, "history").get_lines()) == 2
+    assert len(plot_tuning(job, "parallel").get_lines()) == 2  # of the best one's
+    ticks = plot_tuning(job, "parallel", definition="trees").get_xticklabels()
+    assert [label.get_text() for label in ticks] == ["eta", "booster", "auc"]
+    with pytest.raises(ValueError, match="'forest' is no definition; 'trees', 'line'"):
+        plot_tuning(job, "parallel", definition="forest")

@@ -200,7 +200,14 @@ class TestTuner:
         assert loaded.to_config() == tuner.to_config()
         assert (loaded.uid, loaded.hyperparameter_ranges, loaded.tags) == (tuner.uid, ranges, {"a": "b"})
 
-    @pytest.mark.parametrize(("failure", "statuses"), [("kill", ["Completed", "Completed"]), ("raise", ["Failed", "Completed"])])
+    @pytest.mark.parametrize(
+        ("failure", "statuses"),
+        [
+            ("kill", ["Completed", "Completed"]),
+            ("raise", ["Failed", "Completed"]),
+            pytest.param("kill_jvm", ["Completed", "Completed"], marks=pytest.mark.cluster),
+        ],
+    )
     def test_a_worker_that_is_lost_costs_no_trial_and_one_that_fails_one(self, rows, tmp_path, failure, statuses):
         estimator = Averaging(epochs=3, mini_batch_size=40, num_workers=2, failure=failure, log=str(tmp_path), progress="off")
         tuner = HyperparameterTuner(estimator, "rows", {"scale": CategoricalParameter([1.0, 2.0])}, strategy="Grid")

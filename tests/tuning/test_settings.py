@@ -12,6 +12,7 @@ from pyspark.ml.evaluation import Evaluator
 from sparkml_algos import KMeans, LinearLearnerBinaryClassifier, XGBoostClassifier
 from sparkml_algos.tuning import CategoricalParameter, CompletionCriteria, ContinuousParameter, HyperparameterTuner, IntegerParameter
 from sparkml_algos.tuning.autotune import TUNABLE
+from sparkml_algos.tuning.definitions import Stand
 
 SPECIFICATION = Path(__file__).parents[1] / "specification"
 
@@ -168,8 +169,9 @@ def test_searches_that_differ_have_other_names_in_a_store(tmp_path):
 
 
 def test_an_objective_of_rows_for_validation_needs_such_rows():
+    (definition,) = HyperparameterTuner(XGBoostClassifier(), "validation:auc", RANGES)._definitions()
     with pytest.raises(ValueError, match="name the estimator's validationIndicatorCol"):
-        HyperparameterTuner(XGBoostClassifier(), "validation:auc", RANGES)._prepared(None)
+        Stand(definition, None)
 
 
 def test_a_job_says_what_scaling_ranges_have():
