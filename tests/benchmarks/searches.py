@@ -21,8 +21,8 @@ LANES = 2
 # Scores that are as many bins as there are scores: the same area on both sides.
 EXACT = 0
 # Of searches that learn: rows of each table, half of them for validation, so that a trial takes a fraction of a second.
-SAMPLE, SEEDS = 6000, 5
-ROUNDS, LEAST_ROUNDS, HYPERBAND_TRIALS = 81, 3, 80
+SAMPLE, SEEDS = 4000, 5
+ROUNDS, LEAST_ROUNDS, HYPERBAND_TRIALS = 81, 3, 60
 
 
 def cross_validation(data: Data, options: Options) -> Report:

@@ -93,7 +93,7 @@ def volume(front):
     return sum((edges[place + 1] - edges[place]) * max(0.0, 1.0 - min(cost for _, cost in points[place:])) for place in range(len(points)))
 
 
-@pytest.mark.parametrize("engine", ["tpe", "gp"])
+@pytest.mark.parametrize("engine", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_a_search_that_learns_finds_a_larger_front_than_draws(engine):
     pytest.importorskip("optuna")
     ranges = {name: ContinuousParameter(0, 1) for name in "abcd"}
@@ -104,7 +104,7 @@ def test_a_search_that_learns_finds_a_larger_front_than_draws(engine):
 
     def found(strategy):
         job = new_job(ranges)
-        work(search_of(job, strategy, 24, ranges), metrics)
+        work(search_of(job, strategy, 20, ranges), metrics)
         return volume([tuple(trial.objectives.values()) for trial in job.pareto_front])
 
     learned = np.median([found(Bayesian(ranges, seed, engine=engine)) for seed in range(3)])
