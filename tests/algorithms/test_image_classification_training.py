@@ -105,8 +105,8 @@ class TestSteps:
         two = process_gang(2)(fit_part, [slice(0, 40), slice(40, 96)], options)[0]
         for entry, expected in zip(two.values["history"], one.values["history"], strict=True):
             assert entry["train:loss"] == pytest.approx(expected["train:loss"], rel=1e-3)
-        for name, array in network(one).items():
-            np.testing.assert_allclose(two.arrays[name], array, rtol=0.05, atol=0.05 * np.abs(array).max(), err_msg=name)
+        weights, expected = two.arrays["network/fc.weight"], one.arrays["network/fc.weight"]
+        np.testing.assert_allclose(weights, expected, rtol=0, atol=0.02 * np.abs(expected).max())
 
     def test_with_dist_sync_each_worker_has_its_own_mini_batch(self):
         parts = [slice(0, 48), slice(48, 96)]
