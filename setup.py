@@ -17,6 +17,8 @@ TORCH = ["torch>=2.4"]
 IMAGES = ["pillow>=9.1"]
 FAST = ["numba>=0.60"]
 TUNING = ["optuna>=5", "scikit-learn>=1.3"]
+# Graphs of version 20, which texts need.
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 # The last two are compiled, and twice as quick as what uvicorn has without them.
 SERVING = ["fastapi>=0.115", "uvicorn>=0.30", "httptools>=0.6", "uvloop>=0.19; sys_platform != 'win32'"]
 
@@ -112,6 +114,8 @@ setup(
         "tuning": TUNING,
         # HTTP endpoints of saved models; scoring in a process without Spark takes nothing more.
         "serving": SERVING,
+        # Models as graphs, compared with ours by the runtime; packages for devices need the runtime alone.
+        "onnx": ONNX,
         "plot": PLOT,
         "examples": [*SPARK, *PLOT, "pandas>=2.0,<3", "scikit-learn>=1.3"],
         # What runs the notebooks of examples/ in the tests, and what sparkmagic needs there: see tests/notebooks/sparkmagic.txt.
@@ -128,8 +132,8 @@ setup(
             "requests>=2.31",
         ],
         "test": [
-            *(*PLOT, *IMAGES, *KNN, *FAST, *SERVING, *TUNING, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9", "scikit-learn>=1.3"),
-            *("pytest>=8", "pytest-xdist>=3.6"),
+            *(*PLOT, *IMAGES, *KNN, *FAST, *SERVING, *TUNING, *ONNX, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9"),
+            *("pytest>=8", "pytest-xdist>=3.6", "scikit-learn>=1.3"),
             "sacrebleu>=2.4",  # whose BLEU ours must be
             "pycocotools>=2.0.8",  # and whose average precision
             # Clients of the endpoint, and another reading of JSONPath.

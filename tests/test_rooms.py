@@ -32,6 +32,7 @@ ALLOWED = {
     "bias": {"core", "cluster", "arrays"},
     "explain": {"core", "cluster", "arrays"},
     "monitor": {"bias", "core", "cluster", "arrays"},
+    "export": {"serving", "formats", "networks", "rows", "arrays", "algorithms"},
     "tuning": {"core", "cluster", "training", "rows", "collectives", "arrays"},
     "batch": {"serving", "core", "cluster", "arrays"},
     "checking": {"core", "cluster", "training", "rows", "collectives", "arrays", "jvm"},
@@ -46,7 +47,7 @@ STANDING = {
     f"{PACKAGE}.cluster.worker": "imports torch.distributed before workers meet",
     f"{PACKAGE}.collectives.horovod": "Horovod exchanges torch's tensors",
 }
-WITHOUT_SPARK = {"arrays", "formats", "images", "rows", "collectives", "training", "networks", "kernels", "serving"}
+WITHOUT_SPARK = {"arrays", "formats", "images", "rows", "collectives", "training", "networks", "kernels", "serving", "export"}
 GROUND = {f"{PACKAGE}.html_pages", f"{PACKAGE}.html_tables", f"{PACKAGE}.names", f"{PACKAGE}.version"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import threading
 import time
@@ -244,6 +245,29 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
             If the session is a Spark Connect client, or the bridge is not in it, or has no such model.
         """
         return to_jvm(self, SparkSession.active())
+
+    def export(self, path: str, **options: Any) -> Any:
+        """Write this model as a graph of ONNX, or as its library does; needs the extra ``onnx``.
+
+        Parameters
+        ----------
+        path : str
+            Of a local file, whose suffix says the format: ``.onnx``, ``.ubj`` or ``.json`` of XGBoost, ``.pt2`` of networks.
+        **options
+            Those of `sparkml_algos.export.export`, such as ``precision``.
+
+        Returns
+        -------
+        sparkml_algos.export.Report
+            How the file compares with this model.
+
+        Raises
+        ------
+        sparkml_algos.export.CannotExport
+            If no graph is equal to the model, with the reason.
+        """
+        # The room that does it stands above this one, on models that were saved.
+        return importlib.import_module("sparkml_algos.export").export(self, path, **options)
 
     @classmethod
     def _from_java(cls, java_model: Any) -> AlgorithmModel:

@@ -367,7 +367,7 @@ def deploy(
     folder = tempfile.mkdtemp(prefix="sparkml-algos-endpoint-")
     try:
         models = model if isinstance(model, Mapping) else {"model": model}
-        paths = [f"{name}={_saved(one, Path(folder) / f'model-{place}')}" for place, (name, one) in enumerate(models.items())]
+        paths = [f"{name}={saved(one, Path(folder) / f'model-{place}')}" for place, (name, one) in enumerate(models.items())]
         process = _Process([*paths, "--port", str(port), "--workers", str(workers), *arguments], folder, token, start_timeout)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -424,7 +424,7 @@ def _ended(process: subprocess.Popen[bytes], folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _saved(model: Any, path: Path) -> str:
+def saved(model: Any, path: Path) -> str:
     """Where a model is saved, which is done if it is not."""
     if isinstance(model, str | os.PathLike):
         return str(Path(model).resolve())

@@ -69,6 +69,19 @@ class SavedModel:
         ValueError
             If a column is missing, unknown, or of another length than the others.
         """
+        decoder, batch = self._read(features, **columns)
+        with decoder.naming_rows(0):
+            return self._predictor(batch)
+
+    def batch(self, features: Any = None, **columns: Any) -> Batch:
+        """Rows as the predictor takes them; parameters and what is raised are those of a call."""
+        return self._read(features, **columns)[1]
+
+    def of_batch(self, batch: Batch) -> Mapping[str, Any]:
+        """The outputs for rows that `batch` has read."""
+        return self._predictor(batch)
+
+    def _read(self, features: Any = None, **columns: Any) -> tuple[Decoder, Batch]:
         given = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
         known = {field.role for field in self.fields}
         missing = {field.role for field in self.fields if field.default is not None} - set(given)
@@ -79,16 +92,14 @@ class SavedModel:
             raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
         fields = [field for field in self.fields if field.role in given]
         decoder = self._decoder(fields)
-        batch = decoder.of_values(given)
-        if batch is not None:
-            with decoder.naming_rows(0):
-                return self._predictor(batch)
+        found = decoder.of_values(given)
+        if found is not None:
+            return decoder, found
         try:
             batches = [decoder(part) for part in record_batches(fields, given)]
         except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InvalidRows(f"a value of {', '.join(given)} cannot be read: {error}") from error
-        with decoder.naming_rows(0):
-            return self._predictor(Batch.concat(batches) if batches else decoder.empty())
+        return decoder, Batch.concat(batches) if batches else decoder.empty()
 
     def _decoder(self, fields: Sequence[Field]) -> Decoder:
         decoder = Decoder([Source(field, [field.role]) for field in fields])

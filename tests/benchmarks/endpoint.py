@@ -73,8 +73,6 @@ uvicorn.run(application, port=int(port), log_level="error", access_log=False)
 
 def models_of(folder: Path, kind: str) -> Path:
     """A model with 100 features, in the layout of those that are kept for the tests."""
-    import pyarrow.parquet as pq
-
     from sparkml_algos.arrays.artifact import Artifact
     from sparkml_algos.arrays.saved import read_local
 
@@ -95,13 +93,20 @@ def models_of(folder: Path, kind: str) -> Path:
         booster.save_model(folder / "model.ubj")
         arrays["model"] = np.frombuffer(bytes(booster.save_raw("ubj")), np.uint8)
         values["digest"] = hashlib.sha256(arrays["model"]).hexdigest()
-    metadata["sparkml_algos"]["facts"]["training_summary"] = {"num_features": FEATURES}
     path = folder / "model"
+    write_model(path, metadata, Artifact(arrays, values))
+    return path
+
+
+def write_model(path: Path, metadata: dict[str, Any], artifact: Any) -> None:
+    """A model with 100 features in the layout of saved ones."""
+    import pyarrow.parquet as pq
+
+    metadata["sparkml_algos"]["facts"]["training_summary"] = {"num_features": FEATURES}
     for part in ("metadata", "data"):
         (path / part).mkdir(parents=True)
     (path / "metadata" / "part-0").write_text(json.dumps(metadata))
-    pq.write_table(Artifact(arrays, values).to_table(), path / "data" / "part-0.parquet")
-    return path
+    pq.write_table(artifact.to_table(), path / "data" / "part-0.parquet")
 
 
 def body_of(rows: int) -> bytes:

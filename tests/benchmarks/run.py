@@ -27,6 +27,7 @@ import blazingtext_classifier
 import boosting
 import deepar
 import endpoint
+import export
 import factorization_machines
 import formats
 import ingest
@@ -76,6 +77,7 @@ MODULES = {
     "trust": trust,
     "workers": workers,
     "endpoint": endpoint,
+    "export": export,
     "tuning": searches,
 }
 PACKAGES = ("pyspark", "numpy", "scipy", "pyarrow", "scikit-learn", "faiss-cpu")

@@ -94,6 +94,29 @@ class IPInsightsNetwork(nn.Module):
         return seen[0], (of_random * own).sum(2) + of_own, (of_rows * others).sum(2) + of_others
 
 
+class PairScores(nn.Module):
+    """Dot products and vectors of pairs, as a program of tensors: for hashes of entities and addresses, both int64 (rows,).
+
+    Parameters
+    ----------
+    network : IPInsightsNetwork
+    """
+
+    def __init__(self, network: IPInsightsNetwork) -> None:
+        super().__init__()
+        self.network, self._vectors = network, network.entities.num_embeddings
+
+    def forward(self, entity: Tensor, ip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # The rest of the hash as a number without sign: 2⁶⁴ more where it is negative.
+        rest = torch.remainder(entity, self._vectors) + torch.where(entity < 0, (1 << 64) % self._vectors, 0)
+        vectors = self.network.entities(torch.remainder(rest, self._vectors))
+        bits = (ip[:, None] >> _places(ADDRESS_BITS, 1, ip)) & 1
+        addresses = self.network.addresses((2 * bits - 1).double())
+        absent = ip == NO_ADDRESS
+        scores = (vectors.double() * addresses).sum(1)
+        return scores.masked_fill(absent, torch.nan), vectors, addresses.masked_fill(absent[:, None], torch.nan)
+
+
 def _places(bits: int, width: int, like: Tensor) -> Tensor:
     """How far to shift numbers of so many bits for each of their parts of a width, from the left."""
     return torch.arange(bits - width, -1, -width, device=like.device)

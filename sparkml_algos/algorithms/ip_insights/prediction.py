@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -49,3 +50,14 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
         )
 
     return predictor
+
+
+def program(artifact: Artifact, hyperparameters: Hyperparameters) -> tuple[Any, list[str], list[str]]:
+    """The network as a program of tensors: what computes, and the names of its inputs, hashes of entities and addresses, and outputs."""
+    from sparkml_algos.algorithms.ip_insights.network import IPInsightsNetwork, PairScores
+    from sparkml_algos.networks.state import loaded
+
+    shape = (hyperparameters.num_entity_vectors, hyperparameters.vector_dim, hyperparameters.num_ip_encoder_layers)
+    network = loaded(lambda: IPInsightsNetwork(*shape), artifact)
+    network.addresses.double()
+    return PairScores(network), ["entity", "ip"], ["dot_product", "entity_embedding", "ip_embedding"]

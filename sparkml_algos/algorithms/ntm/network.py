@@ -175,6 +175,26 @@ class TopicNetwork(nn.Module):
         return 0.5 * (ratio - 1 - log_variance + log_prior).sum(dim=1)
 
 
+class DenseTopics(nn.Module):
+    """Weights of the topics of documents, as a program of tensors: for counts of all words, float32 (documents, vocabulary).
+
+    Parameters
+    ----------
+    network : TopicNetwork
+        Of 64 bits.
+    """
+
+    def __init__(self, network: TopicNetwork) -> None:
+        super().__init__()
+        self.encoder, self._topics = network.encoder, network.encoder.mean.out_features
+
+    def forward(self, counts: Tensor) -> tuple[Tensor]:
+        encoder, counts = self.encoder, counts.double()
+        mean = encoder.mean(encoder.rest(torch.log1p(counts) @ encoder.words.weight + encoder.bias))
+        weights = torch.softmax(mean if encoder.norms is None else encoder.norms[0](mean), dim=1)
+        return (weights.masked_fill(counts.sum(dim=1, keepdim=True) == 0, 1 / self._topics),)
+
+
 def _not_of_16_bits(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -90,3 +90,10 @@ class TopicPredictor:
             parts = [reconstruction.numpy(force=True), divergence.numpy(force=True), words, np.ones(len(words))]
             found += np.array(parts) @ weight
         return found
+
+
+def program(artifact: Artifact, hyperparameters: Hyperparameters) -> tuple[Any, list[str], list[str]]:
+    """The encoder as a program of tensors: what computes, and the names of its inputs and outputs."""
+    from sparkml_algos.algorithms.ntm.network import DenseTopics
+
+    return DenseTopics(TopicPredictor(artifact, hyperparameters)._network), ["features"], ["topic_weights"]

@@ -7,7 +7,7 @@ taken over it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -217,6 +217,35 @@ class Object2VecNetwork(nn.Module):
         table = self.table(side)
         table.weight[torch.from_numpy(np.array(ids, np.int64))] = torch.from_numpy(np.array(vectors, np.float32))
         table.weight.requires_grad_(not frozen)
+
+
+class PairProgram(nn.Module):
+    """Scores of pairs as a program of tensors: for token ids of both inputs, int64 (rows, longest), -1 behind the end of a list.
+
+    Parameters
+    ----------
+    network : Object2VecNetwork
+        That computes with 64 bits.
+    finish : callable
+        From what the network says to what the model answers.
+    """
+
+    def __init__(self, network: Object2VecNetwork, finish: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self._finish = network, finish
+
+    def forward(self, in0: Tensor, in1: Tensor) -> tuple[Tensor]:
+        encodings = [self._encoded(tokens, side) for side, tokens in enumerate((in0, in1))]
+        compared = [_COMPARED[name](*encodings) for name in self.network._comparators]
+        return (self._finish(self.network.top(torch.cat(compared, dim=1))),)
+
+    def _encoded(self, tokens: Tensor, side: int) -> Tensor:
+        encoder, is_token = self.network.encoders[side], tokens >= 0
+        vectors = functional.embedding(tokens.clamp_min(0), self.network.table(side).weight) * is_token[..., None]
+        vectors, lengths = vectors.double(), is_token.sum(1)
+        if isinstance(encoder, PooledEncoder):
+            return encoder.projection(vectors.sum(1) / lengths[:, None])
+        return encoder.encoded(vectors, is_token, lengths)
 
 
 def _table(side: Side, sparse: bool) -> nn.Embedding:

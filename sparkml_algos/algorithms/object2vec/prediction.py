@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.algorithms.object2vec.settings import SOFTMAX, settings_of
+from sparkml_algos.algorithms.object2vec.settings import BILSTM, SOFTMAX, settings_of
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
@@ -93,3 +93,24 @@ def _parts(batch: Batch) -> Iterator[Batch]:
     step = max(1, TOKENS // longest)
     for start in range(0, max(len(batch), 1), step):
         yield batch.take(slice(start, start + step))
+
+
+def program(artifact: Artifact, hyperparameters: Hyperparameters) -> tuple[Any, list[str], list[str]]:
+    """The network as a program of tensors: what computes, and the names of its inputs and outputs.
+
+    Raises
+    ------
+    ValueError
+        Of a recurrent encoder, which reads lists as long as they are.
+    """
+    if BILSTM in (side.network for side in settings_of(hyperparameters).sides):
+        raise ValueError(f"the encoder {BILSTM!r} reads each list as long as it is, which a program of torch.export does not; write .onnx")
+    from sparkml_algos.algorithms.object2vec.network import PairProgram
+
+    mean, unit = artifact.values["label_mean"], artifact.values["label_unit"]
+    is_classifier = hyperparameters.output_layer == SOFTMAX
+
+    def finish(scores: Any) -> Any:
+        return scores.softmax(1) if is_classifier else scores * unit + mean
+
+    return PairProgram(network_of(artifact, hyperparameters, "cpu"), finish), ["in0", "in1"], ["scores"]

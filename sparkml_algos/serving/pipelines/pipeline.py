@@ -24,7 +24,7 @@ from sparkml_algos.serving.contract import Options, Variant, Work, signature
 from sparkml_algos.serving.pipelines import numeric, textual
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, NUMBER_OR_VECTOR, TEXT, VECTOR, WORDS, Frame
 from sparkml_algos.serving.pipelines.own import Model, settle, vocabulary
-from sparkml_algos.serving.pipelines.saved import PIPELINES, CannotServe, SavedStage
+from sparkml_algos.serving.pipelines.saved import PIPELINES, CannotServe, SavedStage, stages_of
 from sparkml_algos.serving.pipelines.stage import Stage
 
 _SPARK = "org.apache.spark.ml.feature."
@@ -192,15 +192,9 @@ class ServedPipeline:
 
 
 def _stages(path: Path, options: Options) -> list[Stage]:
-    saved = SavedStage.read(path)
-    folders = {folder.name.partition("_")[2]: folder for folder in (path / "stages").iterdir()}
     found: list[Stage] = []
-    for uid in saved.metadata["paramMap"]["stageUids"]:
-        one = SavedStage.read(folders[uid])
-        if one.cls in PIPELINES:
-            found += _stages(one.path, options)
-        else:
-            found.append(_stage(one, options, {name: labels for stage in found for name, labels in stage.labels.items()}))
+    for saved in stages_of(path):
+        found.append(_stage(saved, options, {name: labels for stage in found for name, labels in stage.labels.items()}))
     return found
 
 

@@ -93,6 +93,14 @@ class SavedStage:
         return CannotServe(f"stage {self.uid} ({self.cls.rpartition('.')[2]}) cannot be served without Spark: {why}")
 
 
+def stages_of(path: str | Path) -> list[SavedStage]:
+    """The stages of a saved pipeline in their order, those of pipelines within among them."""
+    saved = SavedStage.read(Path(path))
+    folders = {folder.name.partition("_")[2]: folder for folder in (Path(path) / "stages").iterdir()}
+    stages = [SavedStage.read(folders[uid]) for uid in saved.metadata["paramMap"]["stageUids"]]
+    return [one for stage in stages for one in (stages_of(stage.path) if stage.cls in PIPELINES else [stage])]
+
+
 def vector(saved: Mapping[str, Any]) -> np.ndarray:
     """A vector as Spark saves it."""
     if saved["type"] == _DENSE:

@@ -1,0 +1,146 @@
+"""What answers the requests of a queue."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from sparkml_algos.formats.content_types import ContentType
+from sparkml_algos.serving.asynchronous.queue import MAX_INLINE_BYTES, MAX_PAYLOAD_BYTES, Queue, Waiting, put
+from sparkml_algos.serving.bodies import UNREADABLE
+from sparkml_algos.serving.contract import Servable
+from sparkml_algos.serving.files.transform import answering
+
+logger = logging.getLogger(__name__)
+
+# Seconds between looks at an empty queue.
+PAUSE = 0.5
+_NOTIFY_SECONDS = 10.0
+# What failures are, in the numbers of HTTP.
+INVALID, TOO_LATE, FAILED, EXPIRED = 400, 408, 500, 410
+
+
+class Worker:
+    """Answers requests one after the other, each in a process of its own, which is ended when its time is over.
+
+    The model is loaded once; processes share its memory.
+
+    Parameters
+    ----------
+    queue : Queue
+    model : Servable
+    notify_url : str, optional
+        Gets each notification by POST, too.
+    include_response : bool
+        Whether notifications hold answers of up to 128,000 bytes that are text.
+    """
+
+    def __init__(self, queue: Queue, model: Servable, *, notify_url: str | None = None, include_response: bool = False) -> None:
+        self._queue, self._model = queue, model
+        self._url, self._includes = notify_url, include_response
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Take no further request."""
+        self._stopped = True
+
+    def run(self, *, once: bool = False) -> int:
+        """Answer requests until `stop`, or, with `once`, until none waits; how many it were."""
+        done = 0
+        self._queue.give_back()
+        while not self._stopped:
+            taken = self._queue.take()
+            if taken is None:
+                if once:
+                    break
+                time.sleep(PAUSE)
+                continue
+            self._answer(*taken)
+            done += 1
+        return done
+
+    def _answer(self, waiting: Waiting, mine: Path) -> None:
+        began, failure = time.time(), None
+        if began - waiting.submitted > waiting.ttl_seconds:
+            failure = (EXPIRED, f"it has waited for more than ttl_seconds={waiting.ttl_seconds}")
+        else:
+            failure = self._by_process(waiting)
+        name = waiting.inference_id
+        if failure is not None:
+            status, reason = failure
+            put(self._queue.failure(name), json.dumps({"inferenceId": name, "status": status, "error": reason}).encode())
+        self._notify(waiting, failure, began)
+        if Path(waiting.input_location) == self._queue.folder / "inputs" / name:
+            Path(waiting.input_location).unlink(missing_ok=True)
+        mine.unlink()
+
+    def _by_process(self, waiting: Waiting) -> tuple[int, str] | None:
+        """Why there is no answer; None where there is one."""
+        context = multiprocessing.get_context("fork")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=self._compute, args=(waiting, sender), daemon=True)
+        process.start()
+        sender.close()
+        try:
+            if not receiver.poll(waiting.timeout_seconds):
+                process.kill()
+                return TOO_LATE, f"it took more than timeout_seconds={waiting.timeout_seconds}"
+            return receiver.recv()
+        except EOFError:
+            process.join()
+            return FAILED, f"the process that computed it ended with code {process.exitcode}"
+        finally:
+            receiver.close()
+            process.join()
+
+    def _compute(self, waiting: Waiting, sender: Any) -> None:
+        """Runs in the process of one request."""
+        try:
+            path = Path(waiting.input_location)
+            if path.stat().st_size > MAX_PAYLOAD_BYTES:
+                raise ValueError(f"{path} has {path.stat().st_size} bytes, more than {MAX_PAYLOAD_BYTES}")
+            content_type = ContentType.parse(waiting.content_type)
+            accept = ContentType.parse(waiting.accept) if waiting.accept else ContentType(self._model.responses[0])
+            accept = self._model.response_type(content_type, accept)
+            for what, one, known in (("content type", content_type, self._model.requests), ("accept", accept, self._model.responses)):
+                if one.name not in known:
+                    raise ValueError(f"{what} {one.name}: the model has {', '.join(known)}")
+            answer = answering(self._model)(path.read_bytes(), content_type, accept)
+            put(self._queue.output(waiting.inference_id), answer)
+            sender.send(None)
+        except (*UNREADABLE, OSError) as error:
+            sender.send((INVALID, str(error)))
+        except Exception as error:
+            logger.exception("request %s", waiting.inference_id)
+            sender.send((FAILED, f"{type(error).__name__}: {error}"))
+
+    def _notify(self, waiting: Waiting, failure: tuple[int, str] | None, began: float) -> None:
+        name = waiting.inference_id
+        line: dict[str, Any] = {
+            "inferenceId": name,
+            "invocationStatus": "Completed" if failure is None else "Failed",
+            "requestParameters": {"inputLocation": waiting.input_location, "contentType": waiting.content_type},
+            "responseParameters": {"outputLocation": str(self._queue.output(name))},
+            "secondsWaited": round(began - waiting.submitted, 3),
+            "secondsWorked": round(time.time() - began, 3),
+        }
+        if waiting.custom_attributes is not None:
+            line["customAttributes"] = waiting.custom_attributes
+        if failure is not None:
+            line["failureReason"] = failure[1]
+            line["responseParameters"] = {"failureLocation": str(self._queue.failure(name))}
+        elif self._includes and os.path.getsize(self._queue.output(name)) <= MAX_INLINE_BYTES:
+            line["response"] = self._queue.output(name).read_bytes().decode(errors="replace")
+        self._queue.notify(line)
+        if self._url is not None:
+            body = urllib.request.Request(self._url, json.dumps(line).encode(), {"Content-Type": "application/json"})
+            try:
+                urllib.request.urlopen(body, timeout=_NOTIFY_SECONDS).close()
+            except OSError as error:
+                logger.warning("%s was not told that %s is done: %s", self._url, name, error)

@@ -1,0 +1,156 @@
+"""Requests that wait in a folder are answered once, in time or with a reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparkml_algos.formats.content_types import ContentType
+from sparkml_algos.serving.asynchronous import Queue, Worker
+from sparkml_algos.serving.asynchronous.worker import EXPIRED, INVALID, TOO_LATE
+from sparkml_algos.serving.files.transform import answering
+from sparkml_algos.serving.servable import load_servable
+from tests.saved.expected import SAVED
+from tests.serving.serving import body_of, saved_rows
+
+JSON, CSV = "application/json", "text/csv"
+BODY = body_of(saved_rows("KMeansModel"), CSV)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return load_servable(SAVED / "KMeansModel")
+
+
+def notifications(queue: Queue) -> list[dict]:
+    return [json.loads(line) for line in (queue.folder / "notifications.jsonl").read_text().splitlines()]
+
+
+def test_requests_are_answered_in_their_order_and_said_to_be(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    (tmp_path / "rows.csv").write_bytes(BODY)
+    first = queue.submit(body=BODY, content_type=CSV, accept=JSON, inference_id="first", custom_attributes="from=test")
+    second = queue.submit(location=(tmp_path / "rows.csv").as_uri(), content_type=CSV, accept=CSV)
+    assert queue.backlog == 2 and first.output_location == str(tmp_path / "output" / "first.out")
+    assert Worker(queue, model, include_response=True).run(once=True) == 2
+    wanted = answering(model)(BODY, ContentType(CSV), ContentType(JSON))
+    assert first.wait() == wanted and second.wait() == answering(model)(BODY, ContentType(CSV), ContentType(CSV))
+    told = notifications(queue)
+    assert [one["inferenceId"] for one in told] == ["first", second.inference_id]
+    assert (
+        told[0]["invocationStatus"] == "Completed" and told[0]["response"].encode() == wanted and told[0]["customAttributes"] == "from=test"
+    )
+    assert queue.backlog == 0 and list((tmp_path / "running").iterdir()) == [] == list((tmp_path / "inputs").iterdir())
+    assert (tmp_path / "rows.csv").exists()
+
+
+def test_what_cannot_be_answered_says_why(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    wrong = {
+        "body": queue.submit(body=b"1,2\n", content_type=CSV),
+        "nothing": queue.submit(location=tmp_path / "not there", content_type=CSV),
+        "type": queue.submit(body=BODY, content_type="text/libsvm"),
+        "accept": queue.submit(body=BODY, content_type=CSV, accept="image/png"),
+    }
+    Worker(queue, model).run(once=True)
+    reasons = {name: json.loads(Path(one.failure_location).read_text()) for name, one in wrong.items()}
+    assert {one["status"] for one in reasons.values()} == {INVALID}
+    assert (
+        "No such file" in reasons["nothing"]["error"]
+        and "text/libsvm" in reasons["type"]["error"]
+        and "image/png" in reasons["accept"]["error"]
+    )
+    with pytest.raises(RuntimeError, match="2"):
+        wrong["body"].wait(1)
+    assert {one["invocationStatus"] for one in notifications(queue)} == {"Failed"}
+
+
+class Slow:
+    """A model that takes its time."""
+
+    def __init__(self, model: Any, seconds: float) -> None:
+        self._model, self._seconds = model, seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def score(self, *arguments: Any) -> Any:
+        time.sleep(self._seconds)
+        return self._model.score(*arguments)
+
+
+def test_a_request_has_its_time_and_no_more(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    late = queue.submit(body=BODY, content_type=CSV, timeout_seconds=1)
+    queue.submit(body=BODY, content_type=CSV, inference_id="old", ttl_seconds=60)
+    path = queue.folder / "requests" / "old"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "submitted": time.time() - 61}))
+    began = time.monotonic()
+    Worker(queue, Slow(model, 30)).run(once=True)
+    assert time.monotonic() - began < 20
+    assert json.loads(Path(late.failure_location).read_text())["status"] == TOO_LATE
+    assert json.loads(queue.failure("old").read_text())["status"] == EXPIRED
+
+
+def test_a_process_that_dies_takes_no_other_request_with_it(model: Any, tmp_path: Path) -> None:
+    class Dying(Slow):
+        def score(self, *arguments: Any) -> Any:
+            os._exit(7)
+
+    queue = Queue(tmp_path)
+    gone, after = (queue.submit(body=BODY, content_type=CSV) for _ in range(2))
+    assert Worker(queue, Dying(model, 0)).run(once=True) == 2
+    for one in (gone, after):
+        assert json.loads(Path(one.failure_location).read_text())["error"] == "the process that computed it ended with code 7"
+
+
+def test_several_workers_answer_each_request_once(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    given = [queue.submit(body=BODY, content_type=CSV) for _ in range(12)]
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: done.append(Worker(queue, model).run(once=True))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(done) == len(given) == len(notifications(queue))
+    assert {one["inferenceId"] for one in notifications(queue)} == {one.inference_id for one in given}
+
+
+def test_what_a_dead_worker_had_taken_waits_again(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    one = queue.submit(body=BODY, content_type=CSV)
+    program = f"import os; from sparkml_algos.serving.asynchronous import Queue; Queue({str(tmp_path)!r}).take(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert queue.backlog == 0
+    assert queue.take() is None
+    assert Worker(queue, model).run(once=True) == 1
+    assert json.loads(one.wait(1))["predictions"]
+
+
+def test_wrong_requests_are_refused_at_once(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    with pytest.raises(ValueError, match=r"one of body and location.*inference_id must be.*ttl_seconds must be.*timeout_seconds must be"):
+        queue.submit(inference_id="../x", ttl_seconds=5, timeout_seconds=3601)
+    with pytest.raises(ValueError, match="128000 bytes at most"):
+        queue.submit(body=b"x" * 128_001)
+    with pytest.raises(ValueError, match="file: URI"):
+        queue.submit(location="s3://bucket/rows.csv")
+    queue.submit(body=b"", inference_id="a")
+    with pytest.raises(FileExistsError):
+        queue.submit(body=b"", inference_id="a")
+
+
+def test_the_command_answers_what_waits(tmp_path: Path) -> None:
+    one = Queue(tmp_path).submit(body=BODY, content_type=CSV)
+    command = [sys.executable, "-m", "sparkml_algos.serve_async", str(SAVED / "KMeansModel"), str(tmp_path), "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "answered 1 requests" in done.stdout and json.loads(one.wait(1))["predictions"]
