@@ -40,6 +40,8 @@ from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModel as NeuralTop
 from sparkml_algos.algorithms.ntm.estimator import NeuralTopicModelModel as NeuralTopicModelModel
 from sparkml_algos.algorithms.object2vec.estimator import Object2Vec as Object2Vec
 from sparkml_algos.algorithms.object2vec.estimator import Object2VecModel as Object2VecModel
+from sparkml_algos.algorithms.object_detection.estimator import ObjectDetector as ObjectDetector
+from sparkml_algos.algorithms.object_detection.estimator import ObjectDetectorModel as ObjectDetectorModel
 from sparkml_algos.algorithms.pca.estimator import PCA as PCA
 from sparkml_algos.algorithms.pca.estimator import PCAModel as PCAModel
 from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForest as RandomCutForest

@@ -42,6 +42,8 @@ EXPORTS = {
     "NeuralTopicModelModel": "sparkml_algos.algorithms.ntm.estimator",
     "Object2Vec": "sparkml_algos.algorithms.object2vec.estimator",
     "Object2VecModel": "sparkml_algos.algorithms.object2vec.estimator",
+    "ObjectDetector": "sparkml_algos.algorithms.object_detection.estimator",
+    "ObjectDetectorModel": "sparkml_algos.algorithms.object_detection.estimator",
     "PCA": "sparkml_algos.algorithms.pca.estimator",
     "PCAModel": "sparkml_algos.algorithms.pca.estimator",
     "RandomCutForest": "sparkml_algos.algorithms.random_cut_forest.estimator",

@@ -45,6 +45,8 @@ from sparkml_algos import (
     NeuralTopicModelModel,
     Object2Vec,
     Object2VecModel,
+    ObjectDetector,
+    ObjectDetectorModel,
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
@@ -435,6 +437,18 @@ CASES = [
         lambda model: model.artifact.arrays["network/fc.bias"],
         ("learning_rate", [0.01, 0.02]),
         tolerance=1e-5,
+    ),
+    Case(
+        ObjectDetector,
+        ObjectDetectorModel,
+        # What is seen of an image is drawn on each worker, so models differ with how rows are spread. Of each image one box is found.
+        {
+            **{"num_classes": 4, "base_width": 0.01, "image_shape": 32, "use_pretrained_model": 0, "epochs": 2, "mini_batch_size": 60},
+            **{"learning_rate": 0.01, "nms_topk": 1, "score_threshold": 0.0, "imageCol": "picture", "boxesCol": "objects"},
+        },
+        lambda model: np.array([model.numClasses, model.value("learning_rate")]),
+        ("learning_rate", [0.02, 0.01]),
+        tolerance=1e-4,
     ),
     Case(
         Seq2Seq,

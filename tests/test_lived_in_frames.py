@@ -39,6 +39,7 @@ NAMES = {
     "tokens": "some.tokens",
     "image": "an.Image",
     "picture": "a.picture",
+    "objects": "ob.jects",
     "boxes": "row.boxes",
     "entity": "who.is it",
     "ip": "Row.Address",
@@ -96,6 +97,7 @@ def plain(spark: SparkSession) -> Callable[[bool], DataFrame]:
             F.expr("id % 7 = 0").alias("held"),
             F.expr("x[2]").alias("start"),
             F.expr(f"array({box})").alias("boxes"),
+            F.expr("array(named_struct('class_id', blob, 'left', 1, 'top', 1, 'width', 4, 'height', 4))").alias("objects"),
             F.expr("timestamp '2024-01-01'").alias("begin"),
             F.expr("transform(sequence(0, 309), i -> x[0] + x[2] * (i % 3))").alias("series"),
         ).cache()  # fmt: skip
@@ -124,6 +126,7 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
             F.col("few").alias("query no."), F.col("weight").alias("W.e.i.g.h.t"), F.col("held").alias("Held out?"),
             F.col("start").alias("Start"), F.col("tokens").alias("some.tokens"), F.col("image").alias("an.image"),
             F.col("picture").alias("a.picture"),
+            F.col("objects").alias("Ob.jects"),
             F.col("entity").alias("Who.is it"), F.col("in1").alias("In.1"), F.col("series").alias("Se.ries"),
         )  # fmt: skip
         beside = BESIDE | ({} if IS_SPARK_3 else BESIDE_SPARK_4)

@@ -144,6 +144,7 @@ reading = {  # by class, where it is not features that a model reads
     "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
     "BlazingTextWord2VecModel": lambda row: {"text": [str(float(value)) for value in row["features"]]},
     "ImageClassifierModel": lambda row: {"image": b"P6 8 8 255 " + bytes(min(255, int(value) * 8 + 1) for value in row["features"]) * 64},
+    "ObjectDetectorModel": lambda row: {"image": b"P6 8 8 255 " + bytes(min(255, int(value) * 8 + 1) for value in row["features"]) * 64},
     "IPInsightsModel": lambda row: {"entity": f"user {row['id'] % 7}", "ip": f"10.0.{row['id'] % 7}.{row['id'] % 50}"},
 }
 for path in sorted(Path(sys.argv[1]).glob("*Model")):
@@ -154,6 +155,8 @@ for path in sorted(Path(sys.argv[1]).glob("*Model")):
     given = [reading.get(path.name, lambda row: {"features": row["features"]})(row) for row in saved["rows"]]
     predicted = serving.load(path)(**{role: np.array([row[role] for row in given]) for role in given[0]})
     found = [np.asarray(values, float) for values in predicted.values() if isinstance(values, np.ndarray)]
+    lists = [values for values in predicted.values() if isinstance(getattr(values, "values", None), np.ndarray)]
+    found += [np.stack(list(values)) for values in lists if len(set(values.lengths)) == 1]
     texts = [values.to_pylist() for values in predicted.values() if hasattr(values, "to_pylist")]
     wanted = {name: values for name, values in saved["outputs"].items() if values not in texts}
     numbers = [np.asarray(values, float) for values in wanted.values()]
@@ -173,4 +176,4 @@ def test_what_needs_no_spark_is_imported_and_loads_models_where_there_is_none() 
     assert done.returncode == 0, done.stderr
     same = [line.split() for line in done.stdout.splitlines()]
     # The prediction of a random cut forest is the threshold's doing, which `transform` applies to the score.
-    assert len(same) == 22 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same
+    assert len(same) == 23 and all(hits == outputs or name == "RandomCutForestModel" and hits > "0" for name, hits, outputs in same), same

@@ -1,4 +1,4 @@
-"""What `evaluate` needs of the rows of a DataFrame: sums, computed with NumPy where the rows are, or outputs beside labels."""
+"""What `evaluate` needs of the rows of a DataFrame: sums or arrays, computed with NumPy where the rows are, or outputs beside labels."""
 
 from __future__ import annotations
 
@@ -58,18 +58,42 @@ def sum_over_batches(dataset: DataFrame, model: Evaluated, summands: Callable[[B
     ValueError
         If columns do not fit, or no row is left.
     """
+    totals: Sums = {}
+    for part in _parts_of(dataset, model, functools.partial(_sums_of, summands)):
+        _add(totals, part)
+    return totals
+
+
+def joined_over_batches(dataset: DataFrame, model: Evaluated, parts: Callable[[Batch], Sums]) -> Sums:
+    """Put together what `parts` says of each batch of rows, array after array along the first axis; order and refusals are those of
+    `sum_over_batches`, so what is said of a row must be small.
+
+    Parameters
+    ----------
+    dataset : DataFrame
+    model : AlgorithmModel
+    parts : callable
+        Of a batch; travels to the executors.
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    return _joined(list(_parts_of(dataset, model, functools.partial(_joined_of, parts))))
+
+
+def _parts_of(dataset: DataFrame, model: Evaluated, of_batches: Callable[[Iterator[Batch]], Sums]) -> Iterator[Sums]:
+    """What is made of the rows for evaluating of each partition that has some, in the order of the partitions."""
     found = _read(dataset, model, [field for field in model.fields() if field.evaluating])
     found = found.packing(functools.partial(packed_vectors, dataset))
     ensure_importable(dataset.sparkSession, [*ALWAYS, *model.algorithm().libraries])
     decoder = found.decoder(model.facts)
     decoder.where = " of its partition"
-    rows = dataset.select(*found.read).mapInArrow(functools.partial(_sum_partition, decoder, summands), ITEM_SPARK_SCHEMA).collect()
-    totals: Sums = {}
-    for part in Artifact.items(rows).values():
-        _add(totals, part.arrays)
-    if not totals:
+    rows = dataset.select(*found.read).mapInArrow(functools.partial(_of_partition, decoder, of_batches), ITEM_SPARK_SCHEMA).collect()
+    items = Artifact.items(rows)
+    if not items:
         raise ValueError("the dataset to evaluate on is empty")
-    return totals
+    return (items[name].arrays for name in sorted(items, key=int))
 
 
 def scored_rows(dataset: DataFrame, model: Evaluated, output: str) -> DataFrame:
@@ -108,17 +132,30 @@ def _read(dataset: DataFrame, model: Evaluated, fields: Sequence[Field]) -> Inpu
     return read_inputs(dataset, model, fields)
 
 
-def _sum_partition(decoder: Decoder, summands: Callable[[Batch], Sums], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The sums of a partition as the table of an artifact, marked with the number of the partition."""
-    totals: Sums = {}
-    for record_batch in batches:
-        batch = decoder(record_batch)
-        if len(batch):
-            with decoder.naming_rows():
-                _add(totals, summands(batch))
-    if totals:
-        part = Artifact({name: np.asarray(array) for name, array in totals.items()})
+def _of_partition(
+    decoder: Decoder, of_batches: Callable[[Iterator[Batch]], Sums], record_batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """What is made of the rows of a partition as the table of an artifact, marked with the number of the partition."""
+    with decoder.naming_rows():
+        found = of_batches(batch for batch in map(decoder, record_batches) if len(batch))
+    if found:
+        part = Artifact({name: np.asarray(array) for name, array in found.items()})
         yield from part.to_item(str(TaskContext.get().partitionId())).to_batches()
+
+
+def _sums_of(summands: Callable[[Batch], Sums], batches: Iterator[Batch]) -> Sums:
+    totals: Sums = {}
+    for batch in batches:
+        _add(totals, summands(batch))
+    return totals
+
+
+def _joined_of(parts: Callable[[Batch], Sums], batches: Iterator[Batch]) -> Sums:
+    return _joined([parts(batch) for batch in batches])
+
+
+def _joined(parts: Sequence[Sums]) -> Sums:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
 def _add(totals: Sums, part: Sums) -> None:

@@ -17,6 +17,8 @@ from torch.nn import functional
 
 #: Depths for large images, and for small ones.
 DEPTHS, SMALL_DEPTHS = (18, 34, 50, 101, 152, 200), (20, 32, 44, 56, 110)
+#: Numbers of channels are multiples of this, which is what vectors of CPUs hold.
+CHANNEL_UNIT = 8
 
 _BLOCKS = {
     18: (2, 2, 2, 2),
@@ -46,6 +48,8 @@ class ResNet(nn.Module):
     output_stride : {8, 16, 32}
         Of networks for large images, by how much the last stage is smaller than the image. With less than 32 the last stages do not halve,
         and their convolutions look as much further instead.
+    width : float
+        Share of the channels that every layer has, see `scaled_channels`.
 
     Attributes
     ----------
@@ -59,7 +63,9 @@ class ResNet(nn.Module):
         If there is no such depth or stride.
     """
 
-    def __init__(self, num_layers: int, num_classes: int | None = None, channels: int = 3, *, output_stride: int = 32) -> None:
+    def __init__(
+        self, num_layers: int, num_classes: int | None = None, channels: int = 3, *, output_stride: int = 32, width: float = 1.0
+    ) -> None:
         super().__init__()
         is_small = num_layers in SMALL_DEPTHS
         if not is_small and num_layers not in DEPTHS:
@@ -67,24 +73,24 @@ class ResNet(nn.Module):
         if output_stride not in ((32,) if is_small else (8, 16, 32)):
             raise ValueError(f"output_stride must be {'32' if is_small else '8, 16 or 32'} with {num_layers} layers, got {output_stride!r}")
         self._is_small = is_small
-        widths = _SMALL_WIDTHS if is_small else _WIDTHS
+        widths = [scaled_channels(full, width) for full in (_SMALL_WIDTHS if is_small else _WIDTHS)]
         blocks = ((num_layers - 2) // 6,) * 3 if is_small else _BLOCKS[num_layers]
         kind = Bottleneck if not is_small and num_layers >= _BOTTLENECKS_FROM else Basic
         self.conv1 = nn.Conv2d(channels, widths[0], 3 if is_small else 7, 1 if is_small else 2, 1 if is_small else 3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         inputs, stride, dilation = widths[0], 1 if is_small else 4, 1
         strides = []
-        for number, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for number, (own, count) in enumerate(zip(widths, blocks, strict=True)):
             step, before = 1 if number == 0 else 2, dilation
             if not is_small and stride * step > output_stride:
                 step, dilation = 1, dilation * step
             stride *= step
             strides.append(stride)
-            stage = [kind(inputs, width, step, before, dilation)]
-            inputs = width * kind.expansion
-            stage += [kind(inputs, width, 1, dilation, dilation) for _ in range(count - 1)]
+            stage = [kind(inputs, own, step, before, dilation)]
+            inputs = own * kind.expansion
+            stage += [kind(inputs, own, 1, dilation, dilation) for _ in range(count - 1)]
             self.add_module(f"layer{number + 1}", nn.Sequential(*stage))
-        self.stage_channels = tuple(width * kind.expansion for width in widths)
+        self.stage_channels = tuple(own * kind.expansion for own in widths)
         self.stage_strides = tuple(strides)
         self.fc = None if num_classes is None else nn.Linear(inputs, num_classes)
         for module in self.modules():
@@ -106,6 +112,11 @@ class ResNet(nn.Module):
         """Numbers for images, (images, classes), or (images, channels of the last stage)."""
         means = self.stages(images)[-1].mean((2, 3))
         return means if self.fc is None else self.fc(means)
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """A share of some channels, a multiple of `CHANNEL_UNIT` and one at least; all of them where it is 1."""
+    return channels if width == 1 else max(CHANNEL_UNIT, round(channels * width / CHANNEL_UNIT) * CHANNEL_UNIT)
 
 
 class _Block(nn.Module):

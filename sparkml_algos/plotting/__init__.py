@@ -10,6 +10,7 @@ from sparkml_algos.plotting.anomalies import plot_anomalies
 from sparkml_algos.plotting.classes import plot_confusion_matrix, plot_precision_recall_curve, plot_roc_curve
 from sparkml_algos.plotting.clusters import plot_elbow
 from sparkml_algos.plotting.components import plot_components, plot_explained_variance
+from sparkml_algos.plotting.detections import plot_detections
 from sparkml_algos.plotting.forecasts import plot_forecast
 from sparkml_algos.plotting.importances import plot_feature_importances
 from sparkml_algos.plotting.topics import plot_topics
@@ -20,6 +21,7 @@ __all__ = [
     "plot_anomalies",
     "plot_components",
     "plot_confusion_matrix",
+    "plot_detections",
     "plot_elbow",
     "plot_explained_variance",
     "plot_feature_importances",

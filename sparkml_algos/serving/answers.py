@@ -46,6 +46,8 @@ class Answer:
         Whether the answer has the content type of the request, whatever is asked for.
     quoted : bool
         Whether a list in a cell of CSV is in quotes.
+    replaces : bool
+        Whether what `verbose` gives stands in place of the other fields.
     """
 
     algorithm: str
@@ -56,9 +58,12 @@ class Answer:
     detail: tuple[str, ...] = ()
     mirrors: bool = False
     quoted: bool = True
+    replaces: bool = False
 
     def columns(self, outputs: Outputs, verbose: bool) -> Columns:
         """The fields of the answer."""
+        if verbose and self.replaces:
+            return self.verbose(outputs)
         return {**self.made(outputs), **(self.verbose(outputs) if verbose else {})}
 
 
@@ -145,6 +150,12 @@ def _probabilities(outputs: Outputs) -> Columns:
     return {"prediction": outputs["probability"]}
 
 
+def _annotations(outputs: Outputs) -> Columns:
+    """Detections as annotations of images are."""
+    sizes = [[dict(zip(("width", "height", "depth"), row, strict=True))] for row in outputs["pixels"].tolist()]
+    return {"image_size": sizes, "annotations": outputs["detections"]}
+
+
 _LINEAR = Answer("linear_learner", _number("score"))
 _MACHINES = Answer("factorization_machines", _number("score"), (JSON, JSON_LINES, RECORDIO_PROTOBUF, NPY))
 _NEIGHBORS = Answer("knn", _same("predicted_label"), verbose=_same("distances", "labels"))
@@ -165,6 +176,7 @@ _ANSWERS: Mapping[str, Answer] = {
     "LinearLearnerMultiClassClassifierModel": replace(_LINEAR, made=_multiclass),
     "LinearLearnerRegressorModel": _LINEAR,
     "NeuralTopicModelModel": Answer("ntm", _same("topic_weights")),
+    "ObjectDetectorModel": Answer("object_detection", _same("prediction"), IMAGES, _OBJECTS, verbose=_annotations, replaces=True),
     "Object2VecModel": Answer("object2vec", _pairs, _OBJECTS, _OBJECTS),
     "PCAModel": Answer("pca", _projections),
     "RandomCutForestModel": Answer("random_cut_forest", _same("score")),

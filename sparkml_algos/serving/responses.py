@@ -17,6 +17,8 @@ from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.serving.answers import Columns
 from sparkml_algos.serving.values import values_of
 
+#: Of a single row their answer in JSON is its object, in no list.
+SINGLE_OBJECTS = ("object_detection",)
 #: Their answers in RecordIO are among the features, as whole numbers.
 IN_FEATURES = ("seq2seq",)
 # A JSON response to an image is this field of the answer, bare.
@@ -59,6 +61,8 @@ def encode_objects(items: list[dict[str, Any]], content_type: str, algorithm: st
         return b"".join(_dumped(item) + b"\n" for item in items)
     if algorithm in _BARE_FIELDS and len(items) == 1:
         return _dumped(items[0][_BARE_FIELDS[algorithm]])
+    if algorithm in SINGLE_OBJECTS:
+        return _dumped(items[0] if len(items) == 1 else {"predictions": items})
     if algorithm in json_instances.BARE_LISTS:
         return _dumped(items)
     return b'{"%s":%s}' % (json_instances.RESPONSE_LISTS.get(algorithm, "predictions").encode(), _dumped(items))

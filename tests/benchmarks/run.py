@@ -39,6 +39,7 @@ import linear_learner
 import networks
 import ntm
 import object2vec
+import object_detection
 import pca
 import random_cut_forest
 import recordio
@@ -70,6 +71,7 @@ MODULES = {
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,
     "object2vec": object2vec,
+    "object_detection": object_detection,
     "deepar": deepar,
     "ingest": ingest,
     "formats": formats,

@@ -26,6 +26,7 @@ from sparkml_algos import (
     LinearLearnerRegressor,
     NeuralTopicModel,
     Object2Vec,
+    ObjectDetector,
     RandomCutForest,
     Seq2Seq,
     XGBoostClassifier,
@@ -49,6 +50,7 @@ ALGORITHMS = [
     NeuralTopicModel,
     Object2Vec,
     ImageClassifier,
+    ObjectDetector,
     IPInsights,
     BlazingTextClassifier,
     BlazingTextWord2Vec,
@@ -82,8 +84,10 @@ DEFAULTED = {("pca", "mini_batch_size"): 5000, ("lda", "mini_batch_size"): 5000,
 # The table does not say whether the upper end belongs to the range; the service's client libraries exclude it, and so do we.
 OPEN_UPPER_ENDS = {"beta_1", "beta_2", "momentum"}
 
-# Where the table has no range, but values beyond this one mean nothing; what a list's items are is told in words.
+# Where the table has no range, but values beyond this one mean nothing; what a list's items are is told in words. Here small images may be
+# looked at too, as CPUs can.
 MEANINGFUL = {
+    "object_detection": {"image_shape": {"min": 32}},
     "deepar": {
         "cardinality": {"min": 1},
         "dropout_rate": {"min": 0, "max": 1, "max_exclusive": True},
@@ -91,7 +95,7 @@ MEANINGFUL = {
         "learning_rate": {"min": 0, "min_exclusive": True},
         "num_eval_samples": {"min": 1},
         "test_quantiles": {"min": 0, "max": 1, "min_exclusive": True, "max_exclusive": True},
-    }
+    },
 }
 
 # What follows ``set`` and ``get`` in the Spark connector of the service.
@@ -367,6 +371,30 @@ ACCESSORS = {
         "top_k": "TopK",
         "use_pretrained_model": "UsePretrainedModel",
         "use_weighted_loss": "UseWeightedLoss",
+        "weight_decay": "WeightDecay",
+    },
+    "object_detection": {
+        "base_network": "BaseNetwork",
+        "early_stopping": "EarlyStopping",
+        "early_stopping_min_epochs": "EarlyStoppingMinEpochs",
+        "early_stopping_patience": "EarlyStoppingPatience",
+        "early_stopping_tolerance": "EarlyStoppingTolerance",
+        "epochs": "Epochs",
+        "freeze_layer_pattern": "FreezeLayerPattern",
+        "image_shape": "ImageShape",
+        "kv_store": "KvStore",
+        "label_width": "LabelWidth",
+        "learning_rate": "LearningRate",
+        "lr_scheduler_factor": "LrSchedulerFactor",
+        "lr_scheduler_step": "LrSchedulerStep",
+        "mini_batch_size": "MiniBatchSize",
+        "momentum": "Momentum",
+        "nms_threshold": "NmsThreshold",
+        "num_classes": "NumClasses",
+        "num_training_samples": "NumTrainingSamples",
+        "optimizer": "Optimizer",
+        "overlap_threshold": "OverlapThreshold",
+        "use_pretrained_model": "UsePretrainedModel",
         "weight_decay": "WeightDecay",
     },
     "deepar": {

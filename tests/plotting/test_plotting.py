@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from sparkml_algos import plotting
@@ -18,6 +19,7 @@ DRAW = {
     "plot_anomalies": lambda **on: plotting.plot_anomalies({"time": [1, 2], "value": [3, 4], "score": [1, 2]}, threshold=1.5, **on),
     "plot_components": lambda **on: plotting.plot_components([[0.6, 0.8], [0.8, -0.6]], **on),
     "plot_confusion_matrix": lambda **on: plotting.plot_confusion_matrix({"label": [0, 1], "prediction": [0, 1]}, **on),
+    "plot_detections": lambda **on: plotting.plot_detections(np.zeros((4, 4, 3), np.uint8), [], **on),
     "plot_elbow": lambda **on: plotting.plot_elbow({"k": [1, 2], "msd": [3, 1]}, **on),
     "plot_explained_variance": lambda **on: plotting.plot_explained_variance([0.6, 0.3], **on),
     "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),

@@ -64,6 +64,11 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "BlazingTextWord2Vec": lambda: ours.BlazingTextWord2Vec(
         mode="skipgram", subwords=True, buckets=50, min_char=1, vector_dim=4, min_count=2, textCol="words", **STEPS
     ),
+    "ObjectDetector": lambda: ours.ObjectDetector(
+        **{"base_width": 0.01, "image_shape": 32, "use_pretrained_model": 0, "imageCol": "picture", "boxesCol": "objects"},
+        **{"nms_topk": 1, "score_threshold": 0.0, "mini_batch_size": 50, "learning_rate": 0.01},
+        **STEPS,
+    ),
     "Seq2Seq": lambda: ours.Seq2Seq(
         sourceCol="entity",
         targetCol="entity",
@@ -112,6 +117,8 @@ def training_rows(spark: SparkSession) -> DataFrame:
     rows = [(i, *row, row) for i, row in enumerate(values.tolist())]
     frame = spark.createDataFrame(rows, SCHEMA).withColumn("third", F.col("id") % 3).withColumn("half", (F.col("a") > 5).cast("int"))
     frame = texts(frame)
+    box = "named_struct('class_id', id % 3, 'left', 1, 'top', 1, 'width', 4, 'height', 4)"
+    frame = frame.withColumn("objects", F.expr(f"array({box})"))
     return frame.withColumn("number", F.expr("a - 2 * b + 0.5 * c + 7")).withColumn("group", F.floor(F.col("id") / 8)).coalesce(1).cache()
 
 

@@ -27,6 +27,11 @@ MODELS = sorted(
 )
 
 
+def picture(row: dict[str, Any]) -> dict[str, Any]:
+    """A file of PPM, 8 x 8 pixels of the colour that the features are."""
+    return {"image": b"P6 8 8 255 " + bytes(min(255, int(value) * 8 + 1) for value in row["features"]) * 64}
+
+
 def saved_rows(name: str) -> list[dict[str, Any]]:
     """Instances of the rows that the saved model was asked about."""
     rows = json.loads((SAVED / f"{name}.json").read_text())["rows"]
@@ -34,11 +39,10 @@ def saved_rows(name: str) -> list[dict[str, Any]]:
         "BlazingTextClassifierModel": lambda row: {"text": " ".join(f"{value:.0f}" for value in row["features"])},
         "BlazingTextWord2VecModel": lambda row: {"text": " ".join(str(float(value)) for value in row["features"])},
         "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
-        "ImageClassifierModel": lambda row: {
-            "image": b"P6 8 8 255 " + bytes(min(255, int(value) * 8 + 1) for value in row["features"]) * 64
-        },
+        "ImageClassifierModel": picture,
         "IPInsightsModel": lambda row: {"entity": f"user {row['id'] % 7}", "ip": f"10.0.{row['id'] % 7}.{row['id'] % 50}"},
         "Object2VecModel": lambda row: {"in0": [row["id"]], "in1": [row["id"]]},
+        "ObjectDetectorModel": picture,
         "Seq2SeqModel": lambda row: {"source": f"user {row['id'] % 7}"},
     }.get(name, lambda row: {"features": row["features"]})
     return [made(row) for row in rows]

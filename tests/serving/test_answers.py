@@ -37,6 +37,7 @@ FIELDS = {
     "LinearLearnerRegressorModel": ["score"],
     "NeuralTopicModelModel": ["topic_weights"],
     "Object2VecModel": ["scores"],
+    "ObjectDetectorModel": ["prediction"],
     "PCAModel": ["projection"],
     "RandomCutForestModel": ["score"],
     "Seq2SeqModel": ["target"],
@@ -49,7 +50,7 @@ BARE = ("BlazingTextClassifierModel", "BlazingTextWord2VecModel")
 #: Those whose answers have the type of the request; and whose RecordIO has ids where others have words.
 MIRRORING, OF_IDS = (*BARE, "Seq2SeqModel"), ("Seq2SeqModel",)
 #: Those of which a request is an image.
-OF_IMAGES = ("ImageClassifierModel",)
+OF_IMAGES = ("ImageClassifierModel", "ObjectDetectorModel")
 #: What `transform` appended, by the field that it is in an answer.
 TRANSFORMED = {
     "predicted_label": lambda outputs: outputs.get("prediction"),
@@ -59,13 +60,21 @@ TRANSFORMED = {
     "topic_mixture": lambda outputs: outputs["topicDistribution"],
     "topic_weights": lambda outputs: outputs["topicDistribution"],
     "scores": lambda outputs: outputs["probability"],
-    "prediction": lambda outputs: outputs["probability"],
+    "prediction": lambda outputs: outputs["probability"] if "probability" in outputs else corners_of(outputs["detections"]),
     "score": lambda outputs: score_of(outputs),
     "prob": lambda outputs: [[max(row)] for row in outputs["probability"]],
     "mean": lambda outputs: outputs["mean"],
     "dot_product": lambda outputs: outputs["dot_product"],
     "vector": lambda outputs: outputs["vector"],
 }
+
+
+def corners_of(detections: list) -> list:
+    """Class, score and the edges as fractions of images of 8 x 8."""
+    return [
+        [[number, score, left / 8, top / 8, (left + width) / 8, (top + height) / 8] for number, score, left, top, width, height in row]
+        for row in detections
+    ]
 
 
 def score_of(outputs: dict) -> list:
@@ -149,6 +158,19 @@ def test_a_json_answer_to_an_image_is_the_bare_list() -> None:
     for one in instances:
         bare, line = (json.loads(answered(model, one["image"], "image/png", accept)) for accept in (JSON, JSON_LINES))
         assert line == {"prediction": bare} and sum(bare) == pytest.approx(1)
+
+
+def test_what_is_found_in_an_image_is_one_object_or_annotations() -> None:
+    model, instances = served("ObjectDetectorModel"), saved_rows("ObjectDetectorModel")
+    for one in instances:
+        bare, line, notes = (
+            json.loads(answered(model, one["image"], "image/jpeg", accept)) for accept in (JSON, JSON_LINES, f"{JSON};annotation=1")
+        )
+        assert bare == line and list(bare) == ["prediction"] and len(bare["prediction"]) == 1
+        assert notes["image_size"] == [{"width": 8, "height": 8, "depth": 3}]
+        (note,), ((number, score, xmin, ymin, _, _),) = notes["annotations"], bare["prediction"]
+        assert list(note) == ["class_id", "score", "left", "top", "width", "height"]
+        assert [note["class_id"], note["score"], note["left"], note["top"]] == pytest.approx([number, score, 8 * xmin, 8 * ymin])
 
 
 def test_translations_show_their_attention_where_that_is_asked_for() -> None:

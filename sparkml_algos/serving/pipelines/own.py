@@ -58,6 +58,7 @@ OUTPUTS = {
     "LinearLearnerRegressorModel": {"predictionCol": "score"},
     "NeuralTopicModelModel": {"topicDistributionCol": "topic_weights"},
     "Object2VecModel": {"predictionCol": "predicted_label", "probabilityCol": "scores"},
+    "ObjectDetectorModel": {"detectionsCol": "detections"},
     "PCAModel": {"outputCol": "projection"},
     "RandomCutForestModel": {"scoreCol": "score", "attributionCol": "attribution"},
     "Seq2SeqModel": {"predictionCol": "target", "attentionCol": "matrix"},
