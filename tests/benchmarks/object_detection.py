@@ -165,7 +165,7 @@ def _plain(images: list[bytes], boxes: list[np.ndarray]) -> float:
                 corners = corners_of(boxes[row], size_of(images[row]))
                 image, there, kept = augmented(images[row], corners, settings.side, random, NETWORK["max_expansion"])
                 label, target = matcher.targets(there, boxes[row][kept, 0].astype(np.int64))
-                seen.append(torch.from_numpy(image))
+                seen.append(torch.from_numpy(np.ascontiguousarray(image)))
                 labels.append(torch.from_numpy(label))
                 targets.append(torch.from_numpy(target))
             batch = (torch.stack(seen).permute(0, 3, 1, 2).float() - mean) / deviation

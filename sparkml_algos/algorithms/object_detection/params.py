@@ -76,7 +76,7 @@ class ObjectDetectorParams(PretrainedParams):
         choices=[0, 1],
     )
     freeze_layer_pattern = Hyperparameter(
-        str, "Regular expression: layers of the base whose name matches it keep their weights. conv1_1 … fc7, or conv1, layer1.0.conv1 …"
+        str, "Regular expression: layers of the base whose name matches it keep their weights. conv1_1 to fc7, or conv1 to layer4.2.bn3."
     )
     epochs = Hyperparameter(int, "Passes over the images at most.", default=30, minimum=1)
     mini_batch_size = Hyperparameter(int, "Images of a mini-batch, see kv_store.", default=32, minimum=1)
