@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import DeepAR
 
 HERE = Path(__file__).resolve().parent
-LOGGING = HERE / "log4j2.properties"
+LOGGING = HERE.parent / "spark-conf" / "log4j2.properties"
 HORIZON = 48
 
 

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import IPInsights, IPInsightsModel
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 SETTINGS = {"num_entity_vectors": 20_000, "vector_dim": 128, "epochs": 20, "mini_batch_size": 500, "num_workers": 2, "seed": 1}
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import Object2Vec
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 DIM = 64
 
 

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
 
 def local_spark() -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    logging = f"-Dlog4j2.configurationFile={(HERE / 'log4j2.properties').as_uri()}"
+    logging = f"-Dlog4j2.configurationFile={(HERE.parent / 'spark-conf' / 'log4j2.properties').as_uri()}"
     builder = SparkSession.builder.master("local[2]").config("spark.driver.host", "127.0.0.1").config("spark.ui.enabled", "false")
     return builder.config("spark.ui.showConsoleProgress", "false").config("spark.driver.extraJavaOptions", logging).getOrCreate()
 

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos import Seq2Seq
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 SCHEMA = "en string, de string, held boolean"
 
 

@@ -21,7 +21,7 @@ from sparkml_algos import LinearLearnerBinaryClassifier
 from sparkml_algos.bias import BiasReport, Facet, bias_report
 from sparkml_algos.monitor import check_bias_drift, check_data_quality, check_model_quality, model_quality, suggest_baseline
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 OUTPUT = Path(__file__).resolve().with_name("output")
 NUMBERS = ["age", "education_num", "capital_gain", "capital_loss", "hours_per_week"]
 # What chance makes of measures of a few thousand rows.

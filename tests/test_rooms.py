@@ -30,7 +30,7 @@ ALLOWED = {
     "core": {"cluster", "training", "rows", "images", "collectives", "arrays", "jvm"},
     "compat": {"core", "arrays"},
     "bias": {"core", "cluster", "arrays"},
-    "explain": {"core", "cluster", "arrays"},
+    "explain": {"core", "cluster", "rows", "arrays"},
     "monitor": {"bias", "core", "cluster", "arrays"},
     "export": {"serving", "formats", "networks", "rows", "arrays", "algorithms"},
     "tuning": {"core", "cluster", "training", "rows", "collectives", "arrays"},

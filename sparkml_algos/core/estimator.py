@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 M = TypeVar("M", bound="AlgorithmModel")
 
+# What explains models, by name: it stands on top of this room.
+EXPLAINS = "sparkml_algos.explain.models"
 # NumPy takes seeds from 0; an algorithm may take negative ones.
 SEEDS = 1 << 32
 
@@ -301,6 +303,30 @@ class AlgorithmModel(Model, DeclaredParams, ScorerParams, Persistable):
             values = [output.column(column(_SCORED)) for output in outputs]
         columns = [value.alias(name) for value, name in zip(values, names, strict=True)]
         return appended.select("*", *columns).drop(_SCORED)
+
+    def explain(self, dataset: DataFrame, **settings: Any) -> DataFrame:
+        """Say why the model answers as it does: the rows with attributions, which add up to the output, as further columns.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            The rows to explain, as `transform` takes them.
+        **settings
+            Of what is called: `sparkml_algos.explain.explain` of features, `explain_text`, `explain_series` or `explain_images` of models
+            that read a text, a series or an image.
+
+        Returns
+        -------
+        DataFrame
+            Of features a column ``<feature>_<label>`` for each attribution, and ``expected_<label>``; of parts of a text, a series or an
+            image the columns ``attributions`` and ``expected``. It is computed when it is read, each time anew unless it is cached.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a setting is not what it may be.
+        """
+        return importlib.import_module(EXPLAINS).explained(self, dataset, **settings)
 
     def decoder(self, found: Inputs) -> Decoder:
         """Checks rows as training did."""

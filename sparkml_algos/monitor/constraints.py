@@ -19,6 +19,7 @@ STATISTICS_FILE, CONSTRAINTS_FILE = "statistics.json", "constraints.json"
 _VERSION = 0.0
 _SWITCHES = {True: "Enabled", False: "Disabled"}
 _METHODS = {"Simple": "linf_simple", "Robust": "linf_robust"}
+COMPLETENESS = ("robust", "simple")
 _CATEGORICAL = {"LInfinity": None, "ChiSquared": "chi_square"}
 
 
@@ -45,6 +46,10 @@ class MonitoringConfig:
         That of strings, if another.
     p_value : float
         Of chi-square tests.
+    completeness_method : {"robust", "simple"}
+        ``simple`` is the rule of the service: a window with fewer values than the baseline violates it, which of a column with gaps chance
+        makes of every second window. ``robust`` asks besides that chance makes so many gaps of a window of this size, the baseline being
+        what it is, less than once in a thousand times. Files that do not say are the service's, and ``simple``.
     """
 
     evaluate_constraints: bool = True
@@ -57,8 +62,11 @@ class MonitoringConfig:
     categorical_comparison_threshold: float | None = None
     categorical_drift_method: str | None = None
     p_value: float = 0.05
+    completeness_method: str = "robust"
 
     def __post_init__(self) -> None:
+        if self.completeness_method not in COMPLETENESS:
+            raise ValueError(f"completeness_method is one of {', '.join(COMPLETENESS)}, not {self.completeness_method!r}")
         for name in ("comparison_method", "categorical_drift_method"):
             method = getattr(self, name)
             if method not in METHODS and not (method is None and name != "comparison_method"):
@@ -89,11 +97,13 @@ class MonitoringConfig:
             comparison["categorical_drift_method"] = chi.get(self.categorical_drift_method, self.categorical_drift_method)
         if self.p_value != MonitoringConfig.p_value:
             comparison["p_value"] = self.p_value
+        completeness = {"completeness_method": self.completeness_method} if self.completeness_method != COMPLETENESS[1] else {}
         return {
             "evaluate_constraints": _SWITCHES[self.evaluate_constraints],
             "emit_metrics": _SWITCHES[self.emit_metrics],
             "datatype_check_threshold": self.datatype_check_threshold,
             "domain_content_threshold": self.domain_content_threshold,
+            **completeness,
             "distribution_constraints": comparison,
         }
 
@@ -187,7 +197,7 @@ class Constraints:
     @classmethod
     def from_dict(cls, read: Mapping[str, Any]) -> Constraints:
         """What a ``constraints.json`` says, ours or the service's."""
-        config = MonitoringConfig().changed(read.get("monitoring_config", {}))
+        config = MonitoringConfig(completeness_method=COMPLETENESS[1]).changed(read.get("monitoring_config", {}))
         return cls(tuple(FeatureConstraints.from_dict(one) for one in read["features"]), config)
 
 

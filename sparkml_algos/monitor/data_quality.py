@@ -9,6 +9,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from sparkml_algos.html_pages import number, shares
+from sparkml_algos.monitor.completeness import CHANCE, chance_of_gaps
 from sparkml_algos.monitor.constraints import Baseline, FeatureConstraints, MonitoringConfig
 from sparkml_algos.monitor.distances import categorical_distance, numeric_distance
 from sparkml_algos.monitor.statistics import OTHER, FeatureStatistics, Statistics, statistics
@@ -35,7 +36,8 @@ def check_data_quality(current: DataFrame | Statistics, baseline: Baseline) -> M
     Notes
     -----
     Missing and extra columns are found by name, where the service compares their number. Completeness is violated where it falls below the
-    baseline's. With ``linf_robust``, what chance makes of samples of these sizes is taken off a distance first.
+    baseline's, and by more than chance makes it, unless `completeness_method` is ``simple`` or the constraint is not the one that the
+    baseline suggests. With ``linf_robust``, what chance makes of samples of these sizes is taken off a distance first.
     """
     found = current if isinstance(current, Statistics) else statistics(current)
     known = {feature.name: feature for feature in found.features}
@@ -53,7 +55,7 @@ def check_data_quality(current: DataFrame | Statistics, baseline: Baseline) -> M
         before = expected.get(constraints.name)
         distance = _distance(before, feature, config) if before is not None and config.perform_comparison else None
         if config.evaluate_constraints:
-            violations += _violations(feature, constraints, config)
+            violations += _violations(feature, constraints, config, before)
             violations += [] if before is None or distance is None else _drift(before, config, distance)
         if config.emit_metrics:
             metrics[f"feature_non_null_{feature.name}"] = float(feature.num_present)
@@ -89,13 +91,15 @@ def drift(current: Statistics, baseline: Statistics, method: str = "linf_robust"
     return {name: distance for name, distance in distances.items() if distance is not None}
 
 
-def _violations(feature: FeatureStatistics, constraints: FeatureConstraints, config: MonitoringConfig) -> Iterator[Violation]:
+def _violations(
+    feature: FeatureStatistics, constraints: FeatureConstraints, config: MonitoringConfig, before: FeatureStatistics | None
+) -> Iterator[Violation]:
     present = feature.num_present
     castable = _castable(feature, constraints.inferred_type)
     if present and castable is not None and (wrong := 1 - castable / present) > config.datatype_check_threshold:
         text = f"{number(wrong)} of the values are not {constraints.inferred_type}; {number(config.datatype_check_threshold)} may be."
         yield Violation(feature.name, "data_type_check", text, wrong, 0.0, config.datatype_check_threshold)
-    if feature.completeness < constraints.completeness:
+    if feature.completeness < constraints.completeness and not _by_chance(feature, constraints, config, before):
         text = f"{number(feature.completeness)} of the rows have a value; {number(constraints.completeness)} must."
         yield Violation(feature.name, "completeness_check", text, feature.completeness, constraints.completeness, constraints.completeness)
     if constraints.domains is not None and present and _has_values(feature, constraints.domains):
@@ -107,6 +111,16 @@ def _violations(feature: FeatureStatistics, constraints: FeatureConstraints, con
             yield Violation(feature.name, "categorical_values_check", text, outside, 0.0, config.domain_content_threshold)
     if constraints.is_non_negative and feature.min is not None and feature.min < 0:
         yield Violation(feature.name, "non_negative", f"The smallest value is {number(feature.min)}.", feature.min, 0.0, 0.0)
+
+
+def _by_chance(
+    feature: FeatureStatistics, constraints: FeatureConstraints, config: MonitoringConfig, before: FeatureStatistics | None
+) -> bool:
+    """Whether chance may have made the gaps; not where the constraint is another than the one that the baseline has suggested."""
+    if config.completeness_method != "robust" or before is None or before.completeness != constraints.completeness:
+        return False
+    rows = (one.num_present + one.num_missing for one in (feature, before))
+    return chance_of_gaps(feature.num_missing, next(rows), before.num_missing, next(rows)) >= CHANCE
 
 
 def _has_values(feature: FeatureStatistics, domain: Sequence[str]) -> bool:

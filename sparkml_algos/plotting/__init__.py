@@ -11,6 +11,7 @@ from sparkml_algos.plotting.classes import plot_confusion_matrix, plot_precision
 from sparkml_algos.plotting.clusters import plot_elbow
 from sparkml_algos.plotting.components import plot_components, plot_explained_variance
 from sparkml_algos.plotting.detections import plot_detections
+from sparkml_algos.plotting.explanations import plot_explanations, plot_partial_dependence
 from sparkml_algos.plotting.forecasts import plot_forecast
 from sparkml_algos.plotting.importances import plot_feature_importances
 from sparkml_algos.plotting.topics import plot_topics
@@ -24,8 +25,10 @@ __all__ = [
     "plot_detections",
     "plot_elbow",
     "plot_explained_variance",
+    "plot_explanations",
     "plot_feature_importances",
     "plot_forecast",
+    "plot_partial_dependence",
     "plot_precision_recall_curve",
     "plot_roc_curve",
     "plot_topics",

@@ -202,12 +202,12 @@ def answer() -> None:
 # ------------------------------------------------------------------------------------------------- inside such a process
 
 
-def local_session(bridge: str = "auto", daemon: str = "pyspark.daemon") -> SparkSession:
+def local_session(bridge: str = "auto", daemon: str = "pyspark.daemon", cores: int = CORES) -> SparkSession:
     """A session on the cores of this machine, the same for every engine but for our daemon and whether the JVM bridge may join it."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark")
+    builder = SparkSession.builder.master(f"local[{cores}]").appName("benchmark")
     builder = builder.config("spark.driver.memory", DRIVER_MEMORY).config("spark.driver.host", "127.0.0.1")
     builder = builder.config("spark.sparkml_algos.bridge", bridge).config("spark.python.daemon.module", daemon)
     session = builder.config("spark.ui.enabled", "false").getOrCreate()

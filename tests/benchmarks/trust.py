@@ -1,15 +1,25 @@
-"""Bias of five facets, and a baseline of 50 columns, against `summary()` of the same rows in the same session."""
+"""Bias of five facets, and a baseline of 50 columns, against `summary()` of the same rows in the same session; kernel SHAP against shap's;
+which
+measures of drift see what.
+
+``SPARKML_ALGOS_BENCHMARK_ROWS`` is the number of rows of the first two, a million by default.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from data import Data
-from harness import CORES, Headline, Options, PeakMemory, Report, Table, local_session, measure, median, ratio, timed
+from data import Data, public
+from harness import CORES, Headline, Options, PeakMemory, Report, Skipped, Table, local_session, measure, median, ratio, timed
 
-ROWS, COLUMNS, TURNS = 1_000_000, 50, 2
+ROWS, COLUMNS, TURNS = int(os.environ.get("SPARKML_ALGOS_BENCHMARK_ROWS", "1000000")), 50, 2
+# Of kernel SHAP: rows to explain, features, rows of the baseline, mixtures.
+EXPLAINED, FEATURES, BASELINE, SAMPLES = 100, 20, 10, 500
+# Of electricity: half-hours of a week, and weeks of the baseline.
+WEEK, BASELINE_WEEKS = 336, 20
 SIZES = {"age": 80, "region": 7, "job": 12, "y": 2, "p": 2}  # distinct whole numbers by column
 _PEER = "df.summary()"
 
@@ -94,4 +104,135 @@ def baseline_in_turn() -> dict[str, Any]:
     return {"seconds": seconds, "mebibytes": {"a tenth": some.mebibytes, "all": peak.mebibytes}}
 
 
-CASES = {"bias": compare_bias, "baseline": compare_baseline}
+
+def compare_kernel(data: Data, options: Options) -> Report:
+    """Seconds of the same explanations by shap's KernelExplainer and by ours, on one core and on two."""
+    from importlib.util import find_spec
+
+    if find_spec("shap") is None:
+        raise Skipped("needs shap: pip install shap")
+    theirs = measure(kernel_of_shap, threads=1)
+    one, two = (measure(kernel_of_ours, threads=1, cores=cores) for cores in (1, 2))
+    what = f"{EXPLAINED} rows of {FEATURES} features, {BASELINE} rows of baseline, {SAMPLES} mixtures, trees"
+    table = Table(f"Kernel SHAP, {what}: seconds", ["", "seconds", "largest difference"])
+    table.rows = [
+        ["shap's KernelExplainer, one core", f"{theirs['seconds']:.2f}", None],
+        ["one core", f"{one['seconds']:.2f}", f"{_apart(theirs, one):.4f}"],
+        ["two cores", f"{two['seconds']:.2f}", f"{_apart(theirs, two):.4f}"],
+    ]
+    span = max(map(max, theirs["values"])) - min(map(min, theirs["values"]))
+    note = f"Best of three. Attributions span {span:.2f}; each draws its own mixtures."
+    headline = Headline(f"kernel SHAP, {what}", "shap's KernelExplainer", theirs["seconds"], one["seconds"])
+    return Report([table], {"shap": theirs["seconds"], "one core": one["seconds"], "two cores": two["seconds"]}, [note], [headline])
+
+
+def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> float:
+    return max(abs(a - b) for x, y in zip(theirs["values"], ours["values"], strict=True) for a, b in zip(x, y, strict=True))
+
+
+def _trees() -> tuple[Any, Any, Any]:
+    """A booster, rows to explain, and those of the baseline."""
+    import numpy as np
+    import xgboost as xgb
+
+    random = np.random.default_rng(0)
+    x = random.normal(size=(3000, FEATURES)).astype(np.float32)
+    y = x[:, 0] * x[:, 1] + np.sin(x[:, 2]) + 0.5 * x[:, 3]
+    booster = xgb.train({"max_depth": 4, "eta": 0.3, "nthread": 1}, xgb.DMatrix(x, y), 30)
+    return booster, x[:EXPLAINED], x[-BASELINE:]
+
+
+def kernel_of_shap() -> dict[str, Any]:
+    """Seconds, and attributions."""
+    import numpy as np
+    import shap
+
+    booster, rows, baseline = _trees()
+    explainer = shap.KernelExplainer(booster.inplace_predict, baseline)
+    found = []
+    for _ in range(3):
+        np.random.seed(0)
+        found.append(timed(lambda: explainer.shap_values(rows, nsamples=SAMPLES, silent=True, l1_reg=False)))
+    return {"seconds": min(seconds for seconds, _ in found), "values": np.asarray(found[0][1]).tolist()}
+
+
+def kernel_of_ours(cores: int) -> dict[str, Any]:
+    """The same, of a session on so many cores."""
+    from sparkml_algos import XGBoostRegressionModel
+    from sparkml_algos.explain import explain
+
+    booster, rows, baseline = _trees()
+    session = local_session(cores=cores)
+    session.conf.set("spark.sql.shuffle.partitions", cores)
+    model = XGBoostRegressionModel.from_booster(booster)
+    numbered = [(i, row.tolist()) for i, row in enumerate(rows)]
+    frame = session.createDataFrame(numbered, "id int, features array<double>").repartition(cores).cache()
+    frame.count()
+
+    def attributions() -> list[list[float]]:
+        explanation = explain(model, frame, baseline=baseline.tolist(), engine="kernel", num_samples=SAMPLES, seed=1)
+        names = [f"{name}_label0" for name in explanation.features]
+        return [[row[name] for name in names] for row in explanation.dataframe.orderBy("id").collect()]
+
+    found = [timed(attributions) for _ in range(4)][1:]  # the first one starts Python
+    return {"seconds": min(seconds for seconds, _ in found), "values": found[0][1]}
+
+
+def compare_detections(data: Data, options: Options) -> Report:
+    """Which measures of drift see what, week by week, on prices of electricity as they came and in random order."""
+    import numpy as np
+    import pandas as pd
+
+    from sparkml_algos.monitor import Adwin, drift
+
+    path = public("elec2_drift/elec2.csv.gz")
+    prices = pd.read_csv(path).drop(columns="period")
+    prices["class"] = prices["class"].map({0: "down", 1: "up"})
+    limits = {"linf_robust": 0.1, "ks": 0.1, "psi": 0.2, "js": 0.02, "wasserstein": 0.1, "chi_square": 0.05}
+    table = Table("Weeks in which a column has drifted, in per cent", ["", *prices.columns, "any column"])
+    values: dict[str, Any] = {}
+    orders = {"as they came": prices, "in random order": prices.sample(frac=1, random_state=0, ignore_index=True)}
+    for order, rows in orders.items():
+        baseline = _statistics(rows[: BASELINE_WEEKS * WEEK])
+        weeks = [_statistics(rows[start : start + WEEK]) for start in range(BASELINE_WEEKS * WEEK, len(rows) - WEEK + 1, WEEK)]
+        for method, limit in limits.items():
+            seen = [drift(week, baseline, method) for week in weeks]
+            flags = np.array([[_flagged(one.get(name), method, limit) for name in rows] for one in seen])
+            shares = [*(100 * flags.mean(axis=0)), 100 * flags.any(axis=1).mean()]
+            sign = "<" if method == "chi_square" else ">"
+            table.rows.append([f"{method} {sign} {limit}, {order}", *(f"{share:.0f}" for share in shares)])
+            values[f"{method}, {order}"] = shares
+    wrong = (prices["class"] != prices["class"].shift()).iloc[1:].astype(float)
+    cuts = {"as they came": len(Adwin().update(wrong)), "in random order": len(Adwin().update(wrong.sample(frac=1, random_state=0)))}
+    note = (
+        f"Baseline of {BASELINE_WEEKS} weeks, {len(weeks)} weeks of {WEEK} half-hours after it. "
+        "ADWIN of whether the last class predicts the next: "
+        f"{cuts['as they came']} changes, {cuts['in random order']} in random order."
+    )
+    return Report([table], {**values, "adwin": cuts}, [note])
+
+
+def _flagged(distance: float | None, method: str, limit: float) -> bool:
+    return distance is not None and (distance < limit if method == "chi_square" else distance > limit)
+
+
+def _statistics(rows: Any) -> Any:
+    """Statistics of a table of pandas, which is too small for jobs of Spark."""
+    import pyarrow as pa
+    from pyspark.sql.types import DoubleType, StringType
+
+    from sparkml_algos.monitor.columns import ColumnState
+    from sparkml_algos.monitor.statistics import Statistics, _feature
+
+    features = []
+    for name in rows:
+        state, text = ColumnState(), rows[name].dtype == object
+        if text:
+            state.add_texts(pa.array(rows[name], pa.string()))
+        else:
+            state.add_numbers(rows[name].to_numpy(float))
+        features.append(_feature(name, state, StringType() if text else DoubleType()))
+    return Statistics(len(rows), tuple(features))
+
+
+CASES = {"bias": compare_bias, "baseline": compare_baseline, "kernel": compare_kernel, "detections": compare_detections}

@@ -94,5 +94,5 @@ def test_a_pipeline_with_text_adds_up(frame):
     assert found.sum(axis=1) + expected == pytest.approx(predictions(model, some), abs=1e-6)
     with pytest.raises(ValueError, match="'zero' is for numbers; t are none"):
         explain(model, some, features=["p", "t"], baseline="zero")
-    with pytest.raises(ValueError, match="needs rows that stand for features left out"):
-        explain(model, some, features=["p"])
+    with pytest.raises(ValueError, match="rows that stand for features left out are needed, for t are no numbers"):
+        explain(model, some, features=["p", "t"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Row
 from pyspark.sql.types import DoubleType, LongType, StringType
+from scipy.stats import fisher_exact
 from sklearn import metrics as sk
 
 from sparkml_algos.bias import BiasReport, FacetBias, MetricValue
@@ -21,6 +23,7 @@ from sparkml_algos.monitor import (
     ModelQuality,
     MonitoringConfig,
     Statistics,
+    chance_of_gaps,
     check_attribution_drift,
     check_bias_drift,
     check_data_quality,
@@ -230,6 +233,53 @@ def test_of_500_quiet_windows_one_in_a_hundred_violates_something_at_most():
     random = np.random.default_rng(0)
     baseline = baseline_of(drawn(random, 5000))
     assert sum(not check_data_quality(known(drawn(random, 1000)), baseline).ok for _ in range(500)) <= 5
+
+
+def with_gaps(random: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Of one column one value in twenty is missing, of another a third."""
+    table = drawn(random, rows)
+    return table.assign(wait=table.wait.where(random.random(rows) > 0.05), place=table.place.where(random.random(rows) > 1 / 3))
+
+
+@pytest.mark.slow
+def test_of_500_quiet_windows_with_gaps_one_in_a_hundred_violates_something_at_most():
+    random = np.random.default_rng(5)
+    baseline = baseline_of(with_gaps(random, 5000))
+    assert sum(not check_data_quality(known(with_gaps(random, 1000)), baseline).ok for _ in range(500)) <= 5
+
+
+def test_gaps_that_chance_makes_violate_the_services_rule_alone():
+    random = np.random.default_rng(6)
+    rows = with_gaps(random, 5000)
+    windows = [known(with_gaps(random, 1000)) for _ in range(30)]
+    robust, simple = baseline_of(rows), baseline_of(rows, completeness_method="simple")
+    assert all(check_data_quality(window, robust).ok for window in windows)
+    assert sum(not check_data_quality(window, simple).ok for window in windows) > 10
+    more = with_gaps(random, 1000)
+    more = known(more.assign(wait=more.wait.where(random.random(1000) > 0.05)))
+    assert [(one.subject, one.check) for one in check_data_quality(more, robust).violations] == [("wait", "completeness_check")]
+    # A constraint that somebody has set holds as it is.
+    features = [replace(one, completeness=0.96) if one.name == "wait" else one for one in robust.constraints.features]
+    asked = Baseline(robust.statistics, Constraints(tuple(features), robust.constraints.config))
+    assert "wait" in {one.subject for window in windows for one in check_data_quality(window, asked).violations}
+
+
+def test_the_rule_of_completeness_is_in_the_file_and_that_of_the_service_without(tmp_path, baseline):
+    assert baseline.constraints.to_dict()["monitoring_config"]["completeness_method"] == "robust"
+    written = baseline.constraints.to_dict()
+    assert Constraints.from_dict(written).config.completeness_method == "robust"
+    del written["monitoring_config"]["completeness_method"]
+    assert Constraints.from_dict(written).config.completeness_method == "simple"
+    assert "completeness_method" not in MonitoringConfig(completeness_method="simple").to_dict()
+    with pytest.raises(ValueError, match="completeness_method is one of robust, simple"):
+        MonitoringConfig(completeness_method="exact")
+
+
+def test_the_chance_of_gaps_is_fishers():
+    for missing, rows, before, all_before in ((3, 100, 4, 400), (30, 1000, 0, 5000), (700, 1000, 3300, 5000), (0, 10, 3, 20)):
+        table = [[missing, rows - missing], [before, all_before - before]]
+        assert chance_of_gaps(missing, rows, before, all_before) == pytest.approx(fisher_exact(table, "greater").pvalue, rel=1e-6)
+    assert chance_of_gaps(5_100_000, 100_000_000, 5_000_000, 100_000_000) < 1e-6
 
 
 @pytest.mark.parametrize("planted", PLANTED)

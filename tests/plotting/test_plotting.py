@@ -15,6 +15,10 @@ from sparkml_algos import plotting
 
 TRIAL = SimpleNamespace(number=0, objective=0.5, status="Completed", succeeded=True, setting={"a": 1}, units={"a": 0.5})
 SEARCH = SimpleNamespace(name="search", trials=[TRIAL], objective_metric="error", larger_is_better=False)
+EXPLANATION = SimpleNamespace(features=("a",), labels=("label0",), global_values=lambda agg_method: {"label0": {"a": 1.0}})
+DEPENDENCE = SimpleNamespace(
+    feature_name="a", data_type="numerical", feature_values=(1.0, 2.0), model_predictions=((3.0, 4.0),), data_distribution=(0.5, 0.5), error=None
+)
 DRAW = {
     "plot_anomalies": lambda **on: plotting.plot_anomalies({"time": [1, 2], "value": [3, 4], "score": [1, 2]}, threshold=1.5, **on),
     "plot_components": lambda **on: plotting.plot_components([[0.6, 0.8], [0.8, -0.6]], **on),
@@ -22,8 +26,10 @@ DRAW = {
     "plot_detections": lambda **on: plotting.plot_detections(np.zeros((4, 4, 3), np.uint8), [], **on),
     "plot_elbow": lambda **on: plotting.plot_elbow({"k": [1, 2], "msd": [3, 1]}, **on),
     "plot_explained_variance": lambda **on: plotting.plot_explained_variance([0.6, 0.3], **on),
+    "plot_explanations": lambda **on: plotting.plot_explanations(EXPLANATION, **on),
     "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),
     "plot_forecast": lambda **on: plotting.plot_forecast({"time": [1, 2], "mean": [3, 4], "quantiles": [{"0.5": 3.0}, {"0.5": 4.0}]}, **on),
+    "plot_partial_dependence": lambda **on: plotting.plot_partial_dependence(DEPENDENCE, **on),
     "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_topics": lambda **on: plotting.plot_topics([[0.7, 0.3], [0.2, 0.8]], **on),

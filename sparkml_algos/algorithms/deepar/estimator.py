@@ -218,6 +218,26 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
         later = horizon.select(*columns).withColumn(of.value, F.lit(None).cast("double"))
         return self.transform(history.select(*columns, of.value).unionByName(later))
 
+    def explain(self, dataset: DataFrame, **settings: Any) -> DataFrame:
+        """Say which steps of a series have moved the forecast; see `sparkml_algos.explain.explain_series`.
+
+        Parameters
+        ----------
+        dataset : DataFrame
+            Of the form that was trained on; rows per step are gathered, and a row per series is given.
+        **settings
+            Of `explain_series`.
+
+        Returns
+        -------
+        DataFrame
+            With ``attributions`` and ``expected``.
+        """
+        if not self.value("timeCol"):
+            return super().explain(dataset, **settings)
+        of = _checked(self, dataset)
+        return super(DeepARModel, _of_gathered(self, of)).explain(of.gathered(dataset, with_horizon=bool(of.features)), **settings)
+
     @evaluation
     def evaluate(self, dataset: DataFrame) -> dict[str, float]:
         """Withhold the last `prediction_length` steps of each series, forecast them from `num_eval_samples` paths, and compare.

@@ -1,0 +1,380 @@
+"""A monitor: what is looked at, how, what is kept of it, and what is done when something is wrong; of windows and of streams."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from sparkml_algos.core.columns import column, find
+from sparkml_algos.monitor.actions import Action, Alert, tell
+from sparkml_algos.monitor.constraints import Baseline
+from sparkml_algos.monitor.cron import Cron, utc
+from sparkml_algos.monitor.data_quality import check_data_quality
+from sparkml_algos.monitor.detectors import Adwin
+from sparkml_algos.monitor.history import FAILED, IN_ALERT, OK, Execution, History, alert_of, batch_key, window_key
+from sparkml_algos.monitor.pages import history_page
+from sparkml_algos.monitor.statistics import statistics
+from sparkml_algos.monitor.violations import MonitorReport, Violation
+
+logger = logging.getLogger("sparkml_algos.monitor")
+
+Check = Callable[[DataFrame], MonitorReport]
+Source = Callable[[datetime, datetime], DataFrame]
+Notify = Literal["change", "always"]
+# Of the service.
+_MOST_DATAPOINTS = 100
+_KIND_OF_BASELINE, _KIND_UNKNOWN = "DataQuality", "Unknown"
+_EACH_MINUTE, _A_MOMENT = {"processingTime": "1 minute"}, timedelta(microseconds=1)
+
+
+class NoRows(ValueError):
+    """A window has no rows, of which nothing can be said."""
+
+
+class Monitor:
+    """Looks at rows again and again.
+
+    Parameters
+    ----------
+    name : str
+        What its executions are kept under.
+    check : Baseline or callable
+        What rows must be like, for `check_data_quality`; or what makes a `MonitorReport` from rows, such as
+        ``lambda rows: check_model_quality(model_quality(rows, …), constraints)``.
+    source : callable, optional
+        Gives the rows of a window from its start and its end; see `rows_between`. Needed by `run`, not by `look` and `on_stream`.
+    actions : sequence of Action
+        What is done when the state of the monitor changes, or an execution fails: instances of `Callback`, `Email`, `File`, `Log`,
+        `Webhook`, or functions of an `Alert`.
+    history : History, optional
+        By default one in memory.
+    datapoints_to_alert, evaluation_period : int
+        The monitor is in alert where so many of the last executions, of these so many, have violations; each from 1 to 100.
+    notify : {"change", "always"}
+        Whether actions are taken when the monitor gets into alert or out of it, or at each execution that it is in alert after, too.
+
+    Raises
+    ------
+    ValueError
+        If a setting is not what it may be.
+
+    Notes
+    -----
+    Executions that fail are kept and told, and count for nothing: the state stays what it was. Actions are not taken again for a window
+    that is looked at again with the same result.
+
+    Examples
+    --------
+    >>> monitor = Monitor("customers", baseline, source=rows_between(rows, "time"), actions=[Log()])  # doctest: +SKIP
+    >>> monitor.run(datetime(2026, 1, 1), datetime(2026, 1, 2)).status  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        name: str,
+        check: Baseline | Check,
+        *,
+        source: Source | None = None,
+        actions: Sequence[Action] = (),
+        history: History | None = None,
+        datapoints_to_alert: int = 1,
+        evaluation_period: int = 1,
+        notify: Notify = "change",
+    ) -> None:
+        if not name:
+            raise ValueError("name must not be empty: executions are kept under it")
+        if not 1 <= datapoints_to_alert <= evaluation_period <= _MOST_DATAPOINTS:
+            said = f"got {datapoints_to_alert} of {evaluation_period}"
+            raise ValueError(f"datapoints_to_alert is 1 or more and at most evaluation_period, which is at most {_MOST_DATAPOINTS}; {said}")
+        if notify not in ("change", "always"):
+            raise ValueError(f"notify is 'change' or 'always', not {notify!r}")
+        self.name, self.source, self.actions = name, source, tuple(actions)
+        self.history = History() if history is None else history
+        self.datapoints_to_alert, self.evaluation_period, self.notify = datapoints_to_alert, evaluation_period, notify
+        self._check = check
+
+    @property
+    def state(self) -> str:
+        """``OK`` or ``InAlert``, after the last execution."""
+        there = self.executions()
+        return there[-1].alert if there else OK
+
+    def executions(self) -> list[Execution]:
+        """What has been found so far, in the order of the windows."""
+        return self.history.executions(self.name)
+
+    def run(self, start: datetime, end: datetime, *, act: bool = True) -> Execution:
+        """Look at the rows of a window.
+
+        Parameters
+        ----------
+        start, end : datetime
+            From `start` on, before `end`; without a zone they are UTC.
+        act : bool
+            Whether actions are taken.
+
+        Returns
+        -------
+        Execution
+            Kept in the history, in the place of an earlier one of this window.
+
+        Raises
+        ------
+        NoRows
+            If there are none. This and whatever else goes wrong is kept and told as an execution that has failed, and raised.
+        ValueError
+            If the monitor has no source, or the window no length.
+        """
+        if self.source is None:
+            raise ValueError(f"the monitor {self.name!r} has no source of rows: give it one, or look at rows that you have")
+        start, end = utc(start), utc(end)
+        if end <= start:
+            raise ValueError(f"the window ends before it starts: {start} to {end}")
+        source = self.source
+        return self._execute(window_key(start, end), start, end, lambda: source(start, end), act)
+
+    def look(self, rows: DataFrame, start: datetime, end: datetime, *, act: bool = True) -> Execution:
+        """The same of rows that are given, for a window that they are said to be of.
+
+        Parameters
+        ----------
+        rows : DataFrame
+        start, end : datetime
+        act : bool
+
+        Returns
+        -------
+        Execution
+        """
+        return self._execute(window_key(start, end), utc(start), utc(end), lambda: rows, act)
+
+    def backfill(self, cron: Cron | str, start: datetime, end: datetime, *, again: bool = False) -> list[Execution]:
+        """Look at all windows of a schedule in a time that has gone by; no action is taken.
+
+        Parameters
+        ----------
+        cron : Cron or str
+        start, end : datetime
+            Windows begin at `start` or later and end at `end` or earlier.
+        again : bool
+            Whether windows that have been looked at are looked at again.
+
+        Returns
+        -------
+        list of Execution
+            Also those that have failed.
+        """
+        times = (Cron(cron) if isinstance(cron, str) else cron).between(utc(start) - _A_MOMENT, end)
+        known = {one.key: one for one in self.executions()}
+        found = []
+        for first, last in zip(times, times[1:], strict=False):
+            key = window_key(first, last)
+            if key in known and not again and known[key].status != FAILED:
+                found.append(known[key])
+                continue
+            try:
+                found.append(self.run(first, last, act=False))
+            except Exception:
+                logger.exception("the monitor %r failed from %s to %s", self.name, first, last)
+                failed = self.history.find(self.name, key)
+                found += [] if failed is None else [failed]
+        return found
+
+    def on_stream(
+        self,
+        rows: DataFrame,
+        *,
+        detectors: Mapping[str, Adwin] | None = None,
+        order: str | None = None,
+        checkpoint: str | None = None,
+        trigger: Mapping[str, Any] | None = None,
+    ) -> StreamingQuery:
+        """Look at each micro-batch of a stream.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Of a stream; its columns are those that are checked, and those of the detectors.
+        detectors : mapping of str to Adwin, optional
+            By the name of a column of numbers, such as whether a prediction was wrong: a detector that remembers across micro-batches, and
+            so sees what moves more slowly than one of them tells. Their values come to the driver.
+        order : str, optional
+            Column, such as a time, by which the rows of a micro-batch are put in order for the detectors.
+        checkpoint : str, optional
+            Folder where the query remembers which rows it has seen; what detectors remember is in memory only.
+        trigger : mapping, optional
+            Of `DataStreamWriter.trigger`; ``{"processingTime": "1 minute"}`` by default. ``{"availableNow": True}`` takes what is there and
+            ends.
+
+        Returns
+        -------
+        StreamingQuery
+            Started. Executions are called ``batch-`` and the number of the micro-batch; those without rows are passed over.
+
+        Raises
+        ------
+        ValueError
+            If the rows are no stream, or a column is missing or no number.
+
+        Notes
+        -----
+        A micro-batch that cannot be checked ends the query, as an error within `foreachBatch` does; it is kept and told before. With Spark
+        Connect, checks and actions run where the server is.
+        """
+        if not rows.isStreaming:
+            raise ValueError("rows are not those of a stream; run and look take others")
+        watched = dict(detectors or {})
+        for name in (*watched, *([order] if order else [])):
+            if name not in rows.columns:
+                raise ValueError(f"there is no column {name!r}; the columns are {', '.join(rows.columns)}")
+
+        def look(batch: DataFrame, number: int) -> None:
+            if batch.isEmpty():
+                return
+            kept = batch.persist()
+            try:
+                self._execute(batch_key(number), None, None, lambda: kept, True, watched, order)
+            finally:
+                kept.unpersist()
+
+        writer = rows.writeStream.foreachBatch(look).queryName(f"monitor: {self.name}").trigger(**(trigger or _EACH_MINUTE))
+        return (writer.option("checkpointLocation", checkpoint) if checkpoint else writer).start()
+
+    def to_html(self, title: str | None = None) -> str:
+        """A page of its own: executions, the drift of each feature over time, and the other metrics.
+
+        Parameters
+        ----------
+        title : str, optional
+
+        Returns
+        -------
+        str
+        """
+        limits = {}
+        if isinstance(self._check, Baseline):
+            for one in self._check.constraints.features:
+                config = self._check.constraints.config.changed(one.overrides)
+                text, own = one.inferred_type == "String", config.categorical_comparison_threshold
+                limits[f"feature_baseline_drift_{one.name}"] = own if text and own is not None else config.comparison_threshold
+        return history_page(self.executions(), title or f"Monitor: {self.name}", limits)
+
+    def save_html(self, path: str | Path, title: str | None = None) -> None:
+        """Write the page of `to_html`.
+
+        Parameters
+        ----------
+        path : str or Path
+        title : str, optional
+        """
+        Path(path).write_text(self.to_html(title), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _execute(
+        self, key: str, start: datetime | None, end: datetime | None, rows: Callable[[], DataFrame], act: bool,
+        detectors: Mapping[str, Adwin] | None = None, order: str | None = None,
+    ) -> Execution:  # fmt: skip
+        try:
+            found = rows()
+            checked = found.drop(*self._beside([*(detectors or {}), *([order] if order else [])]))
+            report = self._report(checked, key)
+            report = _with_detectors(report, found, detectors, order) if detectors else report
+        except Exception as error:
+            kind = _KIND_OF_BASELINE if isinstance(self._check, Baseline) else _KIND_UNKNOWN
+            self._finished(Execution(self.name, key, kind, start, end, FAILED, failure_reason=f"{type(error).__name__}: {error}"), act)
+            raise
+        return self._finished(Execution.of(self.name, key, report, start, end), act)
+
+    def _beside(self, names: Sequence[str]) -> list[str]:
+        """Those of these columns that the check is not to see: a baseline would call them extra ones."""
+        if not isinstance(self._check, Baseline):
+            return []
+        known = {one.name for one in self._check.constraints.features}
+        return [name for name in names if name not in known]
+
+    def _report(self, rows: DataFrame, key: str) -> MonitorReport:
+        if isinstance(self._check, Baseline):
+            found = statistics(rows)
+            if not found.item_count:
+                raise NoRows(f"there are no rows of {key}")
+            return check_data_quality(found, self._check)
+        if rows.isEmpty():
+            raise NoRows(f"there are no rows of {key}")
+        return self._check(rows)
+
+    def _finished(self, execution: Execution, act: bool) -> Execution:
+        """Keep an execution, and take actions if the state has changed."""
+        counted: list[Execution] = []
+        was: str | None = None
+        for one in self.history.before(self.name, execution.key):
+            was = one.alert if was is None else was
+            counted += [one] if one.status != FAILED else []
+            if len(counted) >= self.evaluation_period:
+                break
+        was = OK if was is None else was
+        known = self.history.find(self.name, execution.key)
+        failed = execution.status == FAILED
+        state = was if failed else alert_of(counted[::-1], execution.is_bad, self.datapoints_to_alert, self.evaluation_period)
+        execution = replace(execution, alert=state)
+        self.history.add(execution)
+        told = FAILED if failed else state
+        is_new = known is None or (known.alert, known.status) != (execution.alert, execution.status)
+        wanted = failed or state != was or (self.notify == "always" and state == IN_ALERT)
+        if act and is_new and wanted:
+            tell(self.actions, Alert(execution, told))
+        return execution
+
+
+def rows_between(rows: DataFrame | Callable[[], DataFrame], time: str, columns: Sequence[str] | None = None) -> Source:
+    """The rows of a window out of a table with a column of times.
+
+    Parameters
+    ----------
+    rows : DataFrame or callable
+        The table; or what reads it anew for each window, where new files come.
+    time : str
+        Column of dates or timestamps.
+    columns : sequence of str, optional
+        What is checked; by default all but `time`.
+
+    Returns
+    -------
+    callable
+        For the `source` of a `Monitor`: rows from the start on, before the end.
+    """
+
+    def source(start: datetime, end: datetime) -> DataFrame:
+        table = rows() if callable(rows) else rows
+        found = find(table, time)
+        if found is None:
+            raise ValueError(f"there is no column {time!r}; the columns are {', '.join(table.columns)}")
+        at = found.column.cast("timestamp")
+        kept = table.where((at >= F.lit(utc(start))) & (at < F.lit(utc(end))))
+        return kept.drop(time) if columns is None else kept.select(*map(column, columns))
+
+    return source
+
+
+def _with_detectors(report: MonitorReport, rows: DataFrame, detectors: Mapping[str, Adwin], order: str | None) -> MonitorReport:
+    """What detectors say of further rows, beside what was found."""
+    violations, metrics = list(report.violations), dict(report.metrics)
+    ordered = rows.orderBy(column(order)) if order else rows
+    collected = ordered.select(*(column(name).cast("double").alias(f"c{i}") for i, name in enumerate(detectors))).collect()
+    for i, (name, detector) in enumerate(detectors.items()):
+        before = detector.mean
+        changes = detector.update([row[i] for row in collected if row[i] is not None])
+        metrics[f"stream_mean_{name}"], metrics[f"stream_width_{name}"] = detector.mean, float(detector.width)
+        if changes:
+            text = f"The mean has changed {len(changes)} times within these rows; it was {before:.4g} and is {detector.mean:.4g} now."
+            violations.append(Violation(name, "stream_drift_check", text, detector.mean, before, None))
+    return replace(report, violations=tuple(violations), metrics=metrics)
