@@ -14,8 +14,8 @@ from pyspark.sql.types import DoubleType, FractionalType, StructField, StructTyp
 
 from sparkml_algos.cluster.jobs import described
 from sparkml_algos.core.columns import column, is_number, is_vector
-from sparkml_algos.explain.baselines import as_array, clustered
 from sparkml_algos.core.scoring import Output, rowwise
+from sparkml_algos.explain.baselines import as_array, clustered
 from sparkml_algos.explain.kernel import Coalitions, coalitions
 from sparkml_algos.explain.predictors import LEAST_PROBABILITY, attributions_in_tasks, output_of
 
@@ -368,7 +368,13 @@ def _by_kernel(
     attributions = [[column(f"a{i}_{j}") for j in range(len(names))] for i in range(len(outputs))]
     named = [value.alias(f"{name}_label{i}") for i, one in enumerate(attributions) for name, value in zip(names, one, strict=True)]
     expected = [column(f"e{i}").alias(f"expected_label{i}") for i in range(len(outputs))]
-    return _explanation(solved.select(f"{_ROW}.*", *named, *expected), names, len(outputs), "kernel", None if features is not None else _vector_column(model))
+    return _explanation(
+        solved.select(f"{_ROW}.*", *named, *expected),
+        names,
+        len(outputs),
+        "kernel",
+        None if features is not None else _vector_column(model),
+    )
 
 
 def _in_tasks(
@@ -428,9 +434,7 @@ def _vectors(dataset: DataFrame, x: Column, of: Callable[[DataFrame], Column], b
                 raise ValueError("there are no rows to explain")
             count = first["n"]
         return np.zeros((1, count))
-    given = (
-        [row["x"] for row in baseline.select(of(baseline).alias("x")).collect()] if hasattr(baseline, "select") else baseline
-    )
+    given = [row["x"] for row in baseline.select(of(baseline).alias("x")).collect()] if hasattr(baseline, "select") else baseline
     rows = [np.asarray(row, np.float64) for row in given]
     lengths = sorted({row.size for row in rows if row.ndim == 1})
     if not rows or any(row.ndim != 1 for row in rows) or lengths != [count or lengths[0]]:

@@ -48,12 +48,15 @@ def clustered(dataset: DataFrame, vector: Column, num_clusters: int | None, seed
     # Columns of large numbers would else decide alone who is near whom.
     mean, spread = points.mean(axis=0), points.std(axis=0)
     spread[spread == 0] = 1.0
-    scaled = dataset.sparkSession.createDataFrame([(row.tolist(),) for row in (points - mean) / spread], "features array<double>").coalesce(1)
+    scaled = dataset.sparkSession.createDataFrame([(row.tolist(),) for row in (points - mean) / spread], "features array<double>").coalesce(
+        1
+    )
     most = min(MOST_CLUSTERS, len(np.unique(points, axis=0)))
     ks = list(range(1, most + 1)) if num_clusters is None else [num_clusters]
     learner = KMeans(k=ks[-1], epochs=_EPOCHS, num_workers=1, seed=seed)
     models = dict(learner.fitMultiple(scaled, [{learner.k: k} for k in ks]))
-    distances = [float(models[i].training_summary.metrics["train:msd"]) for i in range(len(ks))]
+    summaries = [models[i].training_summary for i in range(len(ks))]
+    distances = [float(summary.metrics["train:msd"]) for summary in summaries if summary is not None]
     return np.asarray(models[knee(distances)].cluster_centers, np.float64) * spread + mean
 
 

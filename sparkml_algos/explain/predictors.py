@@ -76,7 +76,8 @@ def attributions_in_tasks(
         return pd.Series(list(explainer(rows.tolist())))
 
     explained.__annotations__ = {"rows": pd.Series, "return": pd.Series}
-    return F.pandas_udf(explained, "array<double>")(x), labels
+    function: Any = explained
+    return F.pandas_udf(function, "array<double>")(x), labels
 
 
 @dataclass(frozen=True)

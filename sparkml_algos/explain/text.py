@@ -162,9 +162,7 @@ def units(text: str, granularity: Granularity) -> list[tuple[int, int]]:
     return [found.span() for found in _UNITS[granularity].finditer(text)]
 
 
-def mixtures(
-    text: str | None, granularity: Granularity, baseline: str, num_samples: int | None, seed: int
-) -> list[tuple[int, str]]:
+def mixtures(text: str | None, granularity: Granularity, baseline: str, num_samples: int | None, seed: int) -> list[tuple[int, str]]:
     """A text with parts left out: 0 is without all of them, 1 the text as it is, from 2 on mixtures."""
     text = text or ""
     spans = units(text, granularity)

@@ -194,7 +194,9 @@ class Email:
         message["Subject"], message["From"] = alert.title, self.sender
         message["To"] = self.to if isinstance(self.to, str) else ", ".join(self.to)
         message.set_content(alert.text + "\n")
-        message.add_attachment(json.dumps(alert.to_dict(), indent=1).encode(), maintype="application", subtype="json", filename="alert.json")
+        message.add_attachment(
+            json.dumps(alert.to_dict(), indent=1).encode(), maintype="application", subtype="json", filename="alert.json"
+        )
         port, context = self.port or _PORTS[self.security], ssl.create_default_context()
         if self.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, port, timeout=self.timeout, context=context)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FAILED, IN_ALERT, OK = "Failed", "InAlert", "OK"
+_WITHOUT: list[tuple[str | None, float | None]] = [(None, None)]
 _SCHEMA = "monitor string, execution string, start timestamp, end timestamp, status string, alert string, metric string, value double"
 _UNSAFE = re.compile(r"[^\w.-]+")
 # What the service's metrics are of, by the kind of the monitor.
@@ -254,7 +255,7 @@ class History:
         rows = [
             (one.monitor, one.key, one.start, one.end, one.status, one.alert, name, value)
             for one in self.executions(monitor)
-            for name, value in (list(one.metrics.items()) or [(None, None)])
+            for name, value in (one.metrics.items() or _WITHOUT)
         ]
         return spark.createDataFrame(rows, _SCHEMA)
 

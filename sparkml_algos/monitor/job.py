@@ -175,7 +175,9 @@ with DAG({name!r}, schedule={schedule!r}, start_date=datetime(2024, 1, 1, tzinfo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a job from its command line; the exit status is 0, or 3 where something is violated and ``--fail-on-violations`` is given."""
-    parser = argparse.ArgumentParser(prog="sparkml_algos.watch", description=MonitorJob.__doc__.partition("\n")[0] if MonitorJob.__doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="sparkml_algos.watch", description=MonitorJob.__doc__.partition("\n")[0] if MonitorJob.__doc__ else None
+    )
     for one in fields(MonitorJob):
         parser.add_argument(f"--{one.name.replace('_', '-')}", required=one.default is MISSING, default=argparse.SUPPRESS)
     parser.add_argument("--at", help="the scheduled time, ISO 8601; by default now")
@@ -197,4 +199,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         spark.stop()
     return _VIOLATED if strict and execution.is_bad else 0
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -175,7 +176,7 @@ class Monitor:
         times = (Cron(cron) if isinstance(cron, str) else cron).between(utc(start) - _A_MOMENT, end)
         known = {one.key: one for one in self.executions()}
         found = []
-        for first, last in zip(times, times[1:], strict=False):
+        for first, last in itertools.pairwise(times):
             key = window_key(first, last)
             if key in known and not again and known[key].status != FAILED:
                 found.append(known[key])
@@ -286,7 +287,8 @@ class Monitor:
     ) -> Execution:  # fmt: skip
         try:
             found = rows()
-            checked = found.drop(*self._beside([*(detectors or {}), *([order] if order else [])]))
+            beside = self._beside([*(detectors or {}), *([order] if order else [])])
+            checked = found.drop(*beside) if beside else found
             report = self._report(checked, key)
             report = _with_detectors(report, found, detectors, order) if detectors else report
         except Exception as error:

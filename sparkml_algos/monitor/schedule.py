@@ -122,7 +122,9 @@ class Schedule:
             return self
         self._ends.clear()
         self.status = "Scheduled"
-        self._thread = threading.Thread(target=self._loop, args=(self.cron, self._clock()), name=f"monitor {self.monitor.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, args=(self.cron, self._clock()), name=f"monitor {self.monitor.name}", daemon=True
+        )
         self._thread.start()
         return self
 

@@ -117,7 +117,15 @@ def plot_partial_dependence(dependence: Any, output: int = -1, ax: Axes | None =
     numeric = dependence.data_type == "numerical"
     at = np.asarray(values, np.float64) if numeric else np.arange(len(values))
     width = (at[1] - at[0]) * 0.95 if len(at) > 1 else 0.8
-    ax.bar(at, shares / (shares.max() or 1.0) * tall * 0.3, bottom=low - tall * 0.35, width=width, color=GREY, alpha=0.35, label="share of rows")
+    ax.bar(
+        at,
+        shares / (shares.max() or 1.0) * tall * 0.3,
+        bottom=low - tall * 0.35,
+        width=width,
+        color=GREY,
+        alpha=0.35,
+        label="share of rows",
+    )
     if numeric:
         ax.plot(at, means, color=BLUE, marker="o", markersize=3)
     else:

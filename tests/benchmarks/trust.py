@@ -104,7 +104,6 @@ def baseline_in_turn() -> dict[str, Any]:
     return {"seconds": seconds, "mebibytes": {"a tenth": some.mebibytes, "all": peak.mebibytes}}
 
 
-
 def compare_kernel(data: Data, options: Options) -> Report:
     """Seconds of the same explanations by shap's KernelExplainer and by ours, on one core and on two."""
     from importlib.util import find_spec

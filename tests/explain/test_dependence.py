@@ -17,7 +17,9 @@ from tests.explain.test_kernel import shapley
 def frame(spark):
     random = np.random.default_rng(0)
     x = random.normal(size=(240, 3)).round(3)
-    rows = [(row.tolist(), *map(float, row), "ab"[i % 3 == 0], i % 4, f"text {i}", float(row @ [2.0, -1.0, 0.5])) for i, row in enumerate(x)]
+    rows = [
+        (row.tolist(), *map(float, row), "ab"[i % 3 == 0], i % 4, f"text {i}", float(row @ [2.0, -1.0, 0.5])) for i, row in enumerate(x)
+    ]
     return spark.createDataFrame(
         rows, "features array<double>, p double, q double, r double, kind string, n int, note string, label double"
     ).cache()
@@ -60,7 +62,9 @@ def test_without_a_baseline_clusters_are_looked_for(frame, linear):
     assert explain(linear, some).baseline == found.baseline
     names = [f"f{i}_label0" for i in range(3)]
     rows = linear.explain(some, num_clusters=3).join(linear.transform(some).select("p", "prediction"), "p").collect()
-    assert [sum(row[name] for name in names) + row["expected_label0"] for row in rows] == pytest.approx([row["prediction"] for row in rows], abs=1e-5)
+    assert [sum(row[name] for name in names) + row["expected_label0"] for row in rows] == pytest.approx(
+        [row["prediction"] for row in rows], abs=1e-5
+    )
     of_columns = explain(linear, some, features=["p", "n"], output="prediction", num_clusters=2)
     assert len(of_columns.baseline) == 2 and all(float(row[1]).is_integer() for row in of_columns.baseline)
     with pytest.raises(ValueError, match="kind are no numbers"):

@@ -65,20 +65,22 @@ def test_series_of_a_step_are_told_apart():
 def forecaster(spark):
     saved = json.loads(SAVED.with_suffix(".json").read_text())
     rows = [("2024-01-01", row["features"]) for row in saved["rows"][:3]]
-    return DeepARModel.load(str(SAVED)), spark.createDataFrame(rows, "start string, target array<double>").cache()
+    return DeepARModel.load(str(SAVED)), spark.createDataFrame(rows, "day string, features array<double>").cache()
 
 
-@pytest.mark.parametrize("settings", [{}, {"direction": "bidirectional", "baseline": "mean"}, {"granularity": "fine_grained", "num_samples": 2}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"direction": "bidirectional", "baseline": "mean"}, {"granularity": "fine_grained", "num_samples": 2}]
+)
 def test_attributions_of_a_forecast_add_up(forecaster, settings):
     model, series = forecaster
     rows = model.explain(series, **settings).collect()
-    wanted = {tuple(row["target"]): row["mean"] for row in model.transform(series).collect()}
+    wanted = {tuple(row["features"]): row["mean"] for row in model.transform(series).collect()}
     assert len(rows) == 3
     for row in rows:
         values = np.array(row["attributions"])
-        assert len(values) == len(row["target"])
+        assert len(values) == len(row["features"])
         found = values.reshape(-1, values.shape[-1]).sum(axis=0) + row["expected"]
-        assert found == pytest.approx(wanted[tuple(row["target"])], abs=1e-6)
+        assert found == pytest.approx(wanted[tuple(row["features"])], abs=1e-6)
         assert np.abs(values).max() > 0
 
 

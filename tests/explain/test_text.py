@@ -14,7 +14,7 @@ from sparkml_algos.explain.text import explained, mixtures, units
     [
         ("token", "  a b\tc\nd ", ["a", "b", "c", "d"]),
         ("sentence", "One. Two is 3.5 large! “Three?” four", ["One.", "Two is 3.5 large!", "“Three?”", "four"]),
-        ("sentence", "今天好。明天见！", ["今天好。", "明天见！"]),
+        ("sentence", "今天好。明天见！", ["今天好。", "明天见！"]),  # noqa: RUF001
         ("paragraph", "a b\nc\n\n \n d\n\ne", ["a b\nc", "d", "e"]),
         ("token", " ", []),
     ],
@@ -33,7 +33,10 @@ def test_a_part_that_is_left_out_leaves_the_blanks_around_it():
 def test_of_a_sum_each_word_has_its_own_share():
     worth = {"good": 2.0, "bad": -3.0, "film": 0.25}
     text = "good film bad film"
-    found = [{"place": place, "outputs": [sum(worth[word] for word in mixed.split()), 1.0]} for place, mixed in mixtures(text, "token", "", None, 3)]
+    found = [
+        {"place": place, "outputs": [sum(worth[word] for word in mixed.split()), 1.0]}
+        for place, mixed in mixtures(text, "token", "", None, 3)
+    ]
     parts, expected = explained(text, found[::-1], "token", None, 3)
     assert [(part, start) for part, start, _ in parts] == [("good", 0), ("film", 5), ("bad", 10), ("film", 14)]
     assert [values[0] for *_, values in parts] == pytest.approx([2.0, 0.25, -3.0, 0.25]) and expected == [0.0, 1.0]

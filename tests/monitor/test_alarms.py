@@ -8,6 +8,7 @@ import logging
 import socketserver
 import threading
 from datetime import datetime, timezone
+from typing import ClassVar
 
 import pytest
 
@@ -63,7 +64,13 @@ def test_actions_are_taken_when_the_state_changes(history):
 def test_so_many_of_the_last_executions_make_an_alert(history):
     always: list[str] = []
     monitor = Monitor(
-        "ages", report, actions=[lambda alert: always.append(alert.state)], history=history, datapoints_to_alert=2, evaluation_period=3, notify="always"
+        "ages",
+        report,
+        actions=[lambda alert: always.append(alert.state)],
+        history=history,
+        datapoints_to_alert=2,
+        evaluation_period=3,
+        notify="always",
     )
     quiet = [Rows(value) for value in (False, True, True, False, False, False, True, True)]
     assert looked(monitor, quiet) == ["OK"] * 4 + ["InAlert"] * 3 + ["OK"]
@@ -99,7 +106,11 @@ def test_the_history_is_read_as_it_was_written(tmp_path):
     assert there == monitor.executions() and there[1].violations[0] == WRONG
     assert history.metrics("ages of/customers") == {"feature_baseline_drift_age": [0.02, 0.3]}
     (record,) = there[1].metric_records("my-endpoint")
-    assert record["MetricName"] == "feature_baseline_drift_age" and record["Value"] == 0.3 and record["Timestamp"] == "2026-01-03T00:00:00+00:00"
+    assert (
+        record["MetricName"] == "feature_baseline_drift_age"
+        and record["Value"] == 0.3
+        and record["Timestamp"] == "2026-01-03T00:00:00+00:00"
+    )
     assert {one["Name"] for one in record["Dimensions"]} == {"MonitoringSchedule", "Endpoint"}
     endless = Execution("m", batch_key(7), "ModelBias", None, None, "Completed", metrics={"a": float("inf"), "b": float("nan")})
     history.add(endless)
@@ -143,7 +154,9 @@ def test_log_file_and_callback(caplog, tmp_path):
     with caplog.at_level(logging.INFO, "sparkml_algos.monitor"):
         wrong = tell([Log(), File(tmp_path / "sub" / "alarms.jsonl"), Callback(called.append), Callback(called.append, ["OK"])], alert())
     assert wrong == [] and [one.state for one in called] == ["InAlert"]
-    assert "ages is InAlert, 2026: 22 violations" in caplog.text and "and 2 more" in caplog.text and caplog.records[0].levelname == "WARNING"
+    assert (
+        "ages is InAlert, 2026: 22 violations" in caplog.text and "and 2 more" in caplog.text and caplog.records[0].levelname == "WARNING"
+    )
     (line,) = (tmp_path / "sub" / "alarms.jsonl").read_text().splitlines()
     assert json.loads(line)["execution"]["violations"][0]["feature_name"] == "age"
 
@@ -188,7 +201,7 @@ def test_a_webhook_is_sent_the_alert():
 class Smtp(socketserver.StreamRequestHandler):
     """A server that takes one letter."""
 
-    letters: list[str] = []
+    letters: ClassVar[list[str]] = []
 
     def handle(self) -> None:
         self.say("220 here")

@@ -238,7 +238,7 @@ def test_of_500_quiet_windows_one_in_a_hundred_violates_something_at_most():
 def with_gaps(random: np.random.Generator, rows: int) -> pd.DataFrame:
     """Of one column one value in twenty is missing, of another a third."""
     table = drawn(random, rows)
-    return table.assign(wait=table.wait.where(random.random(rows) > 0.05), place=table.place.where(random.random(rows) > 1 / 3))
+    return table.assign(wait=table.wait.where(random.random(rows) > 0.05), place=table.place.where(random.random(rows) > 1 / 3, None))
 
 
 @pytest.mark.slow

@@ -56,7 +56,11 @@ def test_steps_of_a_row_add_up(explanation):
 
 
 def test_what_cannot_be_drawn_is_refused(explanation):
-    for settings, said in (({"kind": "pie"}, "kind is one of"), ({"label": "label7"}, "is not explained"), ({"top": 0}, "top is 1 or more")):
+    for settings, said in (
+        ({"kind": "pie"}, "kind is one of"),
+        ({"label": "label7"}, "is not explained"),
+        ({"top": 0}, "top is 1 or more"),
+    ):
         with pytest.raises(ValueError, match=said):
             plot_explanations(explanation, **settings)
     with pytest.raises(ValueError, match="row is from 0 to 2"):

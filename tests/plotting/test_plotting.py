@@ -17,7 +17,12 @@ TRIAL = SimpleNamespace(number=0, objective=0.5, status="Completed", succeeded=T
 SEARCH = SimpleNamespace(name="search", trials=[TRIAL], objective_metric="error", larger_is_better=False)
 EXPLANATION = SimpleNamespace(features=("a",), labels=("label0",), global_values=lambda agg_method: {"label0": {"a": 1.0}})
 DEPENDENCE = SimpleNamespace(
-    feature_name="a", data_type="numerical", feature_values=(1.0, 2.0), model_predictions=((3.0, 4.0),), data_distribution=(0.5, 0.5), error=None
+    feature_name="a",
+    data_type="numerical",
+    feature_values=(1.0, 2.0),
+    model_predictions=((3.0, 4.0),),
+    data_distribution=(0.5, 0.5),
+    error=None,
 )
 DRAW = {
     "plot_anomalies": lambda **on: plotting.plot_anomalies({"time": [1, 2], "value": [3, 4], "score": [1, 2]}, threshold=1.5, **on),

@@ -46,6 +46,7 @@ def look(model: KMeansModel, trees: XGBoostClassificationModel, forest: RandomCu
     assert summary is not None
     assert_type(summary.seconds, dict[str, float])
     assert_type(model.transform(frame), DataFrame)
+    assert_type(model.explain(frame), DataFrame)
     assert_type(model.evaluate(frame), dict[str, Any])
     assert_type(trees.numClasses, int)
     assert_type(forest.threshold, float)
