@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -76,8 +76,7 @@ def attributions_in_tasks(
         return pd.Series(list(explainer(rows.tolist())))
 
     explained.__annotations__ = {"rows": pd.Series, "return": pd.Series}
-    function: Any = explained
-    return F.pandas_udf(function, "array<double>")(x), labels
+    return F.pandas_udf(cast(Any, explained), "array<double>")(x), labels
 
 
 @dataclass(frozen=True)
