@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -76,7 +76,8 @@ def attributions_in_tasks(
         return pd.Series(list(explainer(rows.tolist())))
 
     explained.__annotations__ = {"rows": pd.Series, "return": pd.Series}
-    return F.pandas_udf(cast(Any, explained), "array<double>")(x), labels
+    make: Callable[..., Any] = F.pandas_udf
+    return make(explained, "array<double>")(x), labels
 
 
 @dataclass(frozen=True)
