@@ -38,7 +38,7 @@ def differences(data: Data, options: Options) -> Report:
 
     rows: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in sorted([*TRANSLATIONS, *REFUSED]):
+        for name in sorted(name for name in (*TRANSLATIONS, *REFUSED) if (SAVED / name).is_dir()):
             try:
                 found = {
                     precision: export(SAVED / name, Path(folder) / "model.onnx", precision=precision)
