@@ -241,8 +241,8 @@ def draw(measured: str, picture: str) -> None:
     from matplotlib import pyplot as plt
 
     values = json.loads(Path(measured).read_text())["learning"]["values"]
-    figure, axes = plt.subplots(1, len(values), figsize=(4.5 * len(values), 3.2), constrained_layout=True)
-    for ax, (name, one) in zip(axes, values.items(), strict=True):
+    figure, axes = plt.subplots(1, len(values), figsize=(4.5 * len(values), 3.2), constrained_layout=True, squeeze=False)
+    for ax, (name, one) in zip(axes[0], values.items(), strict=True):
         curves = {strategy: np.array(found) for strategy, found in one["curves"].items()}
         best = (np.max if one["larger_is_better"] else np.min)([found[:, -1] for found in curves.values()])
         for (strategy, found), colour in zip(curves.items(), ("grey", "tab:orange"), strict=True):
