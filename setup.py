@@ -19,6 +19,7 @@ FAST = ["numba>=0.60"]
 TUNING = ["optuna>=5", "scikit-learn>=1.3"]
 # Graphs of version 20, which texts need.
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+TRACKING = ["mlflow-skinny>=3.5,<4", "sqlalchemy>=2", "alembic>=1.10", "pandas>=2.0,<3"]
 # The last two are compiled, and twice as quick as what uvicorn has without them.
 SERVING = ["fastapi>=0.115", "uvicorn>=0.30", "httptools>=0.6", "uvloop>=0.19; sys_platform != 'win32'"]
 
@@ -112,6 +113,8 @@ setup(
         "fast": FAST,
         # What proposes the trials of a search; Gaussian processes need torch too.
         "tuning": TUNING,
+        # MLflow without its server, and what it keeps runs in a SQLite file with.
+        "tracking": TRACKING,
         # HTTP endpoints of saved models; scoring in a process without Spark takes nothing more.
         "serving": SERVING,
         # Models as graphs, compared with ours by the runtime; packages for devices need the runtime alone.
@@ -134,6 +137,8 @@ setup(
         "test": [
             *(*PLOT, *IMAGES, *KNN, *FAST, *SERVING, *TUNING, *ONNX, *XGBOOST_CPU, "build>=1.2", "mypy>=1.15", "ruff>=0.9"),
             *("pytest>=8", "pytest-xdist>=3.6", "scikit-learn>=1.3"),
+            *TRACKING,
+            *("flask>=3", "flask-cors>=5"),  # of MLflow's server
             "sacrebleu>=2.4",  # whose BLEU ours must be
             "pycocotools>=2.0.8",  # and whose average precision
             # Clients of the endpoint, and another reading of JSONPath.

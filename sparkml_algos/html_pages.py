@@ -16,9 +16,12 @@ table{border-collapse:collapse;font-size:.9em;margin:.6em 0}td,th{border-bottom:
 padding:.2em .9em .2em 0;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}h2{margin:1.8em 0 .3em}h3{margin:1em 0 .2em;font-weight:600}
 .bad{color:var(--two);font-weight:600}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg{max-width:100%;height:auto}
+.run{stroke-width:1.6}.run:hover{stroke-width:4}figure{margin:.4em 0}.legend span{display:inline-block;margin:0 1em .2em 0;font-size:.85em}
+.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.4em}.best td{font-weight:600}.differs{color:var(--two)}
 """
 _WIDTH, _NAMES, _VALUES, _BAR = 640, 110, 70, 20
 _CHART_HEIGHT, _CHART_MARGIN = 150, 28
+_CURVES_HEIGHT = 300
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,92 @@ def lines(names: Sequence[str], series: Mapping[str, Sequence[float | None]], li
     return _svg(_WIDTH, _CHART_HEIGHT, parts)
 
 
+def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_name: str = "", y_name: str = "") -> str:
+    """Points that belong together, joined, of as many series as there are; each has its colour, and its name under the pointer."""
+    points = [(x, y) for part in series.values() for x, y in part if math.isfinite(x) and math.isfinite(y)]
+    if not points:
+        return ""
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    right, high = right if right > left else left + 1, high if high > low else low + 1
+    width, floor = _WIDTH - 90, _CURVES_HEIGHT - 40
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return 70 + (x - left) / (right - left) * width, floor - (y - low) / (high - low) * (floor - 12)
+
+    parts = []
+    for name, part in series.items():
+        known = [place(x, y) for x, y in part if math.isfinite(x) and math.isfinite(y)]
+        colour = _hue(list(series).index(name), len(series))
+        if len(known) == 1:
+            (x, y), tip = known[0], f"<title>{escape(name)}</title>"
+            parts.append(f'<circle class="run" cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}">{tip}</circle>')
+        elif known:
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in known)
+            parts.append(f'<polyline class="run" points="{path}" fill="none" stroke="{colour}"><title>{escape(name)}</title></polyline>')
+    parts.append(f'<path d="M70 12V{floor}H{70 + width}" fill="none" stroke="var(--line)"/>')
+    for value, y in ((low, floor), (high, 12)):
+        parts.append(f'<text x="64" y="{y + 4}" text-anchor="end">{number(float(value))}</text>')
+    for value, x, side in ((left, 70, "start"), (right, 70 + width, "end")):
+        parts.append(f'<text x="{x}" y="{floor + 16}" text-anchor="{side}">{number(float(value))}</text>')
+    parts.append(f'<text x="{70 + width / 2}" y="{floor + 32}" text-anchor="middle">{escape(x_name)}</text>')
+    parts.append(f'<text x="74" y="10">{escape(y_name)}</text>')
+    legend = "".join(
+        f'<span><i style="background:{_hue(place_, len(series))}"></i>{escape(name)}</span>' for place_, name in enumerate(series)
+    )
+    return f'<figure>{_svg(_WIDTH, _CURVES_HEIGHT, parts)}<figcaption class="legend">{legend}</figcaption></figure>'
+
+
+def parallel(axes: Sequence[str], rows: Mapping[str, Sequence[Any]], goodness: Sequence[float]) -> str:
+    """A line for each row through its values on all axes, the better the stronger; an axis is of numbers, or of texts in their order.
+
+    Parameters
+    ----------
+    axes : sequence of str
+    rows : mapping of str to sequence
+        By name, a value an axis, None where there is none.
+    goodness : sequence of float
+        Of each row, from 0 to 1.
+    """
+    if not rows or len(axes) < 2:
+        return ""
+    floor, step = _CURVES_HEIGHT - 44, (_WIDTH - 120) / (len(axes) - 1)
+    parts, heights = [], []
+    for place, axis in enumerate(axes):
+        values = [row[place] for row in rows.values() if row[place] is not None]
+        x = 60 + place * step
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{floor}" stroke="var(--line)"/>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{floor + 36}" text-anchor="middle">{escape(_fitting(axis, step))}<title>{escape(axis)}</title></text>'
+        )
+        if values and all(isinstance(value, (int, float)) for value in values):
+            low, high = min(values), max(values)
+            spread = (high - low) or 1
+            heights.append({value: (value - low) / spread if high > low else 0.5 for value in values})
+            ends = {low: floor + 16, high: 10} if high > low else {low: floor + 16}
+        else:
+            texts = sorted({str(value) for value in values})
+            heights.append({value: texts.index(str(value)) / max(1, len(texts) - 1) for value in values})
+            ends = {texts[0]: floor + 16, texts[-1]: 10} if texts else {}
+        for value, y in ends.items():
+            parts.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{escape(_fitting(number(value), step))}</text>')
+    order = sorted(range(len(rows)), key=lambda index: goodness[index])
+    names = list(rows)
+    for index in order:
+        row, good = rows[names[index]], goodness[index]
+        points = " ".join(
+            f"{60 + place * step:.1f},{floor - heights[place][value] * (floor - 14):.1f}"
+            for place, value in enumerate(row)
+            if value is not None
+        )
+        colour = "var(--two)" if index == order[-1] else "var(--one)"
+        parts.append(
+            f'<polyline class="run" points="{points}" fill="none" stroke="{colour}" stroke-opacity="{0.15 + 0.85 * good:.2f}">'
+            f"<title>{escape(names[index])}</title></polyline>"
+        )
+    return _svg(_WIDTH, _CURVES_HEIGHT, parts)
+
+
 def number(value: Any) -> str:
     """A number as it is shown."""
     if value is None:
@@ -128,6 +217,16 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return "∞" if value == math.inf else "−∞" if value == -math.inf else f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _hue(place: int, count: int) -> str:
+    """A colour of its own for each of so many."""
+    return _colour(place) if count <= 2 else f"hsl({place * 360 // count} 60% 50%)"
+
+
+def _fitting(text: str, width: float) -> str:
+    fits = max(4, int(width / 6.5))
+    return text if len(text) <= fits else text[: fits - 1] + "…"
 
 
 def _colour(place: int) -> str:

@@ -432,10 +432,10 @@ CASES = [
         # Plain gradient descent, and all rows in a mini-batch, for the same reasons as above.
         {
             **{"num_layers": 20, "image_shape": "3,8,8", "num_classes": 4, "epochs": 2, "mini_batch_size": 1000},
-            **{"momentum": 0.0, "learning_rate": 0.01, "imageCol": "picture", "labelCol": "blob"},
+            **{"momentum": 0.0, "learning_rate": 0.1, "imageCol": "picture", "labelCol": "blob"},
         },
         lambda model: model.artifact.arrays["network/fc.bias"],
-        ("learning_rate", [0.01, 0.02]),
+        ("learning_rate", [0.1, 0.05]),
         tolerance=1e-5,
     ),
     Case(

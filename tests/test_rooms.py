@@ -33,6 +33,7 @@ ALLOWED = {
     "explain": {"core", "cluster", "rows", "arrays"},
     "monitor": {"bias", "core", "cluster", "arrays"},
     "export": {"serving", "formats", "networks", "rows", "arrays", "algorithms"},
+    "tracking": {"serving", "core", "cluster", "arrays"},
     "tuning": {"core", "cluster", "training", "rows", "collectives", "arrays"},
     "batch": {"serving", "core", "cluster", "arrays"},
     "checking": {"core", "cluster", "training", "rows", "collectives", "arrays", "jvm"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,28 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not lines:
         raise FileNotFoundError(f"{path} holds no saved instance: it has no metadata/part-…")
     return json.loads(lines[0])
+
+
+def write_local(path: str | Path, metadata: Mapping[str, Any], artifact: Artifact | None) -> None:
+    """Save an instance into a local directory without Spark, as Spark would.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder that is not there yet.
+    metadata : mapping
+        What is saved beside the arrays.
+    artifact : Artifact, optional
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at the path.
+    """
+    path = Path(path)
+    for name, there in {"metadata": True, "data": artifact is not None}.items():
+        if there:
+            (path / name).mkdir(parents=True)
+    (path / "metadata" / "part-00000").write_text(json.dumps(metadata) + "\n")
+    if artifact is not None:
+        pq.write_table(artifact.to_table(), path / "data" / "part-00000.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import importlib
 import logging
@@ -20,6 +21,7 @@ from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import Launch, Outcome, run_gang
 from sparkml_algos.cluster.resources import max_result_bytes
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
+from sparkml_algos.core import recording
 from sparkml_algos.core.bridge import (
     JvmModel,
     OnJvm,
@@ -97,7 +99,8 @@ class AlgorithmEstimator(Estimator[M], DeclaredParams, JobParams, Persistable):
             Thread-safe, as `CrossValidator` needs it; training happens when the first model is asked for.
         """
         estimators = [self.copy(paramMap) for paramMap in paramMaps]
-        return Models(lambda: fit_all(estimators, dataset), len(estimators))
+        asked_in = contextvars.copy_context()  # the thread that draws the first model may be another
+        return Models(lambda: asked_in.run(fit_all, estimators, dataset), len(estimators))
 
     def _fit(self, dataset: DataFrame) -> M:
         return fit_all([self], dataset)[0]
@@ -386,6 +389,15 @@ def fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> lis
     problems = [problem for estimator in estimators for problem in estimator._problems(dataset)]
     if problems:
         raise InvalidParams(type(estimators[0]).__name__, list(dict.fromkeys(problems)))
+    if (recorder := recording.recorder) is None:
+        return _fit_all(estimators, dataset)
+    with recorder.fitting(estimators, dataset) as take:
+        models = _fit_all(estimators, dataset)
+        take(models)
+    return models
+
+
+def _fit_all(estimators: Sequence[AlgorithmEstimator], dataset: DataFrame) -> list[AlgorithmModel]:
     groups: dict[str, list[int]] = {}
     for index, estimator in enumerate(estimators):
         groups.setdefault(estimator._job_key(), []).append(index)

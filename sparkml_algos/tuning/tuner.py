@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
+import functools
 import hashlib
 import json
 import logging
@@ -25,6 +27,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.cluster.errors import JobCancelled
 from sparkml_algos.cluster.jobs import inheriting
+from sparkml_algos.core import recording
 from sparkml_algos.core.progress import ProgressBar
 from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
@@ -34,6 +37,7 @@ from sparkml_algos.tuning.definitions import OWNER, Definition, Ready, Stand, la
 from sparkml_algos.tuning.job import Objective, Trial, TuningJob
 from sparkml_algos.tuning.listeners import Announcer, TuningListener
 from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges
+from sparkml_algos.tuning.recorded import RecordedTrials
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import TunerReader, TunerWriter
 from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, stop_as
@@ -314,7 +318,9 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             except BaseException:
                 logger.debug("tuning job %s has failed; wait() raises what of", job.name, exc_info=True)
 
-        threading.Thread(target=inheriting(dataset.sparkSession, work), name=f"tuning {job.name}", daemon=True).start()
+        begun_in = contextvars.copy_context()  # a run of `tracking` that is current here is so there
+        target = functools.partial(begun_in.run, inheriting(dataset.sparkSession, work))
+        threading.Thread(target=target, name=f"tuning {job.name}", daemon=True).start()
         return job
 
     @classmethod
@@ -387,10 +393,20 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         return child
 
     def _run(self, dataset: DataFrame, job: TuningJob) -> Model:
+        if (recorder := recording.recorder) is None:
+            return self._searched(dataset, job, self.listeners)
+        settings = {**self.to_config(), "tags": self.tags}
+        with recorder.searching("tuning", job.name, self._definitions()[0].tail, dataset, settings, self.store is not None) as record:
+            model = self._searched(dataset, job, [*self.listeners, *([RecordedTrials(record)] if record else [])])
+            if record is not None and job.best is not None:
+                record.take(model, {"best": job.best.name, "completion": job.completion})
+        return model
+
+    def _searched(self, dataset: DataFrame, job: TuningJob, listeners: Sequence[TuningListener]) -> Model:
         self.latest_tuning_job = job
         tuned = ", ".join(type(one.tail).__name__ for one in self._definitions())
         bar = ProgressBar(f"{type(self).__name__} of {tuned}", self.progress, "trials")
-        announcer = Announcer(job, self.listeners)
+        announcer = Announcer(job, listeners)
         announcer.search_starts(self, dataset)
 
         def end(status: str, error: BaseException | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from typing import Any
@@ -21,6 +22,7 @@ from pyspark.sql import functions as F
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.cluster.errors import Failure
 from sparkml_algos.cluster.jobs import inheriting
+from sparkml_algos.core import recording
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.trials import END, Rows, Trials
 from sparkml_algos.training.trials import Task
@@ -75,11 +77,14 @@ class CrossValidator(spark_tuning.CrossValidator):
         search = _Search.of(self)
         if search is None:
             return super()._fit(dataset)
-        folds, dataset = self.getNumFolds(), self._with_folds(dataset)
-        found = search.run(dataset, folds)
-        metrics = np.array(found.metrics)
-        averages, deviations = metrics.mean(axis=0), metrics.std(axis=0)
-        best = found.model or search.fit(dataset.drop(_FOLD), search.best(averages))
+        folds = self.getNumFolds()
+        with search.recorded(self, dataset) as record:
+            dataset = self._with_folds(dataset)
+            found = search.run(dataset, folds)
+            metrics = np.array(found.metrics)
+            averages, deviations = metrics.mean(axis=0), metrics.std(axis=0)
+            best = found.model or search.fit(dataset.drop(_FOLD), search.best(averages))
+            search.record(record, metrics, best)
         return self._copyValues(CrossValidatorModel(best, list(averages), found.models, list(deviations)))
 
     def _with_folds(self, dataset: DataFrame) -> DataFrame:
@@ -128,9 +133,11 @@ class TrainValidationSplit(spark_tuning.TrainValidationSplit):
             return super()._fit(dataset)
         held_out = F.when(F.col(_RANDOM) >= self.getTrainRatio(), F.lit(0)).otherwise(F.lit(-1))
         marked = dataset.select("*", F.rand(self.getSeed()).alias(_RANDOM)).withColumn(_FOLD, held_out).drop(_RANDOM)
-        found = search.run(marked, 1)
-        (metrics,) = found.metrics
-        best = found.model or search.fit(dataset, search.best(np.array(metrics)))
+        with search.recorded(self, dataset) as record:
+            found = search.run(marked, 1)
+            (metrics,) = found.metrics
+            best = found.model or search.fit(dataset, search.best(np.array(metrics)))
+            search.record(record, np.array([metrics]), best)
         return self._copyValues(TrainValidationSplitModel(best, list(metrics), found.models[0] if found.models else None))
 
     def write(self) -> MLWriter:
@@ -147,6 +154,8 @@ class TrainValidationSplit(spark_tuning.TrainValidationSplit):
 CrossValidator.__module__ = TrainValidationSplit.__module__ = "sparkml_algos.tuning"
 
 _RANDOM, _FOLD = "_sparkml_algos_random", "_sparkml_algos_held_out"
+# Of a validator, what is recorded with its search.
+_RECORDED = ("numFolds", "trainRatio", "seed", "parallelism", "foldCol")
 
 
 @dataclass
@@ -208,6 +217,31 @@ class _Search:
     def fit(self, dataset: DataFrame, index: int) -> Any:
         """The model of a setting, of all rows."""
         return self._whole.fit(dataset, self._maps[index])
+
+    def recorded(self, validator: Any, dataset: DataFrame) -> AbstractContextManager[recording.Search | None]:
+        """Around the search, where it is recorded."""
+        if (recorder := recording.recorder) is None:
+            return nullcontext()
+        settings = {param.name: str(value) for param, value in validator.extractParamMap().items() if param.name in _RECORDED}
+        name = f"{type(validator).__name__} of {type(self._estimators[0]).__name__}"
+        return recorder.searching("validation", name, self._estimators[0], dataset, settings)
+
+    def record(self, record: recording.Search | None, metrics: np.ndarray, best: Transformer) -> None:
+        """Every setting with its metrics by fold, and the best model."""
+        if record is None:
+            return
+        name, means = self._metric(), metrics.mean(axis=0)
+        for index, one in enumerate(self._maps):
+            by_fold = {f"{name}:fold {fold}": float(values[index]) for fold, values in enumerate(metrics)} if len(metrics) > 1 else {}
+            setting = {param.name: value for param, value in one.items()}
+            found = {name: float(means[index]), **by_fold}
+            record.trial(index, f"{type(self._estimators[0]).__name__} {index + 1}", setting, status="Completed", metrics=found)
+        record.take(best, {"best": self.best(means) + 1})
+
+    def _metric(self) -> str:
+        """What held out rows are scored by."""
+        named = self._evaluator.hasParam("metricName") and self._evaluator.getOrDefault("metricName")
+        return f"validation:{named or type(self._evaluator).__name__}"
 
     def run(self, dataset: DataFrame, folds: int) -> _Found:
         """Train every setting for every fold, whose numbers are in the column `_FOLD`."""

@@ -101,7 +101,7 @@ class ServedPipeline:
 
     @classmethod
     def load(cls, path: str | Path, options: Options) -> ServedPipeline:
-        """A pipeline from the local directory where it was saved.
+        """A pipeline from the local directory where it was saved; a single stage is a pipeline of one.
 
         Raises
         ------
@@ -109,6 +109,11 @@ class ServedPipeline:
             Naming the stage that has no translation.
         """
         return cls(_stages(Path(path), options), options)
+
+    @property
+    def answers(self) -> list[str]:
+        """Columns that the last model and the stages behind it make; of a pipeline without a model, those of the last stage."""
+        return [*(self._model.makes if self._model else ()), *self._shown]
 
     def decode(self, body: bytes, content_type: ContentType) -> Request:
         if unknown := sorted(content_type.parameters.keys() - PARAMETERS):
@@ -192,6 +197,8 @@ class ServedPipeline:
 
 
 def _stages(path: Path, options: Options) -> list[Stage]:
+    if SavedStage.read(path).cls not in PIPELINES:
+        return [_stage(SavedStage.read(path), options, {})]
     found: list[Stage] = []
     for saved in stages_of(path):
         found.append(_stage(saved, options, {name: labels for stage in found for name, labels in stage.labels.items()}))

@@ -1,0 +1,90 @@
+"""Experiments that are kept: what was tried, what came of it, and what led to what, in an MLflow tracking store.
+
+Nothing is recorded, and MLflow is not imported, before the first of these is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkml_algos.tracking.automatic import autolog
+    from sparkml_algos.tracking.comparing import Comparison, compare, report
+    from sparkml_algos.tracking.experiment import Experiment, list_experiments, list_runs
+    from sparkml_algos.tracking.lineage import Answer, Edge, Entity, Lineage
+    from sparkml_algos.tracking.models import (
+        ModelVersion,
+        load_model,
+        load_pyfunc,
+        model_versions,
+        register_model,
+        save_model,
+        set_approval,
+        spark_udf,
+    )
+    from sparkml_algos.tracking.provenance import Fingerprint, fingerprint
+    from sparkml_algos.tracking.run import MetricSummary, Run, load_run
+    from sparkml_algos.tracking.searching import Filter, NestedFilter, SearchExpression, SearchResult, property_names, search
+    from sparkml_algos.tracking.store import get_tracking_uri, set_tracking_uri
+
+_MODULES = {
+    "automatic": ["autolog"],
+    "comparing": ["Comparison", "compare", "report"],
+    "experiment": ["Experiment", "list_experiments", "list_runs"],
+    "lineage": ["Answer", "Edge", "Entity", "Lineage"],
+    "models": [
+        *("ModelVersion", "load_model", "load_pyfunc", "model_versions", "register_model", "save_model", "set_approval", "spark_udf"),
+    ],
+    "provenance": ["Fingerprint", "fingerprint"],
+    "run": ["MetricSummary", "Run", "load_run"],
+    "searching": ["Filter", "NestedFilter", "SearchExpression", "SearchResult", "property_names", "search"],
+    "store": ["get_tracking_uri", "set_tracking_uri"],
+}
+_LATER = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Answer",
+    "Comparison",
+    "Edge",
+    "Entity",
+    "Experiment",
+    "Filter",
+    "Fingerprint",
+    "Lineage",
+    "MetricSummary",
+    "ModelVersion",
+    "NestedFilter",
+    "Run",
+    "SearchExpression",
+    "SearchResult",
+    "autolog",
+    "compare",
+    "fingerprint",
+    "get_tracking_uri",
+    "list_experiments",
+    "list_runs",
+    "load_model",
+    "load_pyfunc",
+    "load_run",
+    "model_versions",
+    "property_names",
+    "register_model",
+    "report",
+    "save_model",
+    "search",
+    "set_approval",
+    "set_tracking_uri",
+    "spark_udf",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

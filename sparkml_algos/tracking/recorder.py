@@ -1,0 +1,292 @@
+"""Records fits and searches in the run that is current; what it fails of is a warning, never a failed training."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any
+
+from pyspark.ml import Estimator, Transformer
+from pyspark.sql import DataFrame
+
+from sparkml_algos.core import recording
+from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.persistence import params_of
+from sparkml_algos.tracking import limits, provenance, store
+from sparkml_algos.tracking.store import PREFIX
+
+logger = logging.getLogger(__name__)
+
+# A Run; this module knows nothing else of it, for runs know this module.
+_current: ContextVar[Any] = ContextVar("sparkml_algos_run", default=None)
+_lock = threading.Lock()
+_blocks = 0
+#: What makes a run for a fit that is in no block; None where such fits are not recorded.
+unassigned: Callable[[str], Any] | None = None
+
+KIND = f"{PREFIX}kind"
+_JOB, _TRIAL = f"{PREFIX}tuning_job", f"{PREFIX}trial"
+# Of a setting that is longer, such as a booster to start from, the beginning is kept.
+_CUT = "…"
+
+
+def current() -> Any:
+    """The run whose block this is in, or None."""
+    return _current.get()
+
+
+def enter(run: Any) -> Token[Any]:
+    """A block of a run begins: fits ask, from now on, whether they are in one."""
+    global _blocks
+    with _lock:
+        _blocks += 1
+        recording.recorder = RECORDER
+    return _current.set(run)
+
+
+def leave(token: Token[Any]) -> None:
+    """A block ends; after the last one fits ask no more."""
+    global _blocks
+    try:
+        _current.reset(token)
+    except ValueError:  # it is left in another context than it was entered in
+        _current.set(None)
+    with _lock:
+        _blocks -= 1
+        _settle()
+
+
+def record_unassigned(make: Callable[[str], Any] | None) -> None:
+    """Whether fits outside of blocks are recorded, too."""
+    global unassigned
+    with _lock:
+        unassigned = make
+        _settle()
+
+
+def _settle() -> None:
+    recording.recorder = RECORDER if _blocks or unassigned is not None else None
+
+
+def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a function gives; None, and a warning, where it fails."""
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        logger.warning("not recorded: %s: %s", type(error).__name__, error)
+        logger.debug("not recorded", exc_info=True)
+        return None
+
+
+class TrackingRecorder:
+    """Implements `core.recording.Recorder`."""
+
+    @contextmanager
+    def fitting(self, estimators: Sequence[Any], dataset: DataFrame) -> Iterator[Callable[[Sequence[Any]], None]]:
+        first = estimators[0]
+        several = len(estimators) > 1
+        title = f"{type(first).__name__}, {len(estimators)} settings" if several else first.title()
+        with self._block("validation" if several else "training", title) as run:
+            if run is None:
+                yield _take_nothing
+                return
+            attempt(_note_dataset, run, dataset)
+            if not several:
+                attempt(_note_estimator, run, first)
+            began = time.time()
+
+            def take(models: Sequence[AlgorithmModel]) -> None:
+                if not several:
+                    attempt(_note_model, run, models[0])
+                    return
+                for place, (estimator, model) in enumerate(zip(estimators, models, strict=True)):
+                    attempt(_note_one_of_several, run, f"{type(first).__name__} {place + 1}", estimator, model, began)
+
+            yield take
+
+    @contextmanager
+    def searching(
+        self, kind: str, name: str, estimator: Estimator, dataset: DataFrame, settings: Mapping[str, Any], goes_on: bool = False
+    ) -> Iterator[_RecordedSearch | None]:
+        with self._block(kind, name, goes_on) as run:
+            if run is None:
+                yield None
+                return
+            attempt(_note_dataset, run, dataset)
+            attempt(_note_settings, run, estimator, settings)
+            search = _RecordedSearch(run, name)
+            try:
+                yield search
+            finally:
+                search.close()
+
+    @contextmanager
+    def _block(self, kind: str, title: str, goes_on: bool = False) -> Iterator[Any]:
+        """The run that something is recorded in, which is the current one inside; None where there is none."""
+        outer = _current.get()
+        own = None
+        if outer is not None and (resumed := attempt(_resumable, outer, title) if goes_on else None) is not None:
+            run = own = resumed
+        elif outer is not None and outer.take_fit():
+            run = outer
+        elif outer is not None:
+            run = own = attempt(outer.nested, title[: limits.NAME])
+        else:
+            run = own = attempt(unassigned, title[: limits.NAME]) if unassigned is not None else None
+        if run is None:
+            yield None
+            return
+        run.take_fit()
+        attempt(_tag, run, {KIND: kind, f"{PREFIX}title": title, **({_JOB: title} if goes_on else {}), **provenance.code_version()})
+        token = _current.set(run)
+        try:
+            yield run
+        except BaseException as error:
+            if own is not None:
+                stopped = not isinstance(error, Exception)
+                attempt(own.end, "Stopped" if stopped else "Failed", f"{type(error).__name__}: {error}")
+            raise
+        else:
+            if own is not None:
+                attempt(own.end)
+        finally:
+            _current.reset(token)
+
+
+RECORDER = TrackingRecorder()
+
+
+class _RecordedSearch:
+    """Records trials as they end, in a thread of its own: whoever hands out trials does not wait for a server."""
+
+    def __init__(self, run: Any, name: str) -> None:
+        self._run, self._name = run, name
+        self._known = {child.facts.get("trial") for child in attempt(run.children) or []}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"recording {name}")
+
+    def trial(self, number: int, name: str, setting: Mapping[str, Any], **facts: Any) -> None:
+        if str(number) in self._known:
+            return
+        self._known.add(str(number))
+        self._thread.submit(attempt, self._note, number, name, dict(setting), dict(facts))
+
+    def take(self, model: Transformer, facts: Mapping[str, Any]) -> None:
+        self.close()
+        attempt(self._note_best, model, dict(facts))
+
+    def close(self) -> None:
+        """Return once all is recorded."""
+        self._thread.shutdown(wait=True)
+
+    def _note(self, number: int, name: str, setting: dict[str, Any], facts: dict[str, Any]) -> None:
+        tags = {KIND: "trial", _TRIAL: str(number), **provenance.code_version()}
+        child = self._run.nested(name[: limits.NAME], started=facts.get("started"))
+        store.log(child.tracking_uri, child.run_id, params=_texts(setting), tags=tags)
+        rows: list[tuple[str, float, int | None]] = []
+        for metric, series in (facts.get("series") or {}).items():
+            rows += [(metric, value, step + 1) for step, value in enumerate(series) if value is not None]
+        last = {metric: (value, step) for metric, value, step in rows}
+        for metric, value in (facts.get("metrics") or {}).items():
+            if value is not None and last.get(metric, (None,))[0] != value:
+                rows.append((metric, value, last[metric][1] if metric in last else None))
+        if facts.get("seconds") is not None:
+            rows.append(("seconds:train", facts["seconds"], None))
+        child.log_metrics(rows)
+        child.end(facts.get("status") or "Completed", facts.get("reason"), facts.get("ended"))
+
+    def _note_best(self, model: Transformer, facts: dict[str, Any]) -> None:
+        _tag(self._run, {f"{PREFIX}{name}": str(value) for name, value in facts.items()})
+        stages = getattr(model, "stages", [model])
+        last = stages[-1]
+        if isinstance(last, AlgorithmModel):
+            _note_metrics(self._run, last)
+            self._run.log_parameters(_texts(_settings(last)))
+        if self._run.log_models:
+            self._run.log_model(model)
+
+
+def _resumable(outer: Any, job: str) -> Any:
+    """The run of a tuning job that an earlier driver has begun, if there is one and it is not the current one."""
+    found = next(iter(store.runs_of(outer.tracking_uri, [outer.experiment_id], f"tags.`{_JOB}` = '{job}'")), None)
+    return outer.reopened(found) if found is not None and found.info.run_id != outer.run_id else None
+
+
+def _take_nothing(models: Sequence[AlgorithmModel]) -> None:
+    """Where nothing is recorded."""
+
+
+def _tag(run: Any, tags: Mapping[str, str]) -> None:
+    store.log(run.tracking_uri, run.run_id, tags=tags)
+    run.refresh()
+
+
+def _note_dataset(run: Any, dataset: DataFrame) -> None:
+    run.log_input(dataset)
+    _tag(run, provenance.versions(dataset.sparkSession))
+
+
+def _note_estimator(run: Any, estimator: AlgorithmEstimator) -> None:
+    run.log_parameters(_texts(_settings(estimator)))
+    _tag(run, {f"{PREFIX}estimator": type(estimator).__name__, f"{PREFIX}uid": estimator.uid})
+    run.log_json("estimator.json", {"class": type(estimator).__name__, "uid": estimator.uid, **params_of(estimator)})
+
+
+def _note_settings(run: Any, estimator: Estimator, settings: Mapping[str, Any]) -> None:
+    _tag(run, {f"{PREFIX}estimator": type(estimator).__name__})
+    run.log_json("search.json", dict(settings))
+
+
+def _note_model(run: Any, model: AlgorithmModel) -> None:
+    _note_metrics(run, model)
+    if run.log_models:
+        run.log_model(model)
+
+
+def _note_one_of_several(run: Any, name: str, estimator: AlgorithmEstimator, model: AlgorithmModel, began: float) -> None:
+    child = run.nested(name, started=began)
+    _tag(child, {KIND: "trial", **provenance.code_version()})
+    _note_estimator(child, estimator)
+    _note_model(child, model)
+    child.end()
+
+
+def _note_metrics(run: Any, model: AlgorithmModel) -> None:
+    """Metrics by epoch, those of the finished model, and where the time went."""
+    summary = model.training_summary
+    if summary is None:
+        return
+    rows: list[tuple[str, float, int | None]] = []
+    last: dict[str, tuple[float, int]] = {}
+    for place, epoch in enumerate(summary.history):
+        step = epoch.get("epoch", place + 1)
+        step = step if isinstance(step, int) and step >= 0 else place + 1
+        for name, value in epoch.items():
+            if name != "epoch" and isinstance(value, (int, float)) and not isinstance(value, bool):
+                rows.append((f"{name}:epoch" if name == "seconds" else name, float(value), step))
+                last[name] = (float(value), step)
+    # The finished model may be that of an earlier epoch: its figure is logged last, at the last step, and so is what counts.
+    for name, value in summary.metrics.items():
+        if name not in last or last[name][0] != value and not (math.isnan(value) and math.isnan(last[name][0])):
+            rows.append((name, float(value), last[name][1] if name in last else None))
+    rows += [(f"seconds:{phase}", float(seconds), None) for phase, seconds in summary.seconds.items()]
+    run.log_metrics(rows)
+    facts = {"workers": summary.num_workers, "rows": summary.rows, "validation_rows": summary.validation_rows, "launch": summary.launch}
+    _tag(run, {f"{PREFIX}{name}": str(value) for name, value in {**facts, "retries": summary.retries}.items()})
+    run.log_json("training_summary.json", summary.to_dict())
+
+
+def _settings(of: AlgorithmEstimator | AlgorithmModel) -> dict[str, Any]:
+    return {name: value for name, value in of.hyperparameters().items() if value is not None}
+
+
+def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as parameters, the longest cut."""
+    found = {store.stored_name(name): str(value) for name, value in settings.items()}
+    most = limits.PARAMETER_TEXT
+    return {name: text if len(text) <= most else text[: most - 1] + _CUT for name, text in found.items()}
