@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "examples" / "output" / "retraining"
 
-pytestmark = pytest.mark.classic
+pytestmark = [pytest.mark.classic, pytest.mark.slow]
 
 
 def test_the_example_sees_2012_drift_raises_the_alarm_and_trains_anew() -> None:
