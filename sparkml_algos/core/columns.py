@@ -28,6 +28,7 @@ from pyspark.sql.types import (
 )
 
 from sparkml_algos.images.decoding import STRUCT_MAGIC
+from sparkml_algos.rows.classes import ClassSet
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.images import Image, Mask
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
@@ -306,6 +307,7 @@ _ACCEPTED: dict[type[Kind], tuple[_Accepts, Callable[[Kind], str]]] = {
     Bytes: (lambda kind, type_: isinstance(type_, BinaryType), lambda kind: "binary"),
     Image: (lambda kind, type_: _is_image(type_), lambda kind: _IMAGE_TYPES),
     Mask: (lambda kind, type_: _is_image(type_), lambda kind: _IMAGE_TYPES),
+    ClassSet: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
     Series: (lambda kind, type_: _is_numbers(type_), lambda kind: "an array of numbers"),
     SeriesOfRows: (
         lambda kind, type_: isinstance(type_, ArrayType) and _is_numbers(type_.elementType),
@@ -338,6 +340,7 @@ _READ: dict[type[Kind], Callable[[Kind, Found], Column]] = {
     Bytes: lambda kind, found: found.column,
     Image: _image,
     Mask: _image,
+    ClassSet: lambda kind, found: found.column.cast("array<float>"),
     Series: lambda kind, found: found.column.cast("array<float>"),
     Boxes: _boxes,
     SeriesOfRows: lambda kind, found: found.column.cast("array<array<float>>"),

@@ -170,7 +170,7 @@ REFUSED = {
     "pipe": ({"input_mode": "Pipe"}, "num_classes is required with input_mode='Pipe'"),
     "no file": (
         {"use_pretrained_model": 1, "num_layers": 50, "image_shape": "3,224,224"},
-        r"use_pretrained_model=1 needs pretrained_weights, a file with the weights of a ResNet-50 .*torch\.save",
+        r"use_pretrained_model=1 needs pretrained_weights, a file with weights of a ResNet-50 .*torch\.save",
     ),
     "no such file": (
         {"use_pretrained_model": 1, "num_layers": 50, "image_shape": "3,224,224", "pretrained_weights": "/nowhere/w.pth"},
