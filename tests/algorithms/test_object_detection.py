@@ -151,12 +151,12 @@ def test_rows_that_cannot_be_are_named(data: DataFrame, model: ObjectDetectorMod
         learner().fit(outside)
     with pytest.raises(InvalidDataError, match="has nothing within its image"):
         model.evaluate(outside)
-    with pytest.raises(InvalidDataError, match="box 0, has class_id 1, expected a whole number from 0 to 0"):
+    with pytest.raises(InvalidDataError, match=r"box \d, has class_id 1, expected a whole number from 0 to 0, in row \d+"):
         learner(num_classes=1).fit(data)
     cut = data.coalesce(1).withColumn("image", F.when(F.col("id") != 7, F.col("image")).otherwise(F.expr("substring(image, 1, 300)")))
     with pytest.raises(InvalidDataError, match=r"image column 'image' is no image that can be used: .* in row \d+ of worker \d"):
         learner().fit(cut)
-    with pytest.raises(Exception, match=r"is no image that can be used: .* in row 7"):
+    with pytest.raises(Exception, match=r"is no image that can be used: .* in row \d+"):
         model.transform(cut.orderBy("id")).select("detections").collect()
 
 
