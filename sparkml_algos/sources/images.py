@@ -234,7 +234,9 @@ def write_image_list(
     filesystem, place = resolve(folder)
     filesystem.create_dir(place, recursive=True)
     found = rows.mapInArrow(functools.partial(_write_files, folder), "index long, label array<float>, path string").collect()
-    entries = [images.ListEntry(row.index, np.array(row.label, np.float32), row.path) for row in sorted(found, key=lambda row: row.index)]
+    # Not as attributes: `index` is a method of rows.
+    lines = sorted((row["index"], row["label"], row["path"]) for row in found)
+    entries = [images.ListEntry(index, np.array(label, np.float32), path) for index, label, path in lines]
     with filesystem.open_output_stream(f"{place}/{name}") as stream:
         stream.write(images.write_list(entries))
 
