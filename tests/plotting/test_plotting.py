@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sparkml_algos import plotting
+from tests.plotting.test_runs import Compared
 
 TRIAL = SimpleNamespace(number=0, objective=0.5, status="Completed", succeeded=True, setting={"a": 1}, units={"a": 0.5})
 SEARCH = SimpleNamespace(name="search", trials=[TRIAL], objective_metric="error", larger_is_better=False)
@@ -37,6 +38,7 @@ DRAW = {
     "plot_partial_dependence": lambda **on: plotting.plot_partial_dependence(DEPENDENCE, **on),
     "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
+    "plot_runs": lambda **on: plotting.plot_runs(Compared(), "bar", "auc", **on),
     "plot_topics": lambda **on: plotting.plot_topics([[0.7, 0.3], [0.2, 0.8]], **on),
     "plot_tuning": lambda **on: plotting.plot_tuning(SEARCH, **on),
     "plot_training_history": lambda **on: plotting.plot_training_history([{"epoch": 1, "train:msd": 2.0}], **on),
