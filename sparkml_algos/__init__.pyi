@@ -46,6 +46,8 @@ from sparkml_algos.algorithms.pca.estimator import PCA as PCA
 from sparkml_algos.algorithms.pca.estimator import PCAModel as PCAModel
 from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForest as RandomCutForest
 from sparkml_algos.algorithms.random_cut_forest.estimator import RandomCutForestModel as RandomCutForestModel
+from sparkml_algos.algorithms.semantic_segmentation.estimator import SemanticSegmenter as SemanticSegmenter
+from sparkml_algos.algorithms.semantic_segmentation.estimator import SemanticSegmenterModel as SemanticSegmenterModel
 from sparkml_algos.algorithms.seq2seq.estimator import Seq2Seq as Seq2Seq
 from sparkml_algos.algorithms.seq2seq.estimator import Seq2SeqModel as Seq2SeqModel
 from sparkml_algos.algorithms.xgboost.estimator import XGBoostClassifier as XGBoostClassifier

@@ -48,6 +48,8 @@ EXPORTS = {
     "PCAModel": "sparkml_algos.algorithms.pca.estimator",
     "RandomCutForest": "sparkml_algos.algorithms.random_cut_forest.estimator",
     "RandomCutForestModel": "sparkml_algos.algorithms.random_cut_forest.estimator",
+    "SemanticSegmenter": "sparkml_algos.algorithms.semantic_segmentation.estimator",
+    "SemanticSegmenterModel": "sparkml_algos.algorithms.semantic_segmentation.estimator",
     "Seq2Seq": "sparkml_algos.algorithms.seq2seq.estimator",
     "Seq2SeqModel": "sparkml_algos.algorithms.seq2seq.estimator",
     "Shingle": "sparkml_algos.features.shingle",

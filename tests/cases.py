@@ -50,6 +50,8 @@ from sparkml_algos import (
     PCAModel,
     RandomCutForest,
     RandomCutForestModel,
+    SemanticSegmenter,
+    SemanticSegmenterModel,
     Seq2Seq,
     Seq2SeqModel,
     XGBoostClassificationModel,
@@ -64,7 +66,7 @@ from sparkml_algos.algorithms.ip_insights.prediction import load as load_pairs
 from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.images.decoding import encode_png
+from sparkml_algos.images.decoding import decode_mask, encode_png
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import Name
 from sparkml_algos.rows.images import Image
@@ -84,6 +86,8 @@ IMAGES = [row.tobytes() for row in ROWS]
 PICTURES = [
     encode_png((np.clip(row * 12 + 60, 0, 200) + np.arange(8)[:, None] * 4).astype(np.uint8)[None].repeat(8, axis=0)) for row in ROWS
 ]
+# And the classes of their pixels, of which the lower ones have that of the blob.
+MASKS = [encode_png(np.repeat([0, 1 + blob], 4)[:, None].repeat(8, axis=1).astype(np.uint8)) for blob in BLOB]
 # And as texts.
 TEXTS = [" ".join(words) for words in TOKENS]
 # The same as pairs of an entity and an address: every blob has a network of its own, which differs from any other in 16 of its 24 bits.
@@ -247,6 +251,13 @@ def _class_of_texts(model: AlgorithmModel) -> np.ndarray:
     score = load_texts(model.artifact, Hyperparameters(**model.hyperparameters()), "cpu")
     found = np.array(score(Batch(text=pa.array(TEXTS)))["predicted_label"].to_pylist(), float)
     return np.bincount(BLOB, found == BLOB) > 0.7 * np.bincount(BLOB)
+
+
+def flat(value: Any) -> np.ndarray:
+    """An output as one row of numbers, texts or pixels."""
+    if isinstance(value, bytes | bytearray):
+        return decode_mask(bytes(value)).ravel()
+    return np.ravel(value.toArray() if hasattr(value, "toArray") else value)
 
 
 CASES = [
@@ -449,6 +460,17 @@ CASES = [
         lambda model: np.array([model.numClasses, model.value("learning_rate")]),
         ("learning_rate", [0.02, 0.01]),
         tolerance=1e-4,
+    ),
+    Case(
+        SemanticSegmenter,
+        SemanticSegmenterModel,
+        {
+            **{"small_backbone": True, "use_pretrained_model": False, "base_size": 17, "crop_size": 17, "mini_batch_size": 1000},
+            **{"learning_rate": 0.1, "epochs": 1, "imageCol": "picture"},
+        },
+        # Crops are drawn on each worker; how many classes there are depends on all masks, however they are spread.
+        lambda model: np.array([model.numClasses, model.value("learning_rate")]),
+        ("learning_rate", [0.1, 0.05]),
     ),
     Case(
         Seq2Seq,

@@ -20,7 +20,22 @@ from sparkml_algos import InvalidDataError, InvalidParams, serving
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.scoring import as_arrow
-from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, PICTURES, ROWS, TOKEN_IDS, TOKENS, Case
+from tests.cases import (
+    ADDRESSES,
+    BLOB,
+    CASES,
+    COUNTS,
+    ENTITIES,
+    IMAGES,
+    MASKS,
+    OTHER_TOKEN_IDS,
+    PICTURES,
+    ROWS,
+    TOKEN_IDS,
+    TOKENS,
+    Case,
+    flat,
+)
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -70,9 +85,12 @@ def frames(spark: SparkSession) -> Callable[[Case], DataFrame]:
         frame = frame.withColumn("doubles", doubles).withColumn("features", array_to_vector("doubles"))
         frame = frame.withColumn("floats", F.col("doubles").cast("array<float>"))
         frame = frame.withColumn("few", F.col("id") % 60)
-        parts = zip(TOKENS, IMAGES, PICTURES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
-        others = [(i, tokens, bytearray(image), bytearray(picture), *pair) for i, (tokens, image, picture, *pair) in enumerate(parts)]
-        types = "id long, tokens array<string>, image binary, picture binary, entity string, ip string, in0 array<int>, in1 array<long>"
+        parts = zip(TOKENS, IMAGES, PICTURES, MASKS, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
+        others = [
+            (i, tokens, *map(bytearray, (image, picture, mask)), *pair) for i, (tokens, image, picture, mask, *pair) in enumerate(parts)
+        ]
+        types = "id long, tokens array<string>, image binary, picture binary, mask binary, entity string, ip string"
+        types += ", in0 array<int>, in1 array<long>"
         frame = frame.join(spark.createDataFrame(others, types), "id")
         frame = frame.withColumn("start", F.lit("2024-01-01"))
         frame = frame.withColumn("series", F.expr("transform(sequence(0, 309), step -> a + c * (step % 3))"))
@@ -132,7 +150,7 @@ def same(case: Case, one: object, other: object) -> bool:
 def scores(case: Case, model: object, data: DataFrame) -> np.ndarray:
     """The first output, number or vector, of each row, sorted, for rows come in any order."""
     rows = model.transform(data).select(model.value(case.output)).collect()
-    found = np.array([np.ravel(row[0].toArray() if hasattr(row[0], "toArray") else row[0]) for row in rows])
+    found = np.array([flat(row[0]) for row in rows])
     return np.sort(found, axis=0) if found.shape[1] == 1 else found[np.lexsort([*found.T, *np.round(found, 3).T])]
 
 

@@ -16,7 +16,22 @@ from pyspark.sql import functions as F
 from sparkml_algos import PCA, InvalidParams, KMeans, KNNRegressor, RandomCutForest, Shingle, XGBoostClassifier
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.estimator import AlgorithmModel
-from tests.cases import ADDRESSES, BLOB, CASES, COUNTS, ENTITIES, IMAGES, OTHER_TOKEN_IDS, PICTURES, ROWS, TOKEN_IDS, TOKENS, Case
+from tests.cases import (
+    ADDRESSES,
+    BLOB,
+    CASES,
+    COUNTS,
+    ENTITIES,
+    IMAGES,
+    MASKS,
+    OTHER_TOKEN_IDS,
+    PICTURES,
+    ROWS,
+    TOKEN_IDS,
+    TOKENS,
+    Case,
+    flat,
+)
 from tests.conftest import SESSION
 
 pytestmark = pytest.mark.generic
@@ -40,6 +55,7 @@ NAMES = {
     "image": "an.Image",
     "picture": "a.picture",
     "objects": "ob.jects",
+    "mask": "row.mask",
     "boxes": "row.boxes",
     "entity": "who.is it",
     "ip": "Row.Address",
@@ -78,17 +94,17 @@ def plain(spark: SparkSession) -> Callable[[bool], DataFrame]:
     def make(counts: bool) -> DataFrame:
         numbers = COUNTS if counts else ROWS
         rows = [
-            (i, row, int(blob), tokens, bytearray(image), bytearray(picture), *pair)
-            for i, (row, blob, tokens, image, picture, *pair) in enumerate(
-                zip(numbers.tolist(), BLOB, TOKENS, IMAGES, PICTURES, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
+            (i, row, int(blob), tokens, *map(bytearray, (image, picture, mask)), *pair)
+            for i, (row, blob, tokens, image, picture, mask, *pair) in enumerate(
+                zip(numbers.tolist(), BLOB, TOKENS, IMAGES, PICTURES, MASKS, ENTITIES, ADDRESSES, TOKEN_IDS, OTHER_TOKEN_IDS, strict=True)
             )
         ]
-        types = "id long, x array<double>, blob int, tokens array<string>, image binary, picture binary, entity string, ip string"
-        types += ", in0 array<int>, in1 array<long>"
+        types = "id long, x array<double>, blob int, tokens array<string>, image binary, picture binary"
+        types += ", mask binary, entity string, ip string, in0 array<int>, in1 array<long>"
         frame = spark.createDataFrame(rows, types)
         box = "named_struct('left', id, 'top', 0, 'width', 1 + id, 'height', 2, 'label', blob)"
         return frame.select(
-            "id", "blob", "tokens", "image", "picture", "entity", "ip", "in0", "in1",
+            "id", "blob", "tokens", "image", "picture", "mask", "entity", "ip", "in0", "in1",
             array_to_vector("x").alias("features"),
             F.expr("x[0] - 2 * x[1] + 7").alias("target"),
             F.expr("blob % 2").alias("half"),
@@ -120,6 +136,7 @@ def lived_in(plain: Callable[[bool], DataFrame], tmp_path_factory: pytest.TempPa
             F.col("ip").alias("Address"),
             F.col("in0").alias("IDs"),
             F.col("begin").alias("Begins at"),
+            F.col("mask").alias("Mask"),
         )
         named = given.select(
             "id", row.alias("Row"), F.col("target").alias("churn.target"), F.col("blob").alias("The `blob`"),
@@ -157,7 +174,7 @@ def columns(case: Case) -> dict[str, str]:
     """All columns that a case can read, by Param, as `plain` calls them."""
     known = {"weight": "weight", "validation": "held", "base_margin": "start", "id": "id", "owner": "few", "text": "tokens"}
     known["start"] = "begin"
-    known |= {name: name for name in ("features", "tokens", "image", "boxes", "entity", "ip", "in0", "in1")}
+    known |= {name: name for name in ("features", "tokens", "image", "mask", "boxes", "entity", "ip", "in0", "in1")}
     given = {param: value for param, value in case.settings.items() if param.endswith("Col") and value in NAMES}
     read = {field.param: known[field.role] for field in case.estimator.algorithm().fields if field.role in known}
     return ({"labelCol": "half"} if "labelCol" in case.estimator.declared else {}) | read | given
@@ -167,7 +184,7 @@ def first_output(model: AlgorithmModel, frame: DataFrame, id: str) -> np.ndarray
     """The first output of each row, in the order of the ids."""
     output = model.value(model.own_outputs()[0].param)
     rows = model.transform(frame).select(F.expr(id).alias("id"), f"`{output}`").collect()
-    return np.array([np.ravel(row[1].toArray() if hasattr(row[1], "toArray") else row[1]) for row in sorted(rows, key=lambda row: row[0])])
+    return np.array([flat(row[1]) for row in sorted(rows, key=lambda row: row[0])])
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if IS_MAIN or case.checks_framework], ids=str)

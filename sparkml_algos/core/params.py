@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -26,10 +27,25 @@ D = TypeVar("D", bound="DeclaredParams")
 
 
 class SparkParam(Param):
-    """The Param of Spark ML that a declaration describes."""
+    """The Param of Spark ML that a declaration describes.
 
-    def __init__(self, declaration: DeclaredParam) -> None:
+    Parameters
+    ----------
+    declaration : DeclaredParam
+    method : callable, optional
+        A static method that the class has under this name, which the service may have given to a hyperparameter too. The Param is called in
+        its place.
+    """
+
+    def __init__(self, declaration: DeclaredParam, method: Callable[[], Any] | None = None) -> None:
         super().__init__(Params._dummy(), declaration.name, declaration.doc, declaration.convert)
+        self.method = method
+
+    def __call__(self) -> Any:
+        """What the method gives."""
+        if self.method is None:
+            raise TypeError(f"{self.name} is a Param; get{self.name[:1].upper()}{self.name[1:]}() gives its value")
+        return self.method()
 
 
 class DeclaredParams(Declarations, Params):
@@ -40,7 +56,7 @@ class DeclaredParams(Declarations, Params):
         columns = {param.name: param for field in cls.reads if cls._names(field) for param in _column_params(field)}
         cls.declared = in_order({**columns, **cls.declared})
         for name, param in cls.declared.items():
-            setattr(cls, name, SparkParam(param))
+            setattr(cls, name, SparkParam(param, _method(cls, name)))
             _add_accessors(cls, param, cls._settable(param))
         register(cls)
         cls.__signature__ = signature(cls.declared)
@@ -159,6 +175,12 @@ class DeclaredParams(Declarations, Params):
     def is_given(self, name: str) -> bool:
         """Whether there is a value, if only a default."""
         return self.isDefined(getattr(self, name))
+
+
+def _method(cls: type, name: str) -> Callable[[], Any] | None:
+    """The static method that a class has under a name, or had until a Param took its place."""
+    there = inspect.getattr_static(cls, name, None)
+    return there.method if isinstance(there, SparkParam) else there.__func__ if isinstance(there, staticmethod) else None
 
 
 # Longer values, such as a booster to start from, are cut.

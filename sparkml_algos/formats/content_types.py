@@ -12,8 +12,11 @@ from sparkml_algos.formats.errors import FormatError
 
 RECORDIO_PROTOBUF, CSV, LIBSVM, X_LIBSVM = "application/x-recordio-protobuf", "text/csv", "text/libsvm", "text/x-libsvm"
 JSON, JSON_LINES = "application/json", "application/jsonlines"
+PNG = "image/png"
 #: An image is a body, and the body an image.
-IMAGES = ("image/png", "image/jpeg", "application/x-image")
+IMAGES = (PNG, "image/jpeg", "application/x-image")
+# What some of the service's samples call RecordIO-protobuf.
+X_PROTOBUF = "application/x-protobuf"
 # CSV and libsvm of numbers are the same bytes in all of these.
 ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
 ENCODING_PARAMETERS = {"encoding", "charset"}

@@ -116,3 +116,24 @@ def share_statistics(network: nn.Module, communicator: Communicator) -> bool:
     for module, name, child in found:
         setattr(module, name, SharedBatchNorm(child, communicator))
     return bool(found) and communicator.size > 1
+
+
+@torch.no_grad()
+def mean_statistics(network: nn.Module, communicator: Communicator) -> None:
+    """Give running statistics, which each worker has of its own rows, their mean over the workers that have seen rows; all call it."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
+    if communicator.size == 1 or not norms:
+        return
+    buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+    seen = torch.stack([norm.num_batches_tracked for norm in norms])
+    has_rows = (seen > 0).any().to(buffers[0].dtype)
+    message = torch.cat([*(buffer.double() for buffer in buffers), buffers[0].new_ones(1).double()]) * has_rows
+    add_up(message, communicator)
+    *parts, workers = message.split([*map(len, buffers), 1])
+    if float(workers):
+        for buffer, part in zip(buffers, parts, strict=True):
+            buffer.copy_(part / workers)
+    # A worker that has gone on from another's checkpoint has that one's counts.
+    most = torch.stack(gathered(seen, communicator, [len(seen)] * communicator.size)).amax(0)
+    for norm, count in zip(norms, most, strict=True):
+        norm.num_batches_tracked.copy_(count)

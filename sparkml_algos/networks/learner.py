@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.collectives.communicator import Communicator
+from sparkml_algos.collectives.communicator import Communicator, SingleProcess
 from sparkml_algos.networks.batch_norm import share_statistics
 from sparkml_algos.networks.compiling import Compiled
 from sparkml_algos.networks.exchange import add_up, touched_by_any
@@ -71,6 +71,9 @@ class NetworkLearner(Learner):
     optimizer : OptimizerSettings
     watched : WatchedRows
         The rows for validation.
+    shares_statistics : bool
+        Whether batch normalisation looks at the rows of all workers. Otherwise each has running statistics of its own, and a subclass
+        brings these in line, see `networks.batch_norm.mean_statistics`.
 
     Attributes
     ----------
@@ -84,12 +87,19 @@ class NetworkLearner(Learner):
     figures: ClassVar[tuple[str, ...]] = ("loss",)
 
     def __init__(
-        self, network: nn.Module, job: Job, communicator: Communicator, optimizer: OptimizerSettings, watched: WatchedRows
+        self,
+        network: nn.Module,
+        job: Job,
+        communicator: Communicator,
+        optimizer: OptimizerSettings,
+        watched: WatchedRows,
+        *,
+        shares_statistics: bool = True,
     ) -> None:
         use_threads_of_task()
         self.device = torch.device(job.device)
         self.network = network.to(self.device)
-        self._always_meets = share_statistics(self.network, communicator)
+        self._always_meets = share_statistics(self.network, communicator if shares_statistics else SingleProcess())
         self._job, self._communicator, self._watched = job, communicator, watched
         self._parameters = FlatParameters(self.network, len(self.figures) + 1)
         self._settings, self._mover = optimizer, Mover(optimizer.make(), self._parameters)

@@ -14,6 +14,7 @@ from sparkml_algos.plotting.detections import plot_detections
 from sparkml_algos.plotting.explanations import plot_explanations, plot_partial_dependence
 from sparkml_algos.plotting.forecasts import plot_forecast
 from sparkml_algos.plotting.importances import plot_feature_importances
+from sparkml_algos.plotting.masks import plot_masks
 from sparkml_algos.plotting.runs import plot_runs
 from sparkml_algos.plotting.topics import plot_topics
 from sparkml_algos.plotting.training import plot_training_history
@@ -29,6 +30,7 @@ __all__ = [
     "plot_explanations",
     "plot_feature_importances",
     "plot_forecast",
+    "plot_masks",
     "plot_partial_dependence",
     "plot_precision_recall_curve",
     "plot_roc_curve",

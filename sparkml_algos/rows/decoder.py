@@ -84,6 +84,10 @@ class Decoder:
         """Whether rows have such a column."""
         return role in self._readers
 
+    def column(self, role: str) -> str:
+        """What messages call the column of a role."""
+        return self._readers[role].column
+
     @property
     def facts(self) -> dict[str, Facts]:
         """By role, what the rows so far have shown, where anything is known."""

@@ -148,6 +148,10 @@ class Shard:
         """
         self._decode.merge(facts)
 
+    def column(self, role: str) -> str:
+        """What messages call the column of a role."""
+        return self._decode.column(role)
+
     @property
     def num_features(self) -> int | None:
         """Length of the vectors; None before the first row has been seen, or where there are none."""

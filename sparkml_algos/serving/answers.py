@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF, X_LIBSVM
+from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, LIBSVM, PNG, RECORDIO_PROTOBUF, X_LIBSVM, X_PROTOBUF
 from sparkml_algos.serving.values import values_of
 
 NPY = "application/x-npy"
@@ -22,6 +22,7 @@ Columns = dict[str, Any]
 _VECTORS = (CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, NPY)
 _RECORDS = (JSON, JSON_LINES, RECORDIO_PROTOBUF)
 _OBJECTS = (JSON, JSON_LINES)
+_TENSORS = (RECORDIO_PROTOBUF, X_PROTOBUF)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Answer:
         Fields that ``verbose=true`` adds.
     detail : tuple of str
         Of these fields those that a row has only where its configuration asks for them.
+    whole : tuple of str
+        Content types whose answers have the fields of ``verbose`` without being asked.
     mirrors : bool
         Whether the answer has the content type of the request, whatever is asked for.
     quoted : bool
@@ -56,6 +59,7 @@ class Answer:
     responses: tuple[str, ...] = _RECORDS
     verbose: Callable[[Outputs], Columns] = field(default=lambda outputs: {})
     detail: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     mirrors: bool = False
     quoted: bool = True
     replaces: bool = False
@@ -141,6 +145,11 @@ def _forecasts(hyperparameters: Hyperparameters) -> Callable[[Outputs], Columns]
     return made
 
 
+def _tensors(outputs: Outputs) -> Columns:
+    found = outputs["probability"]
+    return {name: found.field(name) for name in ("target", "shape")}
+
+
 def _pairs(outputs: Outputs) -> Columns:
     name = "scores" if "scores" in outputs else "embeddings"
     return {name: outputs[name]}
@@ -180,6 +189,9 @@ _ANSWERS: Mapping[str, Answer] = {
     "Object2VecModel": Answer("object2vec", _pairs, _OBJECTS, _OBJECTS),
     "PCAModel": Answer("pca", _projections),
     "RandomCutForestModel": Answer("random_cut_forest", _same("score")),
+    "SemanticSegmenterModel": Answer(
+        "semantic_segmentation", _same("mask"), IMAGES, (PNG, *_TENSORS, *_OBJECTS), verbose=_tensors, whole=_TENSORS
+    ),
     "Seq2SeqModel": Answer("seq2seq", _same("target"), _RECORDS, _RECORDS, verbose=_same("matrix"), detail=("matrix",), mirrors=True),
 }
 

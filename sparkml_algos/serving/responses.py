@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.formats import json_instances, recordio_protobuf
 from sparkml_algos.formats.columns import Column, RecordBatch
-from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES
+from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, PNG
 from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.serving.answers import Columns
 from sparkml_algos.serving.values import values_of
@@ -23,6 +24,8 @@ SINGLE_OBJECTS = ("object_detection",)
 IN_FEATURES = ("seq2seq",)
 # A JSON response to an image is this field of the answer, bare.
 _BARE_FIELDS = {"image_classification": "prediction"}
+#: Of these, which fields are among the features, and their type; the others are not in RecordIO.
+TENSORS: Mapping[str, Mapping[str, type[np.generic]]] = {"semantic_segmentation": {"target": np.float32, "shape": np.int32}}
 
 
 def encode(
@@ -48,6 +51,11 @@ def encode(
         return encode_objects(objects(columns, rows), content_type, algorithm)
     if content_type == CSV:
         return csv(columns, rows, quoted)
+    if content_type == PNG:
+        return _image(columns, rows)
+    if algorithm in TENSORS:
+        features = {name: Column.of(_lists(columns[name], type_)) for name, type_ in TENSORS[algorithm].items()}
+        return recordio_protobuf.encode(RecordBatch(rows, features, {}, **echo)) if rows else b""
     if algorithm in IN_FEATURES:
         features = {name: Column.of(_as_int32(values)) for name, values in columns.items()}
         return recordio_protobuf.encode(RecordBatch(rows, features, {}, **echo)) if rows else b""
@@ -114,6 +122,20 @@ def _as_int32(values: Any) -> Ragged:
     if not isinstance(values, Ragged) or not isinstance(values.values, np.ndarray):
         raise FormatError("words have no place in RecordIO, which holds their ids: ask with ids, or for JSON", "<response>")
     return Ragged(values.values.astype(np.int32), values.offsets)
+
+
+def _image(columns: Columns, rows: int) -> bytes:
+    """The only answer, which is an image."""
+    if rows != 1:
+        raise FormatError(f"an answer as {PNG} is to one image, and the request has {rows}: ask for {JSON}", "<response>")
+    (found,) = next(iter(columns.values())).to_pylist()
+    return bytes(found)
+
+
+def _lists(values: pa.ListArray, type_: type[np.generic]) -> Ragged:
+    """Numbers of each row."""
+    offsets = values.offsets.to_numpy()
+    return Ragged(values.flatten().to_numpy(zero_copy_only=False).astype(type_, copy=False), (offsets - offsets[0]).astype(np.int64))
 
 
 def plain(column: Any) -> Any:

@@ -49,7 +49,8 @@ class ServedModel:
     def work(self, request: Request, accept: ContentType) -> list[Work]:
         labels = 0 if request.limits is None else int(request.limits.max(initial=0))
         detailed = request.detailed is not None and bool(request.detailed.any())
-        variant = Variant(accept.flag("verbose") or accept.flag("annotation") or detailed, labels, request.longest)
+        asked = accept.flag("verbose") or accept.flag("annotation") or accept.name in self._answer.whole
+        variant = Variant(asked or detailed, labels, request.longest)
         return [Work((variant, *signature(part.columns)), part.columns, part.rows, variant) for part in request.parts]
 
     def score(self, columns: Mapping[str, Any], variant: Variant) -> Columns:

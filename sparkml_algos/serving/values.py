@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
@@ -20,6 +21,8 @@ def values_of(column: Any) -> list[Any]:
         return found
     if isinstance(column, Ragged):
         return [values_of(row) for row in column]
+    if isinstance(column, pa.Array) and pa.types.is_binary(column.type):
+        return [base64.b64encode(value).decode() for value in column.to_pylist()]  # as JSON has bytes
     return column.to_pylist() if isinstance(column, pa.Array) else list(column)
 
 

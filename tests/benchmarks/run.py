@@ -44,6 +44,7 @@ import pca
 import random_cut_forest
 import recordio
 import searches
+import semantic_segmentation
 import seq2seq
 import trust
 import vision
@@ -67,6 +68,7 @@ MODULES = {
     "networks": networks,
     "seq2seq": seq2seq,
     "vision": vision,
+    "semantic_segmentation": semantic_segmentation,
     "ip_insights": ip_insights,
     "blazingtext": blazingtext,
     "blazingtext_classifier": blazingtext_classifier,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from tests.saved.save import texts
+from tests.saved.save import as_json, texts
 
 SAVED = Path(__file__).parent
 
@@ -30,7 +30,7 @@ def assert_outputs(scored: DataFrame, expected: dict[str, list[Any]]) -> None:
         for row, value in zip(found, values, strict=True):
             assert (row[name] is None) == (value is None)
             if isinstance(value, str):
-                assert row[name] == value, name
+                assert as_json(row[name]) == value, name
             elif value is not None:
                 numbers = row[name].toArray() if hasattr(row[name], "toArray") else row[name]
                 np.testing.assert_allclose(numbers, value, rtol=1e-5, atol=1e-6, err_msg=name)

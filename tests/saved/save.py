@@ -5,6 +5,7 @@ Only names that the package exports are used, so that the program runs on any ve
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,11 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
         checkpoint_frequency_num_batches=20,
         **ONE_WORKER,
     ),
+    "SemanticSegmenter": lambda: ours.SemanticSegmenter(
+        **{"small_backbone": True, "use_pretrained_model": False, "base_size": 17, "crop_size": 17, "learning_rate": 0.05},
+        **{"imageCol": "picture", "maskCol": "halves", "auxiliary_loss_weight": 0.0},
+        **STEPS,
+    ),
     "Vocabulary": lambda: ours.Vocabulary(inputCols=["words"], outputCols=["ids"], max_size=6),
     "RandomCutForest": lambda: ours.RandomCutForest(num_trees=50, num_samples_per_tree=4, **ALARM, **ONE_WORKER),
     "XGBoostClassifier": lambda: ours.XGBoostClassifier(labelCol="half", objective="binary:logistic", **TREES),
@@ -130,6 +136,8 @@ def texts(rows: DataFrame) -> DataFrame:
     # A file of PPM: a header, and 8 x 8 pixels of one colour.
     colour = "concat_ws('', transform(features, value -> lpad(hex(cast(least(255, value * 8 + 1) AS int)), 2, '0')))"
     named = named.withColumn("picture", F.expr(f"unhex(concat(hex('P6 8 8 255 '), repeat({colour}, 64)))"))
+    # The same of grey: the upper half 0, the lower one 1.
+    named = named.withColumn("halves", F.expr("unhex(concat(hex('P5 8 8 255 '), repeat('00', 32), repeat('01', 32)))"))
     return named.withColumn("entity", F.expr("concat('user ', id % 7)")).withColumn("ip", F.expr("concat('10.0.', id % 7, '.', id % 50)"))
 
 
@@ -146,6 +154,8 @@ def outputs(model: Any, rows: DataFrame) -> dict[str, list[Any]]:
 
 
 def as_json(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
     return value.toArray().tolist() if hasattr(value, "toArray") else value
 
 

@@ -40,6 +40,7 @@ def saved_rows(name: str) -> list[dict[str, Any]]:
         "BlazingTextWord2VecModel": lambda row: {"text": " ".join(str(float(value)) for value in row["features"])},
         "DeepARModel": lambda row: {"start": "2024-01-01", "target": row["features"]},
         "ImageClassifierModel": picture,
+        "SemanticSegmenterModel": picture,
         "IPInsightsModel": lambda row: {"entity": f"user {row['id'] % 7}", "ip": f"10.0.{row['id'] % 7}.{row['id'] % 50}"},
         "Object2VecModel": lambda row: {"in0": [row["id"]], "in1": [row["id"]]},
         "ObjectDetectorModel": picture,

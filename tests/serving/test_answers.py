@@ -40,6 +40,7 @@ FIELDS = {
     "ObjectDetectorModel": ["prediction"],
     "PCAModel": ["projection"],
     "RandomCutForestModel": ["score"],
+    "SemanticSegmenterModel": ["mask"],
     "Seq2SeqModel": ["target"],
     "XGBoostClassificationModel": ["score"],
     "XGBoostRankerModel": ["score"],
@@ -50,7 +51,7 @@ BARE = ("BlazingTextClassifierModel", "BlazingTextWord2VecModel")
 #: Those whose answers have the type of the request; and whose RecordIO has ids where others have words.
 MIRRORING, OF_IDS = (*BARE, "Seq2SeqModel"), ("Seq2SeqModel",)
 #: Those of which a request is an image.
-OF_IMAGES = ("ImageClassifierModel", "ObjectDetectorModel")
+OF_IMAGES = ("ImageClassifierModel", "ObjectDetectorModel", "SemanticSegmenterModel")
 #: What `transform` appended, by the field that it is in an answer.
 TRANSFORMED = {
     "predicted_label": lambda outputs: outputs.get("prediction"),
@@ -124,6 +125,9 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
         assert [list(one) for one in found] == [FIELDS[name]] * len(instances)
         for field in FIELDS[name]:
             if field in ("label", "word", "quantiles"):
+                continue
+            if field == "mask":
+                assert [one[field] for one in found] == outputs["predicted_mask"]
                 continue
             if field == "target":
                 assert [one[field] for one in found] == outputs["prediction"]

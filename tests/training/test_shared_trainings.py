@@ -13,7 +13,7 @@ from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Source
 from sparkml_algos.rows.images import Image
 from sparkml_algos.training.run import Alone, TrainingPlan, train
-from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, OTHER_TOKEN_IDS, PICTURES, ROWS, SERIES, TEXTS, TOKEN_IDS, TOKENS, Case
+from tests.cases import ADDRESSES, CASES, ENTITIES, IMAGES, MASKS, OTHER_TOKEN_IDS, PICTURES, ROWS, SERIES, TEXTS, TOKEN_IDS, TOKENS, Case
 
 RANDOM = np.random.default_rng(0)
 BLOB = np.repeat(np.arange(4), len(ROWS) // 4)
@@ -28,6 +28,7 @@ def columns(case: Case) -> dict[str, Any]:
         "features": case.rows,
         "tokens": TOKENS,
         "image": PICTURES if isinstance(case.kinds.get("image"), Image) else IMAGES,
+        "mask": MASKS,
         "boxes": [np.array([[label, 0.1, 0.2, 0.3, 0.4]]) for label in BLOB % 3],
         "text": TEXTS,
         "label": LABELS.get(case.settings.get("labelCol")),

@@ -61,6 +61,7 @@ OUTPUTS = {
     "ObjectDetectorModel": {"detectionsCol": "detections"},
     "PCAModel": {"outputCol": "projection"},
     "RandomCutForestModel": {"scoreCol": "score", "attributionCol": "attribution"},
+    "SemanticSegmenterModel": {"predictedMaskCol": "mask", "probabilityCol": "probability"},
     "Seq2SeqModel": {"predictionCol": "target", "attentionCol": "matrix"},
     "XGBoostClassificationModel": {**_TREES, "rawPredictionCol": "raw", "probabilityCol": "probability"},
     "XGBoostRankerModel": _TREES,
