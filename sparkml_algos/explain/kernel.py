@@ -17,6 +17,8 @@ import numpy as np
 _MORE_SAMPLES = 1 << 11
 # Features from which on 2ᶠ coalitions are not counted any more.
 _COUNTABLE = 62
+# Of the normal equations: the smallest eigenvalue in relation to the largest, below which a solution is made of rounding errors.
+_LEAST_RATIO = 1e-9
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ def coalitions(features: int, samples: int | None = None, seed: int = 0) -> Coal
     if features == 1:
         return Coalitions(np.zeros((0, 1), bool), np.zeros((1, 0)), -np.ones(1), np.ones(1))
     left_in, weights = _chosen(features, count, np.random.default_rng(seed))
-    z = left_in.astype(np.float64)
-    design = z[:, :-1] - z[:, -1:]
-    weighted = design.T * weights
-    solver = np.linalg.solve(weighted @ design, weighted)
+    z, weighted, squares = _least_squares(left_in, weights)
+    if not _is_regular(squares):  # few that were drawn may not tell all features apart; each by itself, and its complement, do
+        left_in, weights = _chosen(features, count, np.random.default_rng(seed), with_single=True)
+        z, weighted, squares = _least_squares(left_in, weights)
+    solver = np.linalg.solve(squares, weighted)
     of_row, of_base = -solver @ z[:, -1], -solver.sum(axis=1) + solver @ z[:, -1]
     return Coalitions(
         left_in,
@@ -107,8 +110,21 @@ def coalitions(features: int, samples: int | None = None, seed: int = 0) -> Coal
     )
 
 
-def _chosen(features: int, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Coalitions, shape (mixtures, features), and their weights."""
+def _least_squares(left_in: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is left in as numbers, and what the outputs, and the attributions, are multiplied by in the normal equations."""
+    z = left_in.astype(np.float64)
+    design = z[:, :-1] - z[:, -1:]
+    weighted = design.T * weights
+    return z, weighted, weighted @ design
+
+
+def _is_regular(squares: np.ndarray) -> bool:
+    found = np.linalg.eigvalsh(squares)
+    return bool(found[0] > _LEAST_RATIO * found[-1])
+
+
+def _chosen(features: int, count: int, random: np.random.Generator, with_single: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Coalitions, shape (mixtures, features), and their weights; `with_single`: all of one feature, and of all but one, are among them."""
     sizes = np.arange(1, features // 2 + 1)
     # Of a size and its complement together.
     shares = np.array([(features - 1) / (size * (features - size)) * (1 if 2 * size == features else 2) for size in sizes])
@@ -121,7 +137,7 @@ def _chosen(features: int, count: int, random: np.random.Generator) -> tuple[np.
             break
         paired = 2 * size != features
         there = math.comb(features, size) * (2 if paired else 1)
-        if there > left * shares[place] / shares[place:].sum() + 1e-9:
+        if there > left * shares[place] / shares[place:].sum() + 1e-9 and not (with_single and size == 1):
             break
         block = np.zeros((math.comb(features, size), features), bool)
         for i, members in enumerate(itertools.combinations(range(features), size)):

@@ -60,6 +60,15 @@ def test_linear_models_are_exact_and_all_add_up_and_seeds_repeat():
     assert (curved == explained(lambda x: float(np.tanh(weights @ x)), row, baseline, samples=300, seed=4)).all()
 
 
+@pytest.mark.parametrize("features", [5, 8, 15, 20, 60])
+def test_the_fewest_samples_tell_all_features_apart(features):
+    weights = np.arange(1.0, features + 1)
+    for seed in range(10):
+        chosen = coalitions(features, 2 * features, seed)
+        assert len(chosen.left_in) <= 2 * features
+        assert chosen.attributions(chosen.left_in @ weights, 0.0, weights.sum()) == pytest.approx(weights, abs=1e-8)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
