@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import http.client
 import http.server
 import json
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.error
@@ -21,6 +24,7 @@ import pytest
 from sparkml_algos import serving
 from sparkml_algos.export import package, verify
 from sparkml_algos.export.__main__ import main
+from sparkml_algos.export.graph import TEXT, Graph, Input
 from tests.saved.expected import SAVED
 
 KEY = b"k" * 32
@@ -78,6 +82,10 @@ def test_a_package_says_what_it_is_and_every_change_is_seen(tmp_path: Path) -> N
             verify(found.path, KEY)
         (found.path / file).write_bytes(content)
     assert verify(found.path, KEY) == manifest
+    # Beside a program, it is what the program imports.
+    (found.path / "numpy.py").write_text("print('not ours')")
+    with pytest.raises(ValueError, match=r"does not name numpy\.py"):
+        verify(found.path, KEY)
 
 
 def test_an_archive_is_the_same_package(tmp_path: Path) -> None:
@@ -87,6 +95,19 @@ def test_an_archive_is_the_same_package(tmp_path: Path) -> None:
         verify(found.path, KEY)
     with pytest.raises(FileExistsError):
         package(SAVED / "PCAModel", tmp_path / "pca.tar.gz", name="pca", version="1")
+
+
+@pytest.mark.parametrize("more", ["pca/numpy.py", "other/model.onnx", "../model.onnx", "pca/deep/model.onnx", "link"])
+def test_an_archive_has_no_more_than_the_package(more: str, tmp_path: Path) -> None:
+    found = package(SAVED / "PCAModel", tmp_path / "pca", name="pca", version="1")
+    with tarfile.open(tmp_path / "pca.tar.gz", "w:gz") as archive:
+        archive.add(found.path, "pca")
+        entry = tarfile.TarInfo("pca/link" if more == "link" else more)
+        if more == "link":
+            entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(entry, None)
+    with pytest.raises(ValueError, match=r"does not name|is in it, and a package is one folder"):
+        verify(tmp_path / "pca.tar.gz")
 
 
 def test_wrong_names_and_short_keys_are_refused(tmp_path: Path) -> None:
@@ -156,6 +177,61 @@ def test_the_runner_answers_captures_and_uploads(tmp_path: Path) -> None:
     assert json.loads(first["captureData"]["endpointOutput"]["data"])["predictions"] == answer
 
 
+def packed(folder: Path, graph: Graph, example: dict[str, Any], name: str) -> Path:
+    """A package of any graph, not signed."""
+    files = {"model.onnx": graph.model("any", {}).SerializeToString(), "example.json": json.dumps(example).encode()}
+    manifest = {"name": name, "signed": False, "files": {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}}
+    folder.mkdir()
+    for file, data in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
+        (folder / file).write_bytes(data)
+    return folder
+
+
+def texts(folder: Path, name: str = "texts") -> Path:
+    """A package that answers a text by itself, and by numbers that JSON does not have."""
+    graph = Graph()
+    text = graph.input(Input("text", TEXT, ("rows",)))
+    graph.output("same", text, TEXT, ("rows",))
+    length = graph.cast(graph.size(text), np.float64)
+    graph.output("numbers", graph("Div", graph.reals([[0.0, 1.0, 2.0]]), graph("Sub", length, length)), np.float64, (1, 3))
+    example = {"instances": [{"text": "a"}], "predictions": [{"same": "a", "numbers": [None, None, None]}]}
+    return packed(folder, graph, example, name)
+
+
+RUNNER = str(Path(verify.__code__.co_filename).with_name("runner.py"))
+
+
+def test_texts_are_answered_as_they_are_and_what_is_no_number_as_null(tmp_path: Path) -> None:
+    with running(RUNNER, str(texts(tmp_path / "texts"))) as url:
+        for body, kind in (({"instances": [{"text": "a, NaN Infinity"}]}, "application/json"), (b'"a, NaN Infinity"\n', "text/csv")):
+            assert asked(f"{url}/invocations", body, kind) == {"predictions": [{"same": "a, NaN Infinity", "numbers": [None] * 3}]}
+
+
+def test_the_runner_reads_no_more_than_a_request_may_have(tmp_path: Path) -> None:
+    with running(RUNNER, str(texts(tmp_path / "texts"))) as url:
+        for length, status in (("-1", 400), ("many", 400), (str(1 << 40), 413)):
+            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+            connection.putrequest("POST", "/invocations")
+            connection.putheader("Content-Length", length)
+            connection.endheaders()
+            assert connection.getresponse().status == status
+            connection.close()
+        assert asked(f"{url}/ping") is None
+
+
+def test_a_name_that_is_a_path_is_none(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="a name that is none"), running(RUNNER, str(texts(tmp_path / "texts", "../texts"))):
+        pass
+
+
+def test_images_are_packed_as_pixels(tmp_path: Path) -> None:
+    found = package(SAVED / "ImageClassifierModel", tmp_path / "images", name="images", version="1")
+    example = json.loads((found.path / "example.json").read_text())
+    with running(str(found.path / "runner.py"), str(found.path)) as url:
+        answer = asked(f"{url}/invocations", {"instances": example["instances"]})["predictions"]
+    assert [one["predicted_label"] for one in answer] == [one["predicted_label"] for one in example["predictions"]]
+
+
 @pytest.mark.parametrize("wrong", ["key", "model", "answers"])
 def test_the_runner_refuses_what_is_not_right(wrong: str, tmp_path: Path) -> None:
     folder = tmp_path / "clusters"
@@ -172,8 +248,6 @@ def test_the_runner_refuses_what_is_not_right(wrong: str, tmp_path: Path) -> Non
         text = json.dumps(example).encode()
         (folder / "example.json").write_bytes(text)
         manifest = json.loads((folder / "manifest.json").read_text())
-        import hashlib
-
         manifest["files"]["example.json"] = hashlib.sha256(text).hexdigest()
         (folder / "manifest.json").write_text(json.dumps(manifest))
     reason = {"key": "the signature is not", "model": "not the one that was packed", "answers": "on this device, expected"}[wrong]

@@ -151,7 +151,8 @@ def verify(path: str | os.PathLike[str], key: bytes | None = None) -> dict[str, 
     Raises
     ------
     ValueError
-        If a file is not what the manifest says, or the manifest not what was signed; if it is signed and there is no key, or the reverse.
+        If a file is not what the manifest says, or one that it does not name; if the manifest is not what was signed; if it is signed and
+        there is no key, or the reverse; if an archive is not one folder of files.
     """
     files = _read(Path(path))
     if missing := {MANIFEST} - set(files):
@@ -163,6 +164,8 @@ def verify(path: str | os.PathLike[str], key: bytes | None = None) -> dict[str, 
         expected = hmac.new(key, files[MANIFEST], "sha256").hexdigest()
         if not hmac.compare_digest(expected, files.get(SIGNATURE, b"").decode(errors="replace").strip()):
             raise ValueError(f"{path}: the signature is not that of the manifest with this key")
+    if more := sorted(set(files) - {MANIFEST, SIGNATURE, *manifest["files"]}):
+        raise ValueError(f"{path}: the manifest does not name {', '.join(more)}")
     for file, digest in manifest["files"].items():
         if file not in files or hashlib.sha256(files[file]).hexdigest() != digest:
             raise ValueError(f"{path}: {file} is missing, or not the one that the manifest names")
@@ -218,6 +221,17 @@ def _write(target: Path, name: str, files: Mapping[str, bytes]) -> None:
 
 def _read(path: Path) -> dict[str, bytes]:
     if path.is_dir():
-        return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+        return {file.name: file.read_bytes() if file.is_file() else b"" for file in path.iterdir()}
+    files: dict[str, bytes] = {}
+    folders: set[str] = set()
     with tarfile.open(path) as archive:
-        return {Path(entry.name).name: archive.extractfile(entry).read() for entry in archive if entry.isfile()}  # type: ignore[union-attr]
+        for entry in archive:
+            folder, _, file = entry.name.removeprefix("./").partition("/")
+            if entry.isdir() and not file.strip("/"):
+                continue
+            content = archive.extractfile(entry) if entry.isreg() else None
+            folders.add(folder)
+            if content is None or not set(folder) <= _LETTERS or folder.startswith(".") or "/" in file or file in files or len(folders) > 1:
+                raise ValueError(f"{path}: {entry.name!r} is in it, and a package is one folder of files, each there once")
+            files[file] = content.read()
+    return files

@@ -1,10 +1,14 @@
 """Runs packages of models on a device, over HTTP: python runner.py FOLDER [FOLDER …]; --help tells more. Needs onnxruntime alone."""
 
 import argparse
+import csv
 import hashlib
 import hmac
+import io
 import json
+import math
 import random
+import re
 import threading
 import time
 import urllib.request
@@ -17,7 +21,17 @@ import numpy as np
 import onnxruntime
 
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(string)": np.object_}
+TYPES["tensor(uint8)"] = np.uint8
 CSV, JSON = "text/csv", "application/json"
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of models and files: never a path
+MAX_BYTES, SECONDS = 64 << 20, 60  # of a request, and how long it may keep us waiting
+
+
+def plain(value):
+    """As JSON has it: what is no number is null."""
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Model:
@@ -28,6 +42,8 @@ class Model:
             wanted = hmac.new(key or b"", manifest, "sha256").hexdigest()
             if not key or not hmac.compare_digest(wanted, (Path(folder) / "signature").read_text().strip()):
                 raise ValueError(f"{folder}: the signature is not that of the key")
+        if not all(NAME.fullmatch(name) for name in (self.manifest["name"], *self.manifest["files"])):
+            raise ValueError(f"{folder}: the manifest has a name that is none")
         files = {name: (Path(folder) / name).read_bytes() for name in self.manifest["files"]}
         for name, digest in self.manifest["files"].items():
             if hashlib.sha256(files[name]).hexdigest() != digest:
@@ -48,14 +64,13 @@ class Model:
                 rows = [list(row) + [fill] * (longest - len(row)) for row in rows]
             feeds[one.name] = np.array(rows, TYPES[one.type])
         names = [one.name for one in self.session.get_outputs()]
-        return [
-            dict(zip(names, row, strict=True)) for row in zip(*(array.tolist() for array in self.session.run(None, feeds)), strict=True)
-        ]
+        found = (plain(array.tolist()) for array in self.session.run(None, feeds))
+        return [dict(zip(names, row, strict=True)) for row in zip(*found, strict=True)]
 
     def parse(self, body, kind):
         if kind != CSV:
             return json.loads(body)["instances"]
-        inputs, lines = self.session.get_inputs(), [line.split(",") for line in body.decode().splitlines() if line]
+        inputs, lines = self.session.get_inputs(), list(filter(None, csv.reader(io.StringIO(body.decode(), newline=""))))
         if len(inputs) == 1 and len(inputs[0].shape) == 2:
             return [[float(cell or "nan") for cell in line] for line in lines]
         texts = [one.type == "tensor(string)" for one in inputs]
@@ -96,7 +111,7 @@ class Capture:
                     if path.stem != self.name:
                         urllib.request.urlopen(urllib.request.Request(url, path.read_bytes(), method="PUT"), timeout=60).close()
                         path.unlink()
-                except OSError as error:
+                except Exception as error:  # whatever the other side does: the next file, and the next time
                     print(f"{path} stays here: {error}", flush=True)
 
 
@@ -104,6 +119,7 @@ class Handler(BaseHTTPRequestHandler):
     models: dict
     key: bytes | None
     capture: Capture
+    timeout = SECONDS
 
     def answer(self, status, value):
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -125,17 +141,20 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200 if gone else 404, {})
 
     def do_POST(self):
-        models, body = self.models, self.rfile.read(int(self.headers["Content-Length"] or 0))
+        length = self.headers["Content-Length"] or "0"
+        if not length.isdecimal() or int(length) > MAX_BYTES:
+            return self.answer(413 if length.isdecimal() else 400, {"error": f"a request has {MAX_BYTES} bytes at most"})
+        models, body = self.models, self.rfile.read(int(length))
         kind = (self.headers["Content-Type"] or JSON).partition(";")[0].strip().lower()
         try:
             if self.path == "/models":
                 model = Model(json.loads(body)["url"], self.key)
                 models[model.manifest["name"]] = model
                 return self.answer(200, model.manifest)
-            name = next(iter(models)) if self.path == "/invocations" else self.path.removeprefix("/models/").removesuffix("/invoke")
+            name = next(iter(models), "") if self.path == "/invocations" else self.path.removeprefix("/models/").removesuffix("/invoke")
             if name not in models:
                 return self.answer(404, {"error": f"no model {name}"})
-            answer = json.dumps({"predictions": models[name].predict(models[name].parse(body, kind))}).replace("NaN", "null").encode()
+            answer = json.dumps({"predictions": models[name].predict(models[name].parse(body, kind))}).encode()
         except Exception as error:
             return self.answer(400, {"error": f"{type(error).__name__}: {error}"})
         self.answer(200, answer)
