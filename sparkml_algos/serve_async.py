@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         model = load_servable(chosen.model, Options(listed(chosen.outputs), columns=listed(chosen.columns)))
         queue = Queue(chosen.folder)
+        worker = Worker(queue, model, notify_url=chosen.notify_url, include_response=chosen.include_response)
     except (ValueError, OSError, ImportError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
-    worker = Worker(queue, model, notify_url=chosen.notify_url, include_response=chosen.include_response)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     print(f"answering the requests in {queue.folder}", flush=True)

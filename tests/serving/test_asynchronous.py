@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -134,6 +135,72 @@ def test_what_a_dead_worker_had_taken_waits_again(model: Any, tmp_path: Path) ->
     assert queue.take() is None
     assert Worker(queue, model).run(once=True) == 1
     assert json.loads(one.wait(1))["predictions"]
+
+
+def test_what_a_container_had_taken_before_it_started_again_waits_again(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    one, other = (queue.submit(body=BODY, content_type=CSV, inference_id=name) for name in ("one", "other"))
+    # It has the name and the number of the process that was ended.
+    os.rename(queue.folder / "requests" / "one", queue.folder / "running" / f"one@{socket.gethostname()}@{os.getpid()}")
+    (queue.folder / "running" / "not ours").write_text("")
+    _, mine = queue.take()
+    assert queue.give_back() == ["one"]  # and not what this process works on
+    Worker(queue, model).run(once=True)
+    assert json.loads(one.wait(1))["predictions"] and mine.exists() and not Path(other.output_location).exists()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"not json",
+        b"[]",
+        b"{}",
+        {"inference_id": "../../outside"},
+        {"timeout_seconds": 1 << 40},
+        {"timeout_seconds": "1"},
+        {"content_type": None},
+        {"more": 1},
+        {"custom_attributes": "x" * 100_000},
+    ],
+)
+def test_what_is_no_request_fails_and_stops_no_worker(model: Any, tmp_path: Path, written: Any) -> None:
+    queue = Queue(tmp_path / "queue")
+    queue.submit(body=BODY, content_type=CSV, inference_id="wrong")
+    path = queue.folder / "requests" / "wrong"
+    path.write_bytes(written if isinstance(written, bytes) else json.dumps({**json.loads(path.read_text()), **written}).encode())
+    (queue.folder / "requests" / "a folder").mkdir()
+    after = queue.submit(body=BODY, content_type=CSV)
+    assert Worker(queue, model).run(once=True) == 1
+    assert json.loads(after.wait(1))["predictions"] and queue.backlog == 0
+    failure = json.loads(queue.failure("wrong").read_text())
+    assert failure["status"] == INVALID and "'wrong' is no request" in failure["error"]
+    assert not list(tmp_path.glob("outside*")) and notifications(queue)[0]["inferenceId"] == "wrong"
+
+
+def test_only_files_are_read(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    endless = queue.submit(location="/dev/zero", content_type=CSV, timeout_seconds=5)
+    Worker(queue, model).run(once=True)
+    with pytest.raises(RuntimeError, match="/dev/zero is no file"):
+        endless.wait(1)
+
+
+def test_who_cannot_be_told_stops_no_worker(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    given = [queue.submit(body=BODY, content_type=CSV) for _ in range(2)]
+    with pytest.raises(ValueError, match="notify_url begins with"):
+        Worker(queue, model, notify_url="localhost")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in given:
+                with server.accept()[0] as connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(b"what is no HTTP\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert Worker(queue, model, notify_url=f"http://127.0.0.1:{server.getsockname()[1]}").run(once=True) == 2
+    assert all(json.loads(one.wait(1))["predictions"] for one in given)
 
 
 def test_wrong_requests_are_refused_at_once(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ import os
 import re
 import socket
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -36,6 +37,13 @@ TIMEOUT_SECONDS, TIMEOUT_RANGE = 900, (1, 3600)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FOLDERS = ("inputs", "requests", "running", "output", "failures")
 _BETWEEN = "@"
+# What a failure is, in the numbers of HTTP.
+NO_REQUEST = 400
+# Of a file that says what is asked for, which has texts of bounded length and a path.
+_MOST_BYTES = 1 << 16
+# Files of requests that this process works on, and what its threads change them under.
+_taken: set[Path] = set()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -190,24 +198,47 @@ class Queue:
         return sum(1 for _ in self._waiting())
 
     def take(self) -> tuple[Waiting, Path] | None:
-        """The request that has waited longest, which is now this process's, and its file; None where none waits."""
+        """The request that has waited longest, which is now this process's, and its file; None where none waits.
+
+        What is no request, for others may write here too, fails at once.
+        """
         for path in sorted(self._waiting(), key=_age):
             mine = self.folder / "running" / _BETWEEN.join([path.name, socket.gethostname(), str(os.getpid())])
+            with _lock:
+                try:
+                    os.rename(path, mine)
+                except FileNotFoundError:  # another worker was quicker
+                    continue
+                _taken.add(mine)
             try:
-                os.rename(path, mine)
-            except FileNotFoundError:  # another worker was quicker
-                continue
-            return Waiting(**json.loads(mine.read_text())), mine
+                return _read(mine, path.name), mine
+            except (OSError, ValueError, TypeError) as error:
+                self._refuse(path.name, f"{path.name!r} is no request: {error}")
+                self.done(mine)
         return None
+
+    def done(self, mine: Path) -> None:
+        """A request that was taken is answered, or has failed."""
+        mine.unlink()
+        _taken.discard(mine)
 
     def give_back(self) -> list[str]:
         """Let requests wait again that were taken by processes of this machine which are no more; their names."""
         found = []
         for path in (self.folder / "running").iterdir():
-            name, host, process = path.name.rsplit(_BETWEEN, 2)
-            if host == socket.gethostname() and not _runs(int(process)):
-                os.rename(path, self.folder / "requests" / name)
-                found.append(name)
+            name, _, taker = path.name.partition(_BETWEEN)
+            host, _, process = taker.rpartition(_BETWEEN)
+            if host != socket.gethostname() or not process.isdecimal():
+                continue
+            with _lock:
+                # In a container that has started again, this process has the number of the one that is no more.
+                if path in _taken if int(process) == os.getpid() else _runs(int(process)):
+                    continue
+                try:
+                    os.rename(path, self.folder / "requests" / name)
+                except FileNotFoundError:  # another worker was quicker
+                    continue
+            found.append(name)
         return found
 
     def output(self, name: str) -> Path:
@@ -223,12 +254,49 @@ class Queue:
         with open(self.folder / "notifications.jsonl", "ab", buffering=0) as file:
             file.write(json.dumps(line).encode() + b"\n")
 
+    def _refuse(self, name: str, reason: str) -> None:
+        put(self.failure(name), json.dumps({"inferenceId": name, "status": NO_REQUEST, "error": reason}).encode())
+        location = {"failureLocation": str(self.failure(name))}
+        self.notify({"inferenceId": name, "invocationStatus": "Failed", "failureReason": reason, "responseParameters": location})
+
     def _waiting(self) -> Iterator[Path]:
-        return (path for path in (self.folder / "requests").iterdir() if not path.name.startswith("."))
+        with os.scandir(self.folder / "requests") as entries:
+            yield from (Path(entry.path) for entry in entries if _ID.fullmatch(entry.name) and entry.is_file())
 
     def _is_known(self, name: str) -> bool:
         there = [self.folder / "requests" / name, self.output(name), self.failure(name)]
         return any(path.exists() for path in there) or any((self.folder / "running").glob(f"{name}{_BETWEEN}*"))
+
+
+def _read(path: Path, name: str) -> Waiting:
+    """A request out of its file."""
+    with open(path, "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+    read = json.loads(content)
+    if not isinstance(read, dict):
+        raise ValueError("it is no object of JSON")
+    found = Waiting(**read)
+    for one in fields(Waiting):
+        value, wanted = getattr(found, one.name), _WANTED.get(one.name, str)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ValueError(f"{one.name} is {value!r}")
+    if found.inference_id != name or not _ID.fullmatch(name):
+        raise ValueError(f"inference_id is {found.inference_id!r}, which must be the name of the file")
+    if not TIMEOUT_RANGE[0] <= found.timeout_seconds <= TIMEOUT_RANGE[1]:
+        raise ValueError(f"timeout_seconds is {found.timeout_seconds!r}")
+    return found
+
+
+# Types of what a request says, where it is not a text.
+_WANTED: Mapping[str, Any] = {
+    "accept": (str, type(None)),
+    "custom_attributes": (str, type(None)),
+    "submitted": (int, float),
+    "ttl_seconds": int,
+    "timeout_seconds": int,
+}
 
 
 def put(path: Path, content: bytes) -> None:

@@ -39,9 +39,16 @@ class Worker:
         Gets each notification by POST, too.
     include_response : bool
         Whether notifications hold answers of up to 128,000 bytes that are text.
+
+    Raises
+    ------
+    ValueError
+        If the address is another kind.
     """
 
     def __init__(self, queue: Queue, model: Servable, *, notify_url: str | None = None, include_response: bool = False) -> None:
+        if notify_url is not None and not notify_url.startswith(("http://", "https://")):
+            raise ValueError(f"notify_url begins with http:// or https://, not {notify_url!r}")
         self._queue, self._model = queue, model
         self._url, self._includes = notify_url, include_response
         self._stopped = False
@@ -76,9 +83,9 @@ class Worker:
             status, reason = failure
             put(self._queue.failure(name), json.dumps({"inferenceId": name, "status": status, "error": reason}).encode())
         self._notify(waiting, failure, began)
+        self._queue.done(mine)
         if Path(waiting.input_location) == self._queue.folder / "inputs" / name:
             Path(waiting.input_location).unlink(missing_ok=True)
-        mine.unlink()
 
     def _by_process(self, waiting: Waiting) -> tuple[int, str] | None:
         """Why there is no answer; None where there is one."""
@@ -103,15 +110,18 @@ class Worker:
         """Runs in the process of one request."""
         try:
             path = Path(waiting.input_location)
-            if path.stat().st_size > MAX_PAYLOAD_BYTES:
-                raise ValueError(f"{path} has {path.stat().st_size} bytes, more than {MAX_PAYLOAD_BYTES}")
+            size = path.stat().st_size
+            if size > MAX_PAYLOAD_BYTES:
+                raise ValueError(f"{path} has {size} bytes, more than {MAX_PAYLOAD_BYTES}")
+            if not path.is_file():
+                raise ValueError(f"{path} is no file")
             content_type = ContentType.parse(waiting.content_type)
             accept = ContentType.parse(waiting.accept) if waiting.accept else ContentType(self._model.responses[0])
             accept = self._model.response_type(content_type, accept)
             for what, one, known in (("content type", content_type, self._model.requests), ("accept", accept, self._model.responses)):
                 if one.name not in known:
                     raise ValueError(f"{what} {one.name}: the model has {', '.join(known)}")
-            answer = answering(self._model)(path.read_bytes(), content_type, accept)
+            answer = answering(self._model)(_first(path, size), content_type, accept)
             put(self._queue.output(waiting.inference_id), answer)
             sender.send(None)
         except (*UNREADABLE, OSError) as error:
@@ -142,5 +152,11 @@ class Worker:
             body = urllib.request.Request(self._url, json.dumps(line).encode(), {"Content-Type": "application/json"})
             try:
                 urllib.request.urlopen(body, timeout=_NOTIFY_SECONDS).close()
-            except OSError as error:
+            except Exception as error:  # whatever the other side does, a worker goes on
                 logger.warning("%s was not told that %s is done: %s", self._url, name, error)
+
+
+def _first(path: Path, size: int) -> bytes:
+    """What a file had when it was looked at, should it grow."""
+    with open(path, "rb") as file:
+        return file.read(size)
