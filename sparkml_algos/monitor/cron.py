@@ -7,17 +7,18 @@ these.
 
 from __future__ import annotations
 
+import calendar
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timezone
+from datetime import time as clock
 
 NOW = "NOW"
 _MONTHS = {name: i + 1 for i, name in enumerate(("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"))}
 _DAYS = {name: i + 1 for i, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"))}
 _HOURS, _LAST_HOUR = 24, 23
-# Of an expression that comes true at all, the longest wait: from one 29 February to the next over a year such as 2100.
-_MOST_DAYS = 366 * 9
 _EXPRESSION = re.compile(r"cron\((.*)\)")
 _PART = re.compile(r"(\*|\?|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
@@ -81,7 +82,7 @@ class Cron:
         values = tuple(_values(text, one) for text, one in zip(texts, _FIELDS, strict=True))
         object.__setattr__(self, "_texts", tuple(texts))
         object.__setattr__(self, "_values", values)
-        if next(self._after(datetime(values[5][0], 1, 1, tzinfo=timezone.utc) - timedelta(minutes=1)), None) is None:
+        if next(self._days(date.min), None) is None:
             raise ValueError(f"{self.expression!r}: there is no such time")
 
     def following(self, time: datetime) -> datetime:
@@ -115,9 +116,8 @@ class Cron:
             If there was none.
         """
         now = utc(time)
-        for days in range(_MOST_DAYS):
-            day = (now - timedelta(days=days)).date()
-            times = [one for one in self._of_day(day.year, day.month, day.day) if one <= now]
+        for day in self._days(now.date(), back=True):
+            times = [one for one in self._of_day(day) if one <= now]
             if times:
                 return times[-1]
         raise ValueError(f"{self.expression!r}: there is no time before {time}")
@@ -157,19 +157,23 @@ class Cron:
         return f"{minutes} {hours} {days} {months} {weekdays}"
 
     def _after(self, time: datetime) -> Iterator[datetime]:
-        for days in range(_MOST_DAYS):
-            day = (time + timedelta(days=days)).date()
-            if day.year > _FIELDS[5].high:
-                return
-            yield from (one for one in self._of_day(day.year, day.month, day.day) if one > time)
+        for day in self._days(time.date()):
+            yield from (one for one in self._of_day(day) if one > time)
 
-    def _of_day(self, year: int, month: int, day: int) -> list[datetime]:
-        minutes, hours, days, months, weekdays, years = self._values
-        midnight = datetime(year, month, day, tzinfo=timezone.utc)
-        weekday = midnight.isoweekday() % 7 + 1
-        if year not in years or month not in months or day not in days or weekday not in weekdays:
-            return []
-        return [midnight.replace(hour=hour, minute=minute) for hour in hours for minute in minutes]
+    def _days(self, start: date, back: bool = False) -> Iterator[date]:
+        """Days that have times, from one on, or from it backwards."""
+        _, _, days, months, weekdays, years = (values[::-1] if back else values for values in self._values)
+        years = tuple(year for year in years if (year <= start.year if back else year >= start.year))
+        for year, month, day in itertools.product(years, months, days):
+            if day > calendar.monthrange(year, month)[1]:
+                continue
+            found = date(year, month, day)
+            if (found <= start if back else found >= start) and found.isoweekday() % 7 + 1 in weekdays:
+                yield found
+
+    def _of_day(self, day: date) -> list[datetime]:
+        minutes, hours = self._values[:2]
+        return [datetime.combine(day, clock(hour, minute), timezone.utc) for hour in hours for minute in minutes]
 
 
 def hourly() -> Cron:

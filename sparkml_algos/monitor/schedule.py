@@ -35,7 +35,7 @@ class Schedule:
     Attributes
     ----------
     status : {"Pending", "Scheduled", "Stopped"}
-        Before it was started, while it runs, after that.
+        Before it was started, while it runs, after that; also where the expression has no further time.
 
     Raises
     ------
@@ -80,7 +80,10 @@ class Schedule:
         if self.start_offset is not None and self.end_offset is not None:
             return window(utc(at), self.start_offset, self.end_offset)
         assert self.cron is not None
-        return self.cron.last(utc(at) - timedelta(microseconds=1)), utc(at)
+        try:
+            return self.cron.last(utc(at) - timedelta(microseconds=1)), utc(at)
+        except ValueError as error:
+            raise ValueError(f"{error}, from which the first window would go: give start_offset and end_offset") from None
 
     def run_due(self, since: datetime, now: datetime | None = None) -> list[Execution]:
         """Run what was scheduled after a time and up to another, one after the other.
@@ -145,7 +148,7 @@ class Schedule:
         """What it is, by the service's names."""
         last = self.monitor.executions()[-1:]
         expression = NOW if self.cron is None else self.cron.expression
-        following = self.cron.following(self._clock()) if self.cron is not None and self.status == "Scheduled" else None
+        following = self._following(self.cron, self._clock()) if self.cron is not None and self.status == "Scheduled" else None
         return {
             "MonitoringScheduleName": self.monitor.name,
             "MonitoringScheduleStatus": self.status,
@@ -156,10 +159,19 @@ class Schedule:
 
     def _loop(self, cron: Cron, since: datetime) -> None:
         while not self._ends.is_set():
-            wait = (cron.following(since) - self._clock()).total_seconds()
+            at = self._following(cron, since)
+            if at is None:  # of an expression of some years
+                self.status = "Stopped"
+                return
+            wait = (at - self._clock()).total_seconds()
             if wait > 0:
                 self._ends.wait(min(wait, _MOST_SECONDS))
                 continue
-            at = cron.following(since)
             self.run_due(since, at)
             since = at
+
+    def _following(self, cron: Cron, time: datetime) -> datetime | None:
+        try:
+            return cron.following(time)
+        except ValueError:
+            return None

@@ -44,6 +44,12 @@ def test_each_field_counts():
     with pytest.raises(ValueError, match="no time after"):
         Cron("0 0 1 1 ? 2027").following(at(2027, 1, 1))
     assert hourly().last(at(2026, 1, 1, 3)) == at(2026, 1, 1, 3) and hourly().last(at(2026, 1, 1, 3, 59)) == at(2026, 1, 1, 3)
+    # However far away the years are.
+    far = Cron("0 0 1 1 ? 2040,2199")
+    assert far.following(at(2026, 1, 1)) == at(2040, 1, 1) and far.following(at(2040, 1, 1)) == at(2199, 1, 1)
+    assert Cron("0 0 1 1 ? 1980").last(at(2026, 1, 1)) == at(1980, 1, 1)
+    assert Cron("0 0 29 2 ? 1971,2000").following(at(1970, 1, 1)) == at(2000, 2, 29)
+    assert Cron("0 0 29,31 2,4,12 ? *").last(at(2027, 12, 30)) == at(2027, 12, 29)
     # What has no zone is UTC, and other zones are turned into it.
     assert daily().following(datetime(2026, 1, 1, 12)) == at(2026, 1, 2)
     assert daily().following(datetime(2026, 1, 1, 23, tzinfo=timezone(timedelta(hours=-5)))) == at(2026, 1, 3)
@@ -151,6 +157,15 @@ def test_a_thread_runs_each_window_once_and_ends_when_it_is_told(monkeypatch):
     ends = [end for _, end in monitor.windows]
     assert ends == [at(2026, 1, 1, 1) + timedelta(hours=i) for i in range(len(ends))]
     assert schedule.describe()["ScheduleConfig"] == {"ScheduleExpression": "cron(0 * ? * * *)"}
+
+
+def test_a_schedule_without_further_times_stops():
+    schedule = Schedule(Seen(), Cron("0 0 1 1 ? 2020,2021"))
+    schedule._clock = lambda: at(2026, 1, 1)
+    schedule.start()._thread.join(20)
+    assert schedule.status == "Stopped" and schedule.describe()["NextExecutionTime"] is None
+    with pytest.raises(ValueError, match=r"no time before .* give start_offset"):
+        schedule.window(at(2020, 1, 1))
 
 
 JOB = MonitorJob("my customers", "cron(0 6 ? * * *)", "/data/base line", "/data/rows", "/data/history", time="at", columns=("a", "b"))
