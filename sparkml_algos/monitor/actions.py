@@ -42,7 +42,7 @@ class Alert:
         one = self.execution
         number = len(one.violations)
         what = one.failure_reason if self.state == "Failed" else f"{number} violation{'' if number == 1 else 's'}"
-        return f"{one.monitor} is {self.state}, {one.key}: {what}".replace("\n", " ")
+        return " ".join(f"{one.monitor} is {self.state}, {one.key}: {what}".splitlines())
 
     @property
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -138,8 +139,9 @@ class History:
     Parameters
     ----------
     folder : str or Path, optional
-        A file of JSON for each execution, ``folder/monitor/key.json``, on a disk that this process writes; made where it is not there.
-        Without one, executions are kept in memory.
+        A file of JSON for each execution, ``folder/monitor/key.json``, on a disk that this process writes; made where it is not there. A
+        monitor whose name has other signs than letters, digits, ``_``, ``.`` and ``-`` has ``-`` in their place, and a digest behind.
+        Without a folder, executions are kept in memory.
     run : Tracks, optional
         A run of experiments: whatever has ``log_metric(name, value, timestamp=…, step=…)``. It gets every metric, under the monitor's name
         and the metric's, and ``violations``, the number of these.
@@ -296,7 +298,11 @@ def batch_key(number: int) -> str:
 
 
 def _safe(name: str) -> str:
-    return _UNSAFE.sub("-", name)
+    """A name of a file. What has signs that no file may have, or is a way upwards, ends with its digest, that no two names are one."""
+    found = _UNSAFE.sub("-", name)
+    if found == name and name.strip("."):
+        return name
+    return f"{found.strip('.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _read(path: Path) -> Execution:

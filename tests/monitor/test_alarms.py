@@ -8,6 +8,7 @@ import logging
 import socketserver
 import threading
 from datetime import datetime, timezone
+from email.message import EmailMessage
 from typing import ClassVar
 
 import pytest
@@ -98,7 +99,7 @@ def test_the_history_is_read_as_it_was_written(tmp_path):
     monitor = Monitor("ages of/customers", report, history=history)
     looked(monitor, [Rows(), Rows(False)])
     (folder,) = tmp_path.iterdir()
-    assert folder.name == "ages-of-customers" and len(list(folder.iterdir())) == 2
+    assert folder.name.startswith("ages-of-customers-") and len(list(folder.iterdir())) == 2
     before = {path: path.read_text() for path in folder.iterdir()}
     looked(monitor, [Rows(), Rows(False)])
     assert {path: path.read_text() for path in folder.iterdir()} == before
@@ -118,6 +119,18 @@ def test_the_history_is_read_as_it_was_written(tmp_path):
     history.delete("m")
     assert history.executions("m") == [] and len(history.executions()) == 2
     assert window_key(day(1), day(2)) < window_key(day(2), day(3)) and batch_key(9) < batch_key(10)
+
+
+def test_each_monitor_has_a_folder_of_its_own_within_the_history(tmp_path):
+    history = History(tmp_path / "history")
+    names = ["a/b", "a-b", "a b", "..", ".", "/"]
+    for i, name in enumerate(names):
+        looked(Monitor(name, report, history=history), [Rows(i % 2 == 0)])
+    assert {name: [one.alert for one in history.executions(name)] for name in names} == {
+        name: ["OK" if i % 2 == 0 else "InAlert"] for i, name in enumerate(names)
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["history"] and not list((tmp_path / "history").glob("*.json"))
+    assert len(list((tmp_path / "history").iterdir())) == len(names) and (tmp_path / "history" / "a-b").exists()
 
 
 def test_a_run_of_experiments_is_told_the_metrics():
@@ -232,6 +245,13 @@ def test_an_email_is_sent():
     (letter,) = Smtp.letters
     assert "Subject: ages is InAlert, 2026: 22 violations" in letter and "To: a@example.org, b@example.org" in letter
     assert "age (baseline_drift_check): The distance is 0.3." in letter and 'filename="alert.json"' in letter
+
+
+def test_the_title_is_one_line_whatever_the_reason_of_a_failure_is():
+    failed = Execution("ages", "2026", "DataQuality", day(1), day(2), "Failed", failure_reason="line one\r\nat two\x0b\u2028three")
+    message = EmailMessage()
+    message["Subject"] = Alert(failed, "Failed").title
+    assert message["Subject"] == "ages is Failed, 2026: line one at two  three"
 
 
 def test_a_password_is_neither_shown_nor_sent_in_plain_text():
