@@ -169,16 +169,21 @@ def _alike(one: FeatureStatistics, other: FeatureStatistics) -> dict[str, int]:
     return {**kept, OTHER: one.num_present - sum(kept.values())}
 
 
-def _drift(before: FeatureStatistics, config: MonitoringConfig, distance: float) -> Iterator[Violation]:
-    text = before.inferred_type == "String"
+def limit_of_drift(text: bool, config: MonitoringConfig) -> tuple[str, float]:
+    """By what a column, of strings or of numbers, is compared, and where it has drifted: above the limit, of a p-value below it."""
     method = _method(config) if text else config.comparison_method
-    limit = config.comparison_threshold
-    if text and config.categorical_comparison_threshold is not None:
-        limit = config.categorical_comparison_threshold
     if method == "chi_square":
-        if distance < config.p_value:
-            said = f"The p-value of the values being of the baseline's distribution is {number(distance)}, below {number(config.p_value)}."
-            yield Violation(before.name, "baseline_drift_check", said, distance, None, config.p_value)
+        return method, config.p_value
+    own = config.categorical_comparison_threshold
+    return method, own if text and own is not None else config.comparison_threshold
+
+
+def _drift(before: FeatureStatistics, config: MonitoringConfig, distance: float) -> Iterator[Violation]:
+    method, limit = limit_of_drift(before.inferred_type == "String", config)
+    if method == "chi_square":
+        if distance < limit:
+            said = f"The p-value of the values being of the baseline's distribution is {number(distance)}, below {number(limit)}."
+            yield Violation(before.name, "baseline_drift_check", said, distance, None, limit)
     elif distance > limit:
         said = f"The distance from the baseline, {method}, is {number(distance)}, above {number(limit)}."
         yield Violation(before.name, "baseline_drift_check", said, distance, 0.0, limit)

@@ -14,11 +14,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from sparkml_algos.core.columns import column, find
+from sparkml_algos.core.columns import column, find, is_number
 from sparkml_algos.monitor.actions import Action, Alert, tell
 from sparkml_algos.monitor.constraints import Baseline
 from sparkml_algos.monitor.cron import Cron, utc
-from sparkml_algos.monitor.data_quality import check_data_quality
+from sparkml_algos.monitor.data_quality import check_data_quality, limit_of_drift
 from sparkml_algos.monitor.detectors import Adwin
 from sparkml_algos.monitor.history import FAILED, IN_ALERT, OK, Execution, History, alert_of, batch_key, window_key
 from sparkml_algos.monitor.pages import history_page
@@ -205,12 +205,13 @@ class Monitor:
         rows : DataFrame
             Of a stream; its columns are those that are checked, and those of the detectors.
         detectors : mapping of str to Adwin, optional
-            By the name of a column of numbers, such as whether a prediction was wrong: a detector that remembers across micro-batches, and
-            so sees what moves more slowly than one of them tells. Their values come to the driver.
+            By the name of a column of numbers or booleans, such as whether a prediction was wrong: a detector that remembers across
+            micro-batches, and so sees what moves more slowly than one of them tells. Their values come to the driver.
         order : str, optional
             Column, such as a time, by which the rows of a micro-batch are put in order for the detectors.
         checkpoint : str, optional
-            Folder where the query remembers which rows it has seen; what detectors remember is in memory only.
+            Folder where the query remembers which rows it has seen; what detectors remember is in memory only. Without it a query that is
+            started again begins with micro-batch 0, whose execution takes the place of the earlier one in the history.
         trigger : mapping, optional
             Of `DataStreamWriter.trigger`; ``{"processingTime": "1 minute"}`` by default. ``{"availableNow": True}`` takes what is there and
             ends.
@@ -236,6 +237,10 @@ class Monitor:
         for name in (*watched, *([order] if order else [])):
             if name not in rows.columns:
                 raise ValueError(f"there is no column {name!r}; the columns are {', '.join(rows.columns)}")
+        for name in watched:
+            type_ = rows.schema[name].dataType
+            if not is_number(type_):
+                raise ValueError(f"column {name!r} is {type_.simpleString()}; detectors watch numbers and booleans")
 
         def look(batch: DataFrame, number: int) -> None:
             if batch.isEmpty():
@@ -264,8 +269,7 @@ class Monitor:
         if isinstance(self._check, Baseline):
             for one in self._check.constraints.features:
                 config = self._check.constraints.config.changed(one.overrides)
-                text, own = one.inferred_type == "String", config.categorical_comparison_threshold
-                limits[f"feature_baseline_drift_{one.name}"] = own if text and own is not None else config.comparison_threshold
+                limits[f"feature_baseline_drift_{one.name}"] = limit_of_drift(one.inferred_type == "String", config)[1]
         return history_page(self.executions(), title or f"Monitor: {self.name}", limits)
 
     def save_html(self, path: str | Path, title: str | None = None) -> None:

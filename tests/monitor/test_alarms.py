@@ -12,8 +12,28 @@ from email.message import EmailMessage
 from typing import ClassVar
 
 import pytest
+from pyspark.sql.types import StringType, StructField, StructType
 
-from sparkml_algos.monitor import Alert, Callback, Email, Execution, File, History, Log, Monitor, MonitorReport, Violation, Webhook
+from sparkml_algos.html_pages import lines
+from sparkml_algos.monitor import (
+    Adwin,
+    Alert,
+    Baseline,
+    Callback,
+    Constraints,
+    Email,
+    Execution,
+    FeatureConstraints,
+    File,
+    History,
+    Log,
+    Monitor,
+    MonitoringConfig,
+    MonitorReport,
+    Statistics,
+    Violation,
+    Webhook,
+)
 from sparkml_algos.monitor.actions import tell
 from sparkml_algos.monitor.history import alert_of, batch_key, window_key
 
@@ -156,6 +176,32 @@ def test_the_page_has_the_drift_of_each_feature_over_time():
     shown = monitor.to_html()
     assert "<h2>Drift of each feature</h2>" in shown and "<h3>age</h3><svg" in shown and "age (baseline_drift_check)" in shown
     assert "OK after 3 executions, 1 of them" in shown
+
+
+def test_the_page_has_the_limit_of_the_distance_that_is_taken():
+    config = MonitoringConfig(comparison_method="chi_square", p_value=0.01, categorical_drift_method="js", comparison_threshold=0.3)
+    features = tuple(FeatureConstraints(name, type_, 1.0) for name, type_ in (("age", "Integral"), ("city", "String")))
+    monitor = Monitor("ages", Baseline(Statistics(0, ()), Constraints(features, config)))
+    metrics = {f"feature_baseline_drift_{one.name}": 0.5 for one in features}
+    monitor.history.add(Execution("ages", "2026", "DataQuality", day(1), day(2), "Completed", metrics=metrics))
+    of_age, of_city = (lines(["2026-01-02 00:00"], {name: [0.5]}, limit) for name, limit in (("age", 0.01), ("city", 0.3)))
+    assert of_age in monitor.to_html() and of_city in monitor.to_html()
+
+
+class Stream:
+    """What stands for a stream of rows."""
+
+    isStreaming = True
+    schema = StructType([StructField("wrong", StringType()), StructField("at", StringType())])
+    columns = schema.names
+
+
+def test_detectors_watch_numbers_that_are_there():
+    monitor = Monitor("ages", report)
+    with pytest.raises(ValueError, match="column 'wrong' is string; detectors watch numbers and booleans"):
+        monitor.on_stream(Stream(), detectors={"wrong": Adwin()}, order="at")
+    with pytest.raises(ValueError, match="there is no column 'rong'"):
+        monitor.on_stream(Stream(), detectors={"rong": Adwin()})
 
 
 def alert(state: str = "InAlert") -> Alert:
