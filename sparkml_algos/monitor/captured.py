@@ -89,12 +89,15 @@ def read_ground_truth(spark: SparkSession, path: str) -> DataFrame:
     Returns
     -------
     DataFrame
-        ``inference_id``, ``row``, ``ground_truth`` (a string) and ``collected``, the hour of the folder, null where it is not in one.
+        ``inference_id``, ``row``, ``ground_truth`` (a string) and ``collected``, the hour of the folder, in UTC; null where it is not in
+        one.
     """
     read = spark.read.option("recursiveFileLookup", "true").text(path).withColumn("file", F.input_file_name())
     record = read.where(F.length(F.trim("value")) > 0).select(F.from_json("value", _TRUTH).alias("r"), "file")
-    hour = F.concat_ws("-", *(F.regexp_extract("file", _HOUR, i) for i in range(1, 5)))
-    at = F.to_timestamp(F.when(F.col("file").rlike(_HOUR), hour), "yyyy-MM-dd-HH")
+    year, month, day, hour = (F.regexp_extract("file", _HOUR, i) for i in range(1, 5))
+    # Folders are of hours in UTC, whatever the zone of the session is.
+    begins = F.concat(F.concat_ws("-", year, month, day), F.lit("T"), hour, F.lit(":00:00Z"))
+    at = F.to_timestamp(F.when(F.col("file").rlike(_HOUR), begins))
     lines = F.split("r.groundTruthData.data", _LINES)
     return record.select(F.col("r.eventMetadata.eventId").alias(ID), at.alias("collected"), F.posexplode(lines).alias(ROW, TRUTH)).select(
         ID, ROW, F.trim(TRUTH).alias(TRUTH), "collected"

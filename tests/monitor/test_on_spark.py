@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 from sklearn import metrics as sk
 
 from sparkml_algos.monitor import (
@@ -105,6 +107,14 @@ def test_captured_requests_meet_their_truth(spark, tmp_path):
     found = {(row["inference_id"], row["row"]): row["ground_truth"] for row in merged.rows.collect()}
     assert found == {("e1", 0): "1", ("e1", 1): "0", ("mine", 0): "1"}
     assert (merged.without_truth, merged.without_prediction) == (1, 2)
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", "America/Los_Angeles")
+    try:
+        hours = read_ground_truth(spark, str(tmp_path / "truth")).select(F.unix_timestamp("collected")).distinct().collect()
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", zone)
+    begin = int(datetime(2026, 1, 2, tzinfo=timezone.utc).timestamp())
+    assert {row[0] for row in hours} == {begin + 4 * 3600, begin + 5 * 3600}
     assert statistics(captured)[places[0]].inferred_type == "Integral"
 
 
