@@ -56,7 +56,7 @@ class MonitorJob:
     Raises
     ------
     ValueError
-        If the expression is none, or something of the e-mail is missing.
+        If the expression is none, something of the e-mail is missing, or a column has a comma in its name.
     """
 
     name: str
@@ -80,6 +80,8 @@ class MonitorJob:
         mail = (self.email, self.sender, self.smtp)
         if any(mail) and not all(mail):
             raise ValueError("email, sender and smtp come together")
+        if parted := [name for name in self.columns if "," in name or not name]:
+            raise ValueError(f"columns: {', '.join(map(repr, parted))} cannot be listed on a command line, where commas part them")
 
     def arguments(self) -> list[str]:
         """The job's command line, without the program."""

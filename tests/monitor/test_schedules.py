@@ -190,6 +190,11 @@ def test_a_job_with_half_an_address_is_refused():
         MonitorJob("m", "hourly", "b", "r", "h")
 
 
+def test_a_column_that_a_command_line_cannot_list_is_refused():
+    with pytest.raises(ValueError, match="columns: 'a,b' cannot be listed"):
+        MonitorJob("m", "cron(0 6 ? * * *)", "b", "r", "h", columns=("a,b", "c"))
+
+
 def test_a_monitor_says_what_it_may_not_be():
     with pytest.raises(ValueError, match="got 3 of 2"):
         Monitor("m", lambda rows: None, datapoints_to_alert=3, evaluation_period=2)
