@@ -149,7 +149,8 @@ def explain_images(
 
     Notes
     -----
-    Each image becomes as many images as there are mixtures, as PNG, which the model scores on the executors.
+    Each image becomes as many images as there are mixtures, as PNG, which the model scores on the executors. Rows without an image are left
+    out.
     """
     name = image if image is not None else _image_column(model)
     if name not in dataset.columns:

@@ -92,7 +92,7 @@ def explain_series(
     Notes
     -----
     A series of n steps is forecast n + 1 times, twice that of ``bidirectional``; of ``fine_grained`` up to once more for each step, order
-    and series. Categories stay what they are.
+    and series. Categories stay what they are. Rows without a series are left out.
     """
     for name, value, choices in (
         ("direction", direction, _DIRECTIONS), ("granularity", granularity, _GRANULARITIES), ("baseline", baseline, _BASELINES),
@@ -117,7 +117,10 @@ def explain_series(
     ensure_importable(spark)
     with described(spark, "explain series"):
         orders = _orders(dataset, related, num_samples, seed) if num_samples is not None else [(TARGET,)]
-        rows = dataset.select(F.monotonically_increasing_id().alias(_ID), F.struct(*map(column, dataset.columns)).alias(_ROW), "*")
+        # The size of null is null, or -1 with the settings of Spark 3.5.
+        rows = dataset.where(column(target).isNotNull()).select(
+            F.monotonically_increasing_id().alias(_ID), F.struct(*map(column, dataset.columns)).alias(_ROW), "*"
+        )
         mixed = _mixed(rows, target, related, direction, _subsets(orders) if fine else [()], baseline, dataset.columns)
         scored = model.only("mean", _FOUND)._set(forecast_form="series").transform(mixed)
         parts = F.collect_list(F.struct(_SIDE, _STEP, _MEMBERS, _FOUND))
