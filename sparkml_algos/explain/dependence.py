@@ -40,7 +40,7 @@ class PartialDependence:
     model_predictions : tuple of tuple of float
         For each output its mean at each value.
     data_distribution : tuple of float
-        Share of the rows in each bucket, or with each value.
+        Share of the rows in each bucket, or with each value; of those that have a finite number, or a value.
     error : str or None
         Why there is none, of texts.
     """
@@ -159,10 +159,10 @@ def _of_entry(model: Any, dataset: DataFrame, vector: str, place: int, name: str
 def _of_numbers(
     model: Any, dataset: DataFrame, value: Column, name: str, output: str | None, resolution: int, replaced: dict[str, Column]
 ) -> PartialDependence:
-    known = dataset.select(value.alias("v")).where(F.col("v").isNotNull() & ~F.isnan("v"))
+    known = dataset.select(value.alias("v")).where(F.abs("v") < float("inf"))  # NaN is more than that, and null is none
     ends = known.agg(F.min("v").alias("low"), F.max("v").alias("high"), F.count("v").alias("rows")).first()
     if ends is None or not ends["rows"]:
-        raise ValueError(f"{name!r} has no value")
+        raise ValueError(f"{name!r} has no finite value")
     low, high = float(ends["low"]), float(ends["high"])
     buckets = resolution if high > low else 1
     width = (high - low) / buckets

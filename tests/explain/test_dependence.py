@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.sql import functions as F
 
 from sparkml_algos import LinearLearnerRegressor, XGBoostRegressor
 from sparkml_algos.explain import explain, partial_dependence
@@ -39,6 +40,15 @@ def test_of_a_linear_model_it_is_a_line_with_its_coefficient(frame, linear):
     assert second.feature_values[0] == pytest.approx(low + (high - low) / 12) and sum(second.data_distribution) == pytest.approx(1)
     entry = second.to_dict()
     assert set(entry) == {"feature_name", "data_type", "feature_values", "model_predictions", "data_distribution"}
+
+
+def test_numbers_that_are_not_finite_have_no_bucket(frame, linear):
+    odd = F.array(*(F.lit(float(text)) for text in ("nan", "inf", "-inf", "nan")))[F.col("n")]
+    holes = F.when(F.col("n") > 0, odd).otherwise(F.col("features")[0])
+    rows = frame.withColumn("features", F.array(holes, F.col("features")[1], F.col("features")[2]))
+    (found,) = partial_dependence(linear, rows, ["f0"], grid_resolution=3)
+    assert np.isfinite(found.feature_values).all() and np.isfinite(found.model_predictions).all()
+    assert sum(found.data_distribution) == pytest.approx(1)
 
 
 def test_columns_of_a_pipeline_may_be_of_any_type(frame):
