@@ -155,6 +155,7 @@ def test_what_a_container_had_taken_before_it_started_again_waits_again(model: A
         b"not json",
         b"[]",
         b"{}",
+        b"[" * 60_000,
         {"inference_id": "../../outside"},
         {"timeout_seconds": 1 << 40},
         {"timeout_seconds": "1"},

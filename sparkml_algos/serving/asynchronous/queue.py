@@ -212,7 +212,7 @@ class Queue:
                 _taken.add(mine)
             try:
                 return _read(mine, path.name), mine
-            except (OSError, ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError, PermissionError) as error:
                 self._refuse(path.name, f"{path.name!r} is no request: {error}")
                 self.done(mine)
         return None
