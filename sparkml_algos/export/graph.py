@@ -29,6 +29,8 @@ OPSET, ML_OPSET, IR_VERSION = 20, 3, 10
 ML = "ai.onnx.ml"
 # A file of protocol buffers cannot be larger.
 MAX_BYTES = (1 << 31) - 1
+# Constants up to this size are kept once, however often they are used.
+_SHARED_BYTES = 64
 # The largest number of 16 bits.
 MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
@@ -128,12 +130,13 @@ class Graph:
         """A tensor of the type that it has."""
         array = np.asarray(array)
         root = self._root
-        key = (str(array.dtype), array.shape, b"" if array.dtype == TEXT else array.tobytes())
-        if array.dtype != TEXT and array.nbytes <= 64 and key in root._known:
+        key = (str(array.dtype), array.shape, array.tobytes()) if array.dtype != TEXT and array.nbytes <= _SHARED_BYTES else None
+        if key is not None and key in root._known:
             return root._known[key]
         name = root._name("constant")
         root._constants[name] = _tensor(array, name)
-        root._known[key] = name
+        if key is not None:
+            root._known[key] = name
         return name
 
     def reals(self, array: Any) -> str:

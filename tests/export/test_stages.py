@@ -15,6 +15,7 @@ import pytest
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.export import CannotExport, export
+from sparkml_algos.export.graph import Graph
 from sparkml_algos.export.stages import ASSEMBLER, STAGES
 from sparkml_algos.serving.pipelines.saved import CannotServe
 from tests.export.models import features_of, saved_as
@@ -123,6 +124,13 @@ OF_COLUMNS = {
         stage("Normalizer", p=2.0, inputCol="out", outputCol="unit"),
     ],
 }
+
+
+def test_small_constants_are_kept_once_and_large_ones_not_twice() -> None:
+    graph = Graph()
+    assert graph.reals([1.0, 2.0]) == graph.reals([1.0, 2.0]) != graph.ints(1, 2)
+    graph.reals(np.zeros(100_000))
+    assert sum(len(content) for _, _, content in graph._known) < 100
 
 
 def test_every_stage_is_tried() -> None:
