@@ -110,6 +110,15 @@ def test_an_archive_has_no_more_than_the_package(more: str, tmp_path: Path) -> N
         verify(tmp_path / "pca.tar.gz")
 
 
+def test_what_is_no_package_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not an archive")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "manifest.json").write_text("[]")
+    for name in ("file", "folder"):
+        with pytest.raises(ValueError, match=f"{name} is no package"):
+            verify(tmp_path / name)
+
+
 def test_wrong_names_and_short_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name must be of letters"):
         package(SAVED / "PCAModel", tmp_path / "a", name="../a", version="1")

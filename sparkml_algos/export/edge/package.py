@@ -158,6 +158,8 @@ def verify(path: str | os.PathLike[str], key: bytes | None = None) -> dict[str, 
     if missing := {MANIFEST} - set(files):
         raise ValueError(f"{path} is no package: it has no {', '.join(missing)}")
     manifest = json.loads(files[MANIFEST])
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict) or "signed" not in manifest:
+        raise ValueError(f"{path} is no package: its manifest does not say what is in it")
     if manifest["signed"] != (key is not None):
         raise ValueError(f"{path} is {'signed: give its key' if manifest['signed'] else 'not signed, and a key was given'}")
     if key is not None:
@@ -224,7 +226,11 @@ def _read(path: Path) -> dict[str, bytes]:
         return {file.name: file.read_bytes() if file.is_file() else b"" for file in path.iterdir()}
     files: dict[str, bytes] = {}
     folders: set[str] = set()
-    with tarfile.open(path) as archive:
+    try:
+        opened = tarfile.open(path)
+    except tarfile.TarError as error:
+        raise ValueError(f"{path} is no package: {error}") from None
+    with opened as archive:
         for entry in archive:
             folder, _, file = entry.name.removeprefix("./").partition("/")
             if entry.isdir() and not file.strip("/"):
