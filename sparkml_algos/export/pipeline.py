@@ -82,7 +82,7 @@ class WholePipeline:
             before = dict(frame.tensors)
             if stage.uid in self._models:
                 self._append(graph, stage, frame)
-            else:
+            elif stage.uid in self._served.needed:
                 translate(graph, stage, frame, self._vectors)
             made.append([name for name, tensor in frame.tensors.items() if before.get(name) != tensor])
         return {name: (frame.tensors[name], frame.types.get(name, graph.number)) for name in self._shown(made)}

@@ -17,6 +17,8 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.export import CannotExport, export
 from sparkml_algos.export.graph import Graph
 from sparkml_algos.export.stages import ASSEMBLER, STAGES
+from sparkml_algos.serving.contract import Options
+from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
 from sparkml_algos.serving.pipelines.saved import CannotServe
 from tests.export.models import features_of, saved_as
 from tests.saved.expected import SAVED
@@ -176,6 +178,31 @@ def test_stages_and_a_model_are_one_graph(tmp_path: Path) -> None:
     # A label that the pipeline does not know ends the run.
     with pytest.raises(Exception, match=r"out of data bounds|out of bounds"):
         session.run(None, {**feeds, "city": np.array(["Rom", "Ulm"], object)})
+
+
+def test_labels_to_train_on_are_not_asked_for(tmp_path: Path) -> None:
+    centers = saved_as(
+        tmp_path / "centers", "KMeansModel", Artifact({"centers": RANDOM.normal(size=(2, 2))}), facts=features_of(2), featuresCol="all",
+        predictionCol="found",
+    )  # fmt: skip
+    stages = [
+        stage("StringIndexerModel", {"labelsArray": [["no", "yes"]]}, inputCols=["kind"], outputCols=["label"], **ERROR),
+        stage("OneHotEncoderModel", {"categorySizes": [2]}, inputCols=["label"], outputCols=["unused"], dropLast=True, **ERROR),
+        stage("VectorAssembler", inputCols=["a", "b"], outputCol="all", **ERROR),
+        centers,
+        stage("IndexToString", inputCol="found", outputCol="said", labels=["no", "yes"]),
+    ]
+    path = pipeline(tmp_path / "saved", *stages)
+    assert export(path, tmp_path / "model.onnx").differing == 0
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    assert [one.name for one in session.get_inputs()] == ["a", "b"]
+    served = ServedPipeline.load(path, Options())
+    assert list(served.inputs) == ["a", "b"]
+    columns = {"a": np.array([1.0, -1.0]), "b": np.array([0.5, 2.0])}
+    said = served.transform(columns)["said"]
+    assert list(said) == session.run(["said"], columns)[0].tolist()
+    # Where they are there, they are looked at, as in Spark.
+    assert served.transform({**columns, "kind": ["yes", "no"]})["label"].tolist() == [1, 0]
 
 
 def test_a_stage_without_an_equal_is_named(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ _INDEX_TO_STRING = f"{_SPARK}IndexToString"
 class ServedPipeline:
     """A fitted pipeline, served.
 
-    Its requests name the columns that its stages read and none of them makes. Its answer is that of the last model of this package among
+    Its requests name the columns that its stages read and none of them makes; not those that are read only by stages from which no answer
+    comes, such as what makes indices of labels to train on. Its answer is that of the last model of this package among
     its stages, with what stages behind it make; without such a model it is what the last stage makes.
 
     Parameters
@@ -78,11 +79,15 @@ class ServedPipeline:
     ----------
     inputs : dict of str to str
         Columns of a request, in the order in which stages read them, and what each is.
+    needed : frozenset of str
+        Identifiers of the stages from which an answer comes. The others are passed over where a column that they read is missing.
     """
 
     def __init__(self, stages: Sequence[Stage], options: Options) -> None:
         self.name, self._stages, self._options = PIPELINES[0], list(stages), options
-        self.inputs = _inputs(stages)
+        self.needed = _needed(stages)
+        read = {name for stage in stages if stage.uid in self.needed for name in stage.reads}
+        self.inputs = {name: kind for name, kind in _inputs(stages).items() if name in read}
         self._columns = list(options.columns) or list(self.inputs)
         if missing := [name for name in self.inputs if name not in self._columns]:
             raise ValueError(f"columns must name all that the pipeline reads: {', '.join(missing)} is not among {', '.join(self._columns)}")
@@ -146,6 +151,8 @@ class ServedPipeline:
         """
         frame = dict(columns)
         for stage in self._stages:
+            if stage.uid not in self.needed and not stage.reads.keys() <= frame.keys():
+                continue
             for name in stage.reads:
                 settle(frame, name)
             try:
@@ -218,6 +225,19 @@ def _stage(saved: SavedStage, options: Options, labels: Mapping[str, list[str]])
             return Model(saved, options)
         raise saved.cannot("it needs the rows beside a row, or is not fitted")
     raise saved.cannot("there is no translation of this class")
+
+
+def _needed(stages: Sequence[Stage]) -> frozenset[str]:
+    """Models of this package, what is behind the last of them, or the last stage, and what makes a column that one of these reads."""
+    behind = max((place for place, stage in enumerate(stages) if isinstance(stage, Model)), default=len(stages) - 2)
+    found: set[str] = set()
+    read: set[str] = set()
+    for place in reversed(range(len(stages))):
+        stage = stages[place]
+        if isinstance(stage, Model) or place > behind or read & set(stage.makes):
+            found.add(stage.uid)
+            read |= set(stage.reads)
+    return frozenset(found)
 
 
 def _inputs(stages: Sequence[Stage]) -> dict[str, str]:
