@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         monitor = job.monitor(spark)
         schedule = Schedule(monitor, job.cron, start_offset=job.start_offset, end_offset=job.end_offset)
-        time = datetime.now(timezone.utc) if at is None else datetime.fromisoformat(at)
+        time = datetime.now(timezone.utc) if at is None else datetime.fromisoformat(at.replace("Z", "+00:00"))
         execution = monitor.run(*schedule.window(Cron(job.cron).last(time)))
         print(f"{execution.status} {execution.key} {execution.alert} violations: {len(execution.violations)}")
     finally:

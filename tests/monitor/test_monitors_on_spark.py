@@ -91,7 +91,7 @@ def test_a_job_looks_at_the_last_window(rows, baseline, tmp_path):
         "amounts", "cron(0 * ? * * *)", str(tmp_path / "baseline"), str(tmp_path / "rows"), str(tmp_path / "history"), time="at",
         columns=("amount", "visits"), file=str(tmp_path / "alarms.jsonl"),
     )  # fmt: skip
-    command = [sys.executable, "-m", "sparkml_algos.watch", *job.arguments(), "--at=2026-01-01T03:20:00+00:00", "--fail-on-violations"]
+    command = [sys.executable, "-m", "sparkml_algos.watch", *job.arguments(), "--at=2026-01-01T03:20:00Z", "--fail-on-violations"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 3, done.stderr[-3000:]
     last = done.stdout.splitlines()[-1]
