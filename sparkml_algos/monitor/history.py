@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import re
@@ -19,6 +20,8 @@ from sparkml_algos.monitor.violations import MonitorReport, Violation
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+logger = logging.getLogger("sparkml_algos.monitor")
 
 FAILED, IN_ALERT, OK = "Failed", "InAlert", "OK"
 _WITHOUT: list[tuple[str | None, float | None]] = [(None, None)]
@@ -144,7 +147,7 @@ class History:
         Without a folder, executions are kept in memory.
     run : Tracks, optional
         A run of experiments: whatever has ``log_metric(name, value, timestamp=…, step=…)``. It gets every metric, under the monitor's name
-        and the metric's, and ``violations``, the number of these.
+        and the metric's, and ``violations``, the number of these. Where it cannot be told them, that is logged.
 
     Notes
     -----
@@ -168,11 +171,17 @@ class History:
         else:
             _write(self._file(execution.monitor, execution.key), json.dumps(execution.to_dict(), indent=1, ensure_ascii=False) + "\n")
         if self.run is not None:
-            step = self._number_before(execution.monitor, execution.key)
-            points = {**execution.metrics, "violations": float(len(execution.violations))}
-            for name, value in points.items():
-                if math.isfinite(value):
-                    self.run.log_metric(f"{execution.monitor}/{name}", value, timestamp=execution.end, step=step)
+            try:
+                self._log(self.run, execution)
+            except Exception:  # a store that does not answer keeps no alarm from being told
+                logger.exception("the metrics of the monitor %r could not be logged to the run of experiments", execution.monitor)
+
+    def _log(self, run: Tracks, execution: Execution) -> None:
+        step = self._number_before(execution.monitor, execution.key)
+        points = {**execution.metrics, "violations": float(len(execution.violations))}
+        for name, value in points.items():
+            if math.isfinite(value):
+                run.log_metric(f"{execution.monitor}/{name}", value, timestamp=execution.end, step=step)
 
     def executions(self, monitor: str | None = None) -> list[Execution]:
         """Those that there are, in the order of their windows.

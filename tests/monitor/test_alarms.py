@@ -169,6 +169,17 @@ def test_a_run_of_experiments_is_told_the_metrics():
     ]  # fmt: skip
 
 
+def test_a_store_that_does_not_answer_keeps_no_alarm_from_being_told(caplog):
+    class Run:
+        def log_metric(self, name, value, timestamp=None, step=None):
+            raise ConnectionError("the store is away")
+
+    told: list[Alert] = []
+    monitor = Monitor("ages", report, actions=[told.append], history=History(run=Run()))
+    assert looked(monitor, [Rows(), Rows(False)]) == ["OK", "InAlert"] and len(told) == 1
+    assert "the store is away" in caplog.text
+
+
 def test_the_page_has_the_drift_of_each_feature_over_time():
     monitor = Monitor("ages", report)
     assert "There is no execution yet" in monitor.to_html()
