@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,16 +37,18 @@ class Turns:
     def __init__(self, job: TuningJob, shares: Mapping[str, int] | None, initial: int, seed: int) -> None:
         self._job, self._shares, self._initial, self._seed = job, shares, initial, seed
         self.searches: dict[str, Search] = {}
-        self._since = 0
 
     def next(self) -> tuple[str, dict[str, Any]] | None:
         """Whose turn it is, and the setting of its next trial; None if no trial is to begin any more."""
-        for name in self._in_order():
-            self._since = self._count(name)
-            setting = self.searches[name].wants()
-            if setting is not None:
-                return name, setting
-        return None
+        while True:
+            before = len(self._job.trials)
+            for name in self._in_order():
+                setting = self.searches[name].wants()
+                if setting is not None:
+                    return name, setting
+            if len(self._job.trials) == before:
+                return None
+            # Whoever had a turn has lost it to settings that were refused: whose it is now is another question.
 
     def pauses(self, name: str) -> bool:
         """Whether a search, whose turn it is, is to begin no trial now."""
@@ -56,7 +59,7 @@ class Turns:
             return count >= self._shares[name]
         if any(self._count(other) < self._initial for other in self.searches):
             return count >= self._initial
-        return count - self._since >= LEAST_TURN and self._by_promise()[0] != name
+        return self._turn(name) >= LEAST_TURN and self._by_promise()[0] != name
 
     def _in_order(self) -> list[str]:
         names = list(self.searches)
@@ -65,7 +68,8 @@ class Turns:
         running = {trial.definition for trial in self._job.trials if not trial.is_over}
         if self._shares is None and all(self._count(name) >= self._initial for name in names):
             names = self._by_promise()
-        return sorted(names, key=lambda name: name not in running)
+        last = self._job.trials[-1].definition if self._job.trials else None
+        return sorted(names, key=lambda name: (name not in running, name != last or self.pauses(name)))
 
     def _by_promise(self) -> list[str]:
         """Names, that of the largest expected improvement first; of equals that of the fewest trials."""
@@ -75,6 +79,11 @@ class Turns:
         least = best.objective * (-1 if self._job.larger_is_better else 1)
         promises = {name: expected_improvement(search.known(), least, self._seed) for name, search in self.searches.items()}
         return sorted(promises, key=lambda name: (-promises[name], self._count(name)))
+
+    def _turn(self, name: str) -> int:
+        """How many of the last trials are of a search that has its turn; told from the trials, for a driver that goes on knows no more."""
+        own = itertools.takewhile(lambda trial: trial.definition == name, reversed(self._job.trials))
+        return sum(1 for _ in own)
 
     def _count(self, name: str) -> int:
         return sum(trial.definition == name for trial in self._job.trials)

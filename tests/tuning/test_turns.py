@@ -119,6 +119,44 @@ def test_a_search_of_several_goes_on_from_its_store(tmp_path):
     assert [trial.setting for trial in TuningJob.attach(store).trials] == [trial.setting for trial in whole.trials]
 
 
+@pytest.mark.parametrize("ended_at", [9, 10, 12])
+def test_a_turn_that_was_interrupted_is_as_long_as_it_would_have_been(ended_at, tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(turns, "expected_improvement", lambda known, best, seed: 1.0 / len(known))
+
+    def until(name, x):
+        if len(job.trials) > ended_at:
+            raise KeyboardInterrupt
+        return error(name, x)
+
+    whole = job_of_several(NAMES)
+    go(turns_of(whole, 18), error)
+    store, job = Store(tmp_path, "job"), job_of_several(NAMES)
+    store.append({"job": {"name": job.name, "config": job.config, "facts": job.facts, "created": job.created}})
+    with pytest.raises(KeyboardInterrupt):
+        go(turns_of(job, 18, store=store), until)
+    again = TuningJob.attach(store)
+    go(turns_of(again, 18, store=store), error)
+    assert [(trial.definition, trial.setting) for trial in again.trials] == [(trial.definition, trial.setting) for trial in whole.trials]
+
+
+def test_settings_that_are_refused_do_not_end_the_search(monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(turns, "expected_improvement", lambda known, best, seed: 1.0 / len(known))
+    job = job_of_several(NAMES)
+    found = turns_of(job, 30)
+
+    def refuse(setting):
+        if len(job.trials) > 8:
+            raise ValueError("no such setting")
+        return dict(setting)
+
+    for one in found.searches.values():
+        one._changes = refuse
+    go(found, error)
+    assert (len(job.trials), job.completion) == (30, "MaxNumberOfTrainingJobs")
+
+
 def test_stopped_it_begins_no_trial_that_waits():
     job = job_of_several(NAMES)
     turns = turns_of(job, 7, {"deep": 4, "flat": 3})
