@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -138,13 +138,13 @@ class TuningJob:
         self.status = "InProgress"
         self.completion: str | None = None
         self.failure: str | None = None
+        self.error: BaseException | None = None  # what it has failed of
         self.created = time.time()
         self.ended: float | None = None
         self.converged: float | None = None
         self.finished: list[int] = []  # numbers, in the order in which trials ended
         self.model: Any = None
         self._stop, self._done = threading.Event(), threading.Event()
-        self._error: BaseException | None = None
 
     # -- what it found
 
@@ -227,15 +227,17 @@ class TuningJob:
         """
         if not self._done.wait(timeout):
             raise TimeoutError(f"tuning job {self.name} is still running")
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self
 
-    def end(self, status: str, error: BaseException | None = None, told: Callable[[], None] = lambda: None) -> None:
-        """It is over; `told` is called before those who wait for that go on."""
-        self.status, self.ended, self._error = status, time.time(), error
+    def end(self, status: str, error: BaseException | None = None) -> None:
+        """It is over; those who wait for that go on once it `let_go`, when all is told, kept and recorded."""
+        self.status, self.ended, self.error = status, time.time(), error
         self.failure = None if error is None else str(error)
-        told()
+
+    def let_go(self) -> None:
+        """Let those who wait go on."""
         self._done.set()
 
     # -- as tables

@@ -393,6 +393,16 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         return child
 
     def _run(self, dataset: DataFrame, job: TuningJob) -> Model:
+        try:
+            return self._recorded(dataset, job)
+        except BaseException as error:
+            if job.error is None:  # it was not the search that has failed
+                job.end("Failed", error)
+            raise
+        finally:
+            job.let_go()
+
+    def _recorded(self, dataset: DataFrame, job: TuningJob) -> Model:
         if (recorder := recording.recorder) is None:
             return self._searched(dataset, job, self.listeners)
         settings = {**self.to_config(), "tags": self.tags}
@@ -411,7 +421,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
         def end(status: str, error: BaseException | None = None) -> None:
             bar.close()
-            job.end(status, error, announcer.search_ends)
+            job.end(status, error)
+            announcer.search_ends()
             self._keep_end(job)
 
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from pyspark.ml import Pipeline
 
 from sparkml_algos import PCA, LinearLearnerBinaryClassifier, XGBoostClassifier
+from sparkml_algos.core import recording
 from sparkml_algos.tuning import CategoricalParameter, ContinuousParameter, HyperparameterTuner, TuningListener, tuner
 from sparkml_algos.tuning.definitions import Ready
+from sparkml_algos.tuning.store import Store
 from tests.tuning.searching import answer
 
 ETA = {"eta": ContinuousParameter(0.01, 1.0)}
@@ -136,6 +139,52 @@ def test_listeners_are_told_before_those_who_wait_go_on():
 
     tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: 1.0, max_jobs=3, listeners=[Recorder()])
     assert told == [0, 1, 2, ("Completed", False, True)]
+
+
+class Recorder:
+    """Notes whether those who wait for a search have been let go by then."""
+
+    def __init__(self):
+        self.job, self.told = None, []
+
+    def say(self, what):
+        self.told.append((what, self.job._done.is_set()))
+
+    @contextmanager
+    def searching(self, *_):
+        yield SimpleNamespace(trial=lambda *_, **__: self.say("trial"), take=lambda *_: self.say("model"))
+        self.say("end")
+
+
+def test_all_is_recorded_and_kept_before_those_who_wait_go_on(monkeypatch, tmp_path):
+    recorder = Recorder()
+    monkeypatch.setattr(recording, "recorder", recorder)
+    found = HyperparameterTuner(XGBoostClassifier(**MARKED), "validation:error", ETA, strategy="Random", store=tmp_path, progress="off")
+    recorder.job = job = found._new_job()
+    append = Store.append
+    monkeypatch.setattr(Store, "append", lambda store, event: [append(store, event), recorder.say(next(iter(event)))])
+    found._run(lambda name, setting: 1.0, job)
+    assert [what for what, _ in recorder.told][-3:] == ["end", "model", "end"]  # the store's, the model, the run's
+    assert not any(go_on for _, go_on in recorder.told)
+    assert job.wait(0).status == "Completed" and found.attach(job.name, tmp_path).status == "Completed"
+
+
+@pytest.mark.parametrize("when", ["before it begins", "at its end"])
+def test_who_waits_is_told_of_what_fails_beside_the_search(when, monkeypatch, tmp_path):
+    found = HyperparameterTuner(XGBoostClassifier(**MARKED), "validation:error", ETA, strategy="Random", store=tmp_path, progress="off")
+    job = found._new_job()
+
+    def no_room(*_):
+        raise OSError("no room on the device")
+
+    if when == "before it begins":
+        monkeypatch.setattr(HyperparameterTuner, "_searched", no_room)
+    monkeypatch.setattr(HyperparameterTuner, "_keep_end", no_room)
+    with pytest.raises(OSError, match="no room"):
+        found._run(lambda name, setting: 1.0, job)
+    with pytest.raises(OSError, match="no room"):
+        job.wait(0)
+    assert job.status == "Failed" and "no room" in job.failure
 
 
 def test_a_search_over_several_goes_on_from_its_store(gangs, tmp_path):
