@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import ImageClassifier
 
 HERE = Path(__file__).resolve().parent
-LOGGING = HERE / "log4j2.properties"
+LOGGING = HERE.parent / "spark-conf" / "log4j2.properties"
 SHAPES = ["circle", "square", "cross"]
 SHOWN = 24
 

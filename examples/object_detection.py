@@ -24,7 +24,7 @@ from sparkml_algos.images.decoding import encode_png
 from sparkml_algos.plotting import plot_detections
 
 HERE = Path(__file__).resolve().parent
-LOGGING = HERE / "log4j2.properties"
+LOGGING = HERE.parent / "spark-conf" / "log4j2.properties"
 CELLS, SHAPES = ["RBC", "WBC", "Platelets"], ["square", "disc"]
 BOXES = "array<struct<class_id: int, left: float, top: float, width: float, height: float>>"
 SCHEMA = f"name string, image binary, boxes {BOXES}, held boolean"

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import SemanticSegmenter
 from sparkml_algos.images.decoding import encode_jpeg, encode_png
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 PICTURE = Path(__file__).resolve().parent / "output" / "semantic_segmentation.png"
 SCHEMA = "id string, image binary, mask binary, part string"
 NAMES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]

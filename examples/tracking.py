@@ -21,7 +21,7 @@ from sparkml_algos import LinearLearnerBinaryClassifier
 from sparkml_algos.tracking import Experiment, Lineage, Run, load_pyfunc, register_model, report, set_tracking_uri
 from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner
 
-LOGGING = Path(__file__).resolve().with_name("log4j2.properties")
+LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 OUTPUT = Path(__file__).resolve().with_name("output")
 METRIC = "validation:objective_loss"
 

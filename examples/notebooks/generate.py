@@ -88,7 +88,7 @@ from pyspark.sql import SparkSession
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers run the Python of this kernel
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-logging = Path("../log4j2.properties").resolve().as_uri()  # Spark's warnings would fill the page
+logging = Path("../../spark-conf/log4j2.properties").resolve().as_uri()  # Spark's warnings would fill the page
 spark = (
     SparkSession.builder.master("local[2]")
     .appName("{name}")
