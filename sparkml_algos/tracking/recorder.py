@@ -120,7 +120,7 @@ class TrackingRecorder:
                 return
             attempt(_note_dataset, run, dataset)
             attempt(_note_settings, run, estimator, settings)
-            search = _RecordedSearch(run, name)
+            search = _RecordedSearch(run, name, goes_on)
             try:
                 yield search
             finally:
@@ -143,7 +143,7 @@ class TrackingRecorder:
             yield None
             return
         run.take_fit()
-        attempt(_tag, run, {KIND: kind, f"{PREFIX}title": title, **({_JOB: title} if goes_on else {}), **provenance.code_version()})
+        attempt(_tag, run, {KIND: kind, f"{PREFIX}title": title, **({_JOB: title} if goes_on else {}), **_code()})
         token = _current.set(run)
         try:
             yield run
@@ -165,9 +165,11 @@ RECORDER = TrackingRecorder()
 class _RecordedSearch:
     """Records trials as they end, in a thread of its own: whoever hands out trials does not wait for a server."""
 
-    def __init__(self, run: Any, name: str) -> None:
+    def __init__(self, run: Any, name: str, goes_on: bool) -> None:
         self._run, self._name = run, name
-        self._known = {child.facts.get("trial") for child in attempt(run.children) or []}
+        # The run may have trials of other searches, too, which were in it before.
+        below = [child.facts for child in attempt(run.children) or []] if goes_on else []
+        self._known = {facts.get("trial") for facts in below if facts.get("trial_of") == name}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"recording {name}")
 
     def trial(self, number: int, name: str, setting: Mapping[str, Any], **facts: Any) -> None:
@@ -185,7 +187,7 @@ class _RecordedSearch:
         self._thread.shutdown(wait=True)
 
     def _note(self, number: int, name: str, setting: dict[str, Any], facts: dict[str, Any]) -> None:
-        tags = {KIND: "trial", _TRIAL: str(number), **provenance.code_version()}
+        tags = {KIND: "trial", _TRIAL: str(number), f"{_TRIAL}_of": self._name, **_code()}
         child = self._run.nested(name[: limits.NAME], started=facts.get("started"))
         store.log(child.tracking_uri, child.run_id, params=_texts(setting), tags=tags)
         rows: list[tuple[str, float, int | None]] = []
@@ -226,6 +228,10 @@ def _tag(run: Any, tags: Mapping[str, str]) -> None:
     run.refresh()
 
 
+def _code() -> dict[str, str]:
+    return attempt(provenance.code_version) or {}
+
+
 def _note_dataset(run: Any, dataset: DataFrame) -> None:
     run.log_input(dataset)
     _tag(run, provenance.versions(dataset.sparkSession))
@@ -250,7 +256,7 @@ def _note_model(run: Any, model: AlgorithmModel) -> None:
 
 def _note_one_of_several(run: Any, name: str, estimator: AlgorithmEstimator, model: AlgorithmModel, began: float) -> None:
     child = run.nested(name, started=began)
-    _tag(child, {KIND: "trial", **provenance.code_version()})
+    _tag(child, {KIND: "trial", **_code()})
     _note_estimator(child, estimator)
     _note_model(child, model)
     child.end()

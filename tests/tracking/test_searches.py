@@ -37,6 +37,28 @@ def test_a_search_that_goes_on_from_its_store_has_no_trial_twice(tmp_path):
     assert [one.display_name for one in found] == [trial.name for trial in job.trials] and len(found) == 3
 
 
+def test_another_search_in_a_run_that_is_gone_on_with_leaves_its_trials_too(tmp_path):
+    jobs = []
+    for seed in (1, 2, 2):  # the last one goes on from its store, with nothing to do
+        options = {"store": tmp_path} if seed == 2 else {}
+        with Run("again", "the cell of a notebook", log_models=False) as run:
+            jobs += [
+                tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=2, random_seed=seed, **options)[1]
+            ]
+    wanted = [trial.objective for job in jobs[:2] for trial in job.trials]
+    assert [one.metrics["validation:error"] for one in run.refresh().children()] == wanted
+
+
+def test_what_is_not_known_of_the_program_ends_no_search(monkeypatch):
+    def gone():
+        raise FileNotFoundError("the working directory")
+
+    monkeypatch.setattr("sparkml_algos.tracking.provenance.code_version", gone)
+    with Run("nowhere", log_models=False):
+        _, job = tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=2)
+    assert job.status == "Completed"
+
+
 def test_a_search_that_fails_is_a_failed_run_with_its_failed_trials():
     def formula(name, setting):
         return float("nan")
