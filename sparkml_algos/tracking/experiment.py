@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _DISPLAY = f"{PREFIX}display_name"
-#: Metrics of which more is better have one of these in their name.
-MAXIMISED = ("accuracy", "auc", "dcg", "f1", "f_beta", "map", "precision", "pre", "pwll", "recall", "likelihood", "reward", "r2", "bleu")
+#: Metrics of which more is better have one of these in their name, those of Spark's evaluators too.
+MAXIMISED = (
+    *("accuracy", "auc", "dcg", "f1", "f_beta", "map", "precision", "pre", "pwll", "recall", "likelihood", "reward", "r2", "bleu", "iou"),
+    *("mean_rho", "areaunder", "fmeasure", "truepositiverate", "silhouette"),
+)
 
 SortBy = Literal["CREATION_TIME", "NAME"]
 SortOrder = Literal["DESCENDING", "ASCENDING"]

@@ -87,12 +87,13 @@ def check_metric(name: str, value: Any, step: int | None) -> float:
 
 
 def typed(text: str) -> str | int | float:
-    """A parameter as it is read: what reads as a number is one."""
+    """A parameter as it is read: what reads as a number is one, but NaN, which would be another one in each run."""
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        return text if math.isnan(number) else number
     return text
 
 

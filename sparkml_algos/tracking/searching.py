@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -383,13 +384,18 @@ def _pushed(expression: SearchExpression) -> list[str]:
         kind, _, name = one.name.partition(".")
         if "`" in name or one.operator not in _PUSHED:
             continue
-        if kind == "Metrics" and isinstance(one.value, (int, float)) and name.rpartition(".")[2].lower() not in _METRIC_PARTS:
-            found.append(f"metrics.`{store.stored_name(name)}` {_PUSHED[one.operator]} {float(one.value)!r}")
+        if kind == "Metrics" and _is_finite(one.value) and name.rpartition(".")[2].lower() not in _METRIC_PARTS:
+            number = repr(float(one.value)).replace("e+", "e")  # MLflow reads 1e16, and not 1e+16
+            found.append(f"metrics.`{store.stored_name(name)}` {_PUSHED[one.operator]} {number}")
         if kind == "Tags" and one.operator == "Equals" and isinstance(one.value, str) and _typed(one.value) == one.value:
             found.append(store.equals(f"tags.`{name}`", one.value))
         if one.name == "Kind" and one.operator == "Equals" and one.value in ("training", "tuning", "trial", "validation"):
             found.append(store.equals(f"tags.`{KIND}`", one.value))
     return [*filter(None, found), *(part for below in expression.sub_expressions for part in _pushed(below))]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _matches_nested(nested: NestedFilter, value_of: Callable[[str], Any]) -> bool:

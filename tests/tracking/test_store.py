@@ -17,6 +17,7 @@ from sklearn import metrics as sklearn_metrics
 from sparkml_algos import tracking
 from sparkml_algos.core import recording
 from sparkml_algos.tracking import Experiment, Filter, Lineage, NestedFilter, Run, SearchExpression, compare, list_runs, load_run, search
+from sparkml_algos.tracking.experiment import is_maximised
 from sparkml_algos.tracking.lineage import Edge, walk
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,13 @@ class TestRun:
             for value in (3.0, 1.0, 2.0):
                 run.log_metric("auc", value)
         assert run.metrics["auc"] == 2.0 == run.metric_summary("auc").last
+
+    def test_what_stands_for_no_number_is_the_same_in_all_runs(self):
+        runs = [Run("no numbers", f"r{place}") for place in range(2)]
+        for run in runs:
+            run.log_parameter("missing", "nan")
+            run.end()
+        assert runs[0].parameters == {"missing": "nan"} and compare(runs).differences().empty
 
     def test_it_fails_with_its_block_and_says_of_what(self):
         with pytest.raises(ZeroDivisionError), Run("failing") as run:
@@ -145,6 +153,25 @@ class TestExperiment:
         with pytest.raises(ValueError, match="metrics are auc, loss"):
             Experiment("ranking").leaderboard("rmse")
 
+    @pytest.mark.parametrize(
+        ("metric", "larger"),
+        [
+            ("validation:areaUnderROC", True),
+            ("validation:weightedFMeasure", True),
+            ("validation:weightedTruePositiveRate", True),
+            ("validation:weightedFalsePositiveRate", False),
+            ("validation:silhouette", True),
+            ("validation:mIOU", True),
+            ("train:mean_rho", True),
+            ("validation:mAP", True),
+            ("validation:hammingLoss", False),
+            ("test:threshold", False),
+            ("test:rmse", False),
+        ],
+    )
+    def test_which_way_is_better_is_told_from_names(self, metric, larger):
+        assert is_maximised(metric) == larger
+
     def test_lists_are_filtered_and_sorted(self):
         for name in ("b", "a", "c"):
             Run("listing", name).end()
@@ -224,6 +251,8 @@ class TestSearch:
             ("Parameters.depth", "GreaterThanOrEqualTo", 3, [2, 3]),
             ("Metrics.auc", "LessThan", 0.12, [0]),
             ("Metrics.auc", "LessThanOrEqualTo", 0.13, [0, 1]),
+            ("Metrics.auc", "LessThan", 1e16, [0, 1, 2, 3]),
+            ("Metrics.auc", "GreaterThan", -math.inf, [0, 1, 2, 3]),
             ("Metrics.auc.max", "GreaterThan", 0.11, [1, 2, 3]),
             ("Metrics.auc.min", "LessThan", 0.1, [0]),
             ("Metrics.auc.count", "Equals", 3, [0, 1, 2, 3]),
