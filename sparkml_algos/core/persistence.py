@@ -79,8 +79,7 @@ class Writer(MLWriter):
         if occupied and not _is_saved_instance(spark, path):
             raise FileExistsError(f"{path} holds something else than a saved instance, which overwrite() does not replace; save elsewhere")
         if occupied:
-            # An overwriting write of nothing clears the directory on any file system, without the JVM's help.
-            spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
+            clear(spark, path)
         artifact, _ = self._instance._state()
         metadata = json.dumps(metadata_of(self._instance, spark))
         spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{path}/metadata")
@@ -112,6 +111,11 @@ class Reader(MLReader[T]):
         if metadata.get(_OURS, {}).get("has_data"):
             artifact = Artifact.from_rows(row.asDict() for row in spark.read.parquet(f"{path}/data").collect())
         return restored(self._cls, metadata, artifact, path)
+
+
+def clear(spark: SparkSession, path: str) -> None:
+    """Empty a directory: an overwriting write of nothing does it on any file system, without the JVM's help."""
+    spark.createDataFrame([], "value string").write.mode("overwrite").text(path)
 
 
 def _is_there(spark: SparkSession, path: str) -> bool:

@@ -12,6 +12,8 @@ from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.tuning import _ValidatorSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
+from sparkml_algos.cluster.jobs import is_connect
+from sparkml_algos.core.persistence import clear
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import ranges_from_state, ranges_to_state
 from sparkml_algos.tuning.warm_start import WarmStartConfig
@@ -29,7 +31,17 @@ def session_of(of: MLReader | MLWriter) -> Any:
     return of.sparkSession if int(pyspark.__version__.split(".")[0]) >= _WITH_SESSIONS else of.sc
 
 
-class Writer(MLWriter):
+class _Writer(MLWriter):
+    """Spark's, whose way to replace what was saved is one of classic sessions alone."""
+
+    def _handleOverwrite(self, path: str) -> None:
+        if is_connect(self.sparkSession):
+            clear(self.sparkSession, path)
+        else:
+            super()._handleOverwrite(path)
+
+
+class Writer(_Writer):
     """Writes a validator as Spark does."""
 
     def __init__(self, instance: Any) -> None:
@@ -59,7 +71,7 @@ class Reader(MLReader):
         return validator
 
 
-class TunerWriter(MLWriter):
+class TunerWriter(_Writer):
     """Writes a tuner, and what it tunes."""
 
     def __init__(self, tuner: Any) -> None:

@@ -265,6 +265,12 @@ class TestSaved:
         found.fit(rows)
         assert found.latest_tuning_job.overall_best.objective >= parent.best.objective
 
+    def test_in_place_of_another_one(self, spark, tmp_path):
+        for most in (2, 3):
+            tuner = HyperparameterTuner(trees(), "validation:auc", ETA, max_jobs=most)
+            tuner.write().overwrite().save(str(tmp_path / "tuner"))
+        assert HyperparameterTuner.load(str(tmp_path / "tuner")).max_jobs == 3
+
     def test_with_several_estimators_and_objectives(self, spark, tmp_path):
         ranges = {"trees": {"max_depth": CategoricalParameter([1, 2])}, "line": {"wd": ContinuousParameter(0.1, 0.5)}}
         tuner = HyperparameterTuner({"trees": trees(), "line": line()}, {"trees": "a", "line": "b"}, ranges, max_jobs=4, tags={"a": "b"})
