@@ -32,6 +32,8 @@ unassigned: Callable[[str], Any] | None = None
 
 KIND = f"{PREFIX}kind"
 _JOB, _TRIAL = f"{PREFIX}tuning_job", f"{PREFIX}trial"
+# A search is over so long after its store went away at most, or a little longer: MLflow itself tries each request for minutes.
+_SECONDS_OF_FAILURES = 300.0
 # Of a setting that is longer, such as a booster to start from, the beginning is kept.
 _CUT = "…"
 
@@ -171,20 +173,32 @@ class _RecordedSearch:
         below = [child.facts for child in attempt(run.children) or []] if goes_on else []
         self._known = {facts.get("trial") for facts in below if facts.get("trial_of") == name}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"recording {name}")
+        self._failing, self._left_out = 0.0, 0
 
     def trial(self, number: int, name: str, setting: Mapping[str, Any], **facts: Any) -> None:
         if str(number) in self._known:
             return
         self._known.add(str(number))
-        self._thread.submit(attempt, self._note, number, name, dict(setting), dict(facts))
+        self._thread.submit(self._try, self._note, number, name, dict(setting), dict(facts))
 
     def take(self, model: Transformer, facts: Mapping[str, Any]) -> None:
         self.close()
-        attempt(self._note_best, model, dict(facts))
+        self._try(self._note_best, model, dict(facts))
 
     def close(self) -> None:
-        """Return once all is recorded."""
+        """Return once all is recorded that can be."""
         self._thread.shutdown(wait=True)
+        if self._left_out:
+            logger.warning("not recorded: %d trials of %s, for the store did not answer for minutes", self._left_out, self._name)
+            self._left_out = 0
+
+    def _try(self, note: Callable[..., None], *arguments: Any) -> None:
+        if self._failing > _SECONDS_OF_FAILURES:
+            self._left_out += note == self._note
+            return
+        began = time.monotonic()
+        if not attempt(_done, note, *arguments):
+            self._failing += time.monotonic() - began
 
     def _note(self, number: int, name: str, setting: dict[str, Any], facts: dict[str, Any]) -> None:
         tags = {KIND: "trial", _TRIAL: str(number), f"{_TRIAL}_of": self._name, **_code()}
@@ -211,6 +225,11 @@ class _RecordedSearch:
             self._run.log_parameters(_texts(_settings(last)))
         if self._run.log_models:
             self._run.log_model(model)
+
+
+def _done(note: Callable[..., None], *arguments: Any) -> bool:
+    note(*arguments)
+    return True
 
 
 def _resumable(outer: Any, job: str) -> Any:

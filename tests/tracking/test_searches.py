@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
-from sparkml_algos.tracking import Run
+from sparkml_algos.tracking import Run, recorder
 from sparkml_algos.tuning import ContinuousParameter, tuner
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
@@ -47,6 +50,22 @@ def test_another_search_in_a_run_that_is_gone_on_with_leaves_its_trials_too(tmp_
             ]
     wanted = [trial.objective for job in jobs[:2] for trial in job.trials]
     assert [one.metrics["validation:error"] for one in run.refresh().children()] == wanted
+
+
+def test_a_store_that_is_away_holds_up_no_search_for_each_of_its_trials(monkeypatch, caplog):
+    clock = [0.0]
+
+    def in_vain(*_):
+        clock[0] += 200.0  # of tries
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(recorder._RecordedSearch, "_note", in_vain)
+    monkeypatch.setattr(recorder._RecordedSearch, "_note_best", in_vain)
+    with Run("away", log_models=False):
+        _, job = tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=9)
+    assert clock == [400.0] and job.status == "Completed"
+    assert f"7 trials of {job.name}" in caplog.text
 
 
 def test_what_is_not_known_of_the_program_ends_no_search(monkeypatch):
