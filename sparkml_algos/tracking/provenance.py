@@ -69,15 +69,18 @@ def fingerprint(dataset: DataFrame) -> Fingerprint:
     """
     schema = dataset.schema
     renamed = dataset.toDF(*[f"c{place}" for place in range(len(schema.fields))])
-    hashed = F.xxhash64(*[_hashable(f"c{place}", field.dataType) for place, field in enumerate(schema.fields)])
+    hashed = F.xxhash64(*[part for place, field in enumerate(schema.fields) for part in _hashable(f"c{place}", field.dataType)])
     with described(dataset.sparkSession, "sparkml_algos: fingerprint of a dataset"):
         rows = renamed.select(hashed.cast("decimal(20,0)").alias("hash")).agg(F.count(F.lit(1)).alias("rows"), F.sum("hash").alias("sum"))
         (found,) = rows.collect()
     return Fingerprint(_schema_hash(schema), int(found["rows"]), str(found["sum"] or 0))
 
 
-def _hashable(name: str, of_type: DataType) -> Column:
-    return F.to_json(F.struct(F.col(name))) if _has_no_hash(of_type) else F.col(name)
+def _hashable(name: str, of_type: DataType) -> list[Column]:
+    """What is hashed of a column. Spark's hash passes over nulls, as if neither they nor an empty array were there."""
+    column = F.col(name)
+    parts = [F.to_json(F.struct(column)) if _has_no_hash(of_type) else column, F.isnull(column)]
+    return [*parts, F.coalesce(F.size(column), F.lit(-1))] if isinstance(of_type, ArrayType) else parts
 
 
 def _has_no_hash(of_type: DataType) -> bool:

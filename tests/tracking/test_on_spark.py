@@ -220,6 +220,13 @@ class TestFingerprint:
         renamed = fingerprint(rows.withColumnRenamed("a", "c"))
         assert renamed.content == first.content and renamed.schema != first.schema
 
+    def test_nulls_are_values_too(self, spark):
+        found = [
+            fingerprint(spark.createDataFrame([row], "a int, b int, c array<int>")).content
+            for row in [(1, None, []), (None, 1, []), (1, None, None), (1, None, [None])]
+        ]
+        assert len(set(found)) == 4
+
     def test_it_takes_any_column(self, spark):
         frame = spark.range(3).select(
             F.create_map(F.lit("k"), F.col("id")).alias("a map"),
