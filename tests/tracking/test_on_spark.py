@@ -195,7 +195,7 @@ class TestModels:
         assert isinstance(loaded.stages[-1], KMeansModel)
         assert [row["prediction"] for row in loaded.transform(rows).select("prediction").collect()] == wanted
         answers = load_pyfunc(address).predict(pd.DataFrame(rows.select("a", "b").toPandas()))
-        assert list(answers["prediction"]) == wanted and "distance_to_cluster" in set(answers.columns) | {"distance_to_cluster"}
+        assert list(answers["prediction"]) == wanted and "distance_to_cluster" in answers.columns
         every = spark_udf(spark, address)
         found = rows.select(every(F.struct("a", "b")).alias("all")).select("all.prediction").collect()
         assert [int(row["prediction"]) for row in found] == wanted

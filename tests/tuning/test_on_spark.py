@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pyspark.ml.tuning as spark_tuning
 import pytest
@@ -185,8 +187,8 @@ class TestTuner:
             classifier(validationIndicatorCol="held_out"), "validation:error", RANGES, "Minimize", strategy="Random", max_jobs=500
         )
         job = tuner.start(rows)
-        while not job.finished:
-            pass
+        while not job.finished and job.ended is None:
+            time.sleep(0.01)
         job.stop()
         job.wait(120)
         assert (job.status, len(job.trials) < 500) == ("Stopped", True)
