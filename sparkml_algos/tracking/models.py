@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import logging
+import os
 import platform
 import shutil
 import tempfile
@@ -50,6 +51,7 @@ FLAVOR, LOADER = "sparkml_algos", "sparkml_algos.serving.pyfunc"
 DATA = "data"
 Approval = Literal["PendingManualApproval", "Approved", "Rejected"]
 APPROVALS = ("PendingManualApproval", "Approved", "Rejected")
+_DFS_VARIABLE = "MLFLOW_DFS_TMP"  # which is MLflow's own
 _APPROVAL, _APPROVED = f"{PREFIX}approval", "approved"
 
 
@@ -90,7 +92,8 @@ def save_model(model: Model, path: str | Path, dataset: DataFrame | None = None,
     dataset : DataFrame, optional
         What it reads, of which the types of its answers are told.
     dfs_tmpdir : str, optional
-        A folder that driver and executors see, where they are on different machines: a Pipeline is saved there by Spark, and fetched.
+        A folder that driver and executors see, where they are on different machines: a Pipeline is saved there by Spark, and fetched. By
+        default what the variable ``MLFLOW_DFS_TMP`` names.
 
     Raises
     ------
@@ -129,11 +132,11 @@ def save_model(model: Model, path: str | Path, dataset: DataFrame | None = None,
     described.save(str(path / "MLmodel"))
 
 
-def log_model(uri: str, run_id: str, model: Model, name: str, dataset: DataFrame | None) -> str:
+def log_model(uri: str, run_id: str, model: Model, name: str, dataset: DataFrame | None, dfs_tmpdir: str | None = None) -> str:
     """Keep a model among the artifacts of a run, and what led to it; its address."""
     limits.check_name(name, "name")
     with tempfile.TemporaryDirectory() as folder:
-        save_model(model, Path(folder) / "model", dataset)
+        save_model(model, Path(folder) / "model", dataset, dfs_tmpdir)
         store.client_of(uri).log_artifacts(run_id, str(Path(folder) / "model"), name)
     address = f"runs:/{run_id}/{name}"
     lineage = Lineage(uri)
@@ -369,11 +372,14 @@ def _write(model: Model, path: Path, spark: SparkSession, dfs_tmpdir: str | None
 @contextmanager
 def _shared_folder(spark: SparkSession, dfs_tmpdir: str | None) -> Iterator[str]:
     """A folder that driver and executors see."""
+    dfs_tmpdir = dfs_tmpdir or os.environ.get(_DFS_VARIABLE)
     if dfs_tmpdir is not None:
         yield f"{dfs_tmpdir.rstrip('/')}/{uuid.uuid4().hex}"
         return
     if not is_here(spark):
-        raise ValueError("executors are not on this machine: name a folder that they and the driver see, as dfs_tmpdir")
+        raise ValueError(
+            f"executors are not on this machine: name a folder that they and the driver see, as dfs_tmpdir or as {_DFS_VARIABLE}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder).as_uri()
 

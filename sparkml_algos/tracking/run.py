@@ -481,7 +481,7 @@ class Run:
         self._entity = None
         return digest
 
-    def log_model(self, model: Model, name: str = "model", dataset: DataFrame | None = None) -> str:
+    def log_model(self, model: Model, name: str = "model", dataset: DataFrame | None = None, dfs_tmpdir: str | None = None) -> str:
         """Keep a fitted model of this package, or a fitted Pipeline, as an MLflow model.
 
         Parameters
@@ -491,6 +491,8 @@ class Run:
             Of the folder among the artifacts.
         dataset : DataFrame, optional
             What it reads, of which the types of its answers are told; else they are those of the model's own columns.
+        dfs_tmpdir : str, optional
+            As for `save_model`.
 
         Returns
         -------
@@ -499,7 +501,7 @@ class Run:
         """
         from sparkml_algos.tracking import models
 
-        uri = models.log_model(self.tracking_uri, self.run_id, model, name, dataset)
+        uri = models.log_model(self.tracking_uri, self.run_id, model, name, dataset, dfs_tmpdir)
         self.log_artifact(name, f"{self.artifact_uri}/{name}", "application/x-mlflow-model")
         return uri
 

@@ -16,7 +16,19 @@ from sklearn import metrics as sklearn_metrics
 
 from sparkml_algos import tracking
 from sparkml_algos.core import recording
-from sparkml_algos.tracking import Experiment, Filter, Lineage, NestedFilter, Run, SearchExpression, compare, list_runs, load_run, search
+from sparkml_algos.tracking import (
+    Experiment,
+    Filter,
+    Lineage,
+    NestedFilter,
+    Run,
+    SearchExpression,
+    compare,
+    list_runs,
+    load_run,
+    models,
+    search,
+)
 from sparkml_algos.tracking.experiment import is_maximised
 from sparkml_algos.tracking.lineage import Edge, walk
 
@@ -136,6 +148,16 @@ print(run.run_id, sorted(name for name in sys.modules if name.split(".")[0] in (
         assert read["roc"]["areaUnderCurve"] == pytest.approx(sklearn_metrics.roc_auc_score(true, score))
         assert read["pr"]["averagePrecisionScore"] == pytest.approx(sklearn_metrics.average_precision_score(true, score))
         assert "<svg" in (folder / "charts" / "roc.html").read_text()
+
+
+def test_a_folder_that_executors_see_is_given_or_that_of_mlflow(monkeypatch):
+    monkeypatch.setattr(models, "is_here", lambda spark: False)
+    with pytest.raises(ValueError, match="dfs_tmpdir or as MLFLOW_DFS_TMP"), models._shared_folder(None, None):
+        pass
+    monkeypatch.setenv("MLFLOW_DFS_TMP", "hdfs:///shared/")
+    for given, found in (("s3a://mine", "s3a://mine/"), (None, "hdfs:///shared/")):
+        with models._shared_folder(None, given) as folder:
+            assert folder.rpartition("/")[0] + "/" == found
 
 
 class TestExperiment:
