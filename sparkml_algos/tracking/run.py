@@ -146,8 +146,8 @@ class Run:
         self._entity: Any = None
         self._is_taken = False
         self._lock = threading.Lock()
-        self._token: Token[Any] | None = None
-        self._environment: dict[str, str | None] = {}
+        # Of each block that it has now, one in the other: what the recorder gave, and the environment as it was before.
+        self._entered: list[tuple[Token[Any], dict[str, str | None]]] = []
 
     @classmethod
     def _of(cls, uri: str, entity: Any) -> Run:
@@ -164,21 +164,19 @@ class Run:
     # -- as a block
 
     def __enter__(self) -> Run:
-        self._token = recorder.enter(self)
-        for name, value in {store.RUN_VARIABLE: self.run_id, store.URI_VARIABLE: self.tracking_uri}.items():
-            self._environment[name] = os.environ.get(name)
-            os.environ[name] = value
+        told = {store.RUN_VARIABLE: self.run_id, store.URI_VARIABLE: self.tracking_uri}
+        self._entered.append((recorder.enter(self), {name: os.environ.get(name) for name in told}))
+        os.environ.update(told)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        for name, value in self._environment.items():
+        token, environment = self._entered.pop()
+        for name, value in environment.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        if self._token is not None:
-            recorder.leave(self._token)
-            self._token = None
+        recorder.leave(token)
         if not self._owned:
             return
         if error is None:
@@ -508,9 +506,10 @@ class Run:
     # -- to read
 
     def _fetched(self) -> Any:
-        if self._entity is None:
-            self._entity = store.client_of(self.tracking_uri).get_run(self.run_id)
-        return self._entity
+        entity = self._entity  # another thread, which logs, may set it to None at any time
+        if entity is None:
+            entity = self._entity = store.client_of(self.tracking_uri).get_run(self.run_id)
+        return entity
 
     def refresh(self) -> Run:
         """Read anew what others may have logged."""

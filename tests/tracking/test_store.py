@@ -99,6 +99,32 @@ print(run.run_id, sorted(name for name in sys.modules if name.split(".")[0] in (
         with pytest.raises(ValueError, match="no current run"):
             load_run()
 
+    def test_after_the_last_block_of_a_run_nobody_records(self):
+        run = Run("blocks")
+        with run, run:
+            assert load_run().run_id == run.run_id
+        assert recording.recorder is None
+        with pytest.raises(ValueError, match="no current run"):
+            load_run()
+
+    def test_it_is_read_while_another_thread_logs(self):
+        class Watched(Run):
+            """Of which, whenever it is looked at, something is logged at once."""
+
+            @property
+            def _entity(self):
+                found, self.kept = self.kept, None
+                return found
+
+            @_entity.setter
+            def _entity(self, entity):
+                self.kept = entity
+
+        run = Watched("reading", "watched")
+        run.log_metric("auc", 0.5)
+        run._entity = run._fetched()
+        assert run.metrics == {"auc": 0.5}
+
     def test_one_without_an_experiment_is_unassigned(self):
         with Run() as run:
             pass
