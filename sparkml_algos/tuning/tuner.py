@@ -297,7 +297,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     # -- running
 
     def _fit(self, dataset: DataFrame) -> Model:
-        return self._run(dataset, self._new_job())
+        return self._run(dataset, self._new_job(), recording.recorder)
 
     def start(self, dataset: DataFrame) -> TuningJob:
         """Begin to search, in a thread; the job can be watched, stopped, and waited for, and has the best model in the end.
@@ -310,11 +310,12 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         -------
         TuningJob
         """
-        job = self.latest_tuning_job = self._new_job()
+        job, recorder = self._new_job(), recording.recorder
+        self.latest_tuning_job = job
 
         def work() -> None:
             try:
-                self._run(dataset, job)
+                self._run(dataset, job, recorder)
             except BaseException:
                 logger.debug("tuning job %s has failed; wait() raises what of", job.name, exc_info=True)
 
@@ -392,9 +393,9 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         child._settle()
         return child
 
-    def _run(self, dataset: DataFrame, job: TuningJob) -> Model:
+    def _run(self, dataset: DataFrame, job: TuningJob, recorder: recording.Recorder | None) -> Model:
         try:
-            return self._recorded(dataset, job)
+            return self._recorded(dataset, job, recorder)
         except BaseException as error:
             if job.error is None:  # it was not the search that has failed
                 job.end("Failed", error)
@@ -402,8 +403,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         finally:
             job.let_go()
 
-    def _recorded(self, dataset: DataFrame, job: TuningJob) -> Model:
-        if (recorder := recording.recorder) is None:
+    def _recorded(self, dataset: DataFrame, job: TuningJob, recorder: recording.Recorder | None) -> Model:
+        if recorder is None:
             return self._searched(dataset, job, self.listeners)
         settings = {**self.to_config(), "tags": self.tags}
         with recorder.searching("tuning", job.name, self._definitions()[0].tail, dataset, settings, self.store is not None) as record:

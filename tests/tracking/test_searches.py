@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 
 from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
 from sparkml_algos.tracking import Run, recorder
-from sparkml_algos.tuning import ContinuousParameter, tuner
+from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, tuner
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
 pytest.importorskip("xgboost")
@@ -50,6 +51,22 @@ def test_another_search_in_a_run_that_is_gone_on_with_leaves_its_trials_too(tmp_
             ]
     wanted = [trial.objective for job in jobs[:2] for trial in job.trials]
     assert [one.metrics["validation:error"] for one in run.refresh().children()] == wanted
+
+
+def test_a_search_that_is_started_in_a_block_is_recorded_however_soon_the_block_ends(monkeypatch):
+    is_left = threading.Event()
+    monkeypatch.setattr(tuner, "inheriting", lambda spark, work: lambda: is_left.wait(10) and work())
+
+    def formula(name, setting):
+        return setting["eta"]
+
+    formula.sparkSession = None
+    search = HyperparameterTuner(XGBoostClassifier(**MARKED), "validation:error", ETA, strategy="Random", max_jobs=2, progress="off")
+    with Run("left at once", log_models=False) as run:
+        job = search.start(formula)
+    is_left.set()
+    job.wait(10)
+    assert (run.refresh().kind, len(run.children())) == ("tuning", 2)
 
 
 def test_a_store_that_is_away_holds_up_no_search_for_each_of_its_trials(monkeypatch, caplog):

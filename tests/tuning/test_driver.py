@@ -9,7 +9,6 @@ import pytest
 from pyspark.ml import Pipeline
 
 from sparkml_algos import PCA, LinearLearnerBinaryClassifier, XGBoostClassifier
-from sparkml_algos.core import recording
 from sparkml_algos.tuning import CategoricalParameter, ContinuousParameter, HyperparameterTuner, TuningListener, tuner
 from sparkml_algos.tuning.definitions import Ready
 from sparkml_algos.tuning.store import Store
@@ -158,12 +157,11 @@ class Recorder:
 
 def test_all_is_recorded_and_kept_before_those_who_wait_go_on(monkeypatch, tmp_path):
     recorder = Recorder()
-    monkeypatch.setattr(recording, "recorder", recorder)
     found = HyperparameterTuner(XGBoostClassifier(**MARKED), "validation:error", ETA, strategy="Random", store=tmp_path, progress="off")
     recorder.job = job = found._new_job()
     append = Store.append
     monkeypatch.setattr(Store, "append", lambda store, event: [append(store, event), recorder.say(next(iter(event)))])
-    found._run(lambda name, setting: 1.0, job)
+    found._run(lambda name, setting: 1.0, job, recorder)
     assert [what for what, _ in recorder.told][-3:] == ["end", "model", "end"]  # the store's, the model, the run's
     assert not any(go_on for _, go_on in recorder.told)
     assert job.wait(0).status == "Completed" and found.attach(job.name, tmp_path).status == "Completed"
@@ -181,7 +179,7 @@ def test_who_waits_is_told_of_what_fails_beside_the_search(when, monkeypatch, tm
         monkeypatch.setattr(HyperparameterTuner, "_searched", no_room)
     monkeypatch.setattr(HyperparameterTuner, "_keep_end", no_room)
     with pytest.raises(OSError, match="no room"):
-        found._run(lambda name, setting: 1.0, job)
+        found._run(lambda name, setting: 1.0, job, None)
     with pytest.raises(OSError, match="no room"):
         job.wait(0)
     assert job.status == "Failed" and "no room" in job.failure
