@@ -140,7 +140,7 @@ class TrackingRecorder:
         elif outer is not None:
             run = own = attempt(outer.nested, title[: limits.NAME])
         else:
-            run = own = attempt(unassigned, title[: limits.NAME]) if unassigned is not None else None
+            run = own = attempt(_unassigned, unassigned, title, goes_on) if unassigned is not None else None
         if run is None:
             yield None
             return
@@ -236,6 +236,16 @@ def _resumable(outer: Any, job: str) -> Any:
     """The run of a tuning job that an earlier driver has begun, if there is one and it is not the current one."""
     found = next(iter(store.runs_of(outer.tracking_uri, [outer.experiment_id], f"tags.`{_JOB}` = '{job}'")), None)
     return outer.reopened(found) if found is not None and found.info.run_id != outer.run_id else None
+
+
+def _unassigned(make: Callable[[str], Any], title: str, goes_on: bool) -> Any:
+    """A run for what is in no block; of a tuning job that goes on the one that it had, in place of the new one."""
+    made = make(title[: limits.NAME])
+    known = _resumable(made, title) if goes_on else None
+    if known is None:
+        return made
+    store.client_of(made.tracking_uri).delete_run(made.run_id)
+    return known
 
 
 def _take_nothing(models: Sequence[AlgorithmModel]) -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
-from sparkml_algos.tracking import Run, recorder
+from sparkml_algos.tracking import Experiment, Run, autolog, recorder
 from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, tuner
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
@@ -39,6 +39,14 @@ def test_a_search_that_goes_on_from_its_store_has_no_trial_twice(tmp_path):
             _, job = tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=3, store=tmp_path)
     found = run.refresh().children()
     assert [one.display_name for one in found] == [trial.name for trial in job.trials] and len(found) == 3
+
+
+def test_nor_has_one_that_is_in_no_block(tmp_path):
+    autolog("going on by itself", log_models=False)
+    for _ in range(2):
+        tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=2, store=tmp_path)
+    found = Experiment("going on by itself").runs()
+    assert sorted((run.kind, run.status) for run in found) == [("trial", "Completed")] * 2 + [("tuning", "Completed")]
 
 
 def test_another_search_in_a_run_that_is_gone_on_with_leaves_its_trials_too(tmp_path):
