@@ -3,6 +3,7 @@ MLflow either."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,8 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if value is None or isinstance(value, float) and value != value:
         return None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
     return value if isinstance(value, str | int | float | bool | dict) else str(value)
 
 
