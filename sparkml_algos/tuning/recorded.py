@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sparkml_algos.core import recording
 from sparkml_algos.tuning.listeners import TuningListener
+from sparkml_algos.tuning.search import NOT_BEGUN
 
 if TYPE_CHECKING:
     from pyspark.ml import Estimator
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class RecordedTrials(TuningListener):
-    """Hands trials on as they end, those first that were over before the search went on from its store.
+    """Hands trials on as they end, those first that were over before the search went on from its store; not those that have not begun,
+    for they do when a search that was stopped goes on.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ class RecordedTrials(TuningListener):
                 self.on_trial_end(job, trial)
 
     def on_trial_end(self, job: TuningJob, trial: Trial) -> None:
+        if trial.reason == NOT_BEGUN:
+            return
         objective = {} if trial.objective is None or trial.objectives else {job.objective_metric: trial.objective}
         self._record.trial(
             trial.number,

@@ -359,6 +359,11 @@ class Search:
                 job.converged = time.time()
 
 
+def begins_anew(trial: Trial) -> Trial:
+    """A trial of a search that goes on: one that was kept from beginning, for the search was stopped, is not over."""
+    return replace(trial, status="InProgress", reason=None, ended=None) if trial.reason == NOT_BEGUN else trial
+
+
 def stop_as(trial: Trial, job: TuningJob, hyperband: Hyperband | None = None) -> Stop | None:
     """What ends a training after as many epochs as a trial had that was stopped; None if it ended by itself."""
     had_all = hyperband is not None and len(trial.series) >= hyperband.max_resource

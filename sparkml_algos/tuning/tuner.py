@@ -40,7 +40,7 @@ from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges
 from sparkml_algos.tuning.recorded import RecordedTrials
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
 from sparkml_algos.tuning.saving import TunerReader, TunerWriter
-from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, stop_as
+from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, begins_anew, stop_as
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import LEAST_INITIAL, Bayesian, Grid, Random, Strategy
 from sparkml_algos.tuning.turns import Turns
@@ -565,7 +565,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
             store.append({"job": {"name": name, "config": config, "facts": job.facts, "created": job.created}})
             return job
         known = TuningJob.attach(store)
-        job.trials, job.finished, job.facts["seed"] = known.trials, known.finished, known.facts["seed"]
+        job.facts["seed"], job.trials = known.facts["seed"], [begins_anew(trial) for trial in known.trials]
+        job.finished = [number for number in known.finished if job.trials[number].is_over]
         logger.info("tuning job %s goes on: %d trials are over", name, len(job.finished))
         return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -138,6 +139,27 @@ def test_listeners_are_told_before_those_who_wait_go_on():
 
     tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: 1.0, max_jobs=3, listeners=[Recorder()])
     assert told == [0, 1, 2, ("Completed", False, True)]
+
+
+def test_a_trial_that_a_stop_has_kept_from_beginning_begins_when_the_search_goes_on(monkeypatch, tmp_path):
+    estimator = Pipeline(stages=[PCA(num_components=2, outputCol="v"), XGBoostClassifier(featuresCol="v", **MARKED)])
+    ranges = {"PCA.num_components": CategoricalParameter([1, 2])}
+    options = {"objective_type": "Minimize", "strategy": "Grid", "store": tmp_path, "progress": "off"}
+    recorder = Recorder()
+    recorder.job = SimpleNamespace(_done=threading.Event())
+    first, again = (HyperparameterTuner(estimator, "validation:error", ranges, **options) for _ in range(2))
+    run = Gang.run
+    monkeypatch.setattr(Gang, "run", lambda gang, search: [run(gang, search), first.latest_tuning_job.stop()][0])
+    first._run(lambda name, setting: 1.0, first._new_job(), recorder)
+    assert [what for what, _ in recorder.told].count("trial") == 1
+    stopped = first.latest_tuning_job
+    assert (stopped.status, [trial.status for trial in stopped.trials]) == ("Stopped", ["Completed", "Stopped"])
+    assert "before it began" in stopped.trials[1].reason
+    monkeypatch.undo()
+    monkeypatch.setattr(tuner, "Stand", Stand)
+    again._fit(lambda name, setting: 1.0)
+    found = again.latest_tuning_job
+    assert [(trial.status, trial.reason) for trial in found.trials] == [("Completed", None)] * 2 and found.finished == [0, 1]
 
 
 class Recorder:
