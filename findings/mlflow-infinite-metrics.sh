@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # mlflow-skinny 3.17.2 on SQLite.
-# The guess: a metric that is infinite, as a loss that has diverged, comes back infinite; and of two values that are logged for one step the
-# later is the run's, as later values are for later steps.
-# Seen: infinity comes back as the largest finite number, so that math.isinf says no and a mean over runs is huge instead of infinite. Of two
-# values with equal step and time the larger is the run's, whatever came last: a score that is corrected downwards within a millisecond stays.
-# What to do: take any metric of 1.797e308 for infinite; give a correction a step of its own.
+#
+# Guess:  a metric that is infinite, as a loss that has diverged, comes back infinite; and of two values that are logged for one step the
+#         later is the run's, as later values are for later steps.
+# Seen:   infinity comes back as the largest finite number, so that math.isinf says no and a mean over runs is huge instead of infinite. Of
+#         two values with equal step and time the larger is the run's, whatever came last: a score that is corrected downwards within a
+#         millisecond stays.
+# So:     take any metric of 1.797e308 for infinite; give a correction a step of its own.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

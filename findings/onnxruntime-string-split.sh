@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # onnxruntime 1.32.0, onnx 1.23.2.
-# The guess: without a delimiter the operator StringSplit parts texts at any whitespace, for that is what the operator's text says ("split on
-# consecutive whitespace"), and what the reference evaluator of onnx does.
-# Seen: onnxruntime parts them at blanks alone. Words with a tab or the end of a line between them stay one word, so a classifier of texts
-# counts other words than where it was trained.
-# What to do: replace other whitespace by blanks before (RegexFullMatch does not help; StringNormalizer neither), or refuse such texts.
+#
+# Guess:  without a delimiter the operator StringSplit parts texts at any whitespace, for that is what the operator's text says ("split on
+#         consecutive whitespace"), and what the reference evaluator of onnx does.
+# Seen:   onnxruntime parts them at blanks alone. Words with a tab or the end of a line between them stay one word, so a classifier of texts
+#         counts other words than where it was trained.
+# So:     replace other whitespace by blanks before (RegexFullMatch does not help; StringNormalizer neither), or refuse such texts.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

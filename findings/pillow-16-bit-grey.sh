@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Pillow 13.0.0.
-# The guess: an image of 16 bits of grey, such as an X-ray, becomes one of 8 bits by its upper eight, as an image of 16 bits of red, green
-# and blue does when it is opened.
-# Seen: convert("L") and convert("RGB") cut off at 255: all but the darkest 256th of the scale is white. Images of 16 bits of each colour are
-# scaled.
-# What to do: look at the mode (I;16), and divide before converting.
+#
+# Guess:  an image of 16 bits of grey, such as an X-ray, becomes one of 8 bits by its upper eight, as an image of 16 bits of red, green and
+#         blue does when it is opened.
+# Seen:   convert("L") and convert("RGB") cut off at 255: all but the darkest 256th of the scale is white. Images of 16 bits of each colour
+#         are scaled.
+# So:     look at the mode (I;16), and divide before converting.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

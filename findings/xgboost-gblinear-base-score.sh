@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # xgboost 3.2.0.
-# The guess: with several classes each starts from a base score of its own, which is estimated from the labels and stored in the model, in
-# linear boosting as in that of trees. After a round that moves nothing the probabilities are then the shares of the classes.
-# Seen: the model stores one base score for each class, and trees start from them; gblinear starts every class from the first one, so all
-# classes are equally likely, and it has to learn the difference.
-# What to do: look at predictions and not at base_score; give gblinear more rounds where classes are of different size.
+#
+# Guess:  with several classes each starts from a base score of its own, which is estimated from the labels and stored in the model, in
+#         linear boosting as in that of trees. After a round that moves nothing the probabilities are then the shares of the classes.
+# Seen:   the model stores one base score for each class, and trees start from them; gblinear starts every class from the first one, so all
+#         classes are equally likely, and it has to learn the difference.
+# So:     look at predictions and not at base_score; give gblinear more rounds where classes are of different size.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
