@@ -5,7 +5,7 @@
 #         consecutive whitespace"), and what the reference evaluator of onnx does.
 # Seen:   onnxruntime parts them at blanks alone. Words with a tab or the end of a line between them stay one word, so a classifier of texts
 #         counts other words than where it was trained.
-# So:     replace other whitespace by blanks before (RegexFullMatch does not help; StringNormalizer neither), or refuse such texts.
+# So:     replace other whitespace by blanks before, or refuse such texts.
 # shellcheck source=findings/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
