@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from sparkml_algos.algorithms.object_detection import augmentation
 from sparkml_algos.algorithms.object_detection.augmentation import augmented, in_window, random_window, seen
 from sparkml_algos.algorithms.object_detection.default_boxes import (
     Matcher,
@@ -164,6 +165,20 @@ class TestViews:
         for _ in range(20):
             pixels, found, kept = augmented(data, np.empty((0, 4)), 40, random, 3.0)
             assert pixels.shape == (40, 40, 3) and found.shape == (0, 4) and not len(kept)
+
+    def test_of_an_image_without_objects_no_window_lies_beside_it(self):
+        random = np.random.default_rng(4)
+        windows = np.array([random_window(np.empty((0, 4)), random, 4.0) for _ in range(2000)])
+        assert (windows[:, :2] < 1).all() and (windows[:, 2:] > 0).all() and windows.min() < -1
+
+    @pytest.mark.parametrize("start", [0.9999, 0.99, -0.9999, -0.99])
+    @pytest.mark.parametrize("side", [16, 200])
+    def test_of_a_window_that_an_image_hardly_reaches_into_a_little_is_seen(self, monkeypatch, start, side):
+        window, data = np.array([start, start, start + 1, start + 1]), encode_png(np.full((50, 70, 3), 255, np.uint8))
+        monkeypatch.setattr(augmentation, "random_window", lambda *arguments: window)
+        monkeypatch.setattr(augmentation, "in_other_colours", lambda image, random: image)
+        pixels, _, _ = augmented(data, np.empty((0, 4)), side, np.random.default_rng(0), 4.0)
+        assert pixels.shape == (side, side, 3) and 1 <= (pixels == 255).all(2).sum() <= 25
 
     def test_the_same_numbers_give_the_same_view(self):
         (image,), (boxes,) = scenes(1, 7)

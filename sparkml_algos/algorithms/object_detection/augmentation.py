@@ -77,7 +77,8 @@ def random_window(boxes: np.ndarray, random: np.random.Generator, max_expansion:
     if overlap is None or overlap and not len(boxes):
         return canvas
     parts = canvas[[0, 1, 0, 1]] + (canvas[2] - canvas[0]) * _random_parts(random)
-    fits = np.ones(len(parts), bool)
+    # A part of a canvas may lie beside the image.
+    fits = ((parts[:, 2:] > 0) & (parts[:, :2] < 1)).all(1)
     if len(boxes):
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         inside = (centres[None] > parts[:, None, :2]) & (centres[None] < parts[:, None, 2:])
@@ -112,11 +113,13 @@ def _in_window(data: bytes | memoryview, window: np.ndarray, side: int, random: 
     size = np.array([width, height] * 2)
     left, top, right, bottom = np.rint(window * size).astype(int).tolist()
     right, bottom = max(left + 1, right), max(top + 1, bottom)
-    # What of the window is within the image, and where that is in the square.
-    inside = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    # What of the window is within the image, and where that is in the square: a pixel at least, which rounding may have taken away.
+    first = [min(max(left, 0), width - 1), min(max(top, 0), height - 1)]
+    inside = *first, max(first[0] + 1, min(right, width)), max(first[1] + 1, min(bottom, height))
     starts, lengths = (left, top) * 2, (right - left, bottom - top) * 2
-    edges = [round(side * (edge - start) / length) for edge, start, length in zip(inside, starts, lengths, strict=True)]
-    edges[2:] = max(edges[0] + 1, edges[2]), max(edges[1] + 1, edges[3])
+    places = [round(side * (edge - start) / length) for edge, start, length in zip(inside, starts, lengths, strict=True)]
+    edges = [min(max(place, 0), side - 1) for place in places[:2]]
+    edges += [max(edge + 1, min(place, side)) for edge, place in zip(edges, places[2:], strict=True)]
     part = crop(Sample(image), inside[1], inside[0], inside[3] - inside[1], inside[2] - inside[0])
     part = resize(part, edges[3] - edges[1], edges[2] - edges[0])
     part = Sample(in_other_colours(part.image, random))
