@@ -378,6 +378,11 @@ class TestMasks:
         with pytest.raises(InvalidRows, match=what):
             fit(settings(num_classes=3), masks=[*MASKS[:2], encode_png(mask), *MASKS[3:]])
 
+    def test_one_of_more_classes_than_there_may_be_is_refused_before_training(self):
+        masks = [*MASKS[:2], encode_png(np.full((40, 48), 254, np.uint8)), *MASKS[3:]]
+        with pytest.raises(InvalidRows, match=r"has the class 254 at pixel \(0, 0\), expected a class from 0 to 253, or 255 .* in row 2"):
+            fit(settings(), masks=masks)
+
     def test_one_of_colours_is_refused(self):
         coloured = encode_png(np.zeros((40, 48, 3), np.uint8))
         with pytest.raises(InvalidRows, match=r"mask column 'mask' is no mask that can be used: .* in row 5"):

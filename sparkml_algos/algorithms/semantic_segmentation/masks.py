@@ -15,8 +15,8 @@ from sparkml_algos.rows.images import views
 from sparkml_algos.rows.kinds import InvalidRows, InvalidValue
 from sparkml_algos.rows.shard import Shard
 
-#: Classes at least, whatever masks show.
-LEAST_CLASSES = 2
+#: Classes at least, whatever masks show, and at most: what `num_classes` may be.
+LEAST_CLASSES, MOST_CLASSES = 2, 254
 
 
 def tables_of(of: Hyperparameters) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +58,7 @@ def labels_of(batch: Batch, table: np.ndarray, classes: int | None, column: str)
         With ``image`` and ``mask``, encoded.
     table : ndarray of int, shape (256,)
     classes : int or None
-        None: there are as many as masks show.
+        None: there are as many as masks show, `MOST_CLASSES` at most.
     column : str
         What messages call the column of masks.
 
@@ -79,9 +79,10 @@ def labels_of(batch: Batch, table: np.ndarray, classes: int | None, column: str)
         if wrong.any():
             y, x = np.argwhere(wrong)[0]
             raise InvalidValue(f"{column} has the value {values[y, x]} at pixel ({x}, {y}), which the label map does not have,", row)
-        wrong = (labels >= (IGNORED if classes is None else classes)) & (labels != IGNORED)
+        most = MOST_CLASSES if classes is None else classes
+        wrong = (labels >= most) & (labels != IGNORED)
         if wrong.any():
             y, x = np.argwhere(wrong)[0]
-            expected = f"a class from 0 to {classes - 1}, or {IGNORED} for what is left out"
+            expected = f"a class from 0 to {most - 1}, or {IGNORED} for what is left out"
             raise InvalidValue(f"{column} has the class {labels[y, x]} at pixel ({x}, {y}), expected {expected},", row)
         yield labels.astype(np.uint8)
