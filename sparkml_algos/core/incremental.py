@@ -7,8 +7,10 @@ from typing import Any, ClassVar, TypeVar
 from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.weights_file import ShippedArtifact
+from sparkml_algos.rows.fields import Field
 
 E = TypeVar("E", bound="StartsFromModel")
 
@@ -58,6 +60,12 @@ class StartsFromModel(AlgorithmEstimator):
     def starts_from_model(self) -> bool:
         """Whether a model is set."""
         return self._initial is not None
+
+    def fields(self) -> list[Field]:
+        """What `fit` reads. Of hyperparameters that are not set, such as the number of classes, those of the model hold."""
+        known = {} if self._initial is None else self._initial.values
+        of = {name: known.get(name) if value is None else value for name, value in self.hyperparameters().items()}
+        return [field for field in self.algorithm().fields_for(Hyperparameters(**of)) if field.training]
 
     def mismatches(self) -> list[str]:
         """What of the settings is not that of the model; what is not set is taken from the model."""

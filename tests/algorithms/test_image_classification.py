@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import ImageClassifier, ImageClassifierModel, InvalidDataError, serving
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.images.decoding import encode_png
 from sparkml_algos.networks.resnet import ResNet
@@ -136,6 +137,23 @@ def test_training_goes_on_from_an_earlier_model(files: DataFrame, model: ImageCl
         np.testing.assert_array_equal(again.artifact.arrays["network/fc.weight"], model.artifact.arrays["network/fc.weight"])
     with pytest.raises(ValueError, match="num_layers=32 differs from the initial model's 20"):
         learner.copy({learner.num_layers: 32}).fit(files)
+    with pytest.raises(ValueError, match="top_k=5 is more than the 4 classes of the initial model"):
+        learner.copy({learner.top_k: 5}).fit(files)
+    with pytest.raises(InvalidDataError, match=r"label column 'label' is 4, expected an integer from 0 to 3 \(num_classes=4\), in row \d+"):
+        learner.fit(files.withColumn("label", F.col("label") + 1))
+    with pytest.raises(TypeError, match="ImageClassifier starts from a ImageClassifierModel, got str"):
+        learner.setInitialModel("model")
+
+
+def test_labels_are_of_the_classes_of_the_model_that_training_goes_on_from() -> None:
+    known = ImageClassifierModel()
+    known.artifact = Artifact(values={"classes": 4})
+    known._take_what_was_found()
+    for several in (0, 1):
+        learner = ImageClassifier(**SMALL, multi_label=several)
+        (free,) = (field.kind for field in learner.fields() if field.role == "label")
+        (bound,) = (field.kind for field in learner.setInitialModel(known).fields() if field.role == "label")
+        assert bound.classes == 4 != free.classes
 
 
 @pytest.mark.parametrize("form", ["torch", "safetensors"])

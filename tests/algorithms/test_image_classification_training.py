@@ -232,7 +232,7 @@ class TestStarts:
 
     def test_from_an_earlier_model(self):
         first = fit(settings(epochs=2))
-        again = fit({**settings(epochs=1, learning_rate=0.0), "initial_model": self.Given(first)})
+        again = fit({**settings(epochs=1, learning_rate=0.0), "model_state": self.Given(first)})
         np.testing.assert_array_equal(again.arrays["network/fc.weight"], first.arrays["network/fc.weight"])
         np.testing.assert_array_equal(again.arrays["network/layer2.0.conv1.weight"], first.arrays["network/layer2.0.conv1.weight"])
 

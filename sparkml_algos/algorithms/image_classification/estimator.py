@@ -19,12 +19,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sparkml_algos.algorithms.image_classification.params import ImageClassifierParams
 from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
-from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.incremental import StartsFromModel
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ship
@@ -33,11 +33,8 @@ from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
 
-# What an earlier model must have in common with a training that goes on from it.
-_SAME = ("num_layers", "image_shape", "multi_label", "num_classes")
 
-
-class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifierParams, NetworkParams):
+class ImageClassifier(StartsFromModel, AlgorithmEstimator["ImageClassifierModel"], ImageClassifierParams, NetworkParams):
     """A residual network that tells the classes of images, trained on the executors of a Spark cluster.
 
     {parameters}
@@ -74,7 +71,7 @@ class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifie
     >>> model.transform(files).select("path", "prediction", "probability").show()  # doctest: +SKIP
     """
 
-    _initial: Artifact | None = None
+    must_match = ("num_layers", "image_shape", "multi_label", "num_classes")
 
     @staticmethod
     def algorithm() -> Algorithm:
@@ -84,36 +81,9 @@ class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifie
     def model_class() -> type[ImageClassifierModel]:
         return ImageClassifierModel
 
-    def setInitialModel(self, model: ImageClassifierModel | None) -> ImageClassifier:
-        """Go on from an earlier model, `fit` after `fit`, last layer and all; it is saved with the Estimator.
-
-        Parameters
-        ----------
-        model : ImageClassifierModel or None
-            Of the same `num_layers`, `image_shape`, `multi_label` and `num_classes`; None: begin anew.
-
-        Returns
-        -------
-        ImageClassifier
-            This Estimator.
-
-        Raises
-        ------
-        ValueError
-            If it has not been fitted.
-        """
-        if model is not None and model.artifact is None:
-            raise ValueError("the model has not been fitted: there is nothing to go on from")
-        self._initial = None
-        if model is not None:
-            arrays = dict(model.artifact.arrays)
-            self._initial = Artifact(arrays, {name: model.value(name) for name in _SAME})
-        return self
-
     def training_hyperparameters(self, session: SparkSession) -> dict[str, Any]:
-        settings = self.hyperparameters()
+        settings = {**self.hyperparameters(), **self.initial_model(session)}
         if self._initial is not None:
-            settings["initial_model"] = ShippedArtifact(self._initial, session)
             settings["num_classes"] = self._initial.values["num_classes"]
         if self.value("use_pretrained_model"):
             settings["pretrained"] = ShippedArtifact(read_weights_file(session, self.value("pretrained_weights")), session)
@@ -129,7 +99,7 @@ class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifie
             problems.append("precision_dtype='float16' needs use_gpu=True: on CPUs it would only cost precision")
         if self.value("input_mode") == "Pipe":
             problems += self._pipe_problems()
-        return problems + self._initial_problems()
+        return problems + self.mismatches() + self._initial_problems()
 
     def _pipe_problems(self) -> list[str]:
         found = []
@@ -144,24 +114,16 @@ class ImageClassifier(AlgorithmEstimator["ImageClassifierModel"], ImageClassifie
         return found
 
     def _initial_problems(self) -> list[str]:
-        """What does not fit of the model that `setInitialModel` was given."""
+        """What does not go with a model that the training starts from."""
         if self._initial is None:
             return []
-        of_model = self._initial.values
-        found = [
-            f"{name}={self.value(name)!r} differs from the initial model's {of_model[name]!r}"
-            for name in _SAME
-            if self.value(name) != of_model[name] and not (name == "num_classes" and self.value(name) is None)
-        ]
+        found: list[str] = []
+        top_k, classes = self.value("top_k"), self._initial.values["num_classes"]
         if self.value("use_pretrained_model"):
             found.append("use_pretrained_model=1 and an initial model are both given; leave one out")
+        if top_k is not None and top_k > classes:
+            found.append(f"top_k={top_k} is more than the {classes} classes of the initial model")
         return found
-
-    def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
-        return self._initial, {}
-
-    def _restore(self, artifact: Artifact | None, facts: dict[str, Any]) -> None:
-        self._initial = artifact
 
 
 class ImageClassifierModel(HasSummary, AlgorithmModel, ImageClassifierParams):

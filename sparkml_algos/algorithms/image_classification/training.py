@@ -136,7 +136,7 @@ def _network(of: Hyperparameters, classes: int) -> ResNet:
     if given := getattr(of, "pretrained", None):
         file = given.open()
         put_weights(network, read_weights(file.arrays["weights"], file.values["name"]), file=file.values["name"], fresh=[_TOP])
-    if given := getattr(of, "initial_model", None):
+    if given := getattr(of, "model_state", None):
         put_state(network, given.open())
     return network
 
