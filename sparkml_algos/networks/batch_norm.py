@@ -118,15 +118,28 @@ def share_statistics(network: nn.Module, communicator: Communicator) -> bool:
     return bool(found) and communicator.size > 1
 
 
+def batches_seen(network: nn.Module) -> int:
+    """Mini-batches that the batch normalisations of a network have seen, in whatever training."""
+    return max((int(norm.num_batches_tracked) for norm in _with_statistics(network)), default=0)
+
+
 @torch.no_grad()
-def mean_statistics(network: nn.Module, communicator: Communicator) -> None:
-    """Give running statistics, which each worker has of its own rows, their mean over the workers that have seen rows; all call it."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
+def mean_statistics(network: nn.Module, communicator: Communicator, since: int = 0) -> None:
+    """Give running statistics, which each worker has of its own rows, their mean over the workers that have seen rows; all call it.
+
+    Parameters
+    ----------
+    network : Module
+    communicator : Communicator
+    since : int
+        What `batches_seen` said when all workers last had the same statistics: those that have seen no more do not count.
+    """
+    norms = _with_statistics(network)
     if communicator.size == 1 or not norms:
         return
     buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
     seen = torch.stack([norm.num_batches_tracked for norm in norms])
-    has_rows = (seen > 0).any().to(buffers[0].dtype)
+    has_rows = (seen > since).any().to(buffers[0].dtype)
     message = torch.cat([*(buffer.double() for buffer in buffers), buffers[0].new_ones(1).double()]) * has_rows
     add_up(message, communicator)
     *parts, workers = message.split([*map(len, buffers), 1])
@@ -137,3 +150,7 @@ def mean_statistics(network: nn.Module, communicator: Communicator) -> None:
     most = torch.stack(gathered(seen, communicator, [len(seen)] * communicator.size)).amax(0)
     for norm, count in zip(norms, most, strict=True):
         norm.num_batches_tracked.copy_(count)
+
+
+def _with_statistics(network: nn.Module) -> list[_BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]

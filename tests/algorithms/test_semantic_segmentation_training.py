@@ -146,6 +146,26 @@ class TestSteps:
             for name, tensor in expected.state_dict().items():
                 torch.testing.assert_close(found[name], tensor)
 
+    @pytest.mark.parametrize("is_resumed", [False, True])
+    def test_statistics_of_an_earlier_epoch_are_not_those_of_a_worker_without_rows(self, is_resumed):
+        def work(communicator):
+            _, learner = self.gradient(communicator, [0, 8], shares_statistics=False, algorithm="fcn")
+            part = slice(0, 8 * communicator.rank)
+            for epoch in range(2):
+                progress = Progress(epoch, epoch, 10, 0.0)
+                learner.begin_step(progress)
+                batch = Batch(image=self.images[part], mask=self.masks[part])
+                learner.update(learner.combine(learner.gradient(batch), communicator), progress)
+                own = {name: tensor.clone() for name, tensor in learner.network.state_dict().items() if "running" in name}
+                learner.end_epoch(progress)
+                if is_resumed:
+                    learner.restore(learner.state())
+            return own, learner.network.state_dict()
+
+        (_, found), (expected, _) = in_threads(2, work)
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, msg=name)
+
 
 class TestCrops:
     image, mask = (part[0] for part in drawn(1, 60, 90, seed=2))

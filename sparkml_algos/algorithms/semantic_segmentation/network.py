@@ -26,8 +26,9 @@ from torch.nn import functional
 
 from sparkml_algos.algorithms.semantic_segmentation.settings import DEEPLAB, PSP, SMALL, STRIDE, Settings
 from sparkml_algos.arrays import segmentation
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.segmentation import IGNORED
-from sparkml_algos.networks.batch_norm import mean_statistics
+from sparkml_algos.networks.batch_norm import batches_seen, mean_statistics
 from sparkml_algos.networks.images import to_input
 from sparkml_algos.networks.learner import Draws, NetworkLearner
 from sparkml_algos.networks.resnet import ResNet
@@ -219,7 +220,7 @@ class SegmentationLearner(NetworkLearner):
     ) -> None:
         super().__init__(*arguments, shares_statistics=shares_statistics)
         self._auxiliary_weight, self._classes, self._validated = auxiliary_weight, classes, validated
-        self._has_own_statistics = not shares_statistics
+        self._has_own_statistics, self._batches_seen = not shares_statistics, batches_seen(self.network)
         self.larger_is_better = self._watched.marks_validation
 
     def weight(self, batch: Batch) -> float:
@@ -238,8 +239,13 @@ class SegmentationLearner(NetworkLearner):
 
     def end_epoch(self, progress: Progress) -> EpochResult:
         if self._has_own_statistics:
-            mean_statistics(self.network, self._communicator)
+            mean_statistics(self.network, self._communicator, self._batches_seen)
+            self._batches_seen = batches_seen(self.network)
         return super().end_epoch(progress)
+
+    def restore(self, state: Artifact) -> None:
+        super().restore(state)
+        self._batches_seen = batches_seen(self.network)
 
     def validate(self, batches: Iterable[Batch], draws: Draws) -> Mapping[str, float]:
         """``mIOU`` and ``pixel_accuracy``, and the mean ``cross_entropy`` of a pixel."""
