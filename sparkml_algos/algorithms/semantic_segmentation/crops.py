@@ -58,10 +58,14 @@ class Crops:
         whole pixels of the source.
         """
         scale = self.base_size * random.uniform(*SCALES) / max(sample.height, sample.width)
-        source = [min(length, max(1, round(self.side / scale))) for length in (sample.height, sample.width)]
-        top, left = (int(random.integers(length - part + 1)) for length, part in zip((sample.height, sample.width), source, strict=True))
+        lengths = sample.height, sample.width
+        source = [min(length, max(1, round(self.side / scale))) for length in lengths]
+        top, left = (int(random.integers(length - part + 1)) for length, part in zip(lengths, source, strict=True))
         # A part that is all of the image may be less than the crop.
-        height, width = (min(self.side, max(1, round(part * scale))) for part in source)
+        height, width = (
+            self.side if part < length else min(self.side, max(1, round(part * scale)))
+            for length, part in zip(lengths, source, strict=True)
+        )
         found = resize(crop(sample, top, left, *source), height, width)
         if self.mirrors and random.random() < 0.5:
             found = flip(found)
