@@ -27,6 +27,8 @@ _STRUCT = struct.Struct(f">{len(STRUCT_MAGIC)}s4I")
 _OPENCV_CHANNELS = {0: 1, 16: 3, 24: 4}
 _ORIENTATION = 0x0112  # the tag of EXIF
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
+# What Pillow multiplies grey of fewer bits than 8 with, by its name of how they lie in a file, so that white is 255.
+_SPREAD = {"L;2": 85, "L;4": 17}
 
 
 class UnreadableImage(ValueError):
@@ -114,7 +116,7 @@ def check(data: bytes | memoryview, channels: int = 3, *, max_pixels: int = MAX_
 
 
 def decode_mask(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The labels that an image has in place of pixels: of a palette its indices, else the values of grey, none of which is converted.
+    """The labels that an image has in place of pixels: of a palette its indices, else the values of grey, of as many bits as it has.
 
     Returns
     -------
@@ -131,10 +133,12 @@ def decode_mask(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> np
             raise UnreadableImage(f"it has {pixels.shape[2]} channels, a mask has one")
         return np.ascontiguousarray(pixels[:, :, 0])
     with _opened(data, max_pixels) as image:
+        # Which bits there are is known until they are read.
+        spread = next((_SPREAD.get(part[3], 1) for part in getattr(image, "tile", ()) if isinstance(part[3], str)), 1)
         image.load()
         if image.mode not in ("P", "L", "1") and not _is_16_bit(image):
             raise UnreadableImage(f"it is of Pillow's mode {image.mode}, a mask has one channel of labels")
-        labels = np.asarray(image)
+        labels = np.asarray(image) // spread if spread > 1 else np.asarray(image)
     if labels.max(initial=0) > 255:
         raise UnreadableImage(f"it has the label {labels.max()}, labels of a mask are from 0 to 255")
     return labels.astype(np.uint8)

@@ -186,6 +186,19 @@ def test_a_mask_keeps_its_labels() -> None:
     np.testing.assert_array_equal(decode_mask(saved(pillow.fromarray(labels > 5), format="PNG")), labels > 5)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("kind", [0, 3], ids=["grey", "palette"])
+def test_labels_of_few_bits_are_what_these_say(depth: int, kind: int) -> None:
+    """As programs that make files of PNG smaller leave them."""
+    labels = (np.arange(32).reshape(4, 8) % (1 << depth)).astype(np.uint8)
+    bits = np.unpackbits(labels[:, :, None], axis=2)[:, :, 8 - depth :].reshape(4, -1)
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
+    palette = [(b"PLTE", bytes(3 << depth))] if kind == 3 else []
+    header = struct.pack(">IIBBBBB", 8, 4, depth, kind, 0, 0, 0)
+    data = png_of([(b"IHDR", header), *palette, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+    np.testing.assert_array_equal(decode_mask(data), labels)
+
+
 def test_a_mask_of_colours_or_large_labels_is_refused() -> None:
     with pytest.raises(UnreadableImage, match="a mask has one channel"):
         decode_mask(encode_png(PIXELS))
