@@ -95,11 +95,14 @@ class EarlyStopping:
         self.waited = 0 if enough else self.waited + 1
         self.best = value if enough or gain > 0 and not self.adds_up else self.best
 
-    def end_in_sight(self, step: int, steps_per_epoch: int, total: int) -> int:
-        """The step at which the training will end: with the last epoch or, once half the patience is used up, with the rest of it. A
-        learning rate that falls until then makes the best of the epochs that are left, where too large a rate is what has stopped the
-        gains."""
-        return step + (self.patience - self.waited) * steps_per_epoch if 2 * self.waited >= self.patience else total
+    def end_in_sight(self, step: int, steps_per_epoch: int, total: int, least_epochs: int = 0) -> int:
+        """The step at which the training will end: with the last epoch or, once half the patience is used up, with the rest of it, if no
+        more epochs than that are still to be made in any case. A learning rate that falls until then makes the best of the epochs that are
+        left, where too large a rate is what has stopped the gains."""
+        patient = self.patience - self.waited
+        if 2 * self.waited < self.patience:
+            return total
+        return step + patient * steps_per_epoch if least_epochs <= patient else min(total, step + least_epochs * steps_per_epoch)
 
 
 class Clock:

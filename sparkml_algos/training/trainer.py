@@ -93,7 +93,8 @@ def fit(
             break
         per_epoch = batches.steps(epoch)
         total = None if per_epoch is None or epochs is None else step + (epochs - epoch) * per_epoch
-        clock.expect(step, stopping.end_in_sight(step, per_epoch, total) if stopping is not None and total is not None else total)
+        end = total if stopping is None or total is None else stopping.end_in_sight(step, per_epoch, total, min_epochs - epoch)
+        clock.expect(step, end)
         for batch in batches.of_epoch(epoch):
             progress = Progress(epoch, step, total, clock.elapsed(step))
             learner.begin_step(progress)

@@ -139,6 +139,12 @@ class TestEnd:
         np.testing.assert_allclose(by_epoch[:3].ravel(), np.arange(12) / 24)  # as if all six epochs were to come
         assert len(by_epoch) == 4 and np.all(np.diff(by_epoch[3]) > 0.1)
 
+    def test_is_not_in_sight_before_the_least_number_of_epochs(self):
+        learner, _ = trained(figures=[5, 5, 5, 5, 5, 5], stopping=EarlyStopping(patience=1), min_epochs=5)
+        np.testing.assert_allclose(learner.elapsed[:8], np.arange(8) / 24)  # nothing is known to be gained no more
+        by_epoch = np.reshape(learner.elapsed, (-1, 4))
+        assert len(by_epoch) == 5 and np.all(np.diff(learner.elapsed) > 0) and by_epoch[-1, -1] < 1
+
     def test_that_moves_away_again_lets_the_share_that_is_over_grow_on_from_where_it_is(self):
         clock = Clock()
         clock.expect(0, 100)
