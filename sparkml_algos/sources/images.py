@@ -301,7 +301,8 @@ def _parts_of_file(file: str, spark: SparkSession) -> list[tuple[str, int, int]]
     with open_file(index) as stream:
         offsets = sorted(images.read_index(stream, file=index).values())
     tasks = max(1, min(len(offsets), int(spark.conf.get("spark.sql.shuffle.partitions", "1")), -(-len(offsets) // _BATCH_ROWS)))
-    starts = [offsets[place] for place in np.linspace(0, len(offsets), tasks, endpoint=False).astype(int)] if offsets else [0]
+    # From the first byte on, whether the index has the record there or not.
+    starts = [0, *(offsets[place] for place in np.linspace(0, len(offsets), tasks, endpoint=False).astype(int)[1:])]
     return list(zip([file] * len(starts), starts, [*starts[1:], -1], strict=True))
 
 
@@ -311,11 +312,10 @@ def _read_recordio(labels: str, batches: Iterable[pa.RecordBatch]) -> Iterator[p
 
 
 def _records(file: str, start: int, end: int, labels: str) -> Iterator[tuple[int, Any, bytes]]:
-    with open_file(file) as whole:
-        stream: Any = whole
-        if start or end >= 0:
-            filesystem, path = resolve(file)
-            stream = _Range(filesystem.open_input_file(path), start, end)
+    filesystem, path = resolve(file)
+    is_part = start > 0 or end >= 0
+    with filesystem.open_input_file(path) if is_part else open_file(file) as whole:
+        stream: Any = _Range(whole, start, end) if is_part else whole
         for frames in recordio.read_blocks(stream, file=file):
             for number in range(len(frames)):
                 offset = start + int(frames.offsets[number])

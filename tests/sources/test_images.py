@@ -79,6 +79,9 @@ def test_a_file_of_the_library_is_read_in_parts_where_an_index_lies_beside_it(sp
         images.write(file, records, index)
     found = read_image_recordio(spark, str(tmp_path / "a.rec"))
     assert contents(found) == [(record.index, float(record.labels[0]), record.image) for record in records]
+    lines = (tmp_path / "a.idx").read_text().splitlines(keepends=True)
+    (tmp_path / "a.idx").write_text("".join(lines[3:]))
+    assert read_image_recordio(spark, str(tmp_path / "a.rec")).count() == 1200
     (tmp_path / "a.idx").unlink()
     assert read_image_recordio(spark, str(tmp_path)).count() == 1200
 
