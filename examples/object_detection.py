@@ -3,8 +3,8 @@
     python examples/object_detection.py FILE [MINUTES]
 
 takes the zip file of the BCCD dataset in the form of PASCAL VOC (364 images of 640 x 480; red and white cells and platelets), trains for
-about as many minutes of one core, 2 by default, on its training and validation images, judges on its test images, and draws one of them
-into ``examples/output/object_detection.png``. Without a file it makes images of squares and discs of its own.
+about as many minutes of one core, 2 by default, on its training and validation images, judges on its test images, and with matplotlib draws
+one of them into ``examples/output/object_detection.png``. Without a file it makes images of squares and discs of its own.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import os
 import sys
 import xml.etree.ElementTree as ET
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from sparkml_algos import ObjectDetector
 from sparkml_algos.images.decoding import encode_png
@@ -45,15 +46,19 @@ def main(file: str | None, minutes: float) -> None:
         model = learner.fit(images)
         print(f"Trained in {model.training_summary.seconds['total']:.0f} s: {model.training_summary.metrics}")
         print(model.evaluate(test))
-        row = model.transform(test).first()
-        names = CELLS if file else SHAPES
-        ax = plot_detections(row.image, row.detections, row.boxes, names=names)
-        picture = HERE / "output" / "object_detection.png"
-        picture.parent.mkdir(exist_ok=True)
-        ax.figure.savefig(picture, dpi=150)
-        print(f"Drawn: {picture}")
+        if find_spec("matplotlib"):
+            draw(model.transform(test).first(), CELLS if file else SHAPES)
     finally:
         spark.stop()
+
+
+def draw(row: Row, names: list[str]) -> None:
+    """An image with what was found in it, and what is there."""
+    ax = plot_detections(row.image, row.detections, row.boxes, names=names)
+    picture = HERE / "output" / "object_detection.png"
+    picture.parent.mkdir(exist_ok=True)
+    ax.figure.savefig(picture, dpi=150)
+    print(f"Drawn: {picture}")
 
 
 def local_spark() -> SparkSession:
