@@ -127,7 +127,7 @@ def test_masks_that_do_not_fit_are_refused_by_row(data: DataFrame, model: Semant
     spoiled = data.coalesce(1).withColumn("mask", F.when(F.col("id") != 7, F.col("mask")).otherwise(F.lit(bytearray(wrong))))
     with pytest.raises(InvalidDataError, match="mask column 'mask' is of 6 x 5 pixels, its image of 48 x 48, in row"):
         segmenter(num_workers=1).fit(spoiled)
-    with pytest.raises(InvalidDataError, match="is of 6 x 5 pixels, its image of 48 x 48, in row"):
+    with pytest.raises(InvalidDataError, match="mask column 'mask' is of 6 x 5 pixels, its image of 48 x 48, in row"):
         model.evaluate(spoiled)
 
 

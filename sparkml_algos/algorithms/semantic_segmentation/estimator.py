@@ -167,7 +167,8 @@ class SemanticSegmenterModel(HasSummary, AlgorithmModel, SemanticSegmenterParams
         ValueError
             If the dataset is empty or has a row that could not be trained on.
         """
-        make = functools.partial(load_judge, hyperparameters=Hyperparameters(**self.hyperparameters()), device="cpu")
+        settings, column = Hyperparameters(**self.hyperparameters()), f"mask column {self.value('maskCol')!r}"
+        make = functools.partial(load_judge, hyperparameters=settings, device="cpu", column=column)
         judge = Opened(ship(self.artifact, dataset.sparkSession), make)
         counts = sum_over_batches(dataset, self, functools.partial(judged, judge))["confusion"]
         single = {f"test:IOU_{number}": float(share) for number, share in enumerate(intersection_over_union(counts))}

@@ -50,13 +50,14 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
     return predictor
 
 
-def load_judge(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> Judge:
-    """What gives, of rows with masks, ``confusion``: how often pixels of each class were given each class."""
+def load_judge(artifact: Artifact, hyperparameters: Hyperparameters, device: str, column: str = "the mask") -> Judge:
+    """What gives, of rows with masks, ``confusion``: how often pixels of each class were given each class; `column` is what messages call
+    that of the masks."""
     network, (_, table) = network_of(artifact, hyperparameters, device), tables_of(hyperparameters)
     classes: int = artifact.values["num_classes"]
 
     def judge(batch: Batch) -> dict[str, np.ndarray]:
-        truth = labels_of(batch, table, classes, "the mask")
+        truth = labels_of(batch, table, classes, column)
         found = scores_of(batch, network, device).classes()
         return {"confusion": sum(confusion(one, other, classes) for one, other in zip(truth, found, strict=True))}
 
