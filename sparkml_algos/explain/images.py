@@ -220,9 +220,11 @@ def _known(parts: _Parts, encoded: bytes) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def decoded(encoded: bytes) -> np.ndarray:
-    """An image out of a JPEG or PNG, shape (height, width, 3), uint8."""
+    """An image out of a JPEG or PNG, turned as EXIF says, for so do models see it; shape (height, width, 3), uint8."""
     with _pillow().open(io.BytesIO(encoded)) as image:
-        return np.asarray(image.convert("RGB"), np.uint8)
+        from PIL import ImageOps
+
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
 
 
 def encoded_png(image: np.ndarray) -> bytes:

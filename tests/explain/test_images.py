@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
 from sparkml_algos.explain import explain_image, explain_images, superpixels
 from sparkml_algos.explain.images import decoded, encoded_png
+from sparkml_algos.images.decoding import decode
 
 
 @pytest.fixture
@@ -68,6 +71,16 @@ def test_noise_is_the_same_for_the_same_seed(square):
 def test_settings_are_checked(square, given, said):
     with pytest.raises(ValueError, match=said):
         explain_image(red, square, **given)
+
+
+def test_an_image_is_seen_as_a_model_sees_it(square):
+    from PIL import Image
+
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(square).save(stream, "PNG", exif=exif)
+    assert decoded(stream.getvalue()).shape == (60, 48, 3)
+    np.testing.assert_array_equal(decoded(stream.getvalue()), decode(stream.getvalue()))
 
 
 def test_what_is_no_image_is_refused(square):
