@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from sparkml_algos.algorithms.semantic_segmentation import network
 from sparkml_algos.algorithms.semantic_segmentation.crops import Crops
 from sparkml_algos.algorithms.semantic_segmentation.label_maps import UNKNOWN, table_of
 from sparkml_algos.algorithms.semantic_segmentation.network import SegmentationLearner, SegmentationNetwork, padded, upsampled
@@ -297,6 +298,30 @@ class TestTraining:
         found = fit(options, validation=HELD, checkpoint_dir=str(tmp_path))
         assert set(found.arrays) == set(expected.arrays)
         assert all(np.array_equal(found.arrays[name], array) for name, array in expected.arrays.items())
+
+    def test_that_of_workers_of_which_one_has_no_rows_is_too(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(network, "DROPOUT", 0.0)  # threads have torch's random numbers in common
+        options, parts = settings(epochs=3), [slice(0, 0), slice(0, 12), slice(12, None)]
+
+        def run(**plan):
+            return in_threads(3, lambda communicator: fit(options, parts[communicator.rank], communicator, validation=HELD, **plan))[0]
+
+        class Lost(Exception):
+            pass
+
+        def save_and_lose(store, epochs_done, state):
+            save(store, epochs_done, state)
+            raise Lost
+
+        expected, save = run(), checkpoint.CheckpointStore.save
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint.CheckpointStore, "save", save_and_lose)
+            with pytest.raises(Lost):
+                run(checkpoint_dir=str(tmp_path))
+        found = run(checkpoint_dir=str(tmp_path))
+        assert len(found.values["history"]) == 3
+        for name, array in expected.arrays.items():
+            np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
 
     def test_it_ends_after_so_many_epochs_without_a_gain_but_not_before_the_least_number(self):
         options = settings(learning_rate=1e-12, epochs=20, early_stopping=True, early_stopping_patience=2)
