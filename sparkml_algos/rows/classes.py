@@ -74,6 +74,8 @@ class _ClassSetReader(Reader):
     def _of_flags(self, flags: np.ndarray, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         if self._classes is None and len(lengths):
             self._classes = int(lengths[0])
+        if len(lengths) and not self._classes:
+            raise InvalidValue(f"{self.column} is empty, expected 0 or 1 for each class,", 0)
         other = np.flatnonzero(lengths != self._classes) if len(lengths) else ()
         if len(other):
             hint = f" ({self._kind.hint})" if self._kind.hint else ""

@@ -130,6 +130,10 @@ class TestClassSets:
         with pytest.raises(InvalidRows, match="different numbers of classes: 2, 3"):
             ClassSet().merge([{"classes": 3}, {"classes": 2}])
 
+    def test_rows_without_any_class_that_could_be_are_refused(self) -> None:
+        with pytest.raises(InvalidRows, match=r"label column 'picture' is empty, expected 0 or 1 for each class, in row 0"):
+            self.read([[], []])
+
     def test_nulls_are_refused(self) -> None:
         batch = pa.RecordBatch.from_pydict({"label": pa.array([[1.0], None], pa.list_(pa.float32()))})
         with pytest.raises(InvalidRows, match="label column 'picture' is null in row 1"):
