@@ -427,7 +427,7 @@ CASES = [
         {
             "num_entity_vectors": 60,
             "vector_dim": 16,
-            "epochs": 6,
+            "epochs": 10,
             "mini_batch_size": 6,
             "learning_rate": 0.03,
             "random_negative_sampling_rate": 3,
@@ -443,10 +443,10 @@ CASES = [
         # Plain gradient descent, and all rows in a mini-batch, for the same reasons as above.
         {
             **{"num_layers": 20, "image_shape": "3,8,8", "num_classes": 4, "epochs": 2, "mini_batch_size": 1000},
-            **{"momentum": 0.0, "learning_rate": 0.1, "imageCol": "picture", "labelCol": "blob"},
+            **{"momentum": 0.0, "learning_rate": 0.01, "imageCol": "picture", "labelCol": "blob"},
         },
         lambda model: model.artifact.arrays["network/fc.bias"],
-        ("learning_rate", [0.1, 0.05]),
+        ("learning_rate", [0.01, 0.005]),
         tolerance=1e-5,
     ),
     Case(

@@ -35,6 +35,7 @@ DRAW = {
     "plot_explanations": lambda **on: plotting.plot_explanations(EXPLANATION, **on),
     "plot_feature_importances": lambda **on: plotting.plot_feature_importances({"a": 1.0}, **on),
     "plot_forecast": lambda **on: plotting.plot_forecast({"time": [1, 2], "mean": [3, 4], "quantiles": [{"0.5": 3.0}, {"0.5": 4.0}]}, **on),
+    "plot_masks": lambda **on: plotting.plot_masks(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8), **on),
     "plot_partial_dependence": lambda **on: plotting.plot_partial_dependence(DEPENDENCE, **on),
     "plot_precision_recall_curve": lambda **on: plotting.plot_precision_recall_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),
     "plot_roc_curve": lambda **on: plotting.plot_roc_curve({"label": [0, 1], "probability": [0.1, 0.9]}, **on),

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from sparkml_algos import KMeans, KMeansModel, LinearLearnerRegressor, tracking
 from sparkml_algos.core import estimator as core_estimator
 from sparkml_algos.tracking import Experiment, Lineage, Run, fingerprint, list_runs, load_model, load_pyfunc, register_model, spark_udf
+from sparkml_algos.tracking.provenance import code_version
 from sparkml_algos.tuning import ContinuousParameter, CrossValidator, HyperparameterTuner
 
 pytestmark = [pytest.mark.usefixtures("in_store"), pytest.mark.generic]
@@ -63,7 +64,8 @@ class TestFits:
         assert list(by_step.values()) == [epoch[name] for epoch in model.training_summary.history]
         assert metrics["seconds:total"] == model.training_summary.seconds["total"] and "seconds:ingest" in metrics
         assert (run.facts["rows"], run.facts["estimator"], run.facts["workers"]) == ("80", "LinearLearnerRegressor", "1")
-        assert {"spark", "python", "version", "source", "commit"} <= set(run.facts)
+        assert {"spark", "python", "version", "source"} <= set(run.facts)
+        assert run.facts.get("commit") == code_version().get("mlflow.source.git.commit")  # none where the program lies in no repository
 
     def test_the_next_one_is_a_run_below_it(self, trained):
         run, _ = trained
