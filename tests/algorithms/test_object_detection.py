@@ -113,6 +113,7 @@ def test_training_goes_on_from_a_model(data: DataFrame, model: ObjectDetectorMod
         same.copy().setBaseWidth(0.25).fit(data)
 
 
+@pytest.mark.slow
 def test_the_base_starts_with_the_weights_of_a_file(data: DataFrame, tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = ResNet(50).state_dict()

@@ -91,6 +91,7 @@ def test_training_goes_on_from_a_model(data: DataFrame, model: SemanticSegmenter
         segmenter().setInitialModel("model")
 
 
+@pytest.mark.slow
 def test_the_backbone_starts_from_weights_that_are_given(data: DataFrame, tmp_path: Path) -> None:
     torch.manual_seed(0)
     known = ResNet(50, 10)
