@@ -6,6 +6,7 @@ import json
 import logging
 import smtplib
 import ssl
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,11 @@ class Webhook:
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"url begins with http:// or https://, not {self.url!r}")
+
+    def __repr__(self) -> str:
+        """Without path and query, which are the secret of many chats, for it is logged where an action fails."""
+        parts = urllib.parse.urlsplit(self.url)
+        return f"Webhook({parts.scheme}://{parts.hostname}/…)"
 
     def __call__(self, alert: Alert) -> None:
         body = alert.to_dict() if self.body is None else self.body(alert)

@@ -97,7 +97,7 @@ class Schedule:
         Returns
         -------
         list of Execution
-            Without those that have failed, which are logged, told and in the history.
+            Without those that have failed, which are logged; of those whose window was read, `Monitor.run` tells and keeps it, too.
         """
         now = self._clock() if now is None else utc(now)
         times = [now] if self.cron is None else self.cron.between(since, now)

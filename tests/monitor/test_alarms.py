@@ -241,6 +241,11 @@ def test_an_action_that_fails_keeps_no_other_from_being_taken(caplog):
     assert "no way" in caplog.text
 
 
+def test_a_webhook_does_not_show_what_may_be_its_secret():
+    hook = Webhook("https://chat.example/hooks/secret?token=secret", {"X-Token": "secret"})
+    assert repr(hook) == "Webhook(https://chat.example/…)"
+
+
 def test_a_webhook_is_sent_the_alert():
     got = []
 
