@@ -80,9 +80,13 @@ def ours(images: list[bytes], masks: list[bytes]) -> tuple[float, float]:
     """Images per CPU second of the last `STEPS` steps, and the share of the time that was waited."""
     import sparkml_algos.algorithms.semantic_segmentation.network as module
     from sparkml_algos.algorithms.semantic_segmentation.training import SEMANTIC_SEGMENTATION
-    from sparkml_algos.training.run import train_arrays
+    from sparkml_algos.arrays.hyperparameters import Hyperparameters
+    from sparkml_algos.rows.decoder import Decoder, record_batches
+    from sparkml_algos.rows.fields import Source
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
 
     plain, counted, marks = module.SegmentationLearner, [0], []
+    settings = hyperparameters(**NETWORK, epochs=3)
 
     class Timed(plain):  # type: ignore[misc, valid-type]
         def begin_step(self, progress: Any) -> None:
@@ -94,13 +98,15 @@ def ours(images: list[bytes], masks: list[bytes]) -> tuple[float, float]:
             counted[0] += len(batch)
             return super().gradient(batch)
 
+    fields = [field for field in SEMANTIC_SEGMENTATION.fields_for(Hyperparameters(**settings)) if field.role in ("image", "mask")]
+    plan = TrainingPlan(SEMANTIC_SEGMENTATION, [settings], Decoder([Source(field, [field.role]) for field in fields]))
     module.SegmentationLearner = Timed
     try:
-        artifact = train_arrays(SEMANTIC_SEGMENTATION, hyperparameters(**NETWORK, epochs=3), image=images, mask=masks)
+        results = dict(train(plan, Alone(), record_batches(fields, {"image": images, "mask": masks}, len(images))))
     finally:
         module.SegmentationLearner = plain
     (begin, before), (end, after) = marks
-    return (after - before) / (end - begin), artifact.values["input_wait"]["share"]
+    return (after - before) / (end - begin), results["report/0"].values["input_wait"]["share"]
 
 
 def plain_loop(images: list[bytes], masks: list[bytes]) -> float:
