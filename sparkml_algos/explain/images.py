@@ -19,9 +19,13 @@ from sparkml_algos.core.columns import column
 from sparkml_algos.explain.attribution import outputs_of
 from sparkml_algos.explain.kernel import Coalitions, coalitions
 from sparkml_algos.explain.superpixels import COMPACTNESS, NUM_SEGMENTS, superpixels
+from sparkml_algos.images.decoding import UnreadableImage, decode
+from sparkml_algos.rows.kinds import InvalidRows
 
 # Images that a predictor is given at a time.
 _BATCH = 64
+# Of the numbers of `monotonically_increasing_id`, those that count the rows of a partition.
+_ROW_BITS = 33
 _ROW, _ID, _PLACE, _FOUND = (f"_sparkml_algos_{name}" for name in ("row", "id", "place", "found"))
 SEGMENTS, ATTRIBUTIONS, EXPECTED = "segments", "attributions", "expected"
 _EXPLAINED = f"struct<{SEGMENTS}:array<array<int>>,{ATTRIBUTIONS}:array<array<double>>,{EXPECTED}:array<double>>"
@@ -150,7 +154,7 @@ def explain_images(
     Notes
     -----
     Each image becomes as many images as there are mixtures, as PNG, which the model scores on the executors. Rows without an image are left
-    out.
+    out; one that cannot be decoded is an error that names its row and partition, where the explanations are read.
     """
     name = image if image is not None else _image_column(model)
     if name not in dataset.columns:
@@ -163,13 +167,13 @@ def explain_images(
     spark = dataset.sparkSession
     ensure_importable(spark)
     with described(spark, "explain images"):
-        last = F.udf(lambda encoded: parts.count(bytes(encoded)) - 1, "int")
+        last = F.udf(lambda encoded, number: parts.count(bytes(encoded), name, number) - 1, "int")
         mix = F.udf(lambda encoded, place: parts.mixture(bytes(encoded), place), "binary")
         solve = F.udf(lambda encoded, found: parts.explained(bytes(encoded), found), _EXPLAINED)
-        rows = dataset.where(column(name).isNotNull()).select(
-            F.monotonically_increasing_id().alias(_ID), F.struct(*map(column, dataset.columns)).alias(_ROW), "*"
-        )
-        placed = rows.withColumn(_PLACE, F.explode(F.sequence(F.lit(0), last(column(name)))))
+        # Rows are numbered before those without an image are left out, so that a message names them as they are.
+        numbered = dataset.select(F.monotonically_increasing_id().alias(_ID), F.struct(*map(column, dataset.columns)).alias(_ROW), "*")
+        rows = numbered.where(column(name).isNotNull())
+        placed = rows.withColumn(_PLACE, F.explode(F.sequence(F.lit(0), last(column(name), _ID))))
         kept = [mix(column(name), column(_PLACE)).alias(name) if one == name else column(one) for one in dataset.columns]
         scored = model.transform(placed.select(_ID, _ROW, _PLACE, *kept))
         outputs = outputs_of(scored, dataset, output, model)
@@ -195,9 +199,27 @@ class _Parts:
         superpixels(tile, self.num_segments, self.compactness)
         _behind(tile.shape, self.baseline, self.seed)  # type: ignore[arg-type]
 
-    def count(self, encoded: bytes) -> int:
-        """Mixtures of an image, and the two that are none."""
-        return len(_known(self, encoded)[3])
+    def count(self, encoded: bytes, name: str, number: int) -> int:
+        """Mixtures of an image, and the two that are none.
+
+        Parameters
+        ----------
+        encoded : bytes
+        name : str
+            Of its column.
+        number : int
+            That Spark has given its row: the partition, and the row in it in the lower bits.
+
+        Raises
+        ------
+        InvalidRows
+            Naming the row, if it is no image.
+        """
+        try:
+            return len(_known(self, encoded)[3])
+        except UnreadableImage as error:
+            partition, row = number >> _ROW_BITS, number & (1 << _ROW_BITS) - 1
+            raise InvalidRows(f"column {name!r} is no image that can be used: {error}, in row {row} of partition {partition}") from None
 
     def mixture(self, encoded: bytes, place: int) -> bytes:
         """The image with parts left out: 0 is without all of them, 1 the image as it is, from 2 on mixtures."""
@@ -220,11 +242,9 @@ def _known(parts: _Parts, encoded: bytes) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def decoded(encoded: bytes) -> np.ndarray:
-    """An image out of a JPEG or PNG, turned as EXIF says, for so do models see it; shape (height, width, 3), uint8."""
-    with _pillow().open(io.BytesIO(encoded)) as image:
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+    """An image out of a file, as models see it; shape (height, width, 3), uint8."""
+    _pillow()
+    return decode(encoded)
 
 
 def encoded_png(image: np.ndarray) -> bytes:

@@ -21,7 +21,8 @@ class Difference:
     ----------
     output : str
     largest, mean : float
-        Of numbers: their distance, in relation to our number where that is more than 1.
+        Of numbers: their distance, in relation to our number where that is more than 1. Of choices `mean` is the share that are others, and
+        `largest` is NaN.
     differing : int or None
         Of choices: rows in which they are others. None of numbers.
     """
@@ -49,14 +50,14 @@ def session(graph: bytes | str, threads: int = 1) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def answers(running: Any, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What a graph answers, block by block, outputs by name."""
+def answers(running: Any, feeds: Mapping[str, np.ndarray], block: int = BLOCK) -> dict[str, np.ndarray]:
+    """What a graph answers, so many rows at a time, outputs by name."""
     names = [output.name for output in running.get_outputs()]
     wanted = {one.name for one in running.get_inputs()}
     feeds = {name: array for name, array in feeds.items() if name in wanted}
     rows = len(next(iter(feeds.values())))
     parts = [
-        running.run(None, {name: array[start : start + BLOCK] for name, array in feeds.items()}) for start in range(0, max(rows, 1), BLOCK)
+        running.run(None, {name: array[start : start + block] for name, array in feeds.items()}) for start in range(0, max(rows, 1), block)
     ]
     return {name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
 
@@ -71,14 +72,23 @@ def _difference(name: str, found: np.ndarray, ours: Any, is_decision: bool) -> D
     if found.shape != wanted.shape:
         raise AssertionError(f"output {name!r} has the shape {found.shape}, ours {wanted.shape}")
     if is_decision or wanted.dtype == object:
-        same = found == wanted
-        return Difference(name, np.nan, np.nan, int((~same.reshape(len(same), -1).all(axis=1)).sum()))
+        others = (found != wanted).reshape(len(found), -1)
+        return Difference(name, np.nan, float(others.mean()) if others.size else 0.0, int(others.any(axis=1).sum()))
     found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     equal = (found == wanted) | np.isnan(found) & np.isnan(wanted)
     with np.errstate(invalid="ignore"):
         apart = np.where(equal, 0.0, np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted)))
     apart = np.where(np.isnan(apart), np.inf, apart)
     return Difference(name, float(apart.max(initial=0.0)), float(apart.mean()) if apart.size else 0.0)
+
+
+def both_qualities(
+    ours: Mapping[str, Any], found: Mapping[str, np.ndarray], decisions: Sequence[str], label: Any
+) -> dict[str, tuple[float, float]]:
+    """`quality` of our answers, and of those of a graph."""
+    label = None if label is None else np.asarray(label)
+    theirs = quality(found, decisions, label)
+    return {name: (value, theirs[name]) for name, value in quality(ours, decisions, label).items()}
 
 
 def quality(outputs: Mapping[str, Any], decisions: Sequence[str], label: np.ndarray | None) -> dict[str, float]:

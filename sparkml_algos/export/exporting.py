@@ -50,10 +50,11 @@ def export(
         Its suffix says the format: ``.onnx``; ``.ubj`` or ``.json`` of the xgboost library; of networks ``.pt2``, that of `torch.export`.
     precision : {"float64", "float32", "float16", "int8"}
         What it computes with. With 64 bits it is equal to ours, with 32 to about seven digits, which some models have anyhow. With
-        ``float16`` its weights have 16 bits and are computed with in 32; with ``int8`` those of matrix products have 8. These two change
-        answers: the report says by how much.
+        ``float16`` its weights have 16 bits and are computed with in 32; with ``int8`` those of matrix products and convolutions have 8.
+        These two change answers: the report says by how much.
     rows : ndarray, or mapping of str to column, optional
-        Rows to compare by, as `serving.load(path)` takes them; generated ones by default. With ``label`` the report has both qualities.
+        Rows to compare by, as `serving.load(path)` takes them; generated ones by default. With ``label`` the report has both qualities: of
+        segmentation its masks, of detection of each image an array of class, left, top, width and height.
     widths : mapping of str to int, optional
         Of a pipeline: how many numbers its columns of vectors have, where no stage tells.
 
@@ -119,31 +120,28 @@ def compared(subject: Subject, target: Path, precision: str, rows: Any = None) -
     graph = Graph(precision)
     outputs = subject.build(graph)
     for name, (tensor, kind) in outputs.items():
-        shape = getattr(ours[name], "shape", (0,))
-        graph.output(name, tensor, kind, (ROWS, *shape[1:]))
+        shape = subject.shapes.get(name) or getattr(ours[name], "shape", (0,))[1:]
+        graph.output(name, tensor, kind, (ROWS, *shape))
     model = graph.model(subject.name, {"class": subject.name, "precision": precision, "sparkml_algos": __version__})
-    model = quantized(model, graph.products) if precision == INT8 else model
+    model = quantized(model, graph.products, graph.convolutions, feeds) if precision == INT8 else model
     content = model.SerializeToString()
-    found = comparison.answers(comparison.session(content), feeds)
-    differences = comparison.differences(found, ours, subject.decisions)
+    found = comparison.answers(comparison.session(content), feeds, min(comparison.BLOCK, subject.compared_rows))
+    differences = comparison.differences(found, subject.settled(found, ours), subject.decisions)
     tolerance = {FLOAT64: subject.tolerance, FLOAT32: max(SINGLE, subject.tolerance)}.get(precision)
-    measured = {
-        name: (value, comparison.quality(found, subject.decisions, label)[name])
-        for name, value in comparison.quality(ours, subject.decisions, label).items()
-    }
+    measured = subject.quality(ours, found, label)
     count = len(next(iter(feeds.values())))
     report = Report(target, subject.name, precision, len(content), count, tolerance, differences, measured)
     _refuse_differences(report)
     return content, report
 
 
-def _columns(subject: Subject, rows: Any) -> tuple[dict[str, Any], np.ndarray | None]:
+def _columns(subject: Subject, rows: Any) -> tuple[dict[str, Any], Any]:
     """Rows to compare by, and their labels."""
     if rows is None:
         return subject.rows(np.random.default_rng(SEED), subject.compared_rows), None
     columns = dict(rows) if isinstance(rows, Mapping) else {"features": rows}
     label = columns.pop("label", None)
-    return columns, None if label is None else np.asarray(label)
+    return columns, label
 
 
 def _refuse_differences(report: Report) -> None:

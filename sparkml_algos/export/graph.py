@@ -78,14 +78,15 @@ class Graph:
     ----------
     number : type
         Of the numbers that are computed with: ``np.float64`` or ``np.float32``.
-    products : list of str
-        Names of the nodes that may compute with 8 bits.
+    products, convolutions : list of str
+        Names of the nodes that may compute with 8 bits: matrix products; and convolutions, with what is made of these at once.
     """
 
     def __init__(self, precision: str = FLOAT64) -> None:
         self.precision = precision
         self.number = np.float64 if precision == FLOAT64 else np.float32
         self.products: list[str] = []
+        self.convolutions: list[str] = []
         self._nodes: list[Any] = []
         self._root, self._count = self, 0
         self._constants: dict[str, Any] = {}
@@ -231,7 +232,7 @@ class Graph:
             What they are in the end.
         """
         inner = Graph(self.precision)
-        inner.products = self.products
+        inner.products, inner.convolutions = self.products, self.convolutions
         inner._root = self._root
         number, going = self._name("step"), self._name("going")
         names = [self._name("state") for _ in states]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.export.algorithms import translation_of
+from sparkml_algos.export.comparison import both_qualities
 from sparkml_algos.export.graph import PRECISIONS, ROWS, TEXT, CannotExport, Graph, Input
 from sparkml_algos.export.stages import Frame, double, translate
 from sparkml_algos.export.translation import EXACT, OfFeatures, Trained, Translation
@@ -17,7 +18,7 @@ from sparkml_algos.rows.kinds import Text
 from sparkml_algos.rows.vectors import Vector
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.pipelines.columns import NUMBER, NUMBER_OR_VECTOR, VECTOR, WORDS
-from sparkml_algos.serving.pipelines.own import OUTPUTS, settle
+from sparkml_algos.serving.pipelines.own import outputs_of, settle
 from sparkml_algos.serving.pipelines.pipeline import ServedPipeline
 from sparkml_algos.serving.pipelines.saved import SavedStage, stages_of
 
@@ -56,6 +57,7 @@ class WholePipeline:
     """
 
     name = "PipelineModel"
+    shapes: Mapping[str, tuple[int | str, ...]] = {}
 
     def __init__(self, path: Path, widths: Mapping[str, int] | None = None) -> None:
         self._served = ServedPipeline.load(path, Options())
@@ -105,6 +107,12 @@ class WholePipeline:
         frame = self._served.transform(given)
         return feeds, _Settled(frame)
 
+    def settled(self, found: Mapping[str, np.ndarray], ours: Mapping[str, Any]) -> Mapping[str, Any]:
+        return ours
+
+    def quality(self, ours: Mapping[str, Any], found: Mapping[str, np.ndarray], label: Any) -> dict[str, tuple[float, float]]:
+        return both_qualities(ours, found, self.decisions, label)
+
     # --------------------------------------------------------------------------------------------------------------- own models
 
     def _append(self, graph: Graph, stage: SavedStage, frame: Frame) -> None:
@@ -132,7 +140,8 @@ class WholePipeline:
 
     def _columns(self, stage: SavedStage) -> dict[str, str]:
         """Of each output column of a model its output."""
-        found = OUTPUTS[self._models[stage.uid].trained.name]
+        trained = self._models[stage.uid].trained
+        found = outputs_of(trained.name, trained.hyperparameters)
         return {stage.param(param): output for param, output in found.items() if stage.param(param)}
 
     def _decided(self, stage: SavedStage) -> list[str]:

@@ -55,7 +55,8 @@ class Report:
         if self.rows:
             lines.append(f"{self.rows} rows beside ours:")
         for one in self.differences:
-            apart = f"others in {one.differing} rows" if one.differing is not None else f"largest difference {one.largest:.2g}"
+            others = f"others in {one.differing} rows" + (f", {one.mean:.2%} of all" if one.differing else "")
+            apart = others if one.differing is not None else f"largest difference {one.largest:.2g}"
             lines.append(f"  {one.output}: {apart}")
         lines += [f"  {name}: {ours:.6g} ours, {theirs:.6g} the file" for name, (ours, theirs) in self.quality.items()]
         return "\n".join(lines)

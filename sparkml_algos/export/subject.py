@@ -22,6 +22,7 @@ class Subject(Protocol):
     tolerance : float
     compared_rows : int
     precisions : sequence of str
+    shapes : mapping of str to tuple
         See `Translation`.
     """
 
@@ -30,6 +31,7 @@ class Subject(Protocol):
     tolerance: float
     compared_rows: int
     precisions: Sequence[str]
+    shapes: Mapping[str, tuple[int | str, ...]]
 
     def inputs(self) -> list[Input]:
         """What its graph takes."""
@@ -42,6 +44,12 @@ class Subject(Protocol):
 
     def asked(self, columns: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], Mapping[str, Any]]:
         """What the graph is given for rows, and what we answer."""
+
+    def settled(self, found: Mapping[str, np.ndarray], ours: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `Translation`."""
+
+    def quality(self, ours: Mapping[str, Any], found: Mapping[str, np.ndarray], label: Any) -> dict[str, tuple[float, float]]:
+        """See `Translation`."""
 
 
 class OneModel:
@@ -57,6 +65,7 @@ class OneModel:
         self.name = translation.trained.name
         self.decisions: Sequence[str] = translation.decisions
         self.precisions: Sequence[str] = translation.precisions
+        self.shapes = translation.shapes
         self.tolerance = translation.tolerance
         self.compared_rows = translation.compared_rows
 
@@ -72,4 +81,10 @@ class OneModel:
 
     def asked(self, columns: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], Mapping[str, Any]]:
         batch = self._model.batch(**columns)
-        return self._translation.feed(batch), self._model.of_batch(batch)
+        return self._translation.feed(batch), self._translation.ours(batch)
+
+    def settled(self, found: Mapping[str, np.ndarray], ours: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._translation.settled(found, ours)
+
+    def quality(self, ours: Mapping[str, Any], found: Mapping[str, np.ndarray], label: Any) -> dict[str, tuple[float, float]]:
+        return self._translation.quality(ours, found, label)

@@ -15,6 +15,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.arrays.saved import read_local
+from sparkml_algos.export.comparison import both_qualities
 from sparkml_algos.export.graph import PRECISIONS, ROWS, TEXT, CannotExport, Graph, Input
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.serving.models import SavedModel, restored
@@ -79,15 +80,18 @@ class Translation:
     precisions : tuple of str
         What the numbers of its graph may be.
     compared_rows : int
-        That are generated to compare by.
+        That are generated to compare by, and that a graph is given at once at most.
     types : mapping of str to dtype
         Of outputs that are no numbers of the graph's precision.
+    shapes : mapping of str to tuple
+        Of outputs whose rows differ in their shape from call to call: their axes but the first, lengths that differ by name.
     """
 
     decisions: tuple[str, ...] = ()
     tolerance: float = EXACT
     precisions: tuple[str, ...] = PRECISIONS
     types: ClassVar[Mapping[str, Any]] = {}
+    shapes: Mapping[str, tuple[int | str, ...]] = {}
     compared_rows: ClassVar[int] = 1000
 
     def __init__(self, trained: Trained) -> None:
@@ -125,6 +129,33 @@ class Translation:
     def feed(self, batch: Batch) -> dict[str, np.ndarray]:
         """What the graph is given for rows: numbers as they are, sparse rows with their zeros, lists filled up to the longest."""
         return {one.name: _filled(getattr(batch, one.name), one) for one in self.inputs()}
+
+    def ours(self, batch: Batch) -> Mapping[str, Any]:
+        """What the model answers to rows, as a graph has it."""
+        return self.trained.model.of_batch(batch)
+
+    def settled(self, found: Mapping[str, np.ndarray], ours: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Our answers, of which choices are those that a graph should have made of numbers that are equal to ours but for rounding; by
+        default as they are.
+
+        Parameters
+        ----------
+        found : mapping of str to ndarray
+            What a graph answers.
+        ours : mapping of str to array
+        """
+        return ours
+
+    def quality(self, ours: Mapping[str, Any], found: Mapping[str, np.ndarray], label: Any) -> dict[str, tuple[float, float]]:
+        """By name, how good our answers are, and those of a graph.
+
+        Parameters
+        ----------
+        ours, found : mapping of str to array
+        label : array, sequence or None
+            The truth, if it is known.
+        """
+        return both_qualities(ours, found, self.decisions, label)
 
 
 class OfFeatures(Translation):

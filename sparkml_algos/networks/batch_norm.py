@@ -95,10 +95,11 @@ class _Normalised(torch.autograd.Function):
             found, of_weight, of_bias = torch.empty_like(input), torch.zeros_like(weight), torch.zeros_like(weight)
         sums = torch.cat([of_bias, of_weight])
         add_up(sums, ctx.communicator)
-        along_mean, along_scale = (sums / count.clamp(min=1).to(sums.dtype)).chunk(2)
-        scale, shape = (variance + ctx.epsilon).rsqrt(), [1, -1] + [1] * (input.dim() - 2)
-        found.sub_((weight * scale * along_mean).view(shape))
-        found.addcmul_(input - mean.to(input.dtype).view(shape), (weight * scale**2 * along_scale).to(found.dtype).view(shape), value=-1)
+        if input.numel():
+            along_mean, along_scale = (sums / count.clamp(min=1).to(sums.dtype)).chunk(2)
+            scale = -weight * (variance + ctx.epsilon).rsqrt()
+            # It is a normalisation with another weight and bias, which torch computes in one go.
+            found.add_(torch.native_batch_norm(input, scale * along_scale, scale * along_mean, mean, variance, False, 0.0, ctx.epsilon)[0])
         return found, of_weight, of_bias, None, None
 
 

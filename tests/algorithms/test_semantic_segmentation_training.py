@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sparkml_algos.algorithms.semantic_segmentation import network
+from sparkml_algos.algorithms.semantic_segmentation import network, prediction
 from sparkml_algos.algorithms.semantic_segmentation.crops import Crops
 from sparkml_algos.algorithms.semantic_segmentation.label_maps import UNKNOWN, table_of
 from sparkml_algos.algorithms.semantic_segmentation.network import SegmentationLearner, SegmentationNetwork, padded, upsampled
@@ -18,13 +21,14 @@ from sparkml_algos.algorithms.semantic_segmentation.params import SemanticSegmen
 from sparkml_algos.algorithms.semantic_segmentation.prediction import load, load_judge
 from sparkml_algos.algorithms.semantic_segmentation.settings import Settings, contradictions, crop_side, settings_of, without_effect
 from sparkml_algos.algorithms.semantic_segmentation.training import SEMANTIC_SEGMENTATION
+from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.segmentation import IGNORED, mean_iou
 from sparkml_algos.collectives.communicator import SingleProcess
 from sparkml_algos.images.decoding import decode, decode_mask, encode_png
 from sparkml_algos.images.sample import Sample
 from sparkml_algos.networks.optimizers import OptimizerSettings
-from sparkml_algos.networks.state import built
+from sparkml_algos.networks.state import built, state_of, to_artifact
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training import checkpoint
@@ -387,6 +391,30 @@ def _loss(changed):
     return _KNOWN[changed]
 
 
+#: Scores images whose scores together are much, in a process of its own, and tells by how much its peak has grown.
+SCORING = """
+import json, resource, sys
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+from sparkml_algos.algorithms.semantic_segmentation import prediction
+from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.images.decoding import encode_png
+from sparkml_algos.rows.batch import Batch
+
+folder = sys.argv[1]
+prediction.KEPT_BYTES = 1 << 20
+predictor = prediction.load(
+    Artifact.from_table(pq.read_table(f"{folder}/model.parquet")), Hyperparameters(**json.load(open(f"{folder}/options.json"))), "cpu"
+)
+images = pa.array([encode_png(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8))] * 320, pa.binary())
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+predictor(Batch(image=images[:20]))["mask"]
+before = peak()
+masks = predictor(Batch(image=images))["mask"]
+print(json.dumps({"masks": len(masks), "scores": 320 * 254 * 64 * 4, "more": peak() - before}))
+"""
+
+
 class TestPrediction:
     options = settings()
 
@@ -410,6 +438,33 @@ class TestPrediction:
         together = predicted(artifact, self.options, IMAGES[:5])["probability"].to_pylist()
         alone = [predicted(artifact, self.options, [image])["probability"].to_pylist()[0] for image in IMAGES[:5]]
         assert together == alone
+
+    @pytest.mark.parametrize("strip", [1, 8 * 3 * 70 + 1, 3 * 8 * 3 * 70])
+    def test_parts_of_an_image_are_scored_as_the_whole(self, artifact, strip, monkeypatch):
+        images = files(3, 51, 70)[0]
+        whole = predicted(artifact, self.options, images)
+        expected = {name: whole[name].to_pylist() for name in ("mask", "probability")}
+        monkeypatch.setattr(network, "_STRIP_NUMBERS", strip)
+        found = predicted(artifact, self.options, images)
+        assert {name: found[name].to_pylist() for name in expected} == expected
+
+    @pytest.mark.parametrize("room", [0, 500, 1000])
+    def test_what_there_is_no_room_for_is_found_again(self, artifact, room, monkeypatch):
+        expected = {name: column.to_pylist() for name, column in predicted(artifact, self.options, IMAGES[:5]).items()}
+        monkeypatch.setattr(prediction, "KEPT_BYTES", room)  # scores of an image are 360 bytes
+        found = predicted(artifact, self.options, IMAGES[:5])
+        assert {name: column.to_pylist() for name, column in found.items()} == expected
+
+    def test_the_memory_of_scoring_does_not_grow_with_the_images(self, tmp_path):
+        options = settings(num_classes=254)
+        artifact = to_artifact(state_of(built(lambda: SegmentationNetwork(settings_of(Hyperparameters(**options), 254)), 1)))
+        pq.write_table(Artifact(artifact.arrays, {"num_classes": 254}).to_table(), tmp_path / "model.parquet")
+        (tmp_path / "options.json").write_text(json.dumps(options))
+        script = [sys.executable, "-c", SCORING, str(tmp_path)]
+        done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120)
+        found = json.loads(done.stdout)
+        assert found["masks"] == 320 and found["scores"] > 20e6  # 65 KB an image, of which 1 MB is kept
+        assert found["more"] < 10e6
 
     def test_of_no_images_there_are_no_masks(self, artifact):
         found = predicted(artifact, self.options, [])

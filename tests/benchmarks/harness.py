@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from pyspark.ml import Model
     from pyspark.sql import DataFrame, SparkSession
 
+    from sparkml_algos.arrays.artifact import Artifact
     from sparkml_algos.core.estimator import AlgorithmModel
+    from sparkml_algos.training.algorithm import Algorithm
 
 HERE = Path(__file__).resolve().parent
 CORES = 2
@@ -44,6 +46,8 @@ LINES_OF_ERROR = 30
 ROWS_OF_TRANSFORM_MODELS = 20_000
 TRANSFORMS = 7
 SECONDS_BETWEEN_LOOKS = 0.02
+# Rows of a record batch: few, for some hold images.
+_ROWS_AT_ONCE = 500
 # The command line of Python workers; that of the JVM has the daemon's name too, among its settings.
 DAEMON = re.compile(rb"-m\0[\w.]*daemon")
 
@@ -228,6 +232,83 @@ def cached(session: SparkSession, path: str) -> DataFrame:
     frame = session.read.parquet(path).cache()
     frame.count()
     return frame
+
+
+def train_alone(algorithm: Algorithm, hyperparameters: dict[str, Any], *, seed: int = 0, **columns: Any) -> tuple[Artifact, dict[str, Any]]:
+    """The model of a training on arrays in this process, without Spark, and what the worker reports: seconds, waiting for input.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    hyperparameters : dict
+        A value for every hyperparameter.
+    seed : int
+    **columns
+        By role.
+    """
+    from sparkml_algos.arrays.hyperparameters import Hyperparameters
+    from sparkml_algos.rows.decoder import Decoder, record_batches
+    from sparkml_algos.rows.fields import Source
+    from sparkml_algos.training.run import Alone, TrainingPlan, train
+
+    fields = [field for field in algorithm.fields_for(Hyperparameters(**hyperparameters)) if field.role in columns]
+    plan = TrainingPlan(algorithm, [hyperparameters], Decoder([Source(field, [field.role]) for field in fields]), seed=seed)
+    results = dict(train(plan, Alone(), record_batches(fields, columns, _ROWS_AT_ONCE)))
+    return results["model/0"], results["report/0"].values
+
+
+def exported(name: str, artifact: Artifact, hyperparameters: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
+    """What graphs of 32 and of 8 bits cost a model, and gain.
+
+    Parameters
+    ----------
+    name : str
+        Of the model's class.
+    artifact : Artifact
+    hyperparameters : dict
+    rows : dict
+        As `export` takes them, with ``label``.
+
+    Returns
+    -------
+    dict
+        By precision ``quality`` (by name that of ours and of the graph), ``bytes``, ``largest`` difference and ``rate``, rows per CPU
+        second of one thread; ``ours`` is our rate, decoding included.
+    """
+    sys.path.insert(0, str(HERE.parent.parent))
+    from sparkml_algos.export import comparison, export
+    from sparkml_algos.export.exporting import subject_of
+    from tests.export.models import saved_as
+
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        path = saved_as(Path(folder) / "model", name, artifact, **hyperparameters)
+        subject = subject_of(path)
+        columns = {column: values for column, values in rows.items() if column != "label"}
+        count = len(next(iter(columns.values())))
+        begin = time.process_time()
+        feeds, _ = subject.asked(columns)
+        found["ours"] = count / (time.process_time() - begin)
+        for precision in ("float32", "int8"):
+            report = export(path, Path(folder) / f"{precision}.onnx", precision=precision, rows=rows)
+            running = comparison.session(str(report.path))
+            begin = time.process_time()
+            comparison.answers(running, feeds, subject.compared_rows)
+            rate = count / (time.process_time() - begin)
+            found[precision] = {"quality": report.quality, "bytes": report.bytes, "largest": report.largest, "rate": rate}
+    return found
+
+
+def table_of_exported(found: dict[str, Any]) -> Table:
+    """The same for people."""
+    (measure_of,) = list(found["int8"]["quality"])[:1]
+    table = Table("As a graph of ONNX", ["", measure_of, "MB", "largest difference", "images per CPU second"])
+    ours, _ = found["int8"]["quality"][measure_of]
+    table.rows.append(["ours, with decoding", f"{ours:.4f}", None, None, found["ours"]])
+    for precision in ("float32", "int8"):
+        of = found[precision]
+        table.rows.append([precision, f"{of['quality'][measure_of][1]:.4f}", of["bytes"] / 1e6, f"{of['largest']:.1g}", of["rate"]])
+    return table
 
 
 class PeakMemory:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from data import Data, public
-from harness import Options, Report, Table, measure, median, ratio
+from harness import Options, Report, Table, exported, measure, median, ratio, table_of_exported, train_alone
 
 FITS = 3
 CELLS = ("RBC", "WBC", "Platelets")
@@ -64,7 +64,7 @@ def measure_cells(data: Data, options: Options) -> Report:
     table.rows.append(
         [f"{EPOCHS} epochs", f"{found['test']['mAP']:.3f}", f"{found['test']['coco_AP']:.3f}", f"{found['seconds'] / 60:.1f}"]
     )
-    return Report([table], found, [])
+    return Report([table, table_of_exported(found["exported"])], found, [])
 
 
 def read(folder: str, *parts: str) -> tuple[list[bytes], list[np.ndarray]]:
@@ -108,10 +108,8 @@ def _ours(images: list[bytes], boxes: list[np.ndarray]) -> tuple[float, float]:
     """Images per CPU second of the second of two epochs, and the share of both that was waited."""
     import sparkml_algos.algorithms.object_detection.network as module
     from sparkml_algos.algorithms.object_detection.training import OBJECT_DETECTION
-    from sparkml_algos.training import run
-    from sparkml_algos.training.job import Job
 
-    marks, jobs = [], []
+    marks = []
     learner = module.DetectorLearner
 
     class Timed(learner):  # type: ignore[misc, valid-type]
@@ -119,17 +117,12 @@ def _ours(images: list[bytes], boxes: list[np.ndarray]) -> tuple[float, float]:
             marks.append(time.process_time())
             return super().end_epoch(progress)
 
-    class Known(Job):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            jobs.append(self)
-
-    module.DetectorLearner, run.Job = Timed, Known
+    module.DetectorLearner = Timed
     try:
-        run.train_arrays(OBJECT_DETECTION, hyperparameters(epochs=2), image=images, boxes=boxes)
+        _, report = train_alone(OBJECT_DETECTION, hyperparameters(epochs=2), image=images, boxes=boxes)
     finally:
-        module.DetectorLearner, run.Job = learner, Job
-    return len(images) / (marks[1] - marks[0]), jobs[0].input_wait["share"]
+        module.DetectorLearner = learner
+    return len(images) / (marks[1] - marks[0]), report["input_wait"]["share"]
 
 
 def _preparation(settings: Any) -> Any:
@@ -255,7 +248,12 @@ def cells(folder: str, epochs: int) -> dict[str, Any]:
     of = Hyperparameters(**settings)
     objects = Ragged(np.concatenate(there), np.cumsum([0, *map(len, there)]))
     found = judged(load(artifact, of, "cpu"), of, Batch(image=Image().arrays(files)[""], boxes=objects))
-    return {"test": figures(found, len(CELLS), of.average_precision), "seconds": seconds, "history": artifact.values["history"]}
+    return {
+        "test": figures(found, len(CELLS), of.average_precision),
+        "seconds": seconds,
+        "exported": exported("ObjectDetectorModel", artifact, settings, {"image": files, "label": there}),
+        "history": artifact.values["history"],
+    }
 
 
 CASES = {"speed": compare_speed, "scoring": compare_scoring, "cells": measure_cells}

@@ -18,19 +18,40 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from data import Data, public
-from harness import Options, Report, Table, cached, local_session, measure, median, ratio, timed
+from data import Data, labelled_mnist, public
+from harness import (
+    CORES,
+    Options,
+    Report,
+    Table,
+    cached,
+    exported,
+    local_session,
+    measure,
+    median,
+    ratio,
+    table_of_exported,
+    timed,
+    train_alone,
+)
 
 CIFAR = "cifar10_subset/cifar10_jpg.zip"
 SETTINGS = {"num_layers": 20, "image_shape": "3,32,32", "augmentation_type": "crop", "pad_size": 4, "mini_batch_size": 128}
+# Of digits: two epochs are enough, the second at a tenth of the rate.
+DIGITS = {
+    **{"image_shape": "1,28,28", "augmentation_type": None, "pad_size": 0, "mini_batch_size": 64, "epochs": 2},
+    **{"optimizer": "nag", "learning_rate": 0.05, "lr_scheduler_step": "1"},
+}
 # Of speed: few images, in turns, so that a burst of other work on the machine meets both.
-SPEED_IMAGES, SCORED_IMAGES, ROUNDS = 1280, 1500, 3
+SPEED_IMAGES, SCORED_IMAGES, SCALED_IMAGES, EXPORTED_IMAGES, ROUNDS = 1280, 1500, 1280, 2000, 3
 MEMORY_IMAGES = 20_000
 # K. He et al. train 164 epochs on 50,000 images; the rate falls after a half and three quarters.
 QUALITY_EPOCHS, QUALITY_SEEDS = 100, (0, 1)
@@ -54,6 +75,29 @@ def compare_scoring(data: Data, options: Options) -> Report:
     table = Table(f"ResNet-20, {SCORED_IMAGES:,} files of 32 x 32 scored: images per second", ["", "images/s", "this/plain"])
     table.rows = [["plain torch and Pillow", plain, 1.0], ["transform of a DataFrame, one task", ours, ratio(ours, plain)]]
     return Report([table], found, [f"Medians of {ROUNDS} in turns, after one of each; a thread for the network."])
+
+
+def compare_scaling(data: Data, options: Options) -> Report:
+    """The train phase with one worker and with two, in turns; and what two plain loops beside each other lose, which share the machine."""
+    found = measure(train_phases, threads=1, path=str(public(CIFAR)))
+    one, two = (median(found[str(workers)]) for workers in (1, CORES))
+    beside = CORES * ratio(median(found["plain alone"]), median(found["plain beside another"]))
+    table = Table(
+        f"Train phase of {SCALED_IMAGES:,} images of 32 x 32, ResNet-20, mini-batches of 128: seconds",
+        ["", "1 worker", f"{CORES} workers", "scaling", f"{CORES} plain loops that exchange nothing"],
+    )
+    table.rows.append(["", one, two, ratio(one, two), beside])
+    notes = [f"Medians of {ROUNDS} fits each, in turns, after one of each; a thread each. Plain loops have steps of 64 images."]
+    return Report([table], {**found, "scaling": ratio(one, two), "beside": beside}, notes)
+
+
+def measure_digits(data: Data, options: Options) -> Report:
+    """The accuracy of a short training on the digits of MNIST as files of PNG."""
+    found = measure(digits, threads=CORES)
+    table = Table("MNIST as 60,000 files, ResNet-20: the 10,000 for the test", ["", "accuracy", "minutes of CPU"])
+    table.rows.append([f"{DIGITS['epochs']} epochs", f"{found['accuracy']:.4f}", found["seconds"] / 60])
+    notes = ["Once, seed 0; minutes of training and scoring together, of all threads."]
+    return Report([table, table_of_exported(found["exported"])], found, notes)
 
 
 def measure_memory(data: Data, options: Options) -> Report:
@@ -108,18 +152,16 @@ def train_ours(
 
 
 def fit(files: list[bytes], label: np.ndarray, given: dict[str, Any], seed: int = 0) -> tuple[Any, dict[str, float]]:
-    from sparkml_algos import ImageClassifier
     from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
-    from sparkml_algos.arrays.hyperparameters import Hyperparameters
-    from sparkml_algos.rows.decoder import Decoder, record_batches
-    from sparkml_algos.rows.fields import Source
-    from sparkml_algos.training.run import Alone, TrainingPlan, train
 
-    values = ImageClassifier(**{**SETTINGS, "num_classes": 10, "learning_rate": RATE, **given}).hyperparameters()
-    fields = [field for field in IMAGE_CLASSIFICATION.fields_for(Hyperparameters(**values)) if field.role in ("image", "label")]
-    plan = TrainingPlan(IMAGE_CLASSIFICATION, [values], Decoder([Source(field, [field.role]) for field in fields]), seed=seed)
-    results = dict(train(plan, Alone(), record_batches(fields, {"image": files, "label": label}, 500)))
-    return results["model/0"], results["report/0"].values["input_wait"]
+    artifact, report = train_alone(IMAGE_CLASSIFICATION, hyperparameters(**given), seed=seed, image=files, label=label)
+    return artifact, report["input_wait"]
+
+
+def hyperparameters(**given: Any) -> dict[str, Any]:
+    from sparkml_algos import ImageClassifier
+
+    return ImageClassifier(**{**SETTINGS, "num_classes": 10, "learning_rate": RATE, **given}).hyperparameters()
 
 
 class Plain:
@@ -135,13 +177,13 @@ class Plain:
         self.optimizer = torch.optim.SGD(self.network.parameters(), RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
         self._random = np.random.default_rng(seed)
 
-    def epoch(self, pixels: np.ndarray, label: np.ndarray) -> None:
+    def epoch(self, pixels: np.ndarray, label: np.ndarray, mini_batch_size: int = SETTINGS["mini_batch_size"]) -> None:
         import torch
         from torch.nn import functional
 
         self.network.train()
         classes = torch.from_numpy(label).long()
-        for rows in np.array_split(self._random.permutation(len(pixels)), -(-len(pixels) // SETTINGS["mini_batch_size"])):
+        for rows in np.array_split(self._random.permutation(len(pixels)), -(-len(pixels) // mini_batch_size)):
             loss = functional.cross_entropy(self.network(normalised(self._augmented(pixels[rows]))), classes[rows])
             self.optimizer.zero_grad()
             loss.backward()
@@ -172,6 +214,37 @@ def normalised(pixels: np.ndarray) -> Any:
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2) - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1)
 
 
+def train_phases(path: str) -> dict[str, list[float]]:
+    """Seconds of the train phase by number of workers, and of plain loops over a half of each mini-batch, alone and beside another."""
+    from sparkml_algos import ImageClassifier
+
+    files, label = read_files(path, "train", SCALED_IMAGES)
+    found: dict[str, list[float]] = {"1": [], str(CORES): [], "plain alone": [], "plain beside another": []}
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table({"image": files, "label": label}), Path(folder) / "images.parquet")
+        session = local_session()
+        frame = cached(session, folder)
+        learner = ImageClassifier(**SETTINGS, num_classes=10, learning_rate=RATE, epochs=1)
+        for _ in range(ROUNDS + 1):
+            for workers in (1, CORES):
+                model = learner.copy().setParams(num_workers=workers).fit(frame)
+                found[str(workers)].append(model.training_summary.seconds["train"])
+        session.stop()
+    for _ in range(ROUNDS + 1):
+        for name, count in (("plain alone", 1), ("plain beside another", CORES)):
+            with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+                found[name].append(max(pool.map(plain_epoch, [path] * count)))
+    return {name: seconds[1:] for name, seconds in found.items()}
+
+
+def plain_epoch(path: str) -> float:
+    """Seconds of the second of two plain epochs over some images, half a mini-batch a step."""
+    files, label = read_files(path, "train", SCALED_IMAGES // CORES)
+    plain, pixels = Plain(seed=0), pixels_of(files)
+    plain.epoch(pixels, label, SETTINGS["mini_batch_size"] // CORES)
+    return timed(lambda: plain.epoch(pixels, label, SETTINGS["mini_batch_size"] // CORES))[0]
+
+
 def scoring_in_turn(path: str) -> dict[str, list[float]]:
     """Seconds from files to probabilities."""
     files, label = read_files(path, "test", SCORED_IMAGES)
@@ -198,6 +271,33 @@ def scoring_in_turn(path: str) -> dict[str, list[float]]:
     return found
 
 
+def digits() -> dict[str, Any]:
+    """Accuracy on the test part, and seconds of the processor."""
+    from sparkml_algos.algorithms.image_classification.prediction import load
+    from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
+    from sparkml_algos.arrays.hyperparameters import Hyperparameters
+    from sparkml_algos.images.decoding import encode_png
+    from sparkml_algos.rows.batch import Batch
+
+    def read(part: str) -> tuple[list[bytes], np.ndarray]:
+        parts = [(255 * rows.reshape(-1, 28, 28), label) for rows, label in labelled_mnist(part)]
+        pixels, label = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return [encode_png(image) for image in pixels.round().astype(np.uint8)], label
+
+    (files, label), (others, truth) = read("train"), read("test")
+    given, began = hyperparameters(**DIGITS), time.process_time()
+    artifact, _ = train_alone(IMAGE_CLASSIFICATION, given, image=files, label=label)
+    told = load(artifact, Hyperparameters(**given), "cpu")(Batch(image=pa.array(others, pa.binary())))["predicted_label"]
+    seconds = time.process_time() - began
+    some = {"image": others[:EXPORTED_IMAGES], "label": truth[:EXPORTED_IMAGES]}
+    return {
+        "accuracy": float((told == truth).mean()),
+        "seconds": seconds,
+        "exported": exported("ImageClassifierModel", artifact, given, some),
+        "history": artifact.values["history"],
+    }
+
+
 def peak_of_worker(path: str, images: int) -> dict[str, int]:
     """Bytes of the images, and the most that the process had resident, in one short epoch of few steps."""
     files, label = read_files(path, "train", 128)
@@ -212,7 +312,6 @@ def peak_of_worker(path: str, images: int) -> dict[str, int]:
 
 def hold(files: list[bytes], label: np.ndarray) -> int:
     """Peak of this process once a shard has all images and some mini-batches of them were decoded."""
-    from sparkml_algos import ImageClassifier
     from sparkml_algos.algorithms.image_classification.preparation import Preparation
     from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
     from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -223,7 +322,7 @@ def hold(files: list[bytes], label: np.ndarray) -> int:
     from sparkml_algos.training.job import Job
     from sparkml_algos.training.prepared import PreparedBatches
 
-    of = Hyperparameters(**ImageClassifier(**SETTINGS, num_classes=10).hyperparameters())
+    of = Hyperparameters(**hyperparameters())
     fields = [field for field in IMAGE_CLASSIFICATION.fields_for(of) if field.role in ("image", "label")]
     shard = Shard(record_batches(fields, {"image": files, "label": label}, 500), Decoder([Source(field, [field.role]) for field in fields]))
     job = Job(shard, SingleProcess())
@@ -238,7 +337,6 @@ def hold(files: list[bytes], label: np.ndarray) -> int:
 
 def accuracies(path: str, epochs: int, seeds: Sequence[int]) -> None:
     """Print the accuracy of both on the test part, seed by seed."""
-    from sparkml_algos import ImageClassifier
     from sparkml_algos.algorithms.image_classification.prediction import load
     from sparkml_algos.arrays.hyperparameters import Hyperparameters
     from sparkml_algos.rows.batch import Batch
@@ -252,7 +350,7 @@ def accuracies(path: str, epochs: int, seeds: Sequence[int]) -> None:
     for seed in seeds:
         given = {"epochs": epochs, "lr_scheduler_step": ",".join(map(str, falls))}
         artifact, _ = fit(files, label, given, seed)
-        of = Hyperparameters(**ImageClassifier(**SETTINGS, num_classes=10).hyperparameters())
+        of = Hyperparameters(**hyperparameters())
         told = load(artifact, of, "cpu")(Batch(image=pa.array(held, pa.binary())))["predicted_label"]
         found["ours"].append(float((told == truth).mean()))
         plain = Plain(seed)
@@ -264,7 +362,13 @@ def accuracies(path: str, epochs: int, seeds: Sequence[int]) -> None:
         print(json.dumps({**found, "hours": round((time.perf_counter() - start) / 3600, 2)}), flush=True)
 
 
-CASES = {"training": compare_training, "scoring": compare_scoring, "memory": measure_memory}
+CASES = {
+    "training": compare_training,
+    "scoring": compare_scoring,
+    "scaling": compare_scaling,
+    "memory": measure_memory,
+    "digits": measure_digits,
+}
 
 
 if __name__ == "__main__":

@@ -108,3 +108,14 @@ def test_a_column_of_images_is_explained(spark, square):
         explain_images(Redness(), images, image="id")
     with pytest.raises(ValueError, match="Redness has no imageCol"):
         explain_images(Redness(), images)
+
+
+@pytest.mark.parametrize("broken", [b"no image at all", b"", "cut off"])
+def test_what_is_no_image_is_named_by_its_row(broken, spark, square):
+    whole = encoded_png(square)
+    broken = whole[: len(whole) // 2] if broken == "cut off" else broken
+    rows = [(0, bytearray(whole)), (1, None), (2, bytearray(broken)), (3, bytearray(whole))]
+    images = spark.createDataFrame(rows, "id int, image binary").coalesce(1)
+    explained = explain_images(Redness(), images, image="image", num_segments=2, baseline=(0, 0, 0))
+    with pytest.raises(Exception, match=r"column 'image' is no image that can be used: .*, in row 2 of partition 0"):
+        explained.collect()

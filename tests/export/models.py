@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +45,25 @@ def of(name: str) -> Artifact:
 
 def random() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+def varied(make: Callable[[], Any], shape: tuple[int, int, int], seed: int = 1) -> dict[str, np.ndarray]:
+    """Arrays of a network for images of a shape, (channels, height, width), as if it had been trained: its normalisations do something, and
+    know what they are given."""
+    import torch
+
+    from sparkml_algos.networks.state import built, state_of, to_artifact
+
+    def made() -> Any:
+        network = make().train()
+        with torch.no_grad():
+            for module in network.modules():
+                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                    module.momentum = 1.0
+                    # Little of each: where every block of many says as much as all before, what is rounded grows with each.
+                    module.weight.uniform_(0.2, 0.6)
+                    module.bias.normal_(0, 0.2)
+            network(torch.randn(8, *shape))
+        return network
+
+    return to_artifact(state_of(built(made, seed))).arrays

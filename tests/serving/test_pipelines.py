@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -18,14 +19,17 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import BlazingTextWord2Vec, KMeans, LinearLearnerBinaryClassifier, Shingle, Vocabulary
 from sparkml_algos.formats.content_types import ContentType
+from sparkml_algos.images.decoding import encode_png
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.contract import Servable as Served
+from sparkml_algos.serving.models import load as load_model
 from sparkml_algos.serving.pipelines import ServedPipeline
 from sparkml_algos.serving.pipelines.columns import VECTOR, java_double
 from sparkml_algos.serving.pipelines.own import OUTPUTS, settle
 from sparkml_algos.serving.pipelines.pipeline import _column
 from sparkml_algos.serving.servable import load_servable
+from tests.export.models import saved_as
 from tests.saved.expected import SAVED
 
 JSON, CSV = ContentType("application/json"), ContentType("text/csv")
@@ -247,6 +251,19 @@ def test_zeros_of_sparse_vectors_have_a_limit() -> None:
     assert _column([instance] * 2, "raw", VECTOR).shape == (2, 1 << 22)
     with pytest.raises(ValueError, match="instance 8: raw and those before have more than"):
         _column([instance] * 1000, "raw", VECTOR)
+
+
+@pytest.mark.parametrize(("setting", "predicted"), [(0, "predicted_label"), (1, "predicted_labels")])
+def test_an_image_may_have_several_labels(setting: int, predicted: str, tmp_path: Path) -> None:
+    path = saved_as(tmp_path / "model", "ImageClassifierModel", multi_label=setting, imageCol="photo")
+    served = ServedPipeline.load(path, Options())
+    files = [encode_png(np.full((9, 9, 3), 80 * place, np.uint8)) for place in range(3)]
+    frame = served.transform({"photo": [base64.b64encode(file).decode() for file in files]})
+    wanted = load_model(path)(image=files)
+    for column, output in {"prediction": predicted, "probability": "probability"}.items():
+        settle(frame, column)
+        assert list(map(np.array_equal, frame[column], wanted[output])) == [True] * 3
+    assert served._stages[0].makes == ["prediction", "probability"]
 
 
 def test_long_words_are_hashed_and_not_remembered() -> None:

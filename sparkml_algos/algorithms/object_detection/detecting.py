@@ -73,10 +73,39 @@ def found_boxes(found: Candidates, default: np.ndarray, suppression: Suppression
     # The best come first, so that behind those of the image with most of them there is none.
     count = int((found.scores >= suppression.least_score).sum(1).max(initial=0))
     found = Candidates(*(part[:, :count] for part in found))
-    corners = np.clip(decoded(found.offsets, default[found.boxes]), 0, 1)
-    is_left = (found.scores >= suppression.least_score) & (corners[..., 2:] > corners[..., :2]).all(2)
-    classes = np.where(is_left, found.classes, -1)
-    stays = not_suppressed(corners, classes, suppression.threshold, suppression.across_classes)
+    return left_of(found.scores, found.classes, corners_in_image(found.offsets, default[found.boxes]), suppression)
+
+
+def corners_in_image(offsets: np.ndarray, default: np.ndarray) -> np.ndarray:
+    """Left, top, right and bottom of boxes as fractions of the image, of which nothing reaches beyond it, shape (…, boxes, 4).
+
+    Parameters
+    ----------
+    offsets : ndarray, shape (…, boxes, 4)
+    default : ndarray, shape (…, boxes, 4)
+        Default boxes.
+    """
+    return np.clip(decoded(offsets, default), 0, 1)
+
+
+def left_of(scores: np.ndarray, classes: np.ndarray, corners: np.ndarray, suppression: Suppression) -> list[np.ndarray]:
+    """What suppression leaves of boxes, of each image the best first.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (images, boxes)
+    classes : ndarray of int, shape (images, boxes)
+    corners : ndarray, shape (images, boxes, 4)
+        Left, top, right and bottom.
+    suppression : Suppression
+
+    Returns
+    -------
+    list of ndarray of float64, shape (detections, 6)
+        As of `found_boxes`.
+    """
+    is_left = (scores >= suppression.least_score) & (corners[..., 2:] > corners[..., :2]).all(2)
+    stays = not_suppressed(corners, np.where(is_left, classes, -1), suppression.threshold, suppression.across_classes)
     wide = corners.astype(np.float64)
-    rows = np.concatenate([found.classes[..., None], found.scores[..., None], wide[..., :2], wide[..., 2:] - wide[..., :2]], axis=2)
+    rows = np.concatenate([classes[..., None], scores[..., None], wide[..., :2], wide[..., 2:] - wide[..., :2]], axis=2)
     return [row[kept] for row, kept in zip(rows, stays, strict=True)]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparkml_algos.algorithms.object_detection.detecting import Candidates, Suppression, found_boxes
-from sparkml_algos.algorithms.object_detection.settings import VGG16, Settings
+from sparkml_algos.algorithms.object_detection.settings import VGG16, VGG_DILATION, VGG_STAGES, Settings, step_to_extra
 from sparkml_algos.arrays import average_precision
 from sparkml_algos.networks.images import to_input
 from sparkml_algos.networks.learner import Draws, NetworkLearner
@@ -31,11 +31,10 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.prepared import Prepare, PreparedBatches
 from sparkml_algos.training.progress import EpochResult
 
-# Convolutions of the five stages of VGG-16 by channels, and channels of what stands in place of its first two fully connected layers.
-_VGG_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+# Channels and convolutions of the five stages of VGG-16, and channels of what stands in place of its first two fully connected layers, of
+# the first of which every third weight along either edge is left.
+_VGG_STAGES = tuple(zip((64, 128, 256, 512, 512), VGG_STAGES, strict=True))
 _VGG_TOP = 1024
-# Dilation of the first of these, of which every third weight along either edge is left.
-_DILATION = 6
 # Where the lengths of the features of VGG's fourth stage start, of which the others are some twenty times smaller.
 _LENGTH = 20.0
 # Channels of the maps on top of a base: those of the convolution that makes fewer of them, and of the map.
@@ -68,7 +67,7 @@ class Vgg16(nn.Module):
                 setattr(self, f"conv{stage}_{place}", nn.Conv2d(before, scaled_channels(channels, width), 3, padding=1))
                 before = scaled_channels(channels, width)
         top = scaled_channels(_VGG_TOP, width)
-        self.fc6, self.fc7 = nn.Conv2d(before, top, 3, padding=_DILATION, dilation=_DILATION), nn.Conv2d(top, top, 1)
+        self.fc6, self.fc7 = nn.Conv2d(before, top, 3, padding=VGG_DILATION, dilation=VGG_DILATION), nn.Conv2d(top, top, 1)
         self.length = nn.Parameter(torch.full((1, scaled_channels(_VGG_STAGES[3][0], width), 1, 1), _LENGTH))
         self.channels = [scaled_channels(_VGG_STAGES[3][0], width), top]
 
@@ -183,8 +182,8 @@ def frozen_layers(base: nn.Module, pattern: str | None) -> list[str]:
 
 
 def _extra(before: int, narrow: int, wide: int, side: int, normalises: bool) -> nn.Sequential:
-    """A map of half the side, or of one cell after three."""
-    stride, padding = (1, 0) if side == 3 else (2, 1)
+    """What makes a map out of one of this side."""
+    stride, padding = step_to_extra(side)
     found: list[nn.Module] = []
     for layer in (nn.Conv2d(before, narrow, 1, bias=not normalises), nn.Conv2d(narrow, wide, 3, stride, padding, bias=not normalises)):
         found += [layer, *([nn.BatchNorm2d(layer.out_channels)] if normalises else []), nn.ReLU(inplace=True)]
@@ -343,6 +342,14 @@ def gathered(parts: Mapping[str, np.ndarray], communicator: Any) -> dict[str, np
         rows = communicator.allgather(np.ascontiguousarray(array, array.dtype if array.dtype != bool else np.uint8))
         found[name] = np.concatenate(rows).astype(array.dtype)
     return found
+
+
+def said_of_boxes(network: nn.Module, images: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """What a network says of every default box of images, uint8 (images, side, side, 3): how probable each class is, shape (images, boxes,
+    classes), and the offsets, (images, boxes, 4); float32."""
+    with torch.inference_mode():
+        scores, offsets = network(to_input(images, device))
+        return scores.float().softmax(2)[:, :, 1:].numpy(force=True), offsets.float().numpy(force=True)
 
 
 def predicted(network: nn.Module, images: Sequence[np.ndarray], device: str, most: int) -> Candidates:

@@ -44,7 +44,7 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
         """Class, score, left, top, width and height as fractions."""
         rows = [np.empty((0, 6))]
         for start in range(0, len(batch), TOGETHER):
-            squares = _squares(batch.image, start, side)
+            squares = squares_of(batch.image, start, side)
             rows += found_boxes(predicted(network, squares, device, suppression.most), default, suppression)
         return Ragged(np.concatenate(rows), np.cumsum([0, *map(len, rows[1:])]).astype(np.int64))
 
@@ -76,8 +76,14 @@ def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> P
     return predictor
 
 
-def _squares(images: pa.Array, start: int, side: int) -> list[np.ndarray]:
-    """Some images of a column, each as a square."""
+def squares_of(images: pa.Array, start: int, side: int) -> list[np.ndarray]:
+    """`TOGETHER` images of a column, from one on, each as a square.
+
+    Raises
+    ------
+    InvalidValue
+        If one cannot be read.
+    """
     try:
         found = decoded(images[start : start + TOGETHER], at_least=(side, side))
     except InvalidValue as error:

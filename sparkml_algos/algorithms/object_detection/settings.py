@@ -13,6 +13,8 @@ from sparkml_algos.algorithms.object_detection.default_boxes import MapOfBoxes, 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 VGG16, RESNET50 = "vgg-16", "resnet-50"
+#: Convolutions of each stage of VGG-16, and how far apart the points are of what stands in place of its first fully connected layer.
+VGG_STAGES, VGG_DILATION = (2, 2, 3, 3, 3), 6
 PIXELS, FRACTIONS = "pixels", "fractions"
 SYNCHRONOUS, ASYNCHRONOUS = "dist_sync", "dist_async"
 #: What an image's label begins with, and how many numbers an object has in it, in the service's format.
@@ -72,6 +74,11 @@ def map_sides(base: str, side: int) -> list[int]:
     while sides[-1] > 1:
         sides.append(1 if sides[-1] == 3 else half(sides[-1]))
     return sides
+
+
+def step_to_extra(side: int) -> tuple[int, int]:
+    """Stride and padding of the 3 × 3 convolution that makes the next map on top: of half the side, or of one cell after three."""
+    return (1, 0) if side == 3 else (2, 1)
 
 
 def half(side: int) -> int:

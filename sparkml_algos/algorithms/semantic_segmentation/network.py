@@ -16,7 +16,7 @@ segmentation", 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +24,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparkml_algos.algorithms.semantic_segmentation.settings import DEEPLAB, PSP, SMALL, STRIDE, Settings
+from sparkml_algos.algorithms.semantic_segmentation.settings import (
+    DEEPLAB,
+    GRIDS,
+    PSP,
+    RATES,
+    SMALL,
+    SMALL_BLOCKS,
+    SMALL_STEM,
+    STRIDE,
+    Settings,
+)
 from sparkml_algos.arrays import segmentation
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.segmentation import IGNORED
@@ -37,12 +47,10 @@ from sparkml_algos.training.progress import EpochResult, Progress
 
 #: Share of features that are set to 0 before the classes.
 DROPOUT = 0.1
-#: Grids over which pyramid pooling takes means.
-GRIDS = (1, 2, 3, 6)
-#: How far apart the points of DeepLab's dilated convolutions are, at an eighth of the image.
-RATES = (12, 24, 36)
 #: Channels of DeepLab's branches, where the backbone gives no fewer than four times as many.
 BRANCH = 256
+# Probabilities, of all classes of some rows of pixels, that are made at a time: 16 MiB.
+_STRIP_NUMBERS = 1 << 22
 
 
 class SegmentationNetwork(nn.Module):
@@ -88,19 +96,16 @@ class SmallBackbone(nn.Module):
     coarser: 0.5 million parameters, and 9 thousand multiplications a pixel of the image, where ResNet-50 has 23 million and 0.4 million.
     """
 
-    stage_channels = (32, 64, 96, 128)
+    stage_channels = tuple(channels for channels, _, _ in SMALL_BLOCKS)
 
     def __init__(self) -> None:
         super().__init__()
-        first, second, third, fourth = self.stage_channels
-        self.stem = nn.Sequential(*convolution(3, 16, 3, stride=2), *convolution(16, first, 3, stride=2))
+        first, second = SMALL_STEM
+        self.stem = nn.Sequential(*convolution(3, first, 3, stride=2), *convolution(first, second, 3, stride=2))
+        inputs = (second, *self.stage_channels)
         self.blocks = nn.ModuleList(
-            [
-                ResidualBlock(first, first),
-                ResidualBlock(first, second, stride=2),
-                ResidualBlock(second, third, dilation=2),
-                ResidualBlock(third, fourth, dilation=4),
-            ]
+            ResidualBlock(before, channels, stride=stride, dilation=dilation)
+            for before, (channels, stride, dilation) in zip(inputs, SMALL_BLOCKS, strict=False)
         )
         start(self)
 
@@ -281,31 +286,54 @@ def upsampled(scores: Tensor, size: tuple[int, ...]) -> Tensor:
     return whole[..., :height, :width]
 
 
-class Scored:
-    """The scores of some images, at an eighth of their size; of which probabilities and classes are made when they are asked for.
+class Scores:
+    """The scores of an image, at an eighth of its size; of which probabilities and classes are made when they are asked for.
 
     Parameters
     ----------
-    network : SegmentationNetwork
-    device : str
+    scores : Tensor, shape (1, classes, ⌈height / 8⌉, ⌈width / 8⌉)
+    height, width : int
+        Of the image.
     """
 
-    def __init__(self, network: SegmentationNetwork, device: str) -> None:
-        self._network, self._device = network, device
-        self._scores: list[tuple[Tensor, tuple[int, int]]] = []
+    def __init__(self, scores: Tensor, height: int, width: int) -> None:
+        self._scores, self.height, self.width = scores, height, width
 
-    def add(self, image: np.ndarray) -> None:
-        """Score an image, (height, width, 3); by itself, so that what is found does not depend on others beside it."""
-        with torch.no_grad():
-            scores, _ = self._network(padded(to_input(image[None], self._device)))
-        self._scores.append((scores.float(), image.shape[:2]))
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held."""
+        return self._scores.nbytes
 
-    def probabilities(self) -> Iterable[np.ndarray]:
-        """Of each image, shape (classes, height, width), float32."""
-        for scores, size in self._scores:
-            yield upsampled(scores, size)[0].softmax(0).numpy(force=True)
+    def strips(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """The probabilities of some rows of pixels after the other: which these are, and (classes, rows, width), float32.
 
-    def classes(self) -> Iterable[np.ndarray]:
-        """Of each image the most probable classes, shape (height, width), uint8."""
-        for probabilities in self.probabilities():
-            yield probabilities.argmax(0).astype(np.uint8)
+        A strip holds 16 MiB of them or, if that is more, eight rows. Its pixels are what they are within the whole: the scores of a row of
+        cells above and below are there too.
+        """
+        cells = self._scores.shape[2]
+        per_strip = max(1, _STRIP_NUMBERS // (self._scores.shape[1] * self.width * STRIDE))
+        for first in range(0, cells, per_strip):
+            begin, end = max(0, first - 1), min(cells, first + per_strip + 1)
+            part = upsampled(self._scores[:, :, begin:end], (STRIDE * (end - begin), self.width))
+            rows = slice(STRIDE * first, min(STRIDE * (first + per_strip), self.height))
+            above = STRIDE * begin
+            yield rows, part[0, :, rows.start - above : rows.stop - above].softmax(0).numpy(force=True)
+
+    def put_probabilities(self, into: np.ndarray) -> None:
+        """Write the probabilities into an array of shape (classes, height, width), float32."""
+        for rows, part in self.strips():
+            into[:, rows] = part
+
+    def classes(self) -> np.ndarray:
+        """The most probable classes, shape (height, width), uint8."""
+        found = np.empty((self.height, self.width), np.uint8)
+        for rows, part in self.strips():
+            found[rows] = part.argmax(0)
+        return found
+
+
+def scored(network: SegmentationNetwork, image: np.ndarray, device: str) -> Scores:
+    """The scores of an image, (height, width, 3); by itself, so that what is found does not depend on others beside it."""
+    with torch.no_grad():
+        scores, _ = network(padded(to_input(image[None], device)))
+    return Scores(scores.float(), *image.shape[:2])

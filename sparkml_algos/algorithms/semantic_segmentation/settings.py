@@ -15,6 +15,12 @@ SMALL = "small"
 STRIDE = 8
 #: Scales of training images, from and to.
 SCALES = (0.5, 2.0)
+#: Channels of the small backbone's stem, and of each of its blocks channels, stride and dilation.
+SMALL_STEM, SMALL_BLOCKS = (16, 32), ((32, 1, 1), (64, 2, 1), (96, 1, 2), (128, 1, 4))
+#: Grids over which pyramid pooling takes means.
+GRIDS = (1, 2, 3, 6)
+#: How far apart the points of DeepLab's dilated convolutions are, at an eighth of the image.
+RATES = (12, 24, 36)
 
 # Of hyperparameters that mean something with one optimizer, schedule or switch alone, which; the specification's ``applies_when``.
 _APPLIES = {

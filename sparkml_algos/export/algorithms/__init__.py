@@ -25,8 +25,10 @@ TRANSLATIONS: Mapping[str, str] = {
     "LinearLearnerRegressorModel": "linear.LinearRegressor",
     "NeuralTopicModelModel": "topics.TopicEncoder",
     "Object2VecModel": "pairs.Pairs",
+    "ObjectDetectorModel": "detection.ObjectDetector",
     "PCAModel": "linear.Components",
     "RandomCutForestModel": "forest.RandomCutForest",
+    "SemanticSegmenterModel": "segmentation.SemanticSegmenter",
     "XGBoostClassificationModel": "trees.Booster",
     "XGBoostRankerModel": "trees.Booster",
     "XGBoostRegressionModel": "trees.Booster",
@@ -34,8 +36,6 @@ TRANSLATIONS: Mapping[str, str] = {
 #: Models that no graph is equal to, and why.
 REFUSED: Mapping[str, str] = {
     "DeepARModel": "its forecasts are drawn at random, path by path, from generators that ONNX does not have",
-    "ObjectDetectorModel": "no graph of its boxes is written; boxes that overlap are left out by rules of its own",
-    "SemanticSegmenterModel": "no graph of its masks is written; they have the size of each image, which differs from row to row",
     "Seq2SeqModel": "a search finds its translations, whose beams end and are ordered by rules that a graph does not keep",
 }
 

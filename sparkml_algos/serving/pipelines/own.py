@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.rows.fields import Field
@@ -67,8 +68,26 @@ OUTPUTS = {
     "XGBoostRankerModel": _TREES,
     "XGBoostRegressionModel": _TREES,
 }
+#: What is otherwise where a hyperparameter of the model is set, by class and hyperparameter.
+OTHERWISE = {"ImageClassifierModel": {"multi_label": {"predictionCol": "predicted_labels"}}}
 #: Output columns that only Spark makes, by class; a pipeline in which a later stage reads one is refused.
 ON_SPARK_ALONE = {"RandomCutForestModel": ["predictionCol"]}
+
+
+def outputs_of(name: str, hyperparameters: Hyperparameters) -> dict[str, str]:
+    """Of each Param that names an output column of a model, the predictor's output that it is.
+
+    Parameters
+    ----------
+    name : str
+        Of the model's class, without its package.
+    hyperparameters : Hyperparameters
+    """
+    found = dict(OUTPUTS[name])
+    for setting, changed in OTHERWISE.get(name, {}).items():
+        if getattr(hyperparameters, setting):
+            found |= changed
+    return found
 
 
 class Model(Stage):
@@ -90,7 +109,8 @@ class Model(Stage):
             self._sources.append((field, names, bool(several)))
             kind = NUMBER if several else _kind(field)
             reads |= dict.fromkeys(names, kind)
-        self._made = {settings[param]: output for param, output in OUTPUTS[name].items() if settings.get(param)}
+        outputs = outputs_of(name, self._model.hyperparameters)
+        self._made = {settings[param]: output for param, output in outputs.items() if settings.get(param)}
         self.lacks = [settings[param] for param in ON_SPARK_ALONE.get(name, ()) if settings.get(param)]
         self.answer: Answer = answer_of(self._model.name, self._model.hyperparameters, options.outputs)
         super().__init__(saved, reads, list(self._made))
