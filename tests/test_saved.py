@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from pyspark.sql import SparkSession
 
 import sparkml_algos
 from sparkml_algos.arrays.saved import read_local
-from sparkml_algos.core.persistence import Persistable
+from sparkml_algos.core.saving import Persistable
 from sparkml_algos.names import EXPORTS, current_name, name_of
 from tests.averaging import AveragingModel
 from tests.saved.expected import SAVED, assert_outputs, rows_and_outputs
@@ -22,15 +24,20 @@ TRANSFORMERS = [name for name, cls in CLASSES.items() if hasattr(cls, "transform
 pytestmark = pytest.mark.generic
 
 
+@pytest.fixture(scope="module")
+def loaded(spark: SparkSession) -> Callable[[str], Persistable]:
+    """The saved instance of a class, which is read once."""
+    return cache(lambda name: CLASSES[name].load(str(SAVED / name)))
+
+
 def test_there_is_a_saved_instance_of_every_class() -> None:
     assert [name for name in CLASSES if not (SAVED / name).is_dir()] == []
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_an_old_model_loads_and_predicts_what_it_did(name: str, spark: SparkSession) -> None:
-    model = CLASSES[name].load(str(SAVED / name))
+def test_an_old_model_loads_and_predicts_what_it_did(name: str, spark: SparkSession, loaded: Callable[[str], Persistable]) -> None:
     rows, expected = rows_and_outputs(name, spark)
-    assert_outputs(model.transform(rows), expected)
+    assert_outputs(loaded(name).transform(rows), expected)
 
 
 # Named a column that the model never read.
@@ -38,14 +45,13 @@ RETIRED = {"KNNClassifierModel": ["idCol"], "KNNRegressorModel": ["idCol"]}
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_old_instance_keeps_uid_and_params(name: str, spark: SparkSession) -> None:
-    loaded = CLASSES[name].load(str(SAVED / name))
-    metadata, _ = read_local(SAVED / name)
-    values = {param.name: value for param, value in loaded.extractParamMap().items()}
+def test_an_old_instance_keeps_uid_and_params(name: str, loaded: Callable[[str], Persistable]) -> None:
+    instance, (metadata, _) = loaded(name), read_local(SAVED / name)
+    values = {param.name: value for param, value in instance.extractParamMap().items()}
     saved = {**metadata["defaultParamMap"], **metadata["paramMap"]}
     for param in RETIRED.get(name, ()):
         del saved[param]
-    assert loaded.uid == metadata["uid"]
+    assert instance.uid == metadata["uid"]
     assert {param: values[param] for param in saved} == saved
 
 

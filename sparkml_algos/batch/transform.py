@@ -137,7 +137,7 @@ class BatchTransform:
         """What gives the model on an executor."""
         options = self._options
         if isinstance(self._model, AlgorithmModel):
-            metadata = json.dumps(metadata_of(self._model, spark))
+            metadata = json.dumps(metadata_of(self._model, spark.version))
             artifact = self._model.artifact
             opened: Opened[Servable] = Opened(ship(artifact, spark), lambda artifact: _served(metadata, artifact, options))
             # What does not fit is found here, where it is told at once.

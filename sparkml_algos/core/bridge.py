@@ -25,7 +25,8 @@ from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.resources import is_connect
 from sparkml_algos.core.columns import Found, find
 from sparkml_algos.core.joining import ask, do_without, why_no_bridge
-from sparkml_algos.core.persistence import Persistable, metadata_of, params_of, restored
+from sparkml_algos.core.persistence import metadata_of, params_of, restored
+from sparkml_algos.core.saving import Persistable
 from sparkml_algos.core.shared_artifacts import OncePerArtifact, uploaded
 from sparkml_algos.rows.fields import Field
 
@@ -220,7 +221,7 @@ def _refusal_of_server(model: Bridged, spark: SparkSession) -> str | None:
 
 def _jvm_model(model: Bridged, spark: SparkSession) -> JavaObject:
     jvm = spark.sparkContext._jvm
-    metadata = json.dumps(metadata_of(model, spark))
+    metadata = json.dumps(metadata_of(model, spark.version))
     return _companion(model, jvm).restored(jvm.org.sparkmlalgos.ml.SavedMetadata(metadata), _jvm_artifact(model.artifact, jvm))
 
 

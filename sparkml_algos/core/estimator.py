@@ -37,8 +37,8 @@ from sparkml_algos.core.columns import column
 from sparkml_algos.core.inputs import Inputs, input_problems, output_problems, read_inputs
 from sparkml_algos.core.leftovers import remove_checkpoints
 from sparkml_algos.core.params import DeclaredParams
-from sparkml_algos.core.persistence import Persistable
 from sparkml_algos.core.progress import ProgressBar
+from sparkml_algos.core.saving import Persistable
 from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.html_tables import facts_table

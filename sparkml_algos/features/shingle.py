@@ -11,7 +11,7 @@ from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Decl
 from sparkml_algos.core.columns import column, find, is_number, is_ordered
 from sparkml_algos.core.inputs import column_problem, output_problems
 from sparkml_algos.core.params import DeclaredParams
-from sparkml_algos.core.persistence import Persistable
+from sparkml_algos.core.saving import Persistable
 
 
 class ShingleParams(Declarations):

@@ -22,7 +22,7 @@ from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.columns import Found, column, find, parts, refusal
 from sparkml_algos.core.inputs import Inputs, output_problems
 from sparkml_algos.core.params import DeclaredParams
-from sparkml_algos.core.persistence import Persistable
+from sparkml_algos.core.saving import Persistable
 from sparkml_algos.core.scoring import Output, rowwise, scored
 from sparkml_algos.core.shared_artifacts import ship
 from sparkml_algos.rows.batch import Batch

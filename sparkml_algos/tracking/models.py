@@ -24,7 +24,8 @@ from sparkml_algos.cluster.interpreters import is_here
 from sparkml_algos.cluster.jobs import is_connect
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.estimator import AlgorithmModel
-from sparkml_algos.core.persistence import Persistable, metadata_of, restored
+from sparkml_algos.core.persistence import metadata_of, restored
+from sparkml_algos.core.saving import Persistable
 from sparkml_algos.names import EXPORTS, current_name
 from sparkml_algos.serving.pipelines.saved import PIPELINES, CannotServe
 from sparkml_algos.serving.pyfunc import PythonFunction
@@ -360,7 +361,7 @@ def _version_of(made: Any) -> ModelVersion:
 def _write(model: Model, path: Path, spark: SparkSession, dfs_tmpdir: str | None) -> None:
     if isinstance(model, AlgorithmModel) or isinstance(model, Persistable) and not isinstance(model, PipelineModel):
         artifact, _ = model._state()
-        write_local(path, metadata_of(model, spark), artifact)
+        write_local(path, metadata_of(model, spark.version), artifact)
     elif isinstance(model, PipelineModel):
         with _shared_folder(spark, dfs_tmpdir) as folder:
             model.write().overwrite().save(f"{folder}/model")

@@ -13,7 +13,7 @@ from pyspark.ml.tuning import _ValidatorSharedReadWrite
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
 from sparkml_algos.cluster.jobs import is_connect
-from sparkml_algos.core.persistence import clear
+from sparkml_algos.core.saving import clear
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import ranges_from_state, ranges_to_state
 from sparkml_algos.tuning.warm_start import WarmStartConfig
