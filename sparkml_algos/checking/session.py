@@ -175,5 +175,6 @@ def _try_ways(
 ) -> Iterator[Finding]:
     if any(one["package"] is None for one in executors):
         ensure_importable(spark, ())
-    host = resources.driver_host if resources else spark.conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1"
-    return ways.try_ways(spark, size, host, checkpoint_dir)
+    if resources is None:
+        return ways.try_ways(spark, size, spark.conf.get("spark.driver.host", "127.0.0.1") or "127.0.0.1", checkpoint_dir)
+    return ways.try_ways(spark, size, resources.driver_host, checkpoint_dir, resources.driver_ports)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -13,16 +14,22 @@ from sparkml_algos.checking.report import ADVICE, RIGHT, UNKNOWN, WRONG, Finding
 from sparkml_algos.checking.settings import LEAST_WORKER_BYTES
 from sparkml_algos.checking.tasks import ask_all
 from sparkml_algos.checking.visit import DRIVER, Plan, Trial, trouble
-from sparkml_algos.cluster.rendezvous import Meeting
-from sparkml_algos.collectives.addresses import address_towards
+from sparkml_algos.cluster.rendezvous import ANY_PORT, DRIVER_PORTS, Meeting, MeetingPlace, NoFreePort
+from sparkml_algos.collectives.addresses import address_towards, endpoint
 
 # All tasks have come together by so many seconds after the first, or some cannot.
 MEETING_SECONDS = 10.0
 
+# Where Linux says of which ports it chooses.
+CHOSEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_NAME_OF_DRIVER = "a name or address of the driver that it and the executors know"
+
 DRIVER_REACHED, EXECUTORS_REACHED, STORE = "driver reached", "executors reached", "checkpoint_dir"
 
 
-def try_ways(spark: SparkSession, size: int, driver_host: str, checkpoint_dir: str | None) -> Iterator[Finding]:
+def try_ways(
+    spark: SparkSession, size: int, driver_host: str, checkpoint_dir: str | None, ports: Sequence[int] = ANY_PORT
+) -> Iterator[Finding]:
     """Send `size` tasks all the ways that their training would take.
 
     Parameters
@@ -32,42 +39,51 @@ def try_ways(spark: SparkSession, size: int, driver_host: str, checkpoint_dir: s
     driver_host : str
         As executors know it.
     checkpoint_dir : str or None
+    ports : sequence of int, optional
+        Of the driver, at which workers may meet; by default the system chooses.
     """
     token = uuid.uuid4().hex[:12]
     store = Trial(checkpoint_dir, token) if checkpoint_dir else None
     unwritten = store and trouble(lambda: store.leave(DRIVER))
     try:
-        seen, closed = _visits(spark, size, driver_host, checkpoint_dir, token, store is not None and unwritten is None)
+        with ExitStack() as stack:
+            places, closed = _open(stack, size, driver_host, ports)
+            seen = _visits(spark, size, Plan(size, driver_host, *places, checkpoint_dir, token, store is not None and unwritten is None))
     finally:
         if store:
             trouble(lambda: store.remove(DRIVER))
     yield memory(seen)
-    yield driver_reached(seen, driver_host, closed)
+    yield closed or driver_reached(seen, places[0], ports)
     yield executors_reached(seen)
     if checkpoint_dir:
         yield checkpoints(seen, checkpoint_dir, unwritten)
 
 
-def _visits(
-    spark: SparkSession, size: int, driver_host: str, checkpoint_dir: str | None, token: str, driver_writes: bool
-) -> tuple[list[dict[str, Any]], str | None]:
-    """What the tasks have seen, and why this process cannot be called at all, None if it can."""
-    with ExitStack() as stack:
-        try:
-            own = address_towards(driver_host)
-            meetings = [stack.enter_context(Meeting(size, own, "gang", MEETING_SECONDS)) for _ in range(2)]
-            arrival, departure, closed = meetings[0].place, meetings[1].place, None
-        except OSError as error:
-            arrival = departure = None
-            closed = str(error)
-        plan = Plan(size, driver_host, arrival, departure, checkpoint_dir, token, driver_writes)
+def _open(
+    stack: ExitStack, size: int, driver_host: str, ports: Sequence[int]
+) -> tuple[tuple[MeetingPlace, MeetingPlace] | tuple[None, None], Finding | None]:
+    """Where tasks meet when they come and when they go; none where this process cannot be called at all, and why that is."""
+    try:
+        own = address_towards(driver_host)
+        arrival, departure = (stack.enter_context(Meeting(size, own, "gang", MEETING_SECONDS, ports=ports)) for _ in range(2))
+    except NoFreePort as error:
+        found, _, remedy = str(error).partition("; sparkml_algos.check")[0].partition(": ")
+        return (None, None), Finding(DRIVER_REACHED, WRONG, found, f"{remedy}; a check takes two")
+    except OSError as error:
+        found = f"spark.driver.host is {driver_host}, which the driver itself does not find: {error}"
+        return (None, None), Finding(DRIVER_REACHED, WRONG, found, f"set spark.driver.host to {_NAME_OF_DRIVER}")
+    return (arrival.place, departure.place), None
 
-        def question(number):  # noqa: ANN001, ANN202 - sent as code
-            from sparkml_algos.checking.visit import visit
 
-            return visit(number, plan)
+def _visits(spark: SparkSession, size: int, plan: Plan) -> list[dict[str, Any]]:
+    """What the tasks have seen."""
 
-        return ask_all(spark, size, question, "try the ways between driver, executors and checkpoints"), closed
+    def question(number):  # noqa: ANN001, ANN202 - sent as code
+        from sparkml_algos.checking.visit import visit
+
+        return visit(number, plan)
+
+    return ask_all(spark, size, question, "try the ways between driver, executors and checkpoints")
 
 
 def memory(seen: Sequence[Mapping[str, Any]]) -> Finding:
@@ -88,21 +104,39 @@ def memory(seen: Sequence[Mapping[str, Any]]) -> Finding:
     return Finding("free memory", RIGHT, found)
 
 
-def driver_reached(seen: Sequence[Mapping[str, Any]], driver_host: str, closed: str | None) -> Finding:
-    """Whether executors can call the driver, where workers of a training meet."""
-    addressed = "set spark.driver.host to a name or address of the driver that it and the executors know"
-    if closed is not None:
-        found = f"spark.driver.host is {driver_host}, which the driver itself does not find: {closed}"
-        return Finding(DRIVER_REACHED, WRONG, found, addressed)
+def driver_reached(seen: Sequence[Mapping[str, Any]], place: MeetingPlace, ports: Sequence[int] = ANY_PORT) -> Finding:
+    """Whether executors can call the driver, where workers of a training meet.
+
+    Parameters
+    ----------
+    seen : sequence of dict
+    place : MeetingPlace
+        Which they have called.
+    ports : sequence of int, optional
+        Of which its port is the first that was free; by default the system has chosen it.
+    """
     if cut := [one for one in seen if one["driver"] is not None]:
         hosts = ", ".join(sorted({one["host"] for one in cut}))
-        found = f"executors on {hosts} cannot call the driver at {driver_host}, on a port that the system chooses: {cut[0]['driver']}"
+        found = f"the driver cannot be reached from executors on {hosts} at {endpoint(place.host, place.port)}: {cut[0]['driver']}"
         remedy = (
-            f"let executors call the driver's ports (sysctl net.ipv4.ip_local_port_range), or {addressed}, or run the driver on the "
-            "cluster (--deploy-mode cluster); launch='barrier' trains without, launch='gang' does not"
+            f"{_how_to_open(ports)}, or set spark.driver.host to {_NAME_OF_DRIVER}, or run the driver on the cluster (--deploy-mode "
+            "cluster); launch='barrier' trains without, launch='gang' does not"
         )
         return Finding(DRIVER_REACHED, WRONG, found, remedy)
-    return Finding(DRIVER_REACHED, RIGHT, f"all of {len(seen)} tasks have called {driver_host}")
+    return Finding(DRIVER_REACHED, RIGHT, f"all of {len(seen)} tasks have called {endpoint(place.host, place.port)}")
+
+
+def _how_to_open(ports: Sequence[int]) -> str:
+    """What lets executors call the driver where something stands between them."""
+    if ports != ANY_PORT:
+        return f"open its ports {ports[0]}-{ports[-1]}, which {DRIVER_PORTS} names, to executors"
+    try:
+        first, last = CHOSEN_PORTS.read_text().split()
+    except (OSError, ValueError):
+        chosen = "its ports"
+    else:
+        chosen = f"its ports {first}-{last} (net.ipv4.ip_local_port_range)"
+    return f"open {chosen}, of which the system chooses, to executors, or set {DRIVER_PORTS} to ports that are open, such as 40000-40063"
 
 
 def executors_reached(seen: Sequence[Mapping[str, Any]]) -> Finding:

@@ -28,7 +28,8 @@ _CHECKED: tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...] = (
     (r"checkpoint_dir (.+?) cannot be written", lambda match: {"checkpoint_dir": match[1]}),
     (r"communicator='(\w+)' needs", lambda match: {"communicator": match[1]}),
     (r"No module named '(torch|horovod)", lambda match: {"communicator": {"torch": "gloo"}.get(match[1], match[1])}),
-    (r"ModuleNotFoundError|PYTHON_VERSION_MISMATCH|Python did not start|MemoryError|cannot reach |workers had started", lambda match: {}),
+    (r"ModuleNotFoundError|PYTHON_VERSION_MISMATCH|Python did not start|cannot reach |workers had started", lambda match: {}),
+    (r"MemoryError|bad_alloc|[Cc]an(?:no|')t allocate memory|Unable to allocate", lambda match: {}),
 )
 
 

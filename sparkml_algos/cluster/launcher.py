@@ -234,7 +234,8 @@ def _attempt(
 ) -> tuple[dict[str, Artifact], dict[str, float]]:
     """What the body gave, and the seconds of the attempt by phase."""
     spark, driver_host = data.sparkSession, resources.driver_host
-    with Meeting(size, _own_address(driver_host), mode, options.start_timeout, options.on_progress, options.on_ask) as meeting:
+    own, ports = _own_address(driver_host), resources.driver_ports
+    with Meeting(size, own, mode, options.start_timeout, options.on_progress, options.on_ask, ports) as meeting:
         gang = Gang(size, mode, driver_host, meeting.place, options.collective_timeout, communicator, options.use_gpu, lanes)
 
         def task(batches):  # noqa: ANN001, ANN202 - Spark reads annotations of functions it is given

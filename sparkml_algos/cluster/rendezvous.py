@@ -7,6 +7,7 @@ serves where the driver cannot be reached from the executors.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -16,11 +17,11 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkml_algos.cluster.errors import Failure, first_cause
+from sparkml_algos.cluster.errors import Failure, first_cause, with_check
 from sparkml_algos.collectives.addresses import family_of
 from sparkml_algos.collectives.handshake import admit, introduce, new_secret
 
@@ -34,6 +35,9 @@ CONNECT_TIMEOUT = 5.0
 BARRIER_PATIENCE = 15.0
 POLL_SECONDS = 0.2
 GIVEN_UP, DISMISSED = "given up", "dismissed"
+#: The setting of a session that names the ports of the driver at which workers meet, where the system is not to choose them.
+DRIVER_PORTS = "spark.sparkml_algos.driver.ports"
+ANY_PORT = (0,)
 TASK_TAKEN_AWAY = "Spark ended its task and started it again, as it does after preemption or the loss of an executor"
 
 
@@ -44,6 +48,10 @@ class MeetingPlace:
     host: str
     port: int
     secret: str
+
+
+class NoFreePort(OSError):
+    """Other trainings of this driver, or other programs, have all the ports at which its workers may meet."""
 
 
 class TurnedAway(ConnectionError):
@@ -77,7 +85,7 @@ class Rendezvous:
             if not self._barrier:
                 raise ConnectionError(
                     f"worker {self.rank} cannot reach the driver at {place.host}:{place.port} ({error}); launch='gang' needs a driver that "
-                    "executors can connect to"
+                    f"executors can connect to, at ports that {DRIVER_PORTS} may name"
                 ) from error
 
     def all_gather(self, message: str, on_dismissal: Callable[[], None] = lambda: None) -> list[str]:
@@ -199,6 +207,13 @@ class Meeting:
         Receives the progress of worker 0.
     on_ask : callable, optional
         ``on_ask(rank, answer)`` is the next task of a worker that asks for one, with what came of the task before.
+    ports : sequence of int, optional
+        The first of these that is free is where workers call; by default the system chooses.
+
+    Raises
+    ------
+    NoFreePort
+        If none of the ports is free.
 
     Attributes
     ----------
@@ -224,6 +239,7 @@ class Meeting:
         timeout: float,
         on_progress: Callable[[dict[str, Any]], None] | None = None,
         on_ask: Callable[[int, Any], dict[str, Any]] | None = None,
+        ports: Sequence[int] = ANY_PORT,
     ) -> None:
         self._size, self._barrier, self._on_progress, self._on_ask = size, launch == "barrier", on_progress, on_ask
         self.trouble: Exception | None = None
@@ -239,7 +255,7 @@ class Meeting:
         self.met_at: float | None = None
         self.dismissed = False
         secret = new_secret()
-        self._server = _Server((host, 0), secret, self._serve)
+        self._server = _at_a_free_port(ports, lambda port: _Server((host, port), secret, self._serve))
         self.place = MeetingPlace(host, self._server.server_address[1], secret)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": POLL_SECONDS / 4}, daemon=True).start()
 
@@ -351,6 +367,17 @@ class Meeting:
             self._hear(Failure(rank, *self.seen[rank], TASK_TAKEN_AWAY, silent=True))
         cause = first_cause(self.failures)
         return {"turned away": cause.describe() if cause else f"worker {rank} was started twice"}
+
+
+def _at_a_free_port(ports: Sequence[int], listen: Callable[[int], _Server]) -> _Server:
+    for port in ports:
+        try:
+            return listen(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    taken = f"all of the driver's ports {ports[0]}-{ports[-1]} are taken, of which each training needs one while it runs"
+    raise NoFreePort(with_check(f"{taken}: name more in {DRIVER_PORTS}"))
 
 
 def _tell(stream: socketserver.StreamRequestHandler, message: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from sparkml_algos.cluster.errors import with_check
 from sparkml_algos.cluster.gpus import PER_EXECUTOR, PER_TASK, check_gpus, gpu_profile
 from sparkml_algos.cluster.jobs import described, is_connect
+from sparkml_algos.cluster.rendezvous import ANY_PORT, DRIVER_PORTS
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -43,6 +44,8 @@ class Resources:
     driver_host : str
     profile : ResourceProfile or None
         What the stage that trains asks Spark for, where the session's settings do not give every task a GPU.
+    driver_ports : sequence of int
+        At which workers may meet; 0 lets the system choose.
     """
 
     slots: int | None
@@ -51,6 +54,7 @@ class Resources:
     speculation: bool
     driver_host: str
     profile: ResourceProfile | None = None
+    driver_ports: Sequence[int] = ANY_PORT
 
 
 def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
@@ -59,7 +63,7 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
     Raises
     ------
     ValueError
-        If tasks need a GPU each and Spark cannot assign it.
+        If tasks need a GPU each and Spark cannot assign it, or a setting cannot be read.
     """
     conf = _Conf(spark)
     local = re.fullmatch(r"local(?:\[(\d+|\*)(?:,\d+)?\])?", conf.get("spark.master", ""))
@@ -93,7 +97,26 @@ def inspect_cluster(spark: SparkSession, use_gpu: bool = False) -> Resources:
         speculation=conf.flag("spark.speculation"),
         driver_host=conf.get("spark.driver.host", "127.0.0.1"),
         profile=profile,
+        driver_ports=driver_ports(conf.get),
     )
+
+
+def driver_ports(get: Callable[[str, str], str]) -> Sequence[int]:
+    """Ports of the driver at which workers may meet, to be tried in this order; `get(key, default)` is a setting of the session.
+
+    Raises
+    ------
+    ValueError
+        If the setting names none, only one, which a check of the session could not do with, or some that are the system's own.
+    """
+    given = get(DRIVER_PORTS, "")
+    if not given:
+        return ANY_PORT
+    found = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", given)
+    if found is None or not 1024 <= int(found[1]) < int(found[2]) < 1 << 16:
+        wanted = "the first and the last of some ports from 1024 on, such as 40000-40063"
+        raise ValueError(f"the setting {DRIVER_PORTS} must be {wanted}; got {given!r}")
+    return range(int(found[1]), int(found[2]) + 1)
 
 
 def task_cpus(get: Callable[[str, str], str]) -> float:

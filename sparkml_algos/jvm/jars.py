@@ -304,7 +304,8 @@ def _java() -> str:
     java = shutil.which(str(Path(home) / "bin" / "java") if home else "java")
     if java is None:
         where = f"JAVA_HOME={home} has no bin/java" if home else "java is not on PATH"
-        raise JvmBridgeError(f"no Java: {where}; install a Java runtime that this Spark runs on, or set JAVA_HOME")
+        remedy = "install a Java runtime that this Spark runs on, or set JAVA_HOME; python -m sparkml_algos.check says more"
+        raise JvmBridgeError(f"no Java: {where}; {remedy}")
     return java
 
 

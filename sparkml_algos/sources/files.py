@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.fs as fs
 
+from sparkml_algos.cluster.errors import with_check
+
 STREAM_BUFFER = 1 << 20
 
 
@@ -22,7 +24,7 @@ def list_files(paths: list[str]) -> list[str]:
         If there is nothing at a path.
     """
     if not paths:
-        raise ValueError("no path to read: give one to load(...); tables of the catalog need the JVM bridge")
+        raise ValueError(with_check("no path to read: give one to load(...); tables of the catalog need the JVM bridge"))
     return [file for path in paths for file in _files(path)]
 
 
@@ -39,7 +41,8 @@ def _files(path: str) -> list[str]:
         if not info.is_file or any(part.startswith(("_", ".")) for part in relative):
             continue
         if any("=" in part for part in relative[:-1]):
-            raise ValueError(f"{path} is partitioned ({relative[0]}), which needs the JVM bridge; or read one of its folders")
+            partitioned = f"{path} is partitioned ({relative[0]}), which needs the JVM bridge; or read one of its folders"
+            raise ValueError(with_check(partitioned))
         found.append(f"{path.rstrip('/')}/{'/'.join(relative)}")
     return sorted(found)
 

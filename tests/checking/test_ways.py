@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import pytest
 
 from sparkml_algos.checking import ways
+from sparkml_algos.checking.report import Finding
 from sparkml_algos.checking.visit import DRIVER, Plan, Trial, visit
 from sparkml_algos.cluster.launcher import _own_address
-from sparkml_algos.cluster.rendezvous import Meeting, MeetingPlace
+from sparkml_algos.cluster.rendezvous import ANY_PORT, DRIVER_PORTS, Meeting, MeetingPlace
 
 HOST = "127.0.0.1"
+PLACE = MeetingPlace(HOST, 4000, "secret")
 
 
 def visits(size: int, directory: Path | None = None, **changes: Any) -> list[dict[str, Any]]:
@@ -30,7 +34,7 @@ def test_tasks_reach_the_driver_each_other_and_the_store(tmp_path: Path) -> None
     assert [one["number"] for one in seen] == [0, 1, 2]
     assert all(one["met"] and one["driver"] is one["store"] is None and one["unreached"] == {} and one["unseen"] == [] for one in seen)
     assert list(tmp_path.iterdir()) == []
-    network = [ways.driver_reached(seen, HOST, None), ways.executors_reached(seen)]
+    network = [ways.driver_reached(seen, PLACE), ways.executors_reached(seen)]
     assert [finding.status for finding in [ways.memory(seen), *network, ways.checkpoints(seen, "here", None)]] == ["right"] * 4
 
 
@@ -38,23 +42,51 @@ def test_a_driver_that_does_not_answer_is_wrong_and_the_rest_unknown() -> None:
     with socket.create_server((HOST, 0)) as closed:
         port = closed.getsockname()[1]
     seen = visits(2, arrival=MeetingPlace(HOST, port, "secret"))
-    finding = ways.driver_reached(seen, HOST, None)
-    assert finding.status == "wrong" and f"executors on {HOST} cannot call the driver at {HOST}" in finding.found
+    finding = ways.driver_reached(seen, PLACE)
+    assert finding.status == "wrong" and f"the driver cannot be reached from executors on {HOST} at {HOST}:4000: " in finding.found
     assert "Connection refused" in finding.found and "net.ipv4.ip_local_port_range" in finding.remedy
     assert ways.executors_reached(seen).status == "unknown"
+
+
+def test_what_is_to_be_opened_are_the_ports_that_are_named() -> None:
+    finding = ways.driver_reached([seen_of(1, driver="timed out")], PLACE, range(4000, 4003))
+    assert finding.remedy.startswith(f"open its ports 4000-4002, which {DRIVER_PORTS} names, to executors, or set spark.driver.host to")
+    assert "net.ipv4" not in finding.remedy
+
+
+def test_where_the_system_does_not_say_what_it_chooses_a_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "CHOSEN_PORTS", tmp_path / "nothing")
+    finding = ways.driver_reached([seen_of(1, driver="timed out")], PLACE)
+    assert finding.remedy.startswith(f"open its ports, of which the system chooses, to executors, or set {DRIVER_PORTS} to ports that are")
+
+
+def opened(host: str, ports: Sequence[int]) -> Finding | None:
+    with ExitStack() as stack:
+        return ways._open(stack, 1, host, ports)[1]
+
+
+def test_why_the_driver_cannot_be_called_at_all_is_said() -> None:
+    assert opened(HOST, ANY_PORT) is None
+    unknown = opened("driver.invalid", ANY_PORT)
+    assert unknown.status == "wrong" and "which the driver itself does not find" in unknown.found
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        full = opened(HOST, range(port, port + 1))
+    assert full.status == "wrong" and full.found.startswith(f"all of the driver's ports {port}-{port} are taken")
+    assert full.remedy == f"name more in {DRIVER_PORTS}; a check takes two"
 
 
 def test_a_stranger_in_the_driver_s_place_is_not_taken_for_it() -> None:
     with Meeting(1, HOST, "gang", 2.0) as other:
         (seen,) = visits(1, arrival=replace(other.place, secret="another"))
-    assert ways.driver_reached([seen], HOST, None).status == "wrong"
+    assert ways.driver_reached([seen], PLACE).status == "wrong"
 
 
 def test_one_task_that_does_not_come_leaves_the_others_not_knowing() -> None:
     with Meeting(3, HOST, "gang", 0.5) as arrival, ThreadPoolExecutor(2) as pool:
         plan = Plan(3, HOST, arrival.place, arrival.place, None, "token", driver_writes=False)
         seen = list(pool.map(lambda number: visit(number, plan), range(2)))
-    assert ways.driver_reached(seen, HOST, None).status == "right" and ways.executors_reached(seen).status == "unknown"
+    assert ways.driver_reached(seen, PLACE).status == "right" and ways.executors_reached(seen).status == "unknown"
 
 
 def seen_of(number: int, **fields: Any) -> dict[str, Any]:

@@ -16,11 +16,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from tests.cluster.hardware import Disk, slow
+from tests.cluster.hardware import Detour, Disk
 
 # RFC 2544 keeps this network for tests of equipment; it meets no other. Each cluster has a part of its own.
 NETWORK = ipaddress.ip_network("198.18.78.0/24")
@@ -101,7 +101,14 @@ class Host:
 
     def slow(self, delay: float, loss: float) -> AbstractContextManager[None]:
         """Hold packets from and to the host for `delay` seconds and lose the share `loss` of them, inside a with statement."""
-        return slow(self.cable, self.bridge, delay, loss)
+        return Detour(delay=delay, loss=loss).taken(self.cable, self.bridge)
+
+    def firewall(self, address: str, ports: Collection[int]) -> AbstractContextManager[None]:
+        """Let the host call an address at these ports alone, inside a with statement: what would open other connections to it vanishes.
+
+        Connections that are open stay, and the address may call the host.
+        """
+        return Detour(guarded=address, open=list(ports)).taken(self.cable, self.bridge)
 
     @contextmanager
     def hiding(self, directory: Path) -> Iterator[None]:

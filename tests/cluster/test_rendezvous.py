@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sparkml_algos.cluster.errors import Failure
-from sparkml_algos.cluster.rendezvous import Line, Meeting, MeetingPlace
+from sparkml_algos.cluster.rendezvous import DRIVER_PORTS, Line, Meeting, MeetingPlace, NoFreePort
 from sparkml_algos.collectives.handshake import introduce
 from tests.gang import needs_version_6
 
@@ -52,6 +52,16 @@ def test_drivers_may_have_addresses_of_version_6_only() -> None:
         _, answer = call(held.place, 0)
         assert (held.place.host, held.seen) == ("::1", {0: ("::1", "start")})
     assert answer == {"messages": ["I am 0"]}
+
+
+def test_workers_meet_at_the_first_of_the_named_ports_that_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        with meeting(1, ports=range(first, first + 50)) as held:
+            _, answer = call(held.place, 0)
+            assert first < held.place.port < first + 50 and answer == {"messages": ["I am 0"]}
+        with pytest.raises(NoFreePort, match=rf"ports {first}-{first} are taken, .*: name more in {DRIVER_PORTS}; sparkml_algos\.check"):
+            meeting(1, ports=range(first, first + 1))
 
 
 def test_who_is_missing_is_told_after_the_timeout() -> None:

@@ -6,7 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparkml_algos.cluster.resources import Resources, choose_launch, choose_num_workers, max_result_bytes, task_cpus, tasks_at_once
+from sparkml_algos.cluster.rendezvous import DRIVER_PORTS
+from sparkml_algos.cluster.resources import (
+    Resources,
+    choose_launch,
+    choose_num_workers,
+    driver_ports,
+    max_result_bytes,
+    task_cpus,
+    tasks_at_once,
+)
 
 
 def cluster(slots: int | None = 4, running: int = 4, dynamic: bool = False, speculation: bool = False) -> Resources:
@@ -57,3 +66,14 @@ def test_tasks_may_take_a_part_of_a_cpu(cores: int, cpus: str, tasks: int) -> No
     # Spark 4.3 takes fractions, also of whole numbers, for spark.task.cpus.
     assert tasks_at_once(cores, task_cpus(lambda key, default: {"spark.task.cpus": cpus}[key])) == tasks
     assert task_cpus(lambda key, default: default) == 1
+
+
+@pytest.mark.parametrize(("given", "ports"), [("", [0]), ("40000-40002", [40000, 40001, 40002]), (" 1024 - 1025 ", [1024, 1025])])
+def test_the_system_chooses_the_driver_s_ports_where_no_setting_names_them(given: str, ports: list[int]) -> None:
+    assert list(driver_ports(lambda key, default: given)) == ports
+
+
+@pytest.mark.parametrize("given", ["40000", "40001-40000", "40000-40000", "80-90", "60000-70000", "some"])
+def test_what_names_no_ports_is_refused_with_an_example(given: str) -> None:
+    with pytest.raises(ValueError, match=f"{DRIVER_PORTS} must be the first and the last .* 40000-40063; got '{given}'"):
+        driver_ports(lambda key, default: given)
