@@ -46,7 +46,7 @@ class PredictsRows:
         ValueError
             If the row has another length, or a value that is no finite number.
         """
-        return float(_output(self, value, "predictionCol")[0])
+        return float(row_output(self, value, "predictionCol")[0])
 
 
 class ClassifiesRows(PredictsRows):
@@ -54,11 +54,11 @@ class ClassifiesRows(PredictsRows):
 
     def predictRaw(self, value: Vector | Sequence[float] | np.ndarray) -> DenseVector:
         """The raw score of each class for a single row; takes and refuses what `predict` does."""
-        return DenseVector(_output(self, value, "rawPredictionCol")[0])
+        return DenseVector(row_output(self, value, "rawPredictionCol")[0])
 
     def predictProbability(self, value: Vector | Sequence[float] | np.ndarray) -> DenseVector:
         """The probability of each class for a single row; takes what `predict` takes; refused where the loss knows none."""
-        return DenseVector(_output(self, value, "probabilityCol")[0])
+        return DenseVector(row_output(self, value, "probabilityCol")[0])
 
 
 class BinaryThreshold:
@@ -297,7 +297,7 @@ def checked_thresholds(value: Sequence[float], classes: int) -> np.ndarray:
     return found
 
 
-def _output(model: Any, value: Vector | Sequence[float] | np.ndarray, param: str) -> np.ndarray:
+def row_output(model: Any, value: Vector | Sequence[float] | np.ndarray, param: str) -> np.ndarray:
     """An output of a model for a single row, by the Param that names its column; shape (1,) or (1, length)."""
     field = next(output.field for output in model.outputs if output.param == param)
     kind = next(field.kind for field in model.fields() if field.role == FEATURES)

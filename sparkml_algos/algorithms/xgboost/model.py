@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
-from pyspark.ml.linalg import SparseVector
+from pyspark.ml.linalg import DenseVector, SparseVector, Vector
 from pyspark.sql import DataFrame
 
 from sparkml_algos.algorithms.xgboost.artifact import booster_artifact
@@ -29,7 +30,7 @@ from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
-from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows
+from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows, row_output
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm
@@ -165,6 +166,16 @@ class _XGBoostModel(HasSummary, PredictsRows, XGBoostParams, ExplanationParams, 
     def get_feature_importances(self, importance_type: str = "weight") -> dict[str, float]:
         """The same as `feature_importances`, with the name and the default of xgboost.spark: in how many splits each feature is."""
         return self.feature_importances(importance_type)
+
+    def predictLeaf(self, value: Vector | Sequence[float] | np.ndarray) -> DenseVector:
+        """The number of the leaf that a single row ends in, of each tree; takes and refuses what `predict` does."""
+        return DenseVector(row_output(self, value, "leafCol")[0])
+
+    @property
+    def toDebugString(self) -> str:
+        """All trees as text, with the gain and the cover of each node; in the library's form."""
+        trees = self.get_booster().get_dump(with_stats=True)
+        return "\n".join(f"Tree {number}:\n{tree.rstrip()}" for number, tree in enumerate(trees))
 
     @property
     def getNumTrees(self) -> int:
