@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from sparkml_algos.names import EXPORTS
+from sparkml_algos.names import EXPORTS, usable
 from sparkml_algos.version import __version__
 
-__all__ = ["__version__", *EXPORTS]
+__all__ = ["__version__", *usable()]
 
 
 def __getattr__(name: str) -> Any:

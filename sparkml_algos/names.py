@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 
 PACKAGE = "sparkml_algos"
 
@@ -70,6 +71,16 @@ EXPORTS = {
     "register_recordio": "sparkml_algos.sources.register",
     "warm_up": "sparkml_algos.cluster.warmup",
 }
+
+#: Packages of this one that cannot be imported without a library, which an extra brings.
+NEEDS = {"sparkml_algos.algorithms.xgboost": "xgboost"}
+
+
+def usable() -> list[str]:
+    """The names that can be imported here. One of an extra that is missing is left out, so that ``import *``, `dir` and `help` do without;
+    whoever asks for it is told which extra that is."""
+    missing = tuple(f"{package}." for package, library in NEEDS.items() if find_spec(library) is None)
+    return [name for name, module in EXPORTS.items() if not f"{module}.".startswith(missing)]
 
 
 def name_of(cls: type) -> str:

@@ -30,6 +30,43 @@ def test_other_classes_need_no_xgboost() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+# Of which each is what an extra brings; what Spark needs is not among them.
+LIBRARIES = [
+    "xgboost",
+    "torch",
+    "PIL",
+    "faiss",
+    "numba",
+    "matplotlib",
+    "sklearn",
+    "fastapi",
+    "uvicorn",
+    "optuna",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "horovod",
+]
+LOOK_AROUND = """
+import inspect, pydoc, sys
+sys.modules.update(dict.fromkeys(sys.argv[1:]))
+import sparkml_algos
+from sparkml_algos import *
+members = {name for name, _ in inspect.getmembers(sparkml_algos)}
+assert set(sparkml_algos.__all__) <= members and KMeans is sparkml_algos.KMeans
+described = pydoc.render_doc(sparkml_algos, renderer=pydoc.plaintext)
+assert "class ImageClassifier(" in described and "class KMeans(" in described
+print("XGBoostClassifier" in members, "class XGBoostClassifier(" in described)
+"""
+
+
+@pytest.mark.parametrize(("missing", "has_trees"), [([], True), (LIBRARIES, False)], ids=["all extras", "no extra"])
+def test_a_person_who_looks_around_in_the_package_meets_no_error(missing: list[str], has_trees: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", LOOK_AROUND, *missing], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(has_trees)] * 2
+
+
 @pytest.mark.parametrize("name", ["constraints.txt", "constraints-spark3.5.txt"])
 def test_both_builds_of_xgboost_are_pinned_to_one_version(name: str) -> None:
     lines = [line.partition(";")[0].strip() for line in (ROOT / name).read_text().splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 
 import pyspark
 import pytest
@@ -19,6 +20,7 @@ def test_every_name_of_the_package_is_there_in_every_spark() -> None:
     exec("from sparkml_algos import *", names)
     assert set(sparkml_algos.__all__) <= names.keys()
     assert set(sparkml_algos.__all__) <= {name for name, _ in inspect.getmembers(sparkml_algos)}
+    assert "register_recordio(spark" in pydoc.render_doc(sparkml_algos, renderer=pydoc.plaintext)
 
 
 @pytest.mark.skipif(not pyspark.__version__.startswith("3"), reason="Spark 4 has Python data sources")
