@@ -47,32 +47,32 @@ def try_ways(
     unwritten = store and trouble(lambda: store.leave(DRIVER))
     try:
         with ExitStack() as stack:
-            places, closed = _open(stack, size, driver_host, ports)
-            seen = _visits(spark, size, Plan(size, driver_host, *places, checkpoint_dir, token, store is not None and unwritten is None))
+            opened = _open(stack, size, driver_host, ports)
+            arrival, departure = (None, None) if isinstance(opened, Finding) else opened
+            driver_writes = store is not None and unwritten is None
+            seen = _visits(spark, size, Plan(size, driver_host, arrival, departure, checkpoint_dir, token, driver_writes))
     finally:
         if store:
             trouble(lambda: store.remove(DRIVER))
     yield memory(seen)
-    yield closed or driver_reached(seen, places[0], ports)
+    yield opened if isinstance(opened, Finding) else driver_reached(seen, opened[0], ports)
     yield executors_reached(seen)
     if checkpoint_dir:
         yield checkpoints(seen, checkpoint_dir, unwritten)
 
 
-def _open(
-    stack: ExitStack, size: int, driver_host: str, ports: Sequence[int]
-) -> tuple[tuple[MeetingPlace, MeetingPlace] | tuple[None, None], Finding | None]:
-    """Where tasks meet when they come and when they go; none where this process cannot be called at all, and why that is."""
+def _open(stack: ExitStack, size: int, driver_host: str, ports: Sequence[int]) -> tuple[MeetingPlace, MeetingPlace] | Finding:
+    """Where tasks meet when they come and when they go; where this process cannot be called at all, why that is."""
     try:
         own = address_towards(driver_host)
         arrival, departure = (stack.enter_context(Meeting(size, own, "gang", MEETING_SECONDS, ports=ports)) for _ in range(2))
     except NoFreePort as error:
         found, _, remedy = str(error).partition("; sparkml_algos.check")[0].partition(": ")
-        return (None, None), Finding(DRIVER_REACHED, WRONG, found, f"{remedy}; a check takes two")
+        return Finding(DRIVER_REACHED, WRONG, found, f"{remedy}; a check takes two")
     except OSError as error:
         found = f"spark.driver.host is {driver_host}, which the driver itself does not find: {error}"
-        return (None, None), Finding(DRIVER_REACHED, WRONG, found, f"set spark.driver.host to {_NAME_OF_DRIVER}")
-    return (arrival.place, departure.place), None
+        return Finding(DRIVER_REACHED, WRONG, found, f"set spark.driver.host to {_NAME_OF_DRIVER}")
+    return arrival.place, departure.place
 
 
 def _visits(spark: SparkSession, size: int, plan: Plan) -> list[dict[str, Any]]:

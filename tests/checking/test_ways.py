@@ -60,13 +60,14 @@ def test_where_the_system_does_not_say_what_it_chooses_a_setting_is_named(tmp_pa
     assert finding.remedy.startswith(f"open its ports, of which the system chooses, to executors, or set {DRIVER_PORTS} to ports that are")
 
 
-def opened(host: str, ports: Sequence[int]) -> Finding | None:
+def opened(host: str, ports: Sequence[int]) -> tuple[MeetingPlace, MeetingPlace] | Finding:
     with ExitStack() as stack:
-        return ways._open(stack, 1, host, ports)[1]
+        return ways._open(stack, 1, host, ports)
 
 
 def test_why_the_driver_cannot_be_called_at_all_is_said() -> None:
-    assert opened(HOST, ANY_PORT) is None
+    arrival, departure = opened(HOST, ANY_PORT)
+    assert arrival.host == departure.host == HOST and arrival.port != departure.port
     unknown = opened("driver.invalid", ANY_PORT)
     assert unknown.status == "wrong" and "which the driver itself does not find" in unknown.found
     with socket.create_server((HOST, 0)) as taken:
