@@ -118,8 +118,8 @@ class DeclaredParams(Declarations, Params):
         return copied
 
     def _put(self, values: Mapping[str, Any], fixed: Callable[[str, Any], str | None] = lambda name, value: None) -> DeclaredParams:
-        """Set Params by name, but those of which `fixed` says why they cannot be."""
-        problems = []
+        """Set Params by name: all of them, or none where there is a problem with any, such as what `fixed` says."""
+        problems, converted = [], {}
         aliases = {alias: name for name, param in self.declared.items() for alias in param.aliases}
         for given, value in values.items():
             name = aliases.get(given, given)
@@ -132,16 +132,15 @@ class DeclaredParams(Declarations, Params):
                 problems.append(f"unknown parameter {name!r}{hint(name, self.declared)}")
                 continue
             try:
-                converted = self.declared[name].convert(value)
+                converted[getattr(self, name)] = new = self.declared[name].convert(value)
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            if refused := fixed(name, converted):
+            if refused := fixed(name, new):
                 problems.append(refused)
-            else:
-                self._paramMap[getattr(self, name)] = converted
         if problems:
             raise InvalidParams(type(self).__name__, problems)
+        self._paramMap.update(converted)
         return self
 
     def __getattr__(self, name: str) -> Any:

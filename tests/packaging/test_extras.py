@@ -49,7 +49,9 @@ LIBRARIES = [
 ]
 LOOK_AROUND = """
 import inspect, pydoc, sys
-sys.modules.update(dict.fromkeys(sys.argv[1:]))
+from importlib.machinery import PathFinder
+find, missing = PathFinder.find_spec, sys.argv[1:]
+PathFinder.find_spec = lambda name, *places: None if name.partition(".")[0] in missing else find(name, *places)
 import sparkml_algos
 from sparkml_algos import *
 members = {name for name, _ in inspect.getmembers(sparkml_algos)}
