@@ -3,13 +3,14 @@
     python examples/tracking.py
 
 takes the breast cancer rows that scikit-learn brings, trains by hand and by a search, and keeps all of it in
-``examples/output/runs.db``. It prints the leaderboard, writes the page of the experiment, registers the best model and loads it back
-without Spark. Needs the extras ``examples`` and ``tracking``.
+``examples/output/tumours``, anew each time. It prints the leaderboard, writes the page of the experiment, registers the best model and
+loads it back without Spark. Needs the extras ``examples`` and ``tracking``.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from sparkml_algos.tracking import Experiment, Lineage, Run, load_pyfunc, regist
 from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner
 
 LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
-OUTPUT = Path(__file__).resolve().with_name("output")
+OUTPUT = Path(__file__).resolve().with_name("output") / "tumours"
 METRIC = "validation:objective_loss"
 
 
 def main() -> None:
-    OUTPUT.mkdir(exist_ok=True)
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir(parents=True)
     set_tracking_uri(f"sqlite:///{OUTPUT / 'runs.db'}")
     spark = local_spark()
     try:
@@ -43,12 +45,12 @@ def main() -> None:
         experiment = Experiment("Tumours", "Is a tumour benign, by what a microscope shows of its cells?")
         board = experiment.leaderboard(METRIC)
         print(board[["rank", "run", METRIC, "learning_rate", "l1", "seconds"]].to_string(index=False))
-        report(experiment, OUTPUT / "tumours.html", METRIC)
+        report(experiment, OUTPUT / "experiment.html", METRIC)
         version = register_model(search, "tumours", approval="Approved")
         answers = load_pyfunc(version.uri).predict(rows.limit(5).toPandas()[["features"]])
         (learned,) = Lineage().datasets_of(version.uri)
         print(f"{version.uri} says {answers['prediction'].astype(int).tolist()}; it comes from rows {learned.properties['digest']}")
-        print(f"The page is {OUTPUT / 'tumours.html'}")
+        print(f"The page is {OUTPUT / 'experiment.html'}")
     finally:
         spark.stop()
 

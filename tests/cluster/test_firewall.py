@@ -29,9 +29,9 @@ SECONDS = 90.0
 @pytest.fixture
 def spark_ports(spark: SparkSession, cluster: StandaloneCluster) -> list[int]:
     """Where executors call driver and master for Spark itself."""
-    driver, environment = spark.sparkContext.getConf(), spark.sparkContext._jvm.org.apache.spark.SparkEnv.get()
-    blocks = environment.blockManager().blockManagerId().port()
-    return [int(driver.get("spark.driver.port")), blocks, int(cluster.url.rpartition(":")[2])]
+    block_managers = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().keys().mkString(" ").split()
+    of_driver = [int(one.rpartition(":")[2]) for one in block_managers if one.startswith(f"{cluster.driver_address}:")]
+    return [int(spark.conf.get("spark.driver.port")), *of_driver, int(cluster.url.rpartition(":")[2])]
 
 
 @pytest.fixture
