@@ -26,6 +26,7 @@ from sparkml_algos.cluster.errors import (
 )
 from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.jobs import described, quietly
+from sparkml_algos.cluster.partitions import keys_of_partitions
 from sparkml_algos.cluster.phases import Stopwatch, phases_of_attempt, rounded
 from sparkml_algos.cluster.rendezvous import Meeting
 from sparkml_algos.cluster.resources import (
@@ -198,8 +199,7 @@ def place(data: DataFrame, size: int, options: Launch, lanes: int = 1) -> DataFr
     if lanes > 1:
         return _place_lanes(data, size, options, lanes)
     if options.data_distribution == "FullyReplicated" and size > 1:
-        with described(data.sparkSession, options.titled(size, "find a way to every worker")):
-            salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size)))
+        salts = F.array(*(F.lit(salt).cast("long") for salt in keys_of_partitions(size)))
         dealt = data.withColumn(_DEALT, F.explode(salts)).repartition(size, _DEALT)
     elif options.shard_key:
         return data.repartition(size, "`" + options.shard_key.replace("`", "``") + "`")
@@ -210,8 +210,7 @@ def place(data: DataFrame, size: int, options: Launch, lanes: int = 1) -> DataFr
 
 def _place_lanes(data: DataFrame, size: int, options: Launch, lanes: int) -> DataFrame:
     """Every row once in each lane, or on every worker: copied before it is dealt, to salts that lead to the right partitions."""
-    with described(data.sparkSession, options.titled(size * lanes, "find a way to every worker")):
-        salts = F.array(*(F.lit(salt).cast("long") for salt in _salts(data.sparkSession, size * lanes)))
+    salts = F.array(*(F.lit(salt).cast("long") for salt in keys_of_partitions(size * lanes)))
     if options.data_distribution != "FullyReplicated" and size > 1:
         key = F.col("`" + options.shard_key.replace("`", "``") + "`") if options.shard_key else F.monotonically_increasing_id()
         place = F.pmod(F.hash(key), F.lit(size))
@@ -220,13 +219,6 @@ def _place_lanes(data: DataFrame, size: int, options: Launch, lanes: int) -> Dat
 
 
 _DEALT = "_sparkml_algos_dealt"
-
-
-def _salts(spark: SparkSession, size: int) -> list[int]:
-    """A number for each partition that Spark's hash partitioner sends exactly there."""
-    candidates = spark.range(64 * size).select("id", F.expr(f"pmod(hash(id), {size})").alias("partition"))
-    found = {row["partition"]: row["id"] for row in candidates.groupBy("partition").agg(F.min("id").alias("id")).collect()}
-    return [found[partition] for partition in range(size)]
 
 
 def _attempt(

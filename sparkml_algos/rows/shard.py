@@ -6,7 +6,8 @@ that are needed again, rest in a file, see `rows.store`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from sparkml_algos.rows.kinds import Facts
 from sparkml_algos.rows.store import Budget, Store
 
 _WORDS = 1 << 64
+
+Made = TypeVar("Made")
 
 
 class Shard:
@@ -77,6 +80,7 @@ class Shard:
         self.validation, self._stored = (Store(decode, budget, spill_dir) for _ in range(2))
         self._head: list[Batch] = []
         self._rows_read = 0
+        self._made: dict[str, tuple[object, Any]] = {}
         if input_mode == "File":
             self.drain()
 
@@ -118,9 +122,18 @@ class Shard:
         """A batch like those of the shard, without rows."""
         return self._decode.empty().replace(validation=None)
 
+    def made(self, what: str, key: object, make: Callable[[], Made]) -> Made:
+        """What was made of the rows before, for the next training on them, if it was made with an equal key; else it is made, in place of
+        what there was under this name. Whoever asks must not change it, and on every worker asks for the same."""
+        if what not in self._made or self._made[what][0] != key:
+            self._made.pop(what, None)  # before there is another one beside it
+            self._made[what] = (key, make())
+        return self._made[what][1]
+
     def release(self) -> None:
-        """Forget the rows; nothing will ask for them again."""
+        """Forget the rows, and what was made of them; nothing will ask for them again."""
         self._stored.release()
+        self._made.clear()
 
     @property
     def is_spilled(self) -> bool:

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparkml_algos.arrays.decisions import sigmoid
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 
 
@@ -139,23 +138,40 @@ class TwoClassLoss(Loss):
 
     def weight(self, positive: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """What rows weigh by their class, shape (models, rows) or one that broadcasts to it."""
+        if np.all(self.positive_weight == 1):
+            return np.ones((), dtype)
         return np.where(positive, np.asarray(self.positive_weight, dtype), np.ones((), dtype))
 
 
 class LogisticLoss(TwoClassLoss):
     """−log of the probability of the label, 1 / (1 + exp(−score)) being that of class 1."""
 
+    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        score, positive = scores[0], label > 0
+        small, weight = np.exp(-np.abs(score)), self.weight(positive, score.dtype)
+        return self._value(score, small, positive, weight), self._slope(score, small, label, weight)
+
     def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
         score, positive = scores[0], label > 0
-        value = np.log1p(np.exp(-np.abs(score)))
-        value += np.maximum(np.where(positive, -score, score), 0)
-        return value * self.weight(positive, score.dtype)
+        return self._value(score, np.exp(-np.abs(score)), positive, self.weight(positive, score.dtype))
 
     def slope(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
         score = scores[0]
-        slope = sigmoid(score)
+        return self._slope(score, np.exp(-np.abs(score)), label, self.weight(label > 0, score.dtype))
+
+    # Both of a score and exp(−|score|), which is what they cost.
+
+    def _value(self, score: np.ndarray, small: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        value = np.log1p(small)
+        value += np.maximum(np.where(positive, -score, score), 0)
+        value *= weight
+        return value
+
+    def _slope(self, score: np.ndarray, small: np.ndarray, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        slope = np.where(score >= 0, 1, small)
+        slope /= 1 + small
         slope -= label
-        slope *= self.weight(label > 0, score.dtype)
+        slope *= weight
         return slope[None]
 
 
@@ -179,6 +195,16 @@ class HingeLoss(TwoClassLoss):
 
 class SoftmaxLoss(Loss):
     """−log of the probability of the label among the classes, proportional to exp(score)."""
+
+    def __call__(self, scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores -= scores.max(axis=0)
+        places = label.astype(np.int64), slice(None), np.arange(len(label))
+        value = -scores[places].T
+        total = np.exp(scores, out=scores).sum(axis=0)
+        value += np.log(total)
+        scores /= total
+        scores[places] -= 1
+        return value, scores
 
     def value(self, scores: np.ndarray, label: np.ndarray) -> np.ndarray:
         scores -= scores.max(axis=0)

@@ -364,8 +364,7 @@ class _Grid:
 
     def next(self, lane: int) -> Task:
         if self._waiting:
-            same = (task for task in self._waiting if task.fold == self._folds.get(lane, self._waiting[0].fold))
-            task = next(same, self._waiting[0])
+            task = self._nearest(lane)
             self._waiting.remove(task)
             self._folds[lane] = task.fold
             return task
@@ -374,6 +373,11 @@ class _Grid:
             self.kept.append(self.last)
             return Task([(self.last, self.best, {})], None, keeps=True)
         return END
+
+    def _nearest(self, lane: int) -> Task:
+        """The first task on the rows that a lane has at hand; else on those that no other lane has, so that each fold's are made once."""
+        elsewhere = {fold for other, fold in self._folds.items() if other != lane}
+        return min(self._waiting, key=lambda task: (task.fold != self._folds.get(lane), task.fold in elsewhere))
 
     def take(self, lane: int, answer: list[dict[str, Any]]) -> None:
         for one in answer:

@@ -122,7 +122,7 @@ class TestLosses:
         expected = -np.log(np.exp(scores) / np.exp(scores).sum(axis=0))[label, :, np.arange(7)].T
         np.testing.assert_allclose(values, expected)
 
-    @pytest.mark.parametrize(
+    EVERY = pytest.mark.parametrize(
         ("task", "name"),
         [
             *(("regressor", name) for name in REGRESSION_LOSSES),
@@ -131,6 +131,19 @@ class TestLosses:
             ("multiclass_classifier", "softmax_loss"),
         ],
     )
+
+    @EVERY
+    @pytest.mark.parametrize("weight", [1.0, 3.0])
+    def test_have_both_at_once_what_they_have_one_by_one(self, task, name, weight):
+        outputs = 3 if task == "multiclass_classifier" else 1
+        scores = np.random.default_rng(2).normal(0, 2, (outputs, 2, 50)).astype(np.float32)
+        label = np.random.default_rng(3).integers(0, 2, 50).astype(np.float32)
+        loss = make_loss(settings(task, loss=name, **(SIZES if task == "regressor" else {})), np.array([[1.0], [weight]], np.float32))
+        value, slope = loss(scores.copy(), label)
+        np.testing.assert_array_equal(value, loss.value(scores.copy(), label))
+        np.testing.assert_array_equal(slope, loss.slope(scores.copy(), label))
+
+    @EVERY
     def test_have_the_slope_of_their_values(self, task, name):
         outputs = 3 if task == "multiclass_classifier" else 1
         scores = np.random.default_rng(2).normal(0, 2, (outputs, 2, 50))

@@ -274,3 +274,16 @@ def test_the_largest_class_is_that_of_all_rows_also_of_those_for_validation():
 def test_a_spill_that_fails_names_its_directory(tmp_path):
     with pytest.raises(OSError, match=f"rows cannot be spilled to {tmp_path}/gone"):
         shard(max_bytes=1, spill_dir=str(tmp_path / "gone"))
+
+
+def test_what_was_made_of_the_rows_is_made_again_only_with_another_key():
+    rows, made = shard(), []
+
+    def make(what):
+        return lambda: made.append(what) or len(made)
+
+    assert [rows.made("bins", 16, make("a")), rows.made("bins", 16, make("b")), rows.made("other", 16, make("c"))] == [1, 1, 2]
+    assert (rows.made("bins", 32, make("d")), rows.made("bins", 16, make("e"))) == (3, 4)  # one at a time
+    rows.release()
+    assert rows.made("bins", 16, make("f")) == 5
+    assert made == ["a", "c", "d", "e", "f"]

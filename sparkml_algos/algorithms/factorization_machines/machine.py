@@ -110,8 +110,10 @@ class Machine(Learner):
         with np.errstate(over="ignore", invalid="ignore"):  # the loss at the end of the epoch tells
             self._touched = rows.taken_from(self.table)
             scores = rows.scores(self.bias[0], self._touched)[None, None]
-            value = np.zeros(1) if self._watched.has_all else self._loss.value(scores.copy(), label)[0]
-            slope = self._loss.slope(scores, label)[0, 0]
+            if self._watched.has_all:
+                value, slope = np.zeros(1), self._loss.slope(scores, label)[0, 0]
+            else:
+                (value,), ((slope,),) = self._loss(scores, label)
             if weight is not None:
                 value, slope = value * weight, slope * weight
             total = len(batch) if weight is None else weight.sum(dtype=np.float64)

@@ -99,10 +99,11 @@ class SideBySide(Learner):
             rows, scores = self._product.scores(batch.features, self.weights, self.bias)
             label, weight = self._scaling.label(batch.label), self._weights_of(batch)
             stacked = scores.reshape(self.outputs, self.models, -1)
-            if not self.judge.has_all_training_rows:
-                value = self._loss.value(stacked.copy(), label)
+            if self.judge.has_all_training_rows:
+                slope = self._loss.slope(stacked, label)
+            else:
+                value, slope = self._loss(stacked, label)
                 losses[:] = value.sum(axis=1) if weight is None else value @ weight.astype(value.dtype)
-            slope = self._loss.slope(stacked, label)
             if weight is not None:
                 slope *= weight
             slope = slope.reshape(scores.shape)

@@ -23,7 +23,18 @@ def needs_values(h: Hyperparameters, starts_from_trees: bool) -> bool:
     return h.booster == "gblinear" or h.tree_method in ("exact", "approx") or sets_updater(h) or starts_from_trees
 
 
-def training_matrix(h: Hyperparameters, shard: Shard, values: bool, copies: int) -> xgb.DMatrix:
+def matrices(h: Hyperparameters, shard: Shard, values: bool, copies: int) -> dict[str, xgb.DMatrix]:
+    """The rows to train on, ``train``, and where some are marked those to validate on, ``validation``. Trainings of other settings on the
+    same rows share them, unless they bin the features in another way or read other things of the rows."""
+    reads = (h.objective.startswith("rank:"), h.objective == "survival:aft")
+    key = repr((values, bins(h), missing_value(h), threads(h.nthread), reads, copies))
+    data = {"train": shard.made("train", key, lambda: _training_matrix(h, shard, values, copies))}
+    if shard.marks_validation:
+        data["validation"] = shard.made("validation", key, lambda: _validation_matrix(h, shard, data["train"]))
+    return data
+
+
+def _training_matrix(h: Hyperparameters, shard: Shard, values: bool, copies: int) -> xgb.DMatrix:
     """The rows to train on. Bins are made of the shard's own arrays, batch by batch, so that features are not in memory twice. Where so
     many workers have a copy of every row, the copies share its weight."""
 
@@ -34,7 +45,7 @@ def training_matrix(h: Hyperparameters, shard: Shard, values: bool, copies: int)
     return _matrix(h, batches, values, shard.empty())
 
 
-def validation_matrix(h: Hyperparameters, shard: Shard, train: xgb.DMatrix) -> xgb.DMatrix:
+def _validation_matrix(h: Hyperparameters, shard: Shard, train: xgb.DMatrix) -> xgb.DMatrix:
     """The rows to validate on, in the bins of the rows to train on, if those have any."""
     rows = [_by_group(shard, shard.validation)] if h.objective.startswith("rank:") else shard.validation
     reference = train if isinstance(train, xgb.QuantileDMatrix) else None

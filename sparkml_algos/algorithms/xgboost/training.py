@@ -12,7 +12,7 @@ import xgboost as xgb
 from sparkml_algos.algorithms.xgboost.advice import advice, worse_than_best
 from sparkml_algos.algorithms.xgboost.artifact import booster_artifact
 from sparkml_algos.algorithms.xgboost.classes import with_objective
-from sparkml_algos.algorithms.xgboost.data import needs_values, training_matrix, validation_matrix
+from sparkml_algos.algorithms.xgboost.data import matrices, needs_values
 from sparkml_algos.algorithms.xgboost.library import collectives
 from sparkml_algos.algorithms.xgboost.metrics import RoundMetrics
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, LABEL_RANGES, MULTICLASS, RELEVANCES, is_maximised
@@ -63,9 +63,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     start = bytearray(resumed.arrays["model"]) if resumed else bytearray(initial) if initial else None
     copies = communicator.size if job.replicated else 1
     with collectives(communicator, job.host):
-        data = {"train": training_matrix(h, shard, needs_values(h, start is not None), copies)}
-        if shard.marks_validation:
-            data["validation"] = validation_matrix(h, shard, data["train"])
+        data = matrices(h, shard, needs_values(h, start is not None), copies)
         if job.last:
             shard.release()  # the library has what it needs of the rows
         # A booster that goes on draws other rows and features than it did in its first rounds.
