@@ -48,6 +48,9 @@ class Job:
         How networks compute, see `arrays.params.NetworkParams`.
     is_hopeless : callable, optional
         ``is_hopeless(history)``, of worker 0, says after each epoch whether there is to be no other; of all workers, its word counts.
+    after_epoch : callable, optional
+        ``after_epoch(epochs)`` is called, on every worker, after each epoch that another one is to follow, with the number of those that
+        are over; the training goes on when it returns.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class Job:
         compile: bool = False,
         mixed_precision: bool = False,
         is_hopeless: Callable[[list[dict[str, Any]]], bool] | None = None,
+        after_epoch: Callable[[int], None] | None = None,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
@@ -83,6 +87,7 @@ class Job:
         self.was_stopped = False
         self.input_wait: dict[str, float] | None = None
         self._checkpoints, self._report, self._warn, self._is_hopeless = checkpoints, report, warn, is_hopeless
+        self._after_epoch = after_epoch
         self._store_fails = False
         self._rows: str | None = None
         self._resumed_epochs = 0
@@ -156,9 +161,12 @@ class Job:
         if state is not None and self.writes_checkpoints:
             self._save(Artifact(state.arrays, {**state.values, "history": self.history, "digest_of_rows": self._rows}))
         self._tell(self._epoch + 1, **metrics)
-        if self._is_hopeless is not None and self._epoch + 1 < self._total_epochs:
+        is_last = self._total_epochs is not None and self._epoch + 1 >= self._total_epochs
+        if self._is_hopeless is not None and not is_last:
             told = self.communicator.rank == 0 and self._is_hopeless(self.history)
             self.was_stopped = bool(self.communicator.allgather_json(told)[0])
+        if self._after_epoch is not None and not is_last and not self.was_stopped:
+            self._after_epoch(self._epoch + 1)
 
     def warn(self, message: str) -> None:
         """Tell the user of trouble that the training survives; every worker may call this, and worker 0 speaks for all."""

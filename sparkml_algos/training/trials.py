@@ -2,10 +2,14 @@
 
 The first worker of a lane asks for each task, tells the others of its lane, and answers with figures. Rows are read once. Which rows a
 training may see is a matter of folds: the rows of one are held out, and scored by what was trained on the others.
+
+A training may be told to wait after some epochs. It then does so in this worker, while others are done, and goes on when it is asked for
+again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +28,7 @@ from sparkml_algos.rows.memory import default_shard_bytes
 from sparkml_algos.rows.recurring import RecurringRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.job import Job, broadcast
+from sparkml_algos.training.pausing import Pausable
 from sparkml_algos.training.run import Clock, TrainingPlan, Worker, agree_on_rows, check_size, import_ahead
 from sparkml_algos.training.watching import in_parts
 
@@ -66,8 +71,10 @@ class Task:
     keeps : bool
         Whether the models are kept, and travel to the driver at the end.
     forget : sequence of int
-        Models that are no longer to be kept.
+        Models that are no longer to be kept, and trainings that wait and will not be gone on with.
     stop : Stop, optional
+    until : int, optional
+        After how many epochs in all the training is to wait. One that waits here goes on, any other begins.
     end : bool
         Whether there is nothing more to do.
     """
@@ -77,6 +84,7 @@ class Task:
     keeps: bool = False
     forget: Sequence[int] = ()
     stop: Stop | None = None
+    until: int | None = None
     end: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,23 +144,25 @@ def run_trials(plan: TrialsPlan, worker: Worker, batches: Iterator[pa.RecordBatc
     kept: dict[int, Artifact] = {}
     answer: Any = None
     clock.enter("train")
-    while True:
-        task = _next(worker, communicator, answer)
-        for number in task.forget:
-            kept.pop(number, None)
-        if task.end:
-            break
-        try:
-            answer = []
-            for number, found, model in _train(plan, task, rows, worker, communicator):
-                answer.append({"trial": number, **found})
-                if task.keeps and communicator.rank == 0:
-                    kept[number] = model
-        except Exception as error:
-            if not plan.survives or communicator.size > 1 or isinstance(error, CommunicationError):
-                raise
-            message = f"{type(error).__name__}: {error}"
-            answer = [{"trial": number, "error": message} for number, _, _ in task.settings]
+    with contextlib.closing(_Trainings(plan, rows, worker, communicator)) as trainings:
+        while True:
+            task = _next(worker, communicator, answer)
+            for number in task.forget:
+                kept.pop(number, None)
+                trainings.give_up(number)
+            if task.end:
+                break
+            try:
+                answer = []
+                for number, found, model in trainings.of(task):
+                    answer.append({"trial": number, **found})
+                    if task.keeps and communicator.rank == 0 and model is not None:
+                        kept[number] = model
+            except Exception as error:
+                if not plan.survives or communicator.size > 1 or isinstance(error, CommunicationError):
+                    raise
+                message = f"{type(error).__name__}: {error}"
+                answer = [{"trial": number, "error": message} for number, _, _ in task.settings]
     for number, model in kept.items():
         yield f"model/{number}", model
     communicator.barrier()
@@ -165,47 +175,128 @@ def _next(worker: Worker, communicator: Communicator, answer: Any) -> Task:
     return Task.from_dict(communicator.allgather_json(task)[0])
 
 
-def _train(
-    plan: TrialsPlan, task: Task, rows: _Rows, worker: Worker, communicator: Communicator
-) -> Iterator[tuple[int, dict[str, Any], Artifact]]:
-    """Number, figures and model of each training of a task."""
-    training, began = plan.training, time.perf_counter()
-    algorithm = training.algorithm
-    settings = [Hyperparameters(**{**training.settings[base], **changes}) for _, base, changes in task.settings]
-    shard = rows.shard(task.fold, communicator)
-    check_size(training, settings, shard.num_features)
-    job = Job(
-        shard,
-        communicator,
-        seed=training.seed,
-        device=worker.device,
-        host=worker.host,
-        replicated=training.replicated,
-        warn=worker.warn,
-        compile=training.compile,
-        mixed_precision=training.mixed_precision,
-        is_hopeless=task.stop,
-    )
-    state = algorithm.train(settings[0], shard, communicator, job)
-    trained = time.perf_counter() - began
-    report = {"rows": shard.num_rows, "validation_rows": len(shard.validation), "facts": shard.facts}
-    reports = communicator.allgather_json(report)
-    for (number, _, _), setting in zip(task.settings, settings, strict=True):
-        began = time.perf_counter()
-        model = algorithm.finalize(state, setting, communicator) if algorithm.finalize else state
-        found = {
-            "metrics": {name: value for name, value in model.values.items() if name.startswith(("train:", "validation:"))},
-            "last": {name: value for name, value in (job.history[-1] if job.history else {}).items() if name not in ("epoch", "seconds")},
-            "epochs": len(job.history),
-            "series": [epoch.get(plan.series) for epoch in job.history] if plan.series else [],
-            "was_stopped": job.was_stopped,
-            "rows": sum(report["rows"] for report in reports),
+class _Trainings:
+    """The trainings of a worker: those that are done in one go, and those that wait.
+
+    Parameters
+    ----------
+    plan : TrialsPlan
+    rows : _Rows
+    worker : Worker
+    communicator : Communicator
+    """
+
+    def __init__(self, plan: TrialsPlan, rows: _Rows, worker: Worker, communicator: Communicator) -> None:
+        self._plan, self._rows, self._worker, self._communicator = plan, rows, worker, communicator
+        self._waiting: dict[int, _Training] = {}
+
+    def of(self, task: Task) -> Iterator[tuple[int, dict[str, Any], Artifact | None]]:
+        """Number, figures and model of each training of a task; there is no model of one that waits."""
+        began, (number, _, _) = time.perf_counter(), task.settings[0]
+        training = self._waiting.pop(number, None) or self._begun(task)
+        before, waits = len(training.job.history), training.steps.advance(task.until)
+        trained = {"trained": len(training.job.history) - before, "waits": waits}
+        seconds = time.perf_counter() - began
+        if waits:
+            self._waiting[number] = training
+            yield number, {**training.figures(), **trained, "metrics": {}, "seconds": seconds}, None
+            return
+        for found, (number, _, _), model in training.models(task):
+            yield number, {**found, **trained, "seconds": found["seconds"] + seconds / len(task.settings)}, model
+
+    def give_up(self, number: int) -> None:
+        """A training that may wait is not to be gone on with."""
+        if (training := self._waiting.pop(number, None)) is not None:
+            training.steps.give_up()
+
+    def close(self) -> None:
+        """None of those that wait is to be gone on with."""
+        for number in list(self._waiting):
+            self.give_up(number)
+
+    def _begun(self, task: Task) -> _Training:
+        settings = [Hyperparameters(**{**self._plan.training.settings[base], **changes}) for _, base, changes in task.settings]
+        shard = self._rows.shard(task.fold, self._communicator)
+        check_size(self._plan.training, settings, shard.num_features)
+        return _Training(self._plan, settings, task.stop, shard, self._rows, self._worker, self._communicator)
+
+
+class _Training:
+    """A training that is under way.
+
+    Parameters
+    ----------
+    plan : TrialsPlan
+    settings : sequence of Hyperparameters
+        Of each model that is to be cut from its state.
+    stop : Stop, optional
+    shard : Shard
+    rows : _Rows
+    worker : Worker
+    communicator : Communicator
+
+    Attributes
+    ----------
+    job : Job
+    steps : Pausable
+        The training itself, whose result is its state.
+    """
+
+    def __init__(
+        self,
+        plan: TrialsPlan,
+        settings: Sequence[Hyperparameters],
+        stop: Stop | None,
+        shard: Shard,
+        rows: _Rows,
+        worker: Worker,
+        communicator: Communicator,
+    ) -> None:
+        self._plan, self._settings, self._shard, self._rows, self._communicator = plan, settings, shard, rows, communicator
+        training = plan.training
+        self.steps = Pausable(self._trained)
+        self.job = Job(
+            shard,
+            communicator,
+            seed=training.seed,
+            device=worker.device,
+            host=worker.host,
+            replicated=training.replicated,
+            warn=worker.warn,
+            compile=training.compile,
+            mixed_precision=training.mixed_precision,
+            is_hopeless=stop,
+            after_epoch=self.steps.after_epoch,
+        )
+
+    def _trained(self) -> Artifact:
+        return self._plan.training.algorithm.train(self._settings[0], self._shard, self._communicator, self.job)
+
+    def figures(self) -> dict[str, Any]:
+        """What there is to say of it now, besides its model."""
+        history = self.job.history
+        return {
+            "last": {name: value for name, value in (history[-1] if history else {}).items() if name not in ("epoch", "seconds")},
+            "epochs": len(history),
+            "series": [epoch.get(self._plan.series) for epoch in history] if self._plan.series else [],
+            "was_stopped": self.job.was_stopped,
         }
-        if plan.measure is not None and (task.fold is not None or not plan.folds):
-            batches = iter(shard.validation) if task.fold is None else rows.held_out(task.fold)
-            found["measured"] = _measured(plan.measure, batches, training, model, setting, communicator)
-        found["seconds"] = trained / len(settings) + time.perf_counter() - began
-        yield number, found, Artifact(model.arrays, {**model.values, "history": job.history, "reports": reports})
+
+    def models(self, task: Task) -> Iterator[tuple[dict[str, Any], tuple[int, int, dict[str, Any]], Artifact]]:
+        """Of a training that has ended, for each of its settings figures, the setting and the model."""
+        plan, algorithm, shard, communicator = self._plan, self._plan.training.algorithm, self._shard, self._communicator
+        report = {"rows": shard.num_rows, "validation_rows": len(shard.validation), "facts": shard.facts}
+        reports = communicator.allgather_json(report)
+        for told, setting in zip(task.settings, self._settings, strict=True):
+            began = time.perf_counter()
+            model = algorithm.finalize(self.steps.result, setting, communicator) if algorithm.finalize else self.steps.result
+            metrics = {name: value for name, value in model.values.items() if name.startswith(("train:", "validation:"))}
+            found = {**self.figures(), "metrics": metrics, "rows": sum(report["rows"] for report in reports)}
+            if plan.measure is not None and (task.fold is not None or not plan.folds):
+                batches = iter(shard.validation) if task.fold is None else self._rows.held_out(task.fold)
+                found["measured"] = _measured(plan.measure, batches, plan.training, model, setting, communicator)
+            found["seconds"] = time.perf_counter() - began
+            yield found, told, Artifact(model.arrays, {**model.values, "history": self.job.history, "reports": reports})
 
 
 def _measured(

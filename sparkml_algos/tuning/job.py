@@ -56,6 +56,8 @@ class Trial:
         Which of several Estimators it trains; empty where there is only one.
     objectives : dict of str to float
         The objectives by metric, where there are several; `objective` is the first.
+    epochs : int
+        Epochs that were trained, by all attempts together.
     """
 
     number: int
@@ -74,6 +76,7 @@ class Trial:
     retryable: bool = False
     definition: str = ""
     objectives: dict[str, float] = field(default_factory=dict)
+    epochs: int = 0
 
     @property
     def is_over(self) -> bool:

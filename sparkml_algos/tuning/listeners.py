@@ -29,7 +29,7 @@ class TuningListener:
         """A search begins; of one that goes on from its store, `job.trials` has those that are over already."""
 
     def on_trial_start(self, job: TuningJob, trial: Trial) -> None:
-        """A trial has been handed out; again, if it has lost its workers before."""
+        """A trial has been handed out; again, if it has lost its workers before, or goes on from a rung of Hyperband's."""
 
     def on_trial_end(self, job: TuningJob, trial: Trial) -> None:
         """A trial is over, see `trial.status`, `trial.objective`, `trial.series` and `trial.metrics`."""

@@ -44,10 +44,8 @@ def median_bounds(series: Sequence[Sequence[float | None]]) -> dict[int, float]:
 
 @dataclass(frozen=True)
 class Hyperband:
-    """Brackets of trials that are stopped at rungs, unless they are among the best third of those that came as far.
-
-    A trial is judged when it comes to a rung, by those that were there before it, and never waits; so one that would have been promoted
-    later is not. Every replacement is drawn at random.
+    """Brackets of trials that wait at rungs. One goes on, from where it stands, as soon as it is among the best third of those that have
+    come as far. Every replacement is drawn at random.
 
     Parameters
     ----------
@@ -91,18 +89,34 @@ class Hyperband:
         found = [max(self.min_resource, round(self.max_resource / REDUCTION**power)) for power in range(bracket, 0, -1)]
         return sorted({rung for rung in found if rung < self.max_resource})
 
-    def bounds(self, bracket: int, series: Sequence[Sequence[float | None]], larger_is_better: bool) -> dict[int, float]:
-        """What a trial of a bracket must reach at its rungs, by the series of those that were in it before; after `max_resource` nothing is
-        good enough."""
-        worst = math.inf if larger_is_better else -math.inf
-        found = {self.max_resource: worst}
-        for rung in self.rungs(bracket):
-            values = [one[rung - 1] for one in series if len(one) >= rung]
-            there = sorted((value for value in values if value is not None and math.isfinite(value)), reverse=larger_is_better)
-            kept = max(1, (len(there) + 1) // REDUCTION)
-            if kept <= len(there):
-                found[rung] = there[kept - 1]
+    def next_rung(self, bracket: int, epochs: int) -> int | None:
+        """Where a trial of a bracket waits next that has had so many epochs; None where nothing but `max_resource` ends it."""
+        return next((rung for rung in self.rungs(bracket) if rung > epochs), None)
+
+    def promotable(self, bracket: int, series: Mapping[int, Sequence[float | None]], larger_is_better: bool, spares_one: bool) -> list[int]:
+        """Trials of a bracket that are to go on if they wait, by their numbers: those nearest to `max_resource` first, of these the best.
+
+        Parameters
+        ----------
+        bracket : int
+        series : mapping of int to sequence of float
+            Of every trial of the bracket, by its number, the objective by epoch.
+        larger_is_better : bool
+        spares_one : bool
+            Whether the best one of a rung goes on also where there are no three, as at the end of a search.
+        """
+        found = []
+        for rung in reversed(self.rungs(bracket)):
+            there = {number: one[rung - 1] for number, one in series.items() if len(one) >= rung}
+            finite = {number: value for number, value in there.items() if value is not None and math.isfinite(value)}
+            best = sorted(finite, key=lambda number: (-finite[number] if larger_is_better else finite[number], number))
+            kept = max(len(there) // REDUCTION, int(spares_one))
+            found += [number for number in best[:kept] if len(series[number]) == rung]
         return found
+
+    def ending(self, larger_is_better: bool) -> dict[int, float]:
+        """By epoch, what an objective must reach for a trial to go on: nothing is good enough after `max_resource`."""
+        return {self.max_resource: math.inf if larger_is_better else -math.inf}
 
 
 def _whole_log(number: float) -> int:
@@ -177,6 +191,11 @@ class CompletionCriteria:
             found["ConvergenceDetected"] = {"CompleteOnConvergence": "Enabled"}
         return found
 
+    def is_reached_by(self, objective: float, larger_is_better: bool) -> bool:
+        """Whether there is a target, and an objective is as good."""
+        target = self.target_objective_metric_value
+        return target is not None and (objective >= target if larger_is_better else objective <= target)
+
     def reason(self, values: Sequence[float | None], larger_is_better: bool, dimensions: int) -> str | None:
         """Why a search is over; None if it is not.
 
@@ -191,8 +210,8 @@ class CompletionCriteria:
         course = Course(larger_is_better)
         for value in values:
             course.see(value)
-        target, waits = self.target_objective_metric_value, self.max_number_of_training_jobs_not_improving
-        if target is not None and course.best is not None and not course.is_better(target, course.best):
+        waits = self.max_number_of_training_jobs_not_improving
+        if course.best is not None and self.is_reached_by(course.best, larger_is_better):
             return "TargetObjectiveMetricValue"
         if waits is not None and course.not_improving >= waits:
             return "BestObjectiveNotImproving"

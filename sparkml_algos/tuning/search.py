@@ -15,6 +15,7 @@ from sparkml_algos.training.trials import Stop, Task
 from sparkml_algos.tuning.job import Trial, TuningJob
 from sparkml_algos.tuning.ranges import Ranges, setting_at
 from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds
+from sparkml_algos.tuning.rungs import Rungs
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Observation, Strategy
 from sparkml_algos.tuning.warm_start import scaled
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 MOST_NAME = 32
 EARLY_STOPPED = "EarlyStopped"
 NOT_BEGUN = "the search was stopped before it began"
+# What a search is complete by that has begun all of its trials.
+ALL_BEGUN = "MaxNumberOfTrainingJobs"
 # The key of the rows of a search whose trials all have the same.
 SAME_ROWS = ""
 
@@ -55,6 +58,7 @@ class Events:
     """Who is told of trials; each is called with the trial."""
 
     on_start: Callable[[Trial], None] = lambda trial: None
+    on_wait: Callable[[Trial], None] = lambda trial: None
     on_end: Callable[[Trial], None] = lambda trial: None
 
 
@@ -115,6 +119,7 @@ class Search:
         self._definition, self._objectives = definition, job.objectives(definition)
         self._parents, self._warm_start_type, self._folds = list(parents), warm_start_type, folds
         self._stops, self._hyperband, self._store = stops, hyperband, store
+        self._rungs = None if hyperband is None else Rungs(hyperband, self._objectives[0])
         self._key, self._pauses, self._events = key, pauses, events
         self._rows = SAME_ROWS
         self._waiting: list[Task] = []
@@ -124,7 +129,9 @@ class Search:
         self._measured: dict[int, dict[int, float]] = {}  # of a trial, by fold
         self.emitted: set[str] = set()
         for trial in self._own():
-            if not trial.is_over:
+            if not trial.is_over and self._rungs is not None and trial.series:
+                self._rungs.wait(trial, None)
+            elif not trial.is_over:
                 self._waiting += self._tasks(trial)
         if job.finished:
             self._judge()
@@ -135,14 +142,15 @@ class Search:
         """The setting of the next trial, which is proposed if none is waiting; None if none is to begin."""
         if self._job.is_stopped:
             self._give_up()
-        if not self._next_waiting() and not self._begin():
+        if not self._next_waiting() and not self._promote(None) and not self._begin():
+            self._end_at_rungs()
             return None
         return self._trial(self._waiting[0]).setting
 
     def begins_on(self, setting: Mapping[str, Any]) -> None:
         """A new gang holds the rows of this setting."""
         self._rows = self._key(setting)
-        self._held.clear()
+        self._let_go()
 
     def fail_waiting(self, setting: Mapping[str, Any], reason: str) -> None:
         """The rows of this setting cannot be had, or not be trained on: trials that wait for them have failed."""
@@ -156,9 +164,8 @@ class Search:
     # -- what lanes call
 
     def next(self, lane: int) -> Task:
-        forget = sorted(self._held.get(lane, set()) - ({self._job.best.number} if self._job.best else set()))
-        self._held[lane] = self._held.get(lane, set()) - set(forget)
-        task = self._task()
+        forget = [*self._no_longer_best(lane), *(self._rungs.crowded_out(lane) if self._rungs else ())]
+        task = self._task(lane)
         self._running |= {number for number, _, _ in task.settings}
         if task.keeps:
             self._held[lane] |= {number for number, _, _ in task.settings}
@@ -176,10 +183,10 @@ class Search:
             if "error" in one:
                 self._fail(trial, one["error"])
             else:
-                self._note(trial, fold, one)
+                self._note(trial, fold, one, lane)
 
     def lost(self, lane: int | None, task: Task, failure: Failure | None, suspected: bool = True) -> bool:
-        self._held.clear()
+        self._let_go()
         settled = False
         for one, _, _ in task.settings:
             number, _ = self._split(one)
@@ -197,8 +204,9 @@ class Search:
 
     # -- what is tried
 
-    def _task(self) -> Task:
-        if not self._next_waiting() and not self._begin():
+    def _task(self, lane: int) -> Task:
+        if not self._next_waiting() and not self._promote(lane) and not self._begin():
+            self._let_go(lane)
             return END
         serves = self._key(self._trial(self._waiting[0]).setting) == self._rows
         return self._waiting.pop(0) if serves else END
@@ -208,6 +216,16 @@ class Search:
         while self._waiting and self._trial(self._waiting[0]).is_over:
             self._waiting.pop(0)
         return bool(self._waiting)
+
+    def _promote(self, lane: int | None) -> bool:
+        """Let a trial that waits at a rung wait for a lane instead, if one is to go on."""
+        job = self._job
+        if self._rungs is None or job.is_stopped or self._is_late or job.completion not in (None, ALL_BEGUN):
+            return False
+        trial = self._rungs.promoted(self._own(), lane, last=len(job.trials) >= self._limits.max_jobs)
+        if trial is not None:
+            self._waiting += self._tasks(trial)
+        return trial is not None
 
     def _begin(self) -> bool:
         """Let another trial wait, if there is to be one."""
@@ -229,19 +247,45 @@ class Search:
         if job.is_stopped or job.completion is not None:
             return False
         if len(job.trials) >= limits.max_jobs:
-            job.completion = "MaxNumberOfTrainingJobs"
-        elif limits.deadline is not None and time.time() >= limits.deadline:
+            job.completion = ALL_BEGUN
+        elif self._is_late:
             job.completion = "MaxRuntimeInSeconds"
         return job.completion is None and not self._pauses()
+
+    @property
+    def _is_late(self) -> bool:
+        return self._limits.deadline is not None and time.time() >= self._limits.deadline
 
     def _give_up(self) -> None:
         """No trial that waits is to begin any more."""
         for task in self._waiting:
             trial = self._trial(task)
             if not trial.is_over:
-                trial.status, trial.reason, trial.ended = "Stopped", NOT_BEGUN, time.time()
+                began = bool(trial.series)  # and was to go on
+                trial.status, trial.reason, trial.ended = "Stopped", EARLY_STOPPED if began else NOT_BEGUN, time.time()
                 self._ended(trial)
         self._waiting.clear()
+
+    def _end_at_rungs(self) -> None:
+        """Trials that wait at a rung are not to go on any more: they were stopped there."""
+        for trial in list(self._rungs.waiting.values()) if self._rungs else ():
+            del self._rungs.waiting[trial.number]
+            trial.status, trial.reason = "Stopped", EARLY_STOPPED
+            self._ended(trial)
+
+    def _no_longer_best(self, lane: int) -> list[int]:
+        """Models that a lane keeps and need not keep any more."""
+        held, best = self._held.get(lane, set()), self._job.best
+        self._held[lane] = held & ({best.number} if best else set())
+        waiting = self._rungs.waiting.keys() if self._rungs else set()
+        return sorted(held - self._held[lane] - waiting)
+
+    def _let_go(self, lane: int | None = None) -> None:
+        """A lane has ended, or all of them, and with it what it held."""
+        if lane is None:
+            self._held.clear()
+        if self._rungs is not None:
+            self._rungs.let_go(lane)
 
     def _propose(self) -> Trial:
         number = len(self._job.trials)
@@ -269,7 +313,8 @@ class Search:
         changes = self._changes(trial.setting)
         if self._folds:
             return [Task([(trial.number * self._folds + fold, 0, changes)], fold) for fold in range(self._folds)]
-        return [Task([(trial.number, 0, changes)], None, keeps=True, stop=self._stop(trial))]
+        until = self._rungs.until(trial) if self._rungs else None
+        return [Task([(trial.number, 0, changes)], None, keeps=True, stop=self._stop(trial), until=until)]
 
     def _split(self, number: int) -> tuple[int, int]:
         return divmod(number, self._folds) if self._folds else (number, 0)
@@ -278,26 +323,23 @@ class Search:
         return self._job.trials[self._split(task.settings[0][0])[0]]
 
     def _stop(self, trial: Trial) -> Stop | None:
-        objective = self._objectives[0]
-        earlier = [one for one in self._own() if one.succeeded and one.number != trial.number]
-        if self._hyperband is not None:
-            bracket = self._hyperband.bracket(trial.number)
-            series = [one.series for one in earlier if self._hyperband.bracket(one.number) == bracket]
-            bounds = self._hyperband.bounds(bracket, series, objective.larger_is_better)
-        elif self._stops:
-            bounds = median_bounds([one.series for one in earlier])
-        else:
+        if self._rungs is not None:
+            return self._rungs.ending()
+        if not self._stops:
             return None
-        return Stop(objective.metric, bounds, objective.larger_is_better)
+        objective = self._objectives[0]
+        earlier = [one.series for one in self._own() if one.succeeded and one.number != trial.number]
+        return Stop(objective.metric, median_bounds(earlier), objective.larger_is_better)
 
     # -- what came of it
 
-    def _note(self, trial: Trial, fold: int, one: dict[str, Any]) -> None:
+    def _note(self, trial: Trial, fold: int, one: dict[str, Any], lane: int) -> None:
         metrics = {**one["last"], **one["metrics"]}
         self.emitted |= set(metrics)
         trial.ended = time.time()
         trial.started = trial.started or trial.ended - one["seconds"]
         trial.seconds = (trial.seconds or 0.0) + one["seconds"]
+        trial.epochs += one["trained"]
         first = self._objectives[0].metric
         if self._folds:
             measured = self._measured.setdefault(trial.number, {})
@@ -330,7 +372,13 @@ class Search:
         if self._stops and trial.number == 0 and all(value is None for value in trial.series):
             said = "%s is not emitted after each epoch: early_stopping_type='Auto' has nothing to stop trials by"
             logger.warning(said, first)
-        stopped = one["was_stopped"] and not self._reached_all(one)
+        if one["waits"] and not self._limits.criteria.is_reached_by(trial.objective, self._objectives[0].larger_is_better):
+            assert self._rungs is not None
+            self._rungs.wait(trial, lane)
+            self._job.save_trial(self._store, trial)
+            self._events.on_wait(trial)
+            return
+        stopped = one["waits"] or one["was_stopped"] and not self._reached_all(one)
         trial.status, trial.reason = ("Stopped", EARLY_STOPPED) if stopped else ("Completed", None)
         self._ended(trial)
 

@@ -135,7 +135,8 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     Trials of several workers, or several trials side by side, end in an order that no seed tells: Bayesian proposals then depend on it.
 
-    Hyperband's trials are judged when they come to a rung, see `rules.Hyperband`.
+    Hyperband's trials wait when they come to a rung, and go on from there when they are among the best third, see `rules.Hyperband`. One
+    whose workers are lost meanwhile, or whose lane of several has ended, begins anew should it be its turn.
 
     Several Estimators share the trials: equally if the strategy does not learn; else, after some for each, the next trial is for the one
     that expects the largest improvement of the best of all, see `turns.Turns`. One gang runs at a time, so none waits for slots that
@@ -488,10 +489,13 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         initial = max(1, min(max(LEAST_INITIAL, 2 * self.max_parallel_jobs), jobs // len(definitions)))
         turns = Turns(job, shares, initial, seed)
 
-        def on_end(trial: Trial) -> None:
+        def show(trial: Trial) -> None:
             if bar.enabled:
                 best = {} if job.best is None else {"best": job.best.objective}
-                bar.update({"done": len(job.finished), "total": jobs, **best})
+                bar.update({"done": sum(one.is_over or one.objective is not None for one in job.trials), "total": jobs, **best})
+
+        def on_end(trial: Trial) -> None:
+            show(trial)
             announcer.trial_ends(trial)
 
         deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
@@ -511,7 +515,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
                 store=self._store_of(job),
                 key=one.key,
                 pauses=lambda name=one.name: turns.pauses(name),  # type: ignore[misc]
-                events=Events(announcer.trial_starts, on_end),
+                events=Events(announcer.trial_starts, on_wait=show, on_end=on_end),
             )
         return turns
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ LANES = 2
 EXACT = 0
 # Of searches that learn: rows of each table, half of them for validation, so that a trial takes a fraction of a second.
 SAMPLE, SEEDS = 4000, 5
-ROUNDS, LEAST_ROUNDS, HYPERBAND_TRIALS = 81, 3, 60
+ROUNDS, LEAST_ROUNDS = 81, 3
+# Trials that Hyperband has at most; it is done once it is as good as Random was, or has trained as many rounds.
+HYPERBAND_TRIALS = 300
 
 
 def cross_validation(data: Data, options: Options) -> Report:
@@ -136,7 +139,8 @@ def learning(data: Data, options: Options) -> Report:
     notes = [
         f"Objective of {SAMPLE // 2:,} rows that were not trained on; on arrays, without Spark, by the search and the worker that a tuning "
         "job has, one trial at a time.",
-        f"Hyperband: from {LEAST_ROUNDS} rounds, {HYPERBAND_TRIALS} trials; its first ones have the settings that Random tries.",
+        f"Hyperband: from {LEAST_ROUNDS} rounds on, until it is as good as Random's best or has trained as many rounds; its first trials "
+        "have the settings that Random tries. All rounds count that were trained; a trial that goes on does so from where it waited.",
     ]
     return Report([best, epochs], values, notes)
 
@@ -155,16 +159,26 @@ def searches_of_seeds(path: str, classes: bool) -> dict[str, Any]:
         for strategy in (Random, Bayesian):
             job = searched(features, label, metric, larger, strategy(ranges, seed), ranges, TRIALS)
             curves[strategy.__name__].append(bests([trial.objective for trial in job.trials], larger))
-        wanted = curves["Random"][-1][-1]
-        job = searched(features, label, metric, larger, Random(ranges, seed), ranges, HYPERBAND_TRIALS, Hyperband(LEAST_ROUNDS, ROUNDS))
-        rounds.append(rounds_until(job, wanted, larger))
+        course = Course(curves["Random"][-1][-1], larger, TRIALS * ROUNDS)
+        options = {"hyperband": Hyperband(LEAST_ROUNDS, ROUNDS), "watch": course}
+        searched(features, label, metric, larger, Random(ranges, seed), ranges, HYPERBAND_TRIALS, **options)
+        rounds.append(course.reached)
     return {"metric": metric, "larger_is_better": larger, "curves": curves, "rounds": rounds}
 
 
 def searched(
-    features: np.ndarray, label: np.ndarray, metric: str, larger: bool, strategy: Any, ranges: Any, trials: int, hyperband: Any = None
+    features: np.ndarray,
+    label: np.ndarray,
+    metric: str,
+    larger: bool,
+    strategy: Any,
+    ranges: Any,
+    trials: int,
+    hyperband: Any = None,
+    watch: Callable[[Any], None] = lambda job: None,
 ) -> Any:
-    """A tuning job on arrays: its search hands out trials to the body of a worker, which holds the rows."""
+    """A tuning job on arrays: its search hands out trials to the body of a worker, which holds the rows. `watch` sees the job as each
+    training ends or waits."""
     from sparkml_algos import XGBoostClassifier, XGBoostRegressor
     from sparkml_algos.algorithms.xgboost.training import XGBOOST
     from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -188,7 +202,13 @@ def searched(
     fields = [field for field in XGBOOST.fields_for(Hyperparameters(**settings)) if field.role in columns]
     training = TrainingPlan(XGBOOST, [settings], Decoder([Source(field, [field.role]) for field in fields]), seed=SEED)
     desk = _Desk(search)
-    worker = Alone(on_ask=lambda answer: desk.ask(0, answer))
+
+    def ask(answer: Any) -> dict[str, Any]:
+        task = desk.ask(0, answer)
+        watch(job)
+        return task
+
+    worker = Alone(on_ask=ask)
     for _ in run_trials(TrialsPlan(training, series=metric, survives=True), worker, record_batches(fields, columns)):
         pass
     return job
@@ -222,14 +242,36 @@ def bests(values: list[float | None], larger: bool) -> list[float]:
     return (np.fmax if larger else np.fmin).accumulate(known).tolist()
 
 
-def rounds_until(job: Any, wanted: float, larger: bool) -> int | None:
-    """Rounds of all trials up to the one that is as good as wanted; None if none is."""
-    rounds = 0
-    for trial in job.trials:
-        rounds += len(trial.series)
-        if trial.succeeded and (trial.objective >= wanted if larger else trial.objective <= wanted):
-            return rounds
-    return None
+class Course:
+    """How many rounds a job trains until a trial is as good as wanted; it is stopped then, or when it has trained as many as it may.
+
+    Parameters
+    ----------
+    wanted : float
+    larger : bool
+        Whether more is better.
+    most : int
+
+    Attributes
+    ----------
+    reached : int or None
+        Rounds that all trials together had been trained by then, also those that were given up or begun anew.
+    """
+
+    def __init__(self, wanted: float, larger: bool, most: int) -> None:
+        self._wanted, self._larger, self._most = wanted, larger, most
+        self.reached: int | None = None
+
+    def __call__(self, job: Any) -> None:
+        rounds = sum(trial.epochs for trial in job.trials)
+        good = [trial for trial in job.trials if trial.objective is not None and self._is_good(trial.objective)]
+        if good and self.reached is None:
+            self.reached = rounds
+        if good or rounds >= self._most:
+            job.stop()
+
+    def _is_good(self, objective: float) -> bool:
+        return objective >= self._wanted if self._larger else objective <= self._wanted
 
 
 def draw(measured: str, picture: str) -> None:

@@ -14,7 +14,7 @@ from sparkml_algos.training.trials import Stop, Task, TrialsPlan, run_trials
 
 pytest.importorskip("xgboost")
 
-from sparkml_algos import XGBoostClassifier, XGBoostRegressor
+from sparkml_algos import LinearLearnerRegressor, XGBoostClassifier, XGBoostRegressor
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(300, 4)).astype(np.float32)
@@ -93,6 +93,39 @@ def test_models_are_kept_until_they_are_to_be_forgotten():
     tasks = [Task([(i, 0, {})], keeps=True, forget=[i - 1] if i != 2 else []) for i in range(4)]
     _, kept = answers(estimator, tasks)
     assert kept.keys() == {"model/1", "model/3"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "series", "changes"),
+    [
+        (XGBoostRegressor(num_round=6, seed=1, eval_metric="rmse", subsample=0.5), "train:rmse", {"eta": 0.9}),
+        (LinearLearnerRegressor(epochs=6, mini_batch_size=20, seed=1), "train:objective_loss", {"learning_rate": 0.5}),
+    ],
+    ids=["trees", "line"],
+)
+def test_a_training_that_waits_ends_as_one_that_does_not(estimator, series, changes):
+    tasks = [Task([(0, 0, {})], keeps=True, until=2), Task([(1, 0, changes)], until=3), Task([(0, 0, {})], keeps=True)]
+    ((first,), (other,), (last,)), kept = answers(estimator, tasks, series=series)
+    alone = train_arrays(estimator.algorithm(), estimator.hyperparameters(), ROWS, label=LABEL, seed=1)
+    for name, array in alone.arrays.items():
+        np.testing.assert_array_equal(kept["model/0"].arrays[name], array)
+    assert kept.keys() == {"model/0"}
+    assert [(one["epochs"], one["trained"], one["waits"]) for one in (first, other, last)] == [(2, 2, True), (3, 3, True), (6, 4, False)]
+    assert last["series"][:2] == first["series"] and first["last"][series] == first["series"][-1]
+
+
+def test_one_that_is_forgotten_begins_anew():
+    estimator = XGBoostRegressor(num_round=6, seed=1)
+    waits = Task([(0, 0, {})], until=2)
+    _, (again,) = answers(estimator, [waits, Task([(0, 0, {})], until=4, forget=[0])])[0]
+    assert (again["epochs"], again["trained"]) == (4, 4)
+
+
+def test_one_that_waits_is_stopped_where_it_has_no_hope():
+    estimator = XGBoostRegressor(num_round=9, seed=1, eval_metric="rmse")
+    stop = Stop("train:rmse", {4: 0.0}, larger_is_better=False)
+    (_, (one,)), kept = answers(estimator, [Task([(0, 0, {})], until=2, stop=stop), Task([(0, 0, {})], keeps=True)], series="train:rmse")
+    assert (one["was_stopped"], one["waits"], one["epochs"], list(kept)) == (True, False, 4, ["model/0"])
 
 
 def test_a_row_of_no_fold_is_refused():

@@ -24,6 +24,7 @@ def job_of_several(names, ranges=RANGES):
 def answer(number, metrics, series=(), stopped=False, epochs=0):
     """What a worker answers to a task."""
     figures = {"metrics": {}, "last": metrics, "epochs": epochs, "series": list(series), "was_stopped": stopped}
+    figures |= {"trained": epochs, "waits": False}
     return [{"trial": number, **figures, "rows": 1, "seconds": 0.1}]
 
 

@@ -177,10 +177,11 @@ class TestTuner:
             random_seed=1,
         )
         tuner.fit(rows)
-        lengths = [len(trial.series) for trial in tuner.latest_tuning_job.trials]
-        assert lengths[0] == 9
-        assert set(lengths) <= {1, 3, 9}
-        assert sum(lengths) < 81
+        job = tuner.latest_tuning_job
+        lengths = [len(trial.series) for trial in job.trials]
+        assert set(lengths) <= {1, 3, 9} and 9 in lengths
+        assert sum(lengths) == sum(trial.epochs for trial in job.trials) < 81
+        assert {trial.status for trial in job.trials} == {"Completed", "Stopped"}
 
     def test_a_job_is_watched_and_stopped(self, rows):
         tuner = HyperparameterTuner(

@@ -44,13 +44,33 @@ class TestHyperband:
         assert Hyperband(4, 20).rungs(1) == [7]
         assert min(rung for bracket in (3, 2, 1) for rung in Hyperband(2, 27).rungs(bracket)) >= 2
 
-    @pytest.mark.parametrize(("larger", "bound"), [(False, 2.0), (True, 4.0)])
-    def test_the_best_third_goes_on(self, larger, bound):
-        series = [[float(value)] for value in (1, 2, 3, 4, 5)]
-        assert Hyperband(1, 9).bounds(2, series, larger)[1] == bound
+    def test_trials_wait_at_each_rung(self):
+        assert [Hyperband(1, 27).next_rung(3, epochs) for epochs in (0, 1, 2, 3, 9)] == [1, 3, 3, 9, None]
+        assert Hyperband(1, 27).next_rung(0, 0) is None
+
+    @pytest.mark.parametrize(("larger", "best"), [(False, [0, 1]), (True, [6, 5])])
+    def test_a_third_of_those_that_came_as_far_goes_on(self, larger, best):
+        series = {number: [float(number)] for number in range(7)}
+        assert Hyperband(1, 9).promotable(2, series, larger, spares_one=False) == best
+
+    def test_who_has_gone_on_has_taken_one_of_the_places(self):
+        series = {0: [0.0, 0.0, 0.0], 1: [1.0], 2: [2.0], 3: [3.0], 4: [4.0], 5: [5.0]}
+        assert Hyperband(1, 9).promotable(2, series, False, spares_one=False) == [1]
+
+    def test_those_who_have_come_furthest_go_first(self):
+        series = {number: [float(number)] * (3 if number < 3 else 1) for number in range(12)}
+        assert Hyperband(1, 9).promotable(2, series, False, spares_one=False) == [0, 3]
+
+    def test_of_too_few_the_best_goes_on_at_the_end(self):
+        series = {0: [2.0], 1: [1.0]}
+        assert [Hyperband(1, 9).promotable(2, series, False, spares_one=last) for last in (False, True)] == [[], [1]]
+
+    def test_what_is_no_number_does_not_go_on(self):
+        series = {0: [math.nan], 1: [None], 2: [math.inf], 3: [5.0], 4: [6.0], 5: [7.0]}
+        assert Hyperband(1, 9).promotable(2, series, False, spares_one=False) == [3, 4]
 
     def test_all_are_stopped_at_the_most_resource(self):
-        assert Hyperband(1, 9).bounds(0, [], larger_is_better=False) == {9: -math.inf}
+        assert [Hyperband(1, 9).ending(larger) for larger in (False, True)] == [{9: -math.inf}, {9: math.inf}]
 
     @pytest.mark.parametrize(("least", "most"), [(0, 5), (6, 5), (1, 20_001)])
     def test_resources_out_of_range_are_refused(self, least, most):
