@@ -51,4 +51,4 @@ def autolog(
         # Two fits of the same title are two runs: the name is made up, the title is what is shown.
         return Run(experiment_name, run_display_name=title, tracking_uri=uri, log_models=log_models, data_digest=data_digest)
 
-    recorder.record_unassigned(make)
+    recorder.record_unassigned(make, uri)

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from sparkml_algos.core import recording
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
 from sparkml_algos.core.persistence import params_of
-from sparkml_algos.tracking import limits, provenance, store
+from sparkml_algos.tracking import limits, presence, provenance, store
 from sparkml_algos.tracking.store import PREFIX
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 _current: ContextVar[Any] = ContextVar("sparkml_algos_run", default=None)
 _lock = threading.Lock()
 _blocks = 0
-#: What makes a run for a fit that is in no block; None where such fits are not recorded.
-unassigned: Callable[[str], Any] | None = None
+#: What makes a run for a fit that is in no block, and in which store; None where such fits are not recorded.
+unassigned: tuple[Callable[[str], Any], str] | None = None
 
 KIND = f"{PREFIX}kind"
 _JOB, _TRIAL = f"{PREFIX}tuning_job", f"{PREFIX}trial"
@@ -64,11 +64,11 @@ def leave(token: Token[Any]) -> None:
         _settle()
 
 
-def record_unassigned(make: Callable[[str], Any] | None) -> None:
-    """Whether fits outside of blocks are recorded, too."""
+def record_unassigned(make: Callable[[str], Any] | None, uri: str = "") -> None:
+    """Whether fits outside of blocks are recorded, too: in a run that is made of a title, in a store."""
     global unassigned
     with _lock:
-        unassigned = make
+        unassigned = None if make is None else (make, uri)
         _settle()
 
 
@@ -76,13 +76,28 @@ def _settle() -> None:
     recording.recorder = RECORDER if _blocks or unassigned is not None else None
 
 
-def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a function gives; None, and a warning, where it fails."""
+def attempt(function: Callable[..., Any], *arguments: Any, at: str | None = None, **options: Any) -> Any:
+    """What a function gives; None, and a warning, where it fails.
+
+    Parameters
+    ----------
+    function : callable
+    *arguments, **options
+        Of the function.
+    at : str, optional
+        The store that it asks. Where that is a server which does not answer, the function is not called.
+    """
+    if at is not None and not presence.is_there(at):
+        return None
     try:
         return function(*arguments, **options)
     except Exception as error:
-        logger.warning("not recorded: %s: %s", type(error).__name__, error)
         logger.debug("not recorded", exc_info=True)
+        if at is not None:
+            presence.doubt(at)
+            if not presence.is_there(at):  # which has been said
+                return None
+        logger.warning("not recorded: %s: %s", type(error).__name__, error)
         return None
 
 
@@ -98,17 +113,17 @@ class TrackingRecorder:
             if run is None:
                 yield _take_nothing
                 return
-            attempt(_note_dataset, run, dataset)
+            _note(run, _note_dataset, dataset)
             if not several:
-                attempt(_note_estimator, run, first)
+                _note(run, _note_estimator, first)
             began = time.time()
 
             def take(models: Sequence[AlgorithmModel]) -> None:
                 if not several:
-                    attempt(_note_model, run, models[0])
+                    _note(run, _note_model, models[0])
                     return
                 for place, (estimator, model) in enumerate(zip(estimators, models, strict=True)):
-                    attempt(_note_one_of_several, run, f"{type(first).__name__} {place + 1}", estimator, model, began)
+                    _note(run, _note_one_of_several, f"{type(first).__name__} {place + 1}", estimator, model, began)
 
             yield take
 
@@ -120,8 +135,8 @@ class TrackingRecorder:
             if run is None:
                 yield None
                 return
-            attempt(_note_dataset, run, dataset)
-            attempt(_note_settings, run, estimator, settings)
+            _note(run, _note_dataset, dataset)
+            _note(run, _note_settings, estimator, settings)
             search = _RecordedSearch(run, name, goes_on)
             try:
                 yield search
@@ -133,30 +148,33 @@ class TrackingRecorder:
         """The run that something is recorded in, which is the current one inside; None where there is none."""
         outer = _current.get()
         own = None
-        if outer is not None and (resumed := attempt(_resumable, outer, title) if goes_on else None) is not None:
+        if outer is not None and (resumed := _note(outer, _resumable, title) if goes_on else None) is not None:
             run = own = resumed
         elif outer is not None and outer.take_fit():
             run = outer
         elif outer is not None:
-            run = own = attempt(outer.nested, title[: limits.NAME])
+            run = own = attempt(outer.nested, title[: limits.NAME], at=outer.tracking_uri)
+        elif unassigned is not None:
+            make, uri = unassigned
+            run = own = attempt(_unassigned, make, title, goes_on, at=uri)
         else:
-            run = own = attempt(_unassigned, unassigned, title, goes_on) if unassigned is not None else None
+            run = None
         if run is None:
             yield None
             return
         run.take_fit()
-        attempt(_tag, run, {KIND: kind, f"{PREFIX}title": title, **({_JOB: title} if goes_on else {}), **_code()})
+        _note(run, _tag, {KIND: kind, f"{PREFIX}title": title, **({_JOB: title} if goes_on else {}), **_code()})
         token = _current.set(run)
         try:
             yield run
         except BaseException as error:
             if own is not None:
                 stopped = not isinstance(error, Exception)
-                attempt(own.end, "Stopped" if stopped else "Failed", f"{type(error).__name__}: {error}")
+                attempt(own.end, "Stopped" if stopped else "Failed", f"{type(error).__name__}: {error}", at=own.tracking_uri)
             raise
         else:
             if own is not None:
-                attempt(own.end)
+                attempt(own.end, at=own.tracking_uri)
         finally:
             _current.reset(token)
 
@@ -170,7 +188,7 @@ class _RecordedSearch:
     def __init__(self, run: Any, name: str, goes_on: bool) -> None:
         self._run, self._name = run, name
         # The run may have trials of other searches, too, which were in it before.
-        below = [child.facts for child in attempt(run.children) or []] if goes_on else []
+        below = [child.facts for child in attempt(run.children, at=run.tracking_uri) or []] if goes_on else []
         self._known = {facts.get("trial") for facts in below if facts.get("trial_of") == name}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"recording {name}")
         self._failing, self._left_out = 0.0, 0
@@ -197,7 +215,7 @@ class _RecordedSearch:
             self._left_out += note == self._note
             return
         began = time.monotonic()
-        if not attempt(_done, note, *arguments):
+        if not attempt(_done, note, *arguments, at=self._run.tracking_uri):
             self._failing += time.monotonic() - began
 
     def _note(self, number: int, name: str, setting: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -246,6 +264,11 @@ def _unassigned(make: Callable[[str], Any], title: str, goes_on: bool) -> Any:
         return made
     store.client_of(made.tracking_uri).delete_run(made.run_id)
     return known
+
+
+def _note(run: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``function(run, *arguments)`` gives, see `attempt`."""
+    return attempt(function, run, *arguments, at=run.tracking_uri)
 
 
 def _take_nothing(models: Sequence[AlgorithmModel]) -> None:

@@ -180,10 +180,10 @@ class Run:
         if not self._owned:
             return
         if error is None:
-            self.end("Completed")
+            recorder.attempt(self.end, at=self.tracking_uri)  # what the block has made is not lost for it
         else:
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            recorder.attempt(self.end, "Stopped" if stopped else "Failed", f"{type(error).__name__}: {error}")
+            recorder.attempt(self.end, "Stopped" if stopped else "Failed", f"{type(error).__name__}: {error}", at=self.tracking_uri)
 
     def end(self, status: str = "Completed", message: str | None = None, ended: float | None = None) -> None:
         """It is over.

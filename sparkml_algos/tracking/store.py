@@ -20,6 +20,8 @@ DEFAULT_FILE = "mlflow.db"
 _SQLITE = "sqlite:///"
 # What a request to a server may hold, by MLflow's own rules.
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE, _PAGE = 1000, 100, 1000
+# Of a request to a server that does not answer, at growing distances: half a minute in all, where MLflow's own seven take minutes.
+_RETRIES = 4
 # Characters that the name of a metric or a parameter may not have there.
 _NOT_IN_NAMES = re.compile(r"[^\w.\- :/]")
 
@@ -80,6 +82,7 @@ def import_mlflow() -> Any:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing here is to be told to anybody
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(_RETRIES))
     try:
         import mlflow
     except ImportError as error:
