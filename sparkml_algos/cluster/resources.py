@@ -211,6 +211,8 @@ def choose_lanes(num_workers: int | str, lanes: int, resources: Resources) -> tu
     if num_workers == "auto":
         lanes = max(1, min(lanes, width))
         return width // lanes, lanes
+    if resources.slots is None and resources.dynamic_allocation:
+        return width, lanes  # executors come when tasks ask for them
     slots = resources.slots or max(resources.running_slots, width)
     return width, max(1, min(lanes, slots // width))
 

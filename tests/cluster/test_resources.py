@@ -9,6 +9,7 @@ import pytest
 from sparkml_algos.cluster.rendezvous import DRIVER_PORTS
 from sparkml_algos.cluster.resources import (
     Resources,
+    choose_lanes,
     choose_launch,
     choose_num_workers,
     driver_ports,
@@ -47,6 +48,21 @@ def test_gang_with_speculation_is_refused_and_barrier_is_not() -> None:
 def test_workers_default_to_slots_or_to_what_runs_where_the_cluster_has_no_bound() -> None:
     assert choose_num_workers("auto", cluster(slots=4)) == 4
     assert choose_num_workers("auto", cluster(slots=None, running=6, dynamic=True)) == 6
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lanes", "resources", "found"),
+    [
+        (1, 2, {"slots": 4}, (1, 2)),
+        (2, 4, {"slots": 5}, (2, 2)),
+        (3, 2, {"slots": 3}, (3, 1)),
+        ("auto", 2, {"slots": 5}, (2, 2)),
+        (2, 3, {"slots": None, "running": 0, "dynamic": True}, (2, 3)),  # executors come when tasks ask for them
+        (2, 3, {"slots": None, "running": 4, "dynamic": False}, (2, 2)),
+    ],
+)
+def test_lanes_are_as_many_as_there_are_slots_for(wanted: int | str, lanes: int, resources: dict, found: tuple[int, int]) -> None:
+    assert choose_lanes(wanted, lanes, cluster(**resources)) == found
 
 
 def test_a_local_master_with_one_core_takes_one_worker_only() -> None:

@@ -20,7 +20,7 @@ NEVER = "http://127.0.0.1:1"
 class Refusing(BaseHTTPRequestHandler):
     """Answers, that there is nothing here."""
 
-    def do_GET(self):  # noqa: N802 - http.server's name
+    def do_GET(self):
         self.send_error(404)
 
     def log_message(self, *_):
