@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparkml_algos.tracking.automatic import autolog
+    from sparkml_algos.tracking.cards import ModelCard, card_versions, load_card
     from sparkml_algos.tracking.comparing import Comparison, compare, report
     from sparkml_algos.tracking.experiment import Experiment, list_experiments, list_runs
     from sparkml_algos.tracking.lineage import Answer, Edge, Entity, Lineage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "automatic": ["autolog"],
+    "cards": ["ModelCard", "card_versions", "load_card"],
     "comparing": ["Comparison", "compare", "report"],
     "experiment": ["Experiment", "list_experiments", "list_runs"],
     "lineage": ["Answer", "Edge", "Entity", "Lineage"],
@@ -52,17 +54,20 @@ __all__ = [
     "Fingerprint",
     "Lineage",
     "MetricSummary",
+    "ModelCard",
     "ModelVersion",
     "NestedFilter",
     "Run",
     "SearchExpression",
     "SearchResult",
     "autolog",
+    "card_versions",
     "compare",
     "fingerprint",
     "get_tracking_uri",
     "list_experiments",
     "list_runs",
+    "load_card",
     "load_model",
     "load_pyfunc",
     "load_run",
