@@ -3,8 +3,8 @@
     python examples/tracking.py
 
 takes the breast cancer rows that scikit-learn brings, trains by hand and by a search, and keeps all of it in
-``examples/output/tumours``, anew each time. It prints the leaderboard, writes the page of the experiment, registers the best model and
-loads it back without Spark. Needs the extras ``examples`` and ``tracking``.
+``examples/output/tumours``, anew each time. It prints the leaderboard, writes the page of the experiment, registers the best model, loads
+it back without Spark and writes its card. Needs the extras ``examples`` and ``tracking``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from sparkml_algos import LinearLearnerBinaryClassifier
-from sparkml_algos.tracking import Experiment, Lineage, Run, load_pyfunc, register_model, report, set_tracking_uri
+from sparkml_algos.tracking import Experiment, Lineage, ModelCard, Run, load_pyfunc, register_model, report, set_tracking_uri
 from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner
 
 LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
@@ -50,7 +50,9 @@ def main() -> None:
         answers = load_pyfunc(version.uri).predict(rows.limit(5).toPandas()[["features"]])
         (learned,) = Lineage().datasets_of(version.uri)
         print(f"{version.uri} says {answers['prediction'].astype(int).tolist()}; it comes from rows {learned.properties['digest']}")
-        print(f"The page is {OUTPUT / 'experiment.html'}")
+        uses = {"purpose_of_model": "To show what is kept of a model.", "risk_rating": "High"}
+        ModelCard.of(version).edited(intended_uses=uses).save().export(OUTPUT / "card.html")
+        print(f"The page is {OUTPUT / 'experiment.html'}, the card of the model {OUTPUT / 'card.html'}")
     finally:
         spark.stop()
 

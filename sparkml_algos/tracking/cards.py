@@ -21,7 +21,7 @@ from sparkml_algos.tracking.store import PREFIX
 Status = Literal["Draft", "PendingReview", "Approved", "Archived"]
 STATUSES = ("Draft", "PendingReview", "Approved", "Archived")
 _EXPERIMENT, _FILE, _CARD = "sparkml_algos.cards", "card.json", "ModelCard"
-_NAME, _VERSION, _STATUS = f"{PREFIX}card", f"{PREFIX}card_version", f"{PREFIX}card_status"
+_NAME, _VERSION, _STATUS, _MODEL = (f"{PREFIX}{name}" for name in ("card", "card_version", "card_status", "card_model"))
 _MOST_METRICS, _MOST_SETTINGS, _MOST_DATASETS, _MOST_TEXT = 50, 100, 15, 1024
 
 
@@ -153,10 +153,14 @@ class ModelCard:
             store.log(uri, known[0].info.run_id, tags={_STATUS: self.status})
             return load_card(self.name, tracking_uri=uri)
         number = _number(known[0]) + 1 if known else 1
-        tags = {_NAME: self.name, _VERSION: str(number), _STATUS: self.status}
+        tags = {
+            _NAME: self.name,
+            _VERSION: str(number),
+            _STATUS: self.status,
+            _MODEL: self.content.get("model_overview", {}).get("model_id", ""),
+        }
         client = store.client_of(uri)
-        experiment = store.experiment_id(uri, _EXPERIMENT, {f"{PREFIX}hidden": "true"})
-        made = client.create_run(experiment, start_time=store.now(), tags=tags, run_name=self.name)
+        made = client.create_run(_experiment(uri), start_time=store.now(), tags=tags, run_name=self.name)
         client.log_text(made.info.run_id, json.dumps(self.content, indent=2), _FILE)
         client.set_terminated(made.info.run_id)
         self._connect(uri, number)
@@ -164,12 +168,16 @@ class ModelCard:
 
     def _connect(self, uri: str, number: int) -> None:
         """Let the lineage know whose card this is, if it is that of a registered model."""
-        model = self.content.get("model_overview", {}).get("model_id", "")
-        if not model.startswith("models:/") or not any(one.uri == model for one in model_versions(tracking_uri=uri)):
+        if not self._model.startswith("models:/") or not any(one.uri == self._model for one in model_versions(tracking_uri=uri)):
             return
         lineage = Lineage(uri)
         card = lineage.artifact(f"cards:/{self.name}/{number}", _CARD, f"{self.name}, version {number}")
-        lineage.associate(card, lineage.artifact(model, MODEL_PACKAGE), ASSOCIATED)
+        lineage.associate(card, lineage.artifact(self._model, MODEL_PACKAGE), ASSOCIATED)
+
+    @property
+    def _model(self) -> str:
+        """The address of the model, where the card has it."""
+        return str(self.content.get("model_overview", {}).get("model_id", ""))
 
     def to_dict(self) -> dict[str, Any]:
         """The card as the service has it: name, version, status and content."""
@@ -243,10 +251,27 @@ def card_versions(name: str, tracking_uri: str | None = None) -> list[ModelCard]
     return [_read(uri, run) for run in _runs(uri, limits.check_name(name, "name"))]
 
 
+def properties_of_cards(uri: str) -> list[dict[str, Any]]:
+    """Of every version of every card, what searches know."""
+    return [
+        {
+            "ModelCardName": run.data.tags[_NAME],
+            "ModelCardVersion": _number(run),
+            "ModelCardStatus": run.data.tags[_STATUS],
+            "ModelId": run.data.tags[_MODEL] or None,
+            "CreationTime": _saved(run),
+        }
+        for run in store.runs_of(uri, [_experiment(uri)])
+    ]
+
+
+def _experiment(uri: str) -> str:
+    return store.experiment_id(uri, _EXPERIMENT, {f"{PREFIX}hidden": "true"})
+
+
 def _runs(uri: str, name: str) -> list[Any]:
     """What versions of a card are kept as, the newest first."""
-    experiment = store.experiment_id(uri, _EXPERIMENT, {f"{PREFIX}hidden": "true"})
-    found = (run for run in store.runs_of(uri, [experiment], store.equals(f"tags.`{_NAME}`", name)) if run.data.tags[_NAME] == name)
+    found = (run for run in store.runs_of(uri, [_experiment(uri)], store.equals(f"tags.`{_NAME}`", name)) if run.data.tags[_NAME] == name)
     return sorted(found, key=_number, reverse=True)
 
 
@@ -257,8 +282,11 @@ def _number(run: Any) -> int:
 def _read(uri: str, run: Any) -> ModelCard:
     with tempfile.TemporaryDirectory() as folder:
         content = json.loads(Path(store.client_of(uri).download_artifacts(run.info.run_id, _FILE, folder)).read_text(encoding="utf-8"))
-    saved = datetime.fromtimestamp(run.info.start_time / 1000, timezone.utc)
-    return ModelCard(run.data.tags[_NAME], content, run.data.tags[_STATUS], _number(run), saved)
+    return ModelCard(run.data.tags[_NAME], content, run.data.tags[_STATUS], _number(run), _saved(run))
+
+
+def _saved(run: Any) -> datetime:
+    return datetime.fromtimestamp(run.info.start_time / 1000, timezone.utc)
 
 
 # -- what is known of a model

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.tracking import store
+from sparkml_algos.tracking.cards import properties_of_cards
 from sparkml_algos.tracking.experiment import list_experiments, to_spark
 from sparkml_algos.tracking.models import model_versions
 from sparkml_algos.tracking.run import KIND, Run
@@ -196,7 +197,8 @@ def search(
     ----------
     resource : str
         ``ExperimentTrialComponent`` (any run), ``ExperimentTrial`` (runs with runs below them), ``TrainingJob`` (fits, and trials of
-        searches), ``HyperParameterTuningJob``, ``Experiment``, ``ModelPackage`` (versions of registered models), ``ModelPackageGroup``.
+        searches), ``HyperParameterTuningJob``, ``Experiment``, ``ModelPackage`` (versions of registered models), ``ModelPackageGroup``,
+        ``ModelCard`` (versions of cards).
     expression : SearchExpression, Filter or mapping, optional
         A mapping as the service has it; all by default.
     experiment_name : str, optional
@@ -361,6 +363,10 @@ def _groups(uri: str, experiment_name: str | None, expression: SearchExpression 
     return [_Found({"ModelPackageGroupName": name, "LatestVersion": version}) for name, version in versions.items()]
 
 
+def _cards(uri: str, experiment_name: str | None, expression: SearchExpression | None) -> list[_Found]:
+    return [_Found(one) for one in properties_of_cards(uri)]
+
+
 _RESOURCES: Mapping[str, Callable[[str, str | None, SearchExpression | None], list[_Found]]] = {
     "ExperimentTrialComponent": _runs,
     "ExperimentTrial": _trials,
@@ -369,6 +375,7 @@ _RESOURCES: Mapping[str, Callable[[str, str | None, SearchExpression | None], li
     "Experiment": _experiments,
     "ModelPackage": _packages,
     "ModelPackageGroup": _groups,
+    "ModelCard": _cards,
 }
 
 

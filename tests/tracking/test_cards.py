@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sparkml_algos.tracking import Lineage, ModelCard, ModelVersion, Run, card_versions, list_runs, load_card
+from sparkml_algos.tracking import Filter, Lineage, ModelCard, ModelVersion, Run, card_versions, list_runs, load_card, search
 from sparkml_algos.tracking.lineage import MODEL_PACKAGE
 
 pytestmark = pytest.mark.usefixtures("in_store")
@@ -139,6 +139,17 @@ def test_a_card_is_nobody_elses():
 def test_cards_are_in_no_list_of_runs():
     ModelCard("hidden", {}).save()
     assert "hidden" not in {run.run_name for run in list_runs()}
+
+
+def test_cards_are_searched():
+    for risk in ("Low", "High"):
+        ModelCard("searched", {"model_overview": {"model_id": "models:/searched/1"}, "intended_uses": {"risk_rating": risk}}).save()
+    load_card("searched").edited(status="Approved").save()
+    found = search("ModelCard", Filter("ModelCardName", "Equals", "searched"), sort_by="ModelCardVersion")
+    assert [(one["ModelCardVersion"], one["ModelCardStatus"], one["ModelId"]) for one in found] == [
+        (2, "Approved", "models:/searched/1"),
+        (1, "Draft", "models:/searched/1"),
+    ]
 
 
 def test_what_is_known_of_a_run_is_in_its_card():

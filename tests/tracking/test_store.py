@@ -1,4 +1,10 @@
-"""Runs, experiments, searches and lineage in a tracking store, without Spark."""
+"""Runs, experiments, searches and lineage in a tracking store, without Spark.
+
+Of the conformance tests at the end of the specification of experiments these are here: a parameter keeps its last value; a summary of 1000
+steps; the run of a process that a block starts, without a library of the service's; every operator on typed values, and nested
+expressions; order and direction of a leaderboard; 21 runs that are refused; the diamond, depths, and one artifact for an address. Runs
+below that of a tuning job are in `test_searches` and `test_on_spark`; a server is in `test_server`, a folder here.
+"""
 
 from __future__ import annotations
 
@@ -129,6 +135,15 @@ print(run.run_id, sorted(name for name in sys.modules if name.split(".")[0] in (
         with Run() as run:
             pass
         assert run.tags == {"unassigned": "true"} and run.run_id in {one.run_id for one in list_runs()}
+
+    def test_a_folder_keeps_runs_too(self, tmp_path):
+        with Run("folders", "one", tracking_uri=str(tmp_path / "runs")) as run:
+            run.log_parameters({"depth": 3})
+            run.log_parameter("depth", 4)
+            run.log_metrics([("auc", 0.5, 0), ("auc", 0.7, 1)])
+            run.nested("below").end()
+        assert (run.parameters, run.metric_summary("auc").max, [one.run_name for one in run.children()]) == ({"depth": 4}, 0.7, ["below"])
+        assert Experiment("folders", tracking_uri=str(tmp_path / "runs")).leaderboard("auc")["run"].tolist() == ["one"]
 
     @pytest.mark.parametrize(
         ("log", "said"),
