@@ -13,18 +13,11 @@ if TYPE_CHECKING:
     from sparkml_algos.tracking.comparing import Comparison, compare, report
     from sparkml_algos.tracking.experiment import Experiment, list_experiments, list_runs
     from sparkml_algos.tracking.lineage import Answer, Edge, Entity, Lineage
-    from sparkml_algos.tracking.models import (
-        ModelVersion,
-        load_model,
-        load_pyfunc,
-        model_versions,
-        register_model,
-        save_model,
-        set_approval,
-        spark_udf,
-    )
+    from sparkml_algos.tracking.models import load_model, load_pyfunc, save_model, spark_udf
     from sparkml_algos.tracking.provenance import Fingerprint, fingerprint
-    from sparkml_algos.tracking.run import MetricSummary, Run, load_run
+    from sparkml_algos.tracking.reading import MetricSummary
+    from sparkml_algos.tracking.registry import ModelVersion, model_versions, register_model, set_approval
+    from sparkml_algos.tracking.run import Run, load_run
     from sparkml_algos.tracking.searching import Filter, NestedFilter, SearchExpression, SearchResult, property_names, search
     from sparkml_algos.tracking.store import get_tracking_uri, set_tracking_uri
 
@@ -34,11 +27,11 @@ _MODULES = {
     "comparing": ["Comparison", "compare", "report"],
     "experiment": ["Experiment", "list_experiments", "list_runs"],
     "lineage": ["Answer", "Edge", "Entity", "Lineage"],
-    "models": [
-        *("ModelVersion", "load_model", "load_pyfunc", "model_versions", "register_model", "save_model", "set_approval", "spark_udf"),
-    ],
+    "models": ["load_model", "load_pyfunc", "save_model", "spark_udf"],
     "provenance": ["Fingerprint", "fingerprint"],
-    "run": ["MetricSummary", "Run", "load_run"],
+    "reading": ["MetricSummary"],
+    "registry": ["ModelVersion", "model_versions", "register_model", "set_approval"],
+    "run": ["Run", "load_run"],
     "searching": ["Filter", "NestedFilter", "SearchExpression", "SearchResult", "property_names", "search"],
     "store": ["get_tracking_uri", "set_tracking_uri"],
 }

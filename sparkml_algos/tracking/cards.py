@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sparkml_algos.tracking import card_page, limits, store
 from sparkml_algos.tracking.card_rules import MOST_POINTS, problems_of
 from sparkml_algos.tracking.lineage import ASSOCIATED, MODEL_PACKAGE, Lineage
-from sparkml_algos.tracking.models import ModelVersion, model_versions
+from sparkml_algos.tracking.registry import ModelVersion, model_versions
 from sparkml_algos.tracking.run import Run, load_run
 from sparkml_algos.tracking.store import PREFIX
 

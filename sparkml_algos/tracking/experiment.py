@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparkml_algos.tracking import limits, store
-from sparkml_algos.tracking.run import DEFAULT_EXPERIMENT, UNASSIGNED, MetricSummary, Run
+from sparkml_algos.tracking.reading import MetricSummary
+from sparkml_algos.tracking.run import DEFAULT_EXPERIMENT, UNASSIGNED, Run
 from sparkml_algos.tracking.store import PREFIX
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import mimetypes
 import os
 import shutil
@@ -12,52 +11,24 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from contextvars import Token
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.tracking import charts, limits, recorder, store
-from sparkml_algos.tracking.recorder import KIND
+from sparkml_algos.tracking.reading import DISPLAY, PARAMETER, PARENT, Readable
 from sparkml_algos.tracking.store import PREFIX
 
 if TYPE_CHECKING:
     from pyspark.ml import Model
     from pyspark.sql import DataFrame
 
-_STATUS = {"RUNNING": "InProgress", "SCHEDULED": "InProgress", "FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Stopped"}
 _TO_MLFLOW = {"InProgress": "RUNNING", "Stopping": "RUNNING", "Completed": "FINISHED", "Failed": "FAILED", "Stopped": "KILLED"}
-_PARAMETER, _DISPLAY = f"{PREFIX}parameter.", f"{PREFIX}display_name"
-PARENT = "mlflow.parentRunId"
 UNASSIGNED = "unassigned"
 DEFAULT_EXPERIMENT = "Default"
 
 
-@dataclass(frozen=True)
-class MetricSummary:
-    """A metric over all of its steps.
-
-    Attributes
-    ----------
-    name : str
-    last, min, max, avg, std : float
-        `last` is that of the largest step, of several the latest; `std` is of the population. NaN counts for `last` and `count` only.
-    count : int
-    timestamp : datetime
-        Of the last one.
-    """
-
-    name: str
-    last: float
-    min: float
-    max: float
-    avg: float
-    std: float
-    count: int
-    timestamp: datetime
-
-
-class Run:
+class Run(Readable):
     """A run in an experiment, to log into and to read. As a context manager it ends with the block, and every `fit` in the block is
     recorded: the first in the run itself, further ones in runs below it.
 
@@ -121,10 +92,10 @@ class Run:
             experiment, given = store.experiment_id(uri, DEFAULT_EXPERIMENT), {UNASSIGNED: "true", **given}
         else:
             name = limits.check_name(experiment_name, "experiment_name")
-            shown = {_DISPLAY: experiment_display_name or experiment_name}
+            shown = {DISPLAY: experiment_display_name or experiment_name}
             experiment = store.experiment_id(uri, name, shown)
             if experiment_display_name:
-                store.client_of(uri).set_experiment_tag(experiment, _DISPLAY, experiment_display_name)
+                store.client_of(uri).set_experiment_tag(experiment, DISPLAY, experiment_display_name)
         if description is not None:
             given["mlflow.note.content"] = description
         existing = _named(uri, experiment, run_name) if run_name is not None else None
@@ -132,7 +103,7 @@ class Run:
             client = store.client_of(uri)
             client.update_run(existing.info.run_id, status="RUNNING")
             if run_display_name:
-                given[_DISPLAY] = run_display_name
+                given[DISPLAY] = run_display_name
             store.log(uri, existing.info.run_id, tags=given)
             self._hold(uri, existing.info.run_id, experiment, True, log_models, data_digest)
         else:
@@ -275,9 +246,9 @@ class Run:
         new = {name: text for name, text in texts.items() if name not in known}
         # MLflow does not change a parameter: what it is now is a tag.
         changed = {
-            f"{_PARAMETER}{name}": text
+            f"{PARAMETER}{name}": text
             for name, text in texts.items()
-            if name in known and data.tags.get(f"{_PARAMETER}{name}", known[name]) != text
+            if name in known and data.tags.get(f"{PARAMETER}{name}", known[name]) != text
         }
         names = {f"{PREFIX}name.{store.stored_name(name)}": name for name in parameters if store.stored_name(name) != name}
         store.log(self.tracking_uri, self.run_id, params=new, tags={**changed, **names})
@@ -503,160 +474,12 @@ class Run:
         self.log_artifact(name, f"{self.artifact_uri}/{name}", "application/x-mlflow-model")
         return uri
 
-    # -- to read
-
-    def _fetched(self) -> Any:
-        entity = self._entity  # another thread, which logs, may set it to None at any time
-        if entity is None:
-            entity = self._entity = store.client_of(self.tracking_uri).get_run(self.run_id)
-        return entity
+    # -- others
 
     def refresh(self) -> Run:
         """Read anew what others may have logged."""
         self._entity = None
         return self
-
-    @property
-    def run_name(self) -> str:
-        return str(self._fetched().info.run_name)
-
-    @property
-    def display_name(self) -> str:
-        return str(self._fetched().data.tags.get(_DISPLAY, self.run_name))
-
-    @property
-    def experiment_name(self) -> str:
-        return str(store.client_of(self.tracking_uri).get_experiment(self.experiment_id).name)
-
-    @property
-    def description(self) -> str | None:
-        return self._fetched().data.tags.get("mlflow.note.content")
-
-    @property
-    def kind(self) -> str:
-        """``training``, ``tuning``, ``trial``, ``validation``, or ``run`` of one that people made."""
-        return str(self._fetched().data.tags.get(KIND, "run"))
-
-    @property
-    def parent_id(self) -> str | None:
-        return self._fetched().data.tags.get(PARENT)
-
-    @property
-    def status(self) -> str:
-        """``InProgress``, ``Stopping``, ``Completed``, ``Failed`` or ``Stopped``."""
-        entity = self._fetched()
-        status = _STATUS[entity.info.status]
-        return "Stopping" if status == "InProgress" and entity.data.tags.get(f"{PREFIX}stopping") == "true" else status
-
-    @property
-    def message(self) -> str | None:
-        """Why it has failed, or was stopped."""
-        return self._fetched().data.tags.get(f"{PREFIX}message")
-
-    @property
-    def started(self) -> datetime:
-        return _time(self._fetched().info.start_time)
-
-    @property
-    def ended(self) -> datetime | None:
-        end = self._fetched().info.end_time
-        return _time(end) if end else None
-
-    @property
-    def seconds(self) -> float | None:
-        """From its start to its end."""
-        return None if self.ended is None else (self.ended - self.started).total_seconds()
-
-    @property
-    def artifact_uri(self) -> str:
-        return str(self._fetched().info.artifact_uri)
-
-    @property
-    def parameters(self) -> dict[str, str | int | float]:
-        """By name; what reads as a number is one."""
-        data = self._fetched().data
-        return {
-            data.tags.get(f"{PREFIX}name.{name}", name): limits.typed(data.tags.get(f"{_PARAMETER}{name}", text))
-            for name, text in data.params.items()
-        }
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The last value of each metric."""
-        data = self._fetched().data
-        return {data.tags.get(f"{PREFIX}name.{name}", name): value for name, value in data.metrics.items()}
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Those that people gave."""
-        return {name: value for name, value in self._fetched().data.tags.items() if not name.startswith((PREFIX, "mlflow."))}
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What the product keeps of it: versions, cluster, rows, commit."""
-        tags = self._fetched().data.tags
-        hidden = tuple(f"{PREFIX}{part}" for part in ("parameter.", "name.", "input.", "output.", "edge.", "display_name", "stopping"))
-        found = {
-            name.removeprefix(PREFIX): value for name, value in tags.items() if name.startswith(PREFIX) and not name.startswith(hidden)
-        }
-        code = {"mlflow.source.git.commit": "commit", "mlflow.source.name": "source", "mlflow.user": "user"}
-        return found | {shown: tags[name] for name, shown in code.items() if name in tags}
-
-    @property
-    def inputs(self) -> list[dict[str, Any]]:
-        """The datasets that were read: name, digest, source, context."""
-        datasets = getattr(self._fetched().inputs, "dataset_inputs", None) or []
-        found = []
-        for one in datasets:
-            context = next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), None)
-            facts = json.loads(one.dataset.profile) if one.dataset.profile else {}
-            found.append(
-                {"name": one.dataset.name, "digest": one.dataset.digest, "context": context, "source": one.dataset.source, **facts}
-            )
-        return found
-
-    @property
-    def input_artifacts(self) -> dict[str, dict[str, Any]]:
-        """By name, ``value`` and ``media_type``."""
-        return self._artifacts("input")
-
-    @property
-    def output_artifacts(self) -> dict[str, dict[str, Any]]:
-        """By name, ``value`` and ``media_type``."""
-        return self._artifacts("output")
-
-    def _artifacts(self, side: str) -> dict[str, dict[str, Any]]:
-        start = f"{PREFIX}{side}."
-        tags = self._fetched().data.tags
-        found = [json.loads(value) for name, value in tags.items() if name.startswith(start)]
-        return {one["name"]: {"value": one["value"], "media_type": one["media_type"]} for one in found}
-
-    def metric_history(self, name: str) -> list[tuple[int, float]]:
-        """Step and value of a metric, in the order of steps; of equal steps as they were logged."""
-        found = store.client_of(self.tracking_uri).get_metric_history(self.run_id, store.stored_name(name))
-        return [(one.step, one.value) for one in sorted(found, key=lambda one: (one.step, one.timestamp))]
-
-    def metric_summary(self, name: str) -> MetricSummary:
-        """A metric over all of its steps.
-
-        Raises
-        ------
-        KeyError
-            If the run has no such metric.
-        """
-        found = store.client_of(self.tracking_uri).get_metric_history(self.run_id, store.stored_name(name))
-        if not found:
-            raise KeyError(f"run {self.run_name} has no metric {name!r}; it has {', '.join(sorted(self.metrics)) or 'none'}")
-        last = max(found, key=lambda one: (one.step, one.timestamp))
-        values = [one.value for one in found if not math.isnan(one.value)] or [math.nan]
-        mean = sum(values) / len(values)
-        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-        return MetricSummary(name, last.value, min(values), max(values), mean, deviation, len(found), _time(last.timestamp))
-
-    @property
-    def metric_summaries(self) -> dict[str, MetricSummary]:
-        """Of every metric; a request for each."""
-        return {name: self.metric_summary(name) for name in self.metrics}
 
     def children(self) -> list[Run]:
         """The runs below this one, in the order in which they began."""
@@ -712,7 +535,7 @@ def _created(
 ) -> str:
     name = limits.check_name(run_name or f"run-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}", "run_name")
     start = store.now() if started is None else int(started * 1000)
-    made = store.client_of(uri).create_run(experiment, start_time=start, tags={**tags, _DISPLAY: shown or name}, run_name=name)
+    made = store.client_of(uri).create_run(experiment, start_time=start, tags={**tags, DISPLAY: shown or name}, run_name=name)
     return str(made.info.run_id)
 
 
@@ -728,7 +551,3 @@ def _milliseconds(timestamp: float | datetime | None) -> int:
     if timestamp is None:
         return store.now()
     return int((timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp) * 1000)
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)

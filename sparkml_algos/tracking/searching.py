@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sparkml_algos.tracking import store
 from sparkml_algos.tracking.cards import properties_of_cards
 from sparkml_algos.tracking.experiment import list_experiments, to_spark
-from sparkml_algos.tracking.models import model_versions
-from sparkml_algos.tracking.run import KIND, Run
+from sparkml_algos.tracking.recorder import KIND
+from sparkml_algos.tracking.registry import model_versions
+from sparkml_algos.tracking.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

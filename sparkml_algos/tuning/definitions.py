@@ -18,9 +18,9 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameter, InvalidParams
 from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.trials import Rows, Trials
-from sparkml_algos.tuning.job import Objective
 from sparkml_algos.tuning.measures import measure_of
 from sparkml_algos.tuning.ranges import ParameterRange, examples, unfit
+from sparkml_algos.tuning.trial import Objective
 
 OWNER = "HyperparameterTuner"
 _FOLD, _RANDOM = "_sparkml_algos_held_out", "_sparkml_algos_random"

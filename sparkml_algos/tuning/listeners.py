@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pyspark.ml import Estimator
     from pyspark.sql import DataFrame
 
-    from sparkml_algos.tuning.job import Trial, TuningJob
+    from sparkml_algos.tuning.job import TuningJob
+    from sparkml_algos.tuning.trial import Trial
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sparkml_algos.training.trials import Stop
-from sparkml_algos.tuning.job import Objective, Trial
 from sparkml_algos.tuning.rules import Hyperband
+from sparkml_algos.tuning.trial import Objective, Trial
 
 # Trainings that wait in a lane at most, each with all that it holds; the worst of more begins anew should it be gone on with.
 MOST_WAITING = 50

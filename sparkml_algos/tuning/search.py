@@ -12,12 +12,13 @@ from typing import Any
 from sparkml_algos.cluster.errors import Failure
 from sparkml_algos.core.trials import END
 from sparkml_algos.training.trials import Stop, Task
-from sparkml_algos.tuning.job import Trial, TuningJob
+from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import Ranges, setting_at
 from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds
 from sparkml_algos.tuning.rungs import Rungs
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Observation, Strategy
+from sparkml_algos.tuning.trial import Trial
 from sparkml_algos.tuning.warm_start import scaled
 
 logger = logging.getLogger(__name__)

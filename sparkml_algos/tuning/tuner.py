@@ -34,7 +34,7 @@ from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.checks import problems_of
 from sparkml_algos.tuning.config import described, description, of_definition
 from sparkml_algos.tuning.definitions import OWNER, Definition, Ready, Stand, last_stage, params_of
-from sparkml_algos.tuning.job import Objective, Trial, TuningJob
+from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.listeners import Announcer, TuningListener
 from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges
 from sparkml_algos.tuning.recorded import RecordedTrials
@@ -43,6 +43,7 @@ from sparkml_algos.tuning.saving import TunerReader, TunerWriter
 from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, begins_anew, stop_as
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import LEAST_INITIAL, Bayesian, Grid, Random, Strategy
+from sparkml_algos.tuning.trial import Objective, Trial
 from sparkml_algos.tuning.turns import Turns
 from sparkml_algos.tuning.warm_start import WarmStartConfig
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sparkml_algos.tuning.job import TERMINAL, TuningJob
+from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import CategoricalParameter, Ranges, as_text, ranges_from_json, units_of
 from sparkml_algos.tuning.strategies import Observation
+from sparkml_algos.tuning.trial import TERMINAL
 
 MOST_PARENTS, MOST_CHANGES = 5, 10
 IDENTICAL, TRANSFER = "IdenticalDataAndAlgorithm", "TransferLearning"

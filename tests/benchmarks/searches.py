@@ -187,10 +187,11 @@ def searched(
     from sparkml_algos.rows.fields import Source
     from sparkml_algos.training.run import Alone, TrainingPlan
     from sparkml_algos.training.trials import TrialsPlan, run_trials
-    from sparkml_algos.tuning.job import Objective, TuningJob
+    from sparkml_algos.tuning.job import TuningJob
     from sparkml_algos.tuning.ranges import ranges_to_json
     from sparkml_algos.tuning.rules import CompletionCriteria
     from sparkml_algos.tuning.search import Limits, Search
+    from sparkml_algos.tuning.trial import Objective
 
     objective = Objective(metric, larger).to_json()
     job = TuningJob("benchmark", {"HyperParameterTuningJobObjective": objective, "ParameterRanges": ranges_to_json(ranges)}, {})

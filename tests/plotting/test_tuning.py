@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sparkml_algos.plotting import plot_tuning
-from sparkml_algos.tuning.job import Trial, TuningJob
+from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import CategoricalParameter, ContinuousParameter, ranges_to_json
+from sparkml_algos.tuning.trial import Trial
 
 RANGES = {"eta": ContinuousParameter(0.01, 1.0), "booster": CategoricalParameter(["gbtree", "dart"])}
 

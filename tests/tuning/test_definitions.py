@@ -9,7 +9,7 @@ from pyspark.ml.param import Param, Params, TypeConverters
 from sparkml_algos import PCA, KMeans, LinearLearnerBinaryClassifier, XGBoostClassifier
 from sparkml_algos.tuning import CategoricalParameter, ContinuousParameter, HyperparameterTuner, IntegerParameter, WarmStartConfig
 from sparkml_algos.tuning.definitions import Definition
-from sparkml_algos.tuning.job import Objective
+from sparkml_algos.tuning.trial import Objective
 from tests.tuning.searching import job_of
 
 pytest.importorskip("optuna")

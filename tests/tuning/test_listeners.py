@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from sparkml_algos.tuning.job import Trial
 from sparkml_algos.tuning.listeners import Announcer, TuningListener, add_listener, remove_listener
+from sparkml_algos.tuning.trial import Trial
 from tests.tuning.searching import job_of
 
 

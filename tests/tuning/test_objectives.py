@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from sparkml_algos.tuning.importances import importances
-from sparkml_algos.tuning.job import Objective, Trial, TuningJob, pareto_front
+from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import ContinuousParameter
 from sparkml_algos.tuning.rules import CompletionCriteria
 from sparkml_algos.tuning.search import Limits, Search
 from sparkml_algos.tuning.store import Store
 from sparkml_algos.tuning.strategies import Bayesian, Random
+from sparkml_algos.tuning.trial import Objective, Trial, pareto_front
 from tests.tuning.searching import RANGES, job_of, work
 
 OBJECTIVES = [{"MetricName": "validation:auc", "Type": "Maximize"}, {"MetricName": "size", "Type": "Minimize"}]
