@@ -51,6 +51,8 @@ class Job:
     after_epoch : callable, optional
         ``after_epoch(epochs)`` is called, on every worker, after each epoch that another one is to follow, with the number of those that
         are over; the training goes on when it returns.
+    is_watched : bool
+        Whether anybody will see the metrics of epochs. An algorithm that measures for nothing else may leave it to the last one.
 
     Attributes
     ----------
@@ -79,10 +81,11 @@ class Job:
         mixed_precision: bool = False,
         is_hopeless: Callable[[list[dict[str, Any]]], bool] | None = None,
         after_epoch: Callable[[int], None] | None = None,
+        is_watched: bool = True,
     ) -> None:
         self.shard, self.communicator = shard, communicator
         self.seed, self.device, self.replicated, self.host = seed, device, replicated, host
-        self.last, self.compile, self.mixed_precision = last, compile, mixed_precision
+        self.last, self.compile, self.mixed_precision, self.is_watched = last, compile, mixed_precision, is_watched
         self.history: list[dict[str, Any]] = []
         self.was_stopped = False
         self.input_wait: dict[str, float] | None = None

@@ -218,7 +218,7 @@ class _Trainings:
         settings = [Hyperparameters(**{**self._plan.training.settings[base], **changes}) for _, base, changes in task.settings]
         shard = self._rows.shard(task.fold, self._communicator)
         check_size(self._plan.training, settings, shard.num_features)
-        return _Training(self._plan, settings, task.stop, shard, self._rows, self._worker, self._communicator)
+        return _Training(self._plan, settings, task, shard, self._rows, self._worker, self._communicator)
 
 
 class _Training:
@@ -229,7 +229,8 @@ class _Training:
     plan : TrialsPlan
     settings : sequence of Hyperparameters
         Of each model that is to be cut from its state.
-    stop : Stop, optional
+    task : Task
+        That begins it.
     shard : Shard
     rows : _Rows
     worker : Worker
@@ -246,7 +247,7 @@ class _Training:
         self,
         plan: TrialsPlan,
         settings: Sequence[Hyperparameters],
-        stop: Stop | None,
+        task: Task,
         shard: Shard,
         rows: _Rows,
         worker: Worker,
@@ -265,8 +266,9 @@ class _Training:
             warn=worker.warn,
             compile=training.compile,
             mixed_precision=training.mixed_precision,
-            is_hopeless=stop,
+            is_hopeless=task.stop,
             after_epoch=self.steps.after_epoch,
+            is_watched=task.keeps or task.stop is not None or plan.series is not None,
         )
 
     def _trained(self) -> Artifact:

@@ -62,6 +62,16 @@ def test_a_fold_is_held_out_and_scored():
     assert two["measured"] == pytest.approx(roc_auc_score(LABEL[FOLDS == 1], raw[:, 1]), abs=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"early_stopping_rounds": 2}])
+def test_rounds_whose_metrics_nobody_sees_are_not_measured_and_change_nothing(options):
+    estimator = XGBoostRegressor(num_round=5, seed=1, eta=0.9, **options)
+    measure = NumbersError(output_of(estimator, "predictionCol"))
+    ((seen,), (unseen,)), kept = answers(estimator, [Task([(0, 0, {})], 0, keeps=True), Task([(1, 0, {})], 0)], 3, measure)
+    names = ("measured", "metrics", "epochs")
+    assert {name: seen[name] for name in names} == {name: unseen[name] for name in names}
+    assert all("train:rmse" in epoch for epoch in kept["model/0"].values["history"])
+
+
 def test_all_rows_are_trained_on_as_without_folds():
     estimator = XGBoostRegressor(num_round=3, seed=1)
     _, kept = answers(estimator, [Task([(5, 0, {"eta": 0.5})], None, keeps=True)], 3)

@@ -71,9 +71,10 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         booster = xgb.Booster({**library_params(h, job.device), **drawing}, list(data.values()), model_file=start)
         best = _Best(h, job, given_rounds, None if resumed is None else resumed.arrays.get("best"))
         measure, pace = RoundMetrics(h, communicator, data), _Pace()
+        every_round = job.is_watched or h.early_stopping_rounds is not None
         for number in job.epochs(h.num_round) if not best.is_over else ():
             booster.update(data["train"], number)
-            metrics = measure(booster, number)
+            metrics = measure(booster, number) if every_round or number + 1 == h.num_round else {}
             best.note(booster, metrics)
             job.end_epoch(pace.state(booster, best) if job.writes_checkpoints else None, **metrics)
             pace.written()
@@ -138,7 +139,7 @@ class _Best:
 
     def advice(self) -> str | None:
         """What there is to say of the round that serves."""
-        return None if self._patience else worse_than_best(self._job.history)
+        return None if self._patience or not self._job.is_watched else worse_than_best(self._job.history)
 
     def metrics(self) -> dict[str, float]:
         """Of the round that serves, and which one it is, counted from 0."""
@@ -149,6 +150,8 @@ class _Best:
     def _compare(self, metrics: dict[str, float]) -> bool:
         """Whether a round is the best so far, by the last metric on the last data."""
         self._last += 1
+        if not metrics:
+            return False
         name = [name for name in metrics if ":" in name][-1]
         score = metrics[name] if is_maximised(name.split(":", 1)[1]) else -metrics[name]
         if self._last and not score > self._score:
