@@ -27,6 +27,8 @@ from sparkml_algos.training.trials import Task, TrialsPlan, run_trials
 logger = logging.getLogger(__name__)
 
 END = Task(end=True)
+#: There is nothing to do for a lane as yet; it asks again.
+LATER = Task()
 
 
 class Scheduler(Protocol):
@@ -177,7 +179,7 @@ class _Desk:
             if answer is not None:
                 self._scheduler.take(rank, answer)
                 self._tasks.pop(rank, None)
-                self.has_answers = True
+                self.has_answers |= bool(answer)
             task = self._scheduler.next(rank)
             if not task.end:
                 self._tasks[rank] = task

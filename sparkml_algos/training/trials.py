@@ -32,6 +32,9 @@ from sparkml_algos.training.pausing import Pausable
 from sparkml_algos.training.run import Clock, TrainingPlan, Worker, agree_on_rows, check_size, import_ahead
 from sparkml_algos.training.watching import in_parts
 
+# A lane that is to ask again does so after this time.
+SECONDS_BETWEEN_QUESTIONS = 0.2
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -66,6 +69,7 @@ class Task:
     ----------
     settings : sequence of (int, int, dict)
         Trainings, or models of one state: the number of each, that of the settings in the plan which it starts from, and what is different.
+        Without any there is nothing to do now, and the lane is to ask again.
     fold : int, optional
         Which rows are held out; none by default.
     keeps : bool
@@ -152,6 +156,10 @@ def run_trials(plan: TrialsPlan, worker: Worker, batches: Iterator[pa.RecordBatc
                 trainings.give_up(number)
             if task.end:
                 break
+            if not task.settings:
+                time.sleep(SECONDS_BETWEEN_QUESTIONS)
+                answer = []
+                continue
             try:
                 answer = []
                 for number, found, model in trainings.of(task):

@@ -67,6 +67,10 @@ class Rungs:
                     return self.waiting.pop(number)
         return None
 
+    def holds(self, lane: int) -> bool:
+        """Whether a trial waits in a lane."""
+        return lane in self._lanes.values()
+
     def crowded_out(self, lane: int) -> list[int]:
         """Numbers of trials whose training a lane is to hold no longer, for it holds too many: those that have come least far, of these the
         worst."""

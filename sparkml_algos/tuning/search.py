@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkml_algos.cluster.errors import Failure
-from sparkml_algos.core.trials import END
+from sparkml_algos.core.trials import END, LATER
 from sparkml_algos.training.trials import Stop, Task
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.ranges import Ranges, setting_at
@@ -170,7 +170,7 @@ class Search:
         self._running |= {number for number, _, _ in task.settings}
         if task.keeps:
             self._held[lane] |= {number for number, _, _ in task.settings}
-        if not task.end and task.fold in (None, 0):
+        if task.settings and task.fold in (None, 0):
             self._events.on_start(self._trial(task))
         return replace(task, forget=forget)
 
@@ -207,6 +207,8 @@ class Search:
 
     def _task(self, lane: int) -> Task:
         if not self._next_waiting() and not self._promote(lane) and not self._begin():
+            if self._running and self._may_promote and self._rungs is not None and self._rungs.holds(lane):
+                return LATER  # what comes of the others may let one go on that waits there
             self._let_go(lane)
             return END
         serves = self._key(self._trial(self._waiting[0]).setting) == self._rows
@@ -220,13 +222,16 @@ class Search:
 
     def _promote(self, lane: int | None) -> bool:
         """Let a trial that waits at a rung wait for a lane instead, if one is to go on."""
-        job = self._job
-        if self._rungs is None or job.is_stopped or self._is_late or job.completion not in (None, ALL_BEGUN):
+        if self._rungs is None or not self._may_promote:
             return False
-        trial = self._rungs.promoted(self._own(), lane, last=len(job.trials) >= self._limits.max_jobs)
+        trial = self._rungs.promoted(self._own(), lane, last=len(self._job.trials) >= self._limits.max_jobs)
         if trial is not None:
             self._waiting += self._tasks(trial)
         return trial is not None
+
+    @property
+    def _may_promote(self) -> bool:
+        return not self._job.is_stopped and not self._is_late and self._job.completion in (None, ALL_BEGUN)
 
     def _begin(self) -> bool:
         """Let another trial wait, if there is to be one."""

@@ -137,7 +137,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
     Trials of several workers, or several trials side by side, end in an order that no seed tells: Bayesian proposals then depend on it.
 
     Hyperband's trials wait when they come to a rung, and go on from there when they are among the best third, see `rules.Hyperband`. One
-    whose workers are lost meanwhile, or whose lane of several has ended, begins anew should it be its turn.
+    whose workers are lost meanwhile begins anew should it be its turn.
 
     Several Estimators share the trials: equally if the strategy does not learn; else, after some for each, the next trial is for the one
     that expects the largest improvement of the best of all, see `turns.Turns`. One gang runs at a time, so none waits for slots that

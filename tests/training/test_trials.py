@@ -124,6 +124,13 @@ def test_a_training_that_waits_ends_as_one_that_does_not(estimator, series, chan
     assert last["series"][:2] == first["series"] and first["last"][series] == first["series"][-1]
 
 
+def test_a_lane_with_nothing_to_do_asks_again(monkeypatch):
+    slept = []
+    monkeypatch.setattr("sparkml_algos.training.trials.time.sleep", slept.append)
+    heard, _ = answers(XGBoostRegressor(num_round=2, seed=1), [Task(), Task(), Task([(0, 0, {})])])
+    assert (heard[:2], heard[2][0]["epochs"], len(slept)) == ([[], []], 2, 2)
+
+
 def test_one_that_is_forgotten_begins_anew():
     estimator = XGBoostRegressor(num_round=6, seed=1)
     waits = Task([(0, 0, {})], until=2)

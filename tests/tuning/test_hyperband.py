@@ -32,6 +32,8 @@ class Lane:
         if task.end:
             self.held.clear()
             return False
+        if not task.settings:
+            return True
         (number, _, changes), *_ = task.settings
         before = self.held.pop(number, 0)
         (most,) = task.stop.bounds
@@ -100,6 +102,36 @@ def test_a_trial_waits_in_its_own_lane():
         begun = [number for number, before, _ in lane.told if before == 0]
         assert all(number in begun for number, before, _ in lane.told if before)
     assert 9 in lengths(job)
+
+
+def test_a_lane_where_trials_wait_does_not_end_before_the_others():
+    job = job_of()
+    searched = search_of(job, 3)
+    searched._strategy.propose = lambda number, known: {"x": (0.5, 0.1, 0.9)[number]}
+    first, second = Lane(searched, 0), Lane(searched, 1)
+    first.step()
+    second.step()
+    first.step()
+    running = searched.next(1)
+    assert (running.settings[0][0], running.until) == (1, 3)
+    for _ in range(2):
+        later = searched.next(0)
+        assert not later.settings and not later.end
+    searched.lost(1, running, None)  # as all are, with their gang
+    first.held.clear()
+    first.work()
+    ended(searched)
+    assert [len(trial.series) for trial in job.trials] == [1, 9, 1]
+
+
+def test_nor_is_it_kept_waiting_where_none_can_go_on():
+    job = job_of()
+    searched = search_of(job, 3)
+    first = Lane(searched, 0)
+    first.step()
+    assert not searched.next(1).end
+    job.stop()
+    assert searched.next(0).end
 
 
 def test_those_of_a_lane_that_has_ended_begin_anew():
