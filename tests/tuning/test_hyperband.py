@@ -151,6 +151,7 @@ def test_those_of_a_lane_that_has_ended_begin_anew():
 def test_trials_of_a_gang_that_is_lost_wait_on_and_begin_anew():
     job = job_of()
     searched = search_of(job)
+    searched._strategy.propose = lambda number, known: {"x": number / 10}
     lane = Lane(searched)
     for _ in range(4):
         lane.step()
