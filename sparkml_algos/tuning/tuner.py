@@ -13,9 +13,8 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyspark.ml import Estimator, Model
 from pyspark.ml.evaluation import Evaluator
@@ -23,9 +22,7 @@ from pyspark.ml.param import Param
 from pyspark.ml.util import MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 
-from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import InvalidParams
-from sparkml_algos.cluster.errors import JobCancelled
 from sparkml_algos.cluster.jobs import inheriting
 from sparkml_algos.core import recording
 from sparkml_algos.core.progress import ProgressBar
@@ -33,18 +30,18 @@ from sparkml_algos.tuning import warm_start
 from sparkml_algos.tuning.autotune import AUTOTUNE_JOBS, ranges_around
 from sparkml_algos.tuning.checks import problems_of
 from sparkml_algos.tuning.config import described, description, of_definition
-from sparkml_algos.tuning.definitions import OWNER, Definition, Ready, Stand, last_stage, params_of
+from sparkml_algos.tuning.definitions import OWNER, Definition, last_stage, params_of
 from sparkml_algos.tuning.job import TuningJob
 from sparkml_algos.tuning.listeners import Announcer, TuningListener
 from sparkml_algos.tuning.ranges import NumericParameter, Ranges, check_ranges
 from sparkml_algos.tuning.recorded import RecordedTrials
 from sparkml_algos.tuning.rules import EPOCHS_NAMES, CompletionCriteria, Hyperband
+from sparkml_algos.tuning.running import Running
 from sparkml_algos.tuning.saving import TunerReader, TunerWriter
-from sparkml_algos.tuning.search import MOST_NAME, Events, Limits, Once, Search, begins_anew, stop_as
+from sparkml_algos.tuning.search import MOST_NAME, begins_anew
 from sparkml_algos.tuning.store import Store
-from sparkml_algos.tuning.strategies import LEAST_INITIAL, Bayesian, Grid, Random, Strategy
+from sparkml_algos.tuning.strategies import Grid
 from sparkml_algos.tuning.trial import Objective, Trial
-from sparkml_algos.tuning.turns import Turns
 from sparkml_algos.tuning.warm_start import WarmStartConfig
 
 logger = logging.getLogger(__name__)
@@ -437,95 +434,9 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         return model
 
     def _search(self, dataset: DataFrame, job: TuningJob, bar: ProgressBar, announcer: Announcer) -> Model:
-        definitions = {one.name: one for one in self._definitions()}
-        turns = self._turns(list(definitions.values()), job, bar, announcer)
-        kept: _Kept | None = None
-        with ExitStack() as stack:
-            stands = {name: stack.enter_context(self._stand(one, dataset, job, len(definitions) > 1)) for name, one in definitions.items()}
-            while (turn := turns.next()) is not None:
-                name, setting = turn
-                try:
-                    ready = stands[name].ready(setting)
-                    turns.searches[name].begins_on(setting)
-                    artifacts = ready.trials.run(turns.searches[name])
-                except Exception as error:
-                    if isinstance(error, JobCancelled) or not definitions[name].inner:
-                        raise
-                    turns.searches[name].fail_waiting(setting, f"{type(error).__name__}: {error}")
-                    continue
-                if job.best is not None and job.best.number in artifacts:
-                    kept = _Kept(job.best.number, artifacts[job.best.number], ready)
-            best = job.best
-            if best is None:
-                reasons = list(dict.fromkeys(trial.reason for trial in job.trials if trial.reason))
-                raise RuntimeError(f"no trial of tuning job {job.name} has an objective: {'; '.join(reasons[:3]) or 'none was begun'}")
-            definition, stand = definitions[best.definition], stands[best.definition]
-            if kept is None or kept.number != best.number:
-                hyperband = self._hyperband(definition) if self.strategy == "Hyperband" else None
-                ready = stand.ready(best.setting)
-                once = Once(definition.changes(best.setting), stop_as(best, job, hyperband))
-                kept = _Kept(best.number, ready.trials.run(once)[0], ready)
-            return stand.model(kept.ready, kept.artifact, best.setting)
-
-    def _stand(self, definition: Definition, dataset: DataFrame, job: TuningJob, recurs: bool) -> Stand:
-        return Stand(
-            definition,
-            dataset,
-            evaluator=self.evaluator,
-            folds=self.num_folds,
-            seed=self.random_seed if self.random_seed is not None else 0,
-            recurs=recurs,
-            lanes=self.max_parallel_jobs,
-            retries=max(self.max_retries, definition.tail.value("max_retries")),
-            title=f"{job.name}: {type(definition.tail).__name__}",
-        )
-
-    def _turns(self, definitions: Sequence[Definition], job: TuningJob, bar: ProgressBar, announcer: Announcer) -> Turns:
-        seed, jobs = int(job.facts["seed"]), self.max_jobs or 1
-        shares: dict[str, int] | None = None
-        if self.strategy == "Grid":
-            shares = {one.name: Grid(one.ranges, None).combinations for one in definitions}
-        elif self.strategy != "Bayesian":
-            shares = {one.name: (jobs + place) // len(definitions) for place, one in enumerate(reversed(definitions))}
-        initial = max(1, min(max(LEAST_INITIAL, 2 * self.max_parallel_jobs), jobs // len(definitions)))
-        turns = Turns(job, shares, initial, seed)
-
-        def show(trial: Trial) -> None:
-            if bar.enabled:
-                best = {} if job.best is None else {"best": job.best.objective}
-                bar.update({"done": sum(one.is_over or one.objective is not None for one in job.trials), "total": jobs, **best})
-
-        def on_end(trial: Trial) -> None:
-            show(trial)
-            announcer.trial_ends(trial)
-
-        deadline = None if self.max_runtime_in_seconds is None else job.created + self.max_runtime_in_seconds
-        for place, one in enumerate(definitions):
-            turns.searches[one.name] = Search(
-                job,
-                one.ranges,
-                self._strategy(one, seed + place),
-                Limits(jobs, deadline, self.completion_criteria, self.max_retries),
-                one.changes,
-                definition=one.name,
-                parents=warm_start.observations(self.warm_start_config, one.ranges, one.objectives[0].larger_is_better),
-                warm_start_type=job.facts.get("warm_start_type"),
-                folds=self.num_folds,
-                stops=self.early_stopping_type == "Auto",
-                hyperband=self._hyperband(one) if self.strategy == "Hyperband" else None,
-                store=self._store_of(job),
-                key=one.key,
-                pauses=lambda name=one.name: turns.pauses(name),  # type: ignore[misc]
-                events=Events(announcer.trial_starts, on_wait=show, on_end=on_end),
-            )
-        return turns
-
-    def _strategy(self, definition: Definition, seed: int) -> Strategy:
-        if self.strategy == "Grid":
-            return Grid(definition.ranges, None)
-        if self.strategy == "Bayesian":
-            return Bayesian(definition.ranges, seed, self.max_parallel_jobs, self.engine)
-        return Random(definition.ranges, seed)
+        definitions = self._definitions()
+        hyperband = {one.name: self._hyperband(one) for one in definitions} if self.strategy == "Hyperband" else {}
+        return Running(self, definitions, job, self._store_of(job), hyperband).search(dataset, bar, announcer)
 
     def _hyperband(self, definition: Definition) -> Hyperband:
         config = self.strategy_config.get("HyperbandStrategyConfig", self.strategy_config)
@@ -664,14 +575,6 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
 
 HyperparameterTuner.__module__ = "sparkml_algos.tuning"
-
-
-class _Kept(NamedTuple):
-    """The model of the best trial so far."""
-
-    number: int
-    artifact: Artifact
-    ready: Ready
 
 
 def _with_static(estimator: Estimator, static: Mapping[str, Any]) -> Estimator:

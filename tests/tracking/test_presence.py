@@ -11,7 +11,7 @@ import pytest
 
 from sparkml_algos import KMeans, XGBoostClassifier
 from sparkml_algos.tracking import Run, autolog, presence, recorder
-from sparkml_algos.tuning import tuner
+from sparkml_algos.tuning import running
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
 NEVER = "http://127.0.0.1:1"
@@ -128,7 +128,7 @@ def test_fits_by_themselves_wait_for_no_server(caplog):
 
 def test_nor_do_searches_and_they_keep_what_they_find(caplog, monkeypatch):
     pytest.importorskip("xgboost")
-    monkeypatch.setattr(tuner, "Stand", Stand)
+    monkeypatch.setattr(running, "Stand", Stand)
     autolog("away", tracking_uri=NEVER)
     try:
         began = time.monotonic()

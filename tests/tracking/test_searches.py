@@ -10,7 +10,7 @@ import pytest
 
 from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
 from sparkml_algos.tracking import Experiment, Run, autolog, recorder
-from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, tuner
+from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, running, tuner
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
 pytest.importorskip("xgboost")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("in_store", "gangs")
 
 @pytest.fixture
 def gangs(monkeypatch):
-    monkeypatch.setattr(tuner, "Stand", Stand)
+    monkeypatch.setattr(running, "Stand", Stand)
 
 
 def test_trials_of_several_estimators_have_their_definition():

@@ -10,7 +10,7 @@ import pytest
 from pyspark.ml import Pipeline
 
 from sparkml_algos import PCA, LinearLearnerBinaryClassifier, XGBoostClassifier
-from sparkml_algos.tuning import CategoricalParameter, ContinuousParameter, HyperparameterTuner, TuningListener, tuner
+from sparkml_algos.tuning import CategoricalParameter, ContinuousParameter, HyperparameterTuner, TuningListener, running
 from sparkml_algos.tuning.definitions import Ready
 from sparkml_algos.tuning.store import Store
 from tests.tuning.searching import answer
@@ -69,7 +69,7 @@ class Stand:
 @pytest.fixture(autouse=True)
 def gangs(monkeypatch):
     Stand.made.clear()
-    monkeypatch.setattr(tuner, "Stand", Stand)
+    monkeypatch.setattr(running, "Stand", Stand)
     return Stand.made
 
 
@@ -156,7 +156,7 @@ def test_a_trial_that_a_stop_has_kept_from_beginning_begins_when_the_search_goes
     assert (stopped.status, [trial.status for trial in stopped.trials]) == ("Stopped", ["Completed", "Stopped"])
     assert "before it began" in stopped.trials[1].reason
     monkeypatch.undo()
-    monkeypatch.setattr(tuner, "Stand", Stand)
+    monkeypatch.setattr(running, "Stand", Stand)
     again._fit(lambda name, setting: 1.0)
     found = again.latest_tuning_job
     assert [(trial.status, trial.reason) for trial in found.trials] == [("Completed", None)] * 2 and found.finished == [0, 1]
