@@ -8,6 +8,9 @@ from typing import Any
 
 from sparkml_algos import html_pages
 
+# Fields whose own names are the author's.
+_BY_ANY_NAME = ("custom_details", "metadata")
+
 
 def page_of(name: str, version: int | None, status: str, content: Mapping[str, Any]) -> str:
     """HTML of a card, a heading for each section that it has."""
@@ -29,7 +32,8 @@ def _fields(fields: Mapping[str, Any]) -> str:
     parts = [html_pages.table(["", ""], plain)] if plain else []
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            parts.append(f"<h3>{escape(_title(name))}</h3>{_fields(value)}")
+            shown = html_pages.table(["", ""], value.items()) if name in _BY_ANY_NAME else _fields(value)
+            parts.append(f"<h3>{escape(_title(name))}</h3>{shown}")
         elif isinstance(value, list) and value:
             parts.append(f"<h3>{escape(_title(name))}</h3>{_list(value)}")
     return "".join(parts)

@@ -136,7 +136,8 @@ print(run.run_id, sorted(name for name in sys.modules if name.split(".")[0] in (
             pass
         assert run.tags == {"unassigned": "true"} and run.run_id in {one.run_id for one in list_runs()}
 
-    def test_a_folder_keeps_runs_too(self, tmp_path):
+    def test_a_folder_keeps_runs_too(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
         with Run("folders", "one", tracking_uri=str(tmp_path / "runs")) as run:
             run.log_parameters({"depth": 3})
             run.log_parameter("depth", 4)

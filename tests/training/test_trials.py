@@ -109,7 +109,11 @@ def test_models_are_kept_until_they_are_to_be_forgotten():
     ("estimator", "series", "changes"),
     [
         (XGBoostRegressor(num_round=6, seed=1, eval_metric="rmse", subsample=0.5), "train:rmse", {"eta": 0.9}),
-        (LinearLearnerRegressor(epochs=6, mini_batch_size=20, seed=1), "train:objective_loss", {"learning_rate": 0.5}),
+        (
+            LinearLearnerRegressor(epochs=6, mini_batch_size=20, early_stopping_patience=99, seed=1),
+            "train:objective_loss",
+            {"learning_rate": 0.5},
+        ),
     ],
     ids=["trees", "line"],
 )

@@ -105,7 +105,9 @@ def test_who_is_to_blame_for_a_gang_that_was_lost():
     desk = _Desk(search)
     desk.ask(2, None)
     assert not desk.lost(None) and job.trials[0].status == "InProgress"
-    desk.ask(0, [])
+    desk.ask(2, [])  # of a lane that was told to ask again
+    assert not desk.has_answers
+    desk.ask(2, answer(0, 1.0))
     assert desk.has_answers
 
 
