@@ -36,8 +36,8 @@ def set_tracking_uri(uri: str | None) -> None:
     Parameters
     ----------
     uri : str or None
-        Of an MLflow tracking server (``http://…``), a database (``sqlite:///runs.db``, ``postgresql://…``) or a folder, which newer versions
-        of MLflow open if the variable ``MLFLOW_ALLOW_FILE_STORE`` is ``true``; None: the default.
+        Of an MLflow tracking server (``http://…``), a database (``sqlite:///runs.db``, ``postgresql://…``) or a folder, which newer
+        versions of MLflow open if the variable ``MLFLOW_ALLOW_FILE_STORE`` is ``true``; None: the default.
     """
     global _chosen
     _chosen = None if uri is None else _absolute(uri)
