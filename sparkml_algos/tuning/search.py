@@ -274,7 +274,9 @@ class Search:
 
     def _end_at_rungs(self) -> None:
         """Trials that wait at a rung are not to go on any more: they were stopped there."""
-        for trial in list(self._rungs.waiting.values()) if self._rungs else ():
+        if self._rungs is None:
+            return
+        for trial in list(self._rungs.waiting.values()):
             del self._rungs.waiting[trial.number]
             trial.status, trial.reason = "Stopped", EARLY_STOPPED
             self._ended(trial)
