@@ -3,9 +3,9 @@
     python examples/image_classification.py PHOTOS.zip [EPOCHS [IMAGES]]
 
 takes an archive with files ``train/CLASS/NAME.jpg`` and ``test/CLASS/NAME.jpg`` of 32 x 32 pixels, such as CIFAR-10 as images; without
-one it draws circles, squares and crosses. EPOCHS is 6 and IMAGES 1,500 by default, which takes some minutes; a good model of CIFAR-10 takes
-100 epochs over all images, and hours without a GPU. With matplotlib some test images and what they were taken for are drawn into
-``examples/output/classes_of_images.png``.
+one it draws circles, squares and crosses, which takes a minute of two busy cores. EPOCHS is 6 and IMAGES 1,500 by default, which takes some
+minutes; a good model of CIFAR-10 takes 100 epochs over all images, and hours without a GPU. With matplotlib some test images and what
+they were taken for are drawn into ``examples/output/classes_of_images.png``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(path: str | None, epochs: int, most: int) -> None:
         photos = photos.withColumn("label", numbers[F.col("name")])
         train, test = photos.where("part = 'train'"), photos.where("part = 'test'")
         learner = ImageClassifier(
-            num_layers=20, image_shape="3,32,32", augmentation_type="crop", pad_size=4, epochs=epochs, mini_batch_size=64,
+            num_layers=20, image_shape="3,32,32", augmentation_type="crop", pad_size=4, epochs=epochs, mini_batch_size=64 if path else 16,
             lr_scheduler_step=f"{max(1, epochs // 2)},{max(2, epochs * 3 // 4)}", num_workers=2, seed=1,
         )  # fmt: skip
         model = learner.fit(train)

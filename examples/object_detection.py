@@ -4,7 +4,8 @@
 
 takes the zip file of the BCCD dataset in the form of PASCAL VOC (364 images of 640 x 480; red and white cells and platelets), trains for
 about as many minutes of one core, 2 by default, on its training and validation images, judges on its test images, and with matplotlib draws
-one of them into ``examples/output/object_detection.png``. Without a file it makes images of squares and discs of its own.
+one of them into ``examples/output/object_detection.png``. Without a file it makes images of squares and discs of its own, and takes a
+minute.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python examples/semantic_segmentation.py ARCHIVE [EPOCHS]
 
 takes a ZIP archive of CamVid in the folders ``train``, ``trainannot``, ``val``, ``valannot``, ``test`` and ``testannot``, PNGs of 480 × 360
-whose masks have the classes 0 to 10 and 11 for what is none; without one it draws squares and discs itself. It prints the metrics on the
-images for the test, and draws some of them into ``examples/output/semantic_segmentation.png``, where matplotlib is installed.
+whose masks have the classes 0 to 10 and 11 for what is none; without one it draws squares and discs itself, and takes a minute of two busy
+cores. It prints the metrics on the images for the test, and draws some of them into ``examples/output/semantic_segmentation.png``, where
+matplotlib is installed.
 """
 
 from __future__ import annotations
