@@ -1,5 +1,5 @@
-"""When a trial has no hope, and when a search is over: the service's rules, on plain numbers. All objectives here are the smaller the
-better, unless it is said otherwise."""
+"""When a trial has no hope, when a search is over, and what is best: rules on plain numbers, the service's where it has one. All objectives
+here are the smaller the better, unless it is said otherwise."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ EPOCHS_NAMES = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 # What counts as an improvement: this share of the best value.
 IMPROVEMENT = 0.01
 LEAST_NOT_IMPROVING = 3
+
+
+def place_of_best(metrics: np.ndarray, larger_is_better: bool) -> int:
+    """Place of the best of some metrics. NaN is worse than any number; of NaN alone it is the first."""
+    known = np.flatnonzero(~np.isnan(metrics))
+    if not len(known):
+        return 0
+    values = metrics[known]
+    return int(known[values.argmax() if larger_is_better else values.argmin()])
 
 
 def median_bounds(series: Sequence[Sequence[float | None]]) -> dict[int, float]:

@@ -27,6 +27,7 @@ from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.trials import END, Rows, Trials
 from sparkml_algos.training.trials import Task
 from sparkml_algos.tuning.measures import measure_of
+from sparkml_algos.tuning.rules import place_of_best
 from sparkml_algos.tuning.saving import Reader, Writer
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ class CrossValidator(spark_tuning.CrossValidator):
     -----
     Metrics are Spark's to rounding, with one exception: the area under a curve in ``numBins`` points has these in Spark per partition of
     the scores, here of all scores; ``numBins=0`` is exact in both.
+
+    A setting whose metric is NaN, for its training has diverged or the evaluator cannot tell, is never the best while another has a number;
+    in Spark it is, for ``numpy.argmax`` and ``argmin`` take NaN for the extreme.
 
     A gang that is lost is started again, `max_retries` times in a row (a Param of the Estimator); what was measured is not measured again.
     `checkpoint_dir` and ``input_mode="Pipe"`` are of no use here: rows are read time and again.
@@ -212,7 +216,9 @@ class _Search:
 
     def best(self, metrics: np.ndarray) -> int:
         """Place of the best setting."""
-        return int(metrics.argmax() if self._larger_is_better else metrics.argmin())
+        if np.isnan(metrics).all():
+            logger.warning("no setting has a metric that is a number; the first one is taken")
+        return place_of_best(metrics, self._larger_is_better)
 
     def fit(self, dataset: DataFrame, index: int) -> Any:
         """The model of a setting, of all rows."""

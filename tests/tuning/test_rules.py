@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from sparkml_algos.training.trials import Stop
-from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds
+from sparkml_algos.tuning.rules import CompletionCriteria, Hyperband, median_bounds, place_of_best
 
 # Errors by epoch of earlier trials; their running means are [4, 3, 2.67], [6, 5, 4.67], [8, 7, 6].
 EARLIER = [[4.0, 2.0, 2.0], [6.0, 4.0, 4.0], [8.0, 6.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "smallest", "largest"),
+    [([0.2, 0.1, 0.3], 1, 2), ([math.nan, 0.2, 0.1, math.nan], 2, 1), ([math.nan, math.inf], 1, 1), ([math.nan, -math.inf], 1, 1)],
+)
+def test_no_number_is_worse_than_any(metrics, smallest, largest):
+    assert place_of_best(np.array(metrics), larger_is_better=False) == smallest
+    assert place_of_best(np.array(metrics), larger_is_better=True) == largest
+
+
+def test_of_none_but_such_the_first_is_taken():
+    assert [place_of_best(np.full(3, math.nan), larger) for larger in (False, True)] == [0, 0]
 
 
 class TestMedianRule:
