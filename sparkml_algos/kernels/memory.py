@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,20 @@ AHEAD = 16
 _READ, _ALL_CACHES, _DATA = 0, 3, 1
 
 
+def pointer_to(context: Any, builder: Any, types_: Sequence[Any], values: Sequence[Any]) -> Any:
+    """Where an element of an array lies, of which the types and the values of the array and of the indices are given."""
+    array_type, *index_types = types_
+    indices = [context.cast(builder, value, own, types.intp) for value, own in zip(values[1:], index_types, strict=True)]
+    view = context.make_array(array_type)(context, builder, values[0])
+    return cgutils.get_item_pointer(context, builder, array_type, view, indices, wraparound=False)
+
+
 @intrinsic
 def prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> tuple[Any, Callable[..., Any]]:
     """Ask for an element of a two-dimensional array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_type, *index_types = signature.args
-        indices = [context.cast(builder, value, own, types.intp) for value, own in zip(arguments[1:], index_types, strict=True)]
-        view = context.make_array(array_type)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(context, builder, array_type, view, indices, wraparound=False)
+        pointer = pointer_to(context, builder, signature.args, arguments)
         byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         function = ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer])
         prefetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")

@@ -13,7 +13,7 @@ from sparkml_algos.algorithms.random_cut_forest.prediction import scores
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from sparkml_algos.kernels.forest import ROWS
+from sparkml_algos.kernels.forest import EXITS, ROWS, find_tops
 
 
 def forest_of(points: np.ndarray) -> Forest:
@@ -29,6 +29,8 @@ def points_of(name: str) -> np.ndarray:
     """Points that make trees of some kind, shape (trees, points, features)."""
     if name == "plain":
         return spread(9, 64, 5)
+    if name == "deep":
+        return spread(3, 700, 4)
     if name == "wide":
         return spread(3, 40, 300)
     if name == "one feature":
@@ -49,7 +51,7 @@ def points_of(name: str) -> np.ndarray:
     return spread(6, 30, 4) * np.float32(3e37)  # as large as 32 bits hold
 
 
-SHAPES = ("plain", "wide", "one feature", "single points", "no trees", "equal points", "neighbouring numbers", "large numbers")
+SHAPES = ("plain", "deep", "wide", "one feature", "single points", "no trees", "equal points", "neighbouring numbers", "large numbers")
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
@@ -120,6 +122,37 @@ def test_scores_are_those_without_the_kernel(forest: Forest, rows: np.ndarray, m
     np.testing.assert_allclose(found, scores(forest, rows)[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in SHAPES if name not in ("no trees", "large numbers")])
+def test_scores_of_all_kinds_of_trees_are_those_without_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = forest_of(points_of(name))
+    random = np.random.default_rng(4)
+    asked = random.normal(size=(500, forest.points.shape[1])).astype(np.float32) * np.abs(forest.points).max()
+    asked[::5] = forest.points[random.integers(len(forest.points), size=100)]
+    found = scores(forest, asked)[0]
+    monkeypatch.setenv(kernels.SWITCH, "0")
+    np.testing.assert_allclose(found, scores(forest, asked)[0], rtol=1e-5)
+
+
+def test_tops_of_trees_lead_to_the_exits_that_rows_walk_to(rows: np.ndarray) -> None:
+    forest = forest_of(spread(5, 200, 3))
+    trees, nodes = len(forest.roots), len(forest.cut)
+    top, masks, split = np.empty((trees, EXITS - 1), np.int32), np.empty((trees, EXITS - 1), np.int32), np.empty(nodes, np.int32)
+    find_tops(forest.roots, forest.children, forest.counts, top, masks, split)
+    assert (top >= 0).all() and sorted(np.flatnonzero(split >= 0)) == sorted(top.ravel())
+    for tree in range(trees):
+        for row in rows[:50]:
+            left, right = (1 << EXITS) - 1, [row[forest.dimension[node]] > forest.cut[node] for node in top[tree]]
+            for mask, goes_right in zip(masks[tree].view(np.uint32), right, strict=True):
+                left &= int(mask) if goes_right else -1
+            # Walking, each node says on which side of its split the exit lies.
+            node, least, beyond = forest.roots[tree], 0, EXITS
+            while node >= 0 and split[node] >= 0:
+                side = int(row[forest.dimension[node]] > forest.cut[node])
+                least, beyond = (least, split[node]) if side == 0 else (split[node], beyond)
+                node = forest.children[node, side]
+            assert (left & -left).bit_length() - 1 == least == beyond - 1
+
+
 def test_the_score_of_a_row_does_not_depend_on_others(forest: Forest, rows: np.ndarray) -> None:
     together = scores(forest, rows)[0]
     alone = np.concatenate([scores(forest, rows[[i]])[0] for i in (0, 5, ROWS, ROWS + 36)])
@@ -160,3 +193,16 @@ def test_arrays_that_may_not_be_written_are_scored(forest: Forest, rows: np.ndar
 def test_values_that_32_bits_do_not_hold_go_another_way(forest: Forest) -> None:
     far = np.full((2, 3), 3e38, np.float32)
     np.testing.assert_allclose(scores(forest, far)[0], [by_hand(forest, row.astype(float)) for row in far], rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e15, 1e30])
+def test_rows_far_outside_all_boxes_are_scored(forest: Forest, rows: np.ndarray, factor: float) -> None:
+    far = rows[:40] * np.float32(factor)
+    np.testing.assert_allclose(scores(forest, far)[0], [by_hand(forest, row.astype(float)) for row in far], rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-40])
+def test_boxes_of_hardly_any_size_are_told_apart(rows: np.ndarray, factor: float) -> None:
+    points = np.random.default_rng(2).normal(size=(3, 16, 2)) * factor
+    small, forest = (rows[:40, :2].astype(float) * factor).astype(np.float32), forest_of(points)
+    np.testing.assert_allclose(scores(forest, small)[0], [by_hand(forest, row.astype(float)) for row in small], rtol=1e-4)

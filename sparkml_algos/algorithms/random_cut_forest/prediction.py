@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,8 +41,9 @@ NUMBERS = 1 << 18
 # Fewer are not worth a thread.
 ROWS_PER_THREAD = 1000
 
-# Values whose differences in all features add up to less than this are told apart with 32 bits.
-LARGE = 1e38
+# Values whose differences in all features add up to less than the one and, where they differ, to more than the other are told apart with 32
+# bits.
+LARGE, TINY = 1e38, 1e-37
 
 
 def load(artifact: Artifact, hyperparameters: Hyperparameters, device: str) -> ForestPredictor:
@@ -112,6 +113,7 @@ class Boxes:
 
     Attributes
     ----------
+    forest : Forest
     corners : ndarray, shape (nodes, 2 · features)
         Least values of the points of each node, and the negatives of their largest. A row followed by its negative is inside where it is
         not below these.
@@ -128,6 +130,7 @@ class Boxes:
         The largest magnitude of a coordinate of the points.
     """
 
+    forest: Forest
     corners: np.ndarray
     range: np.ndarray
     alone: np.ndarray
@@ -156,7 +159,38 @@ class Boxes:
         sides = (-corners[:, num_features:].astype(np.float64) - corners[:, :num_features]).sum(axis=1)
         seen = (1 - forest.counts / (2 * forest.points_per_tree)) / (leaf_depth + np.log2(forest.counts + 1))
         largest = float(np.abs(forest.points).max(initial=0))
-        return cls(corners, sides, 1 / (depth + 1), parent, leaf_parent, 1 / (leaf_depth + 1), seen, largest)
+        return cls(forest, corners, sides, 1 / (depth + 1), parent, leaf_parent, 1 / (leaf_depth + 1), seen, largest)
+
+    @cached_property
+    def are_tiny(self) -> bool:
+        """Whether there is a box whose sides 32 bits do not hold."""
+        return bool(len(self.range)) and float(self.range.min()) < TINY
+
+    @cached_property
+    def for_kernel(self) -> tuple[np.ndarray, ...]:
+        """What `kernels.forest.add_scores` takes of the forest and its boxes, as arrays that may be written."""
+        from sparkml_algos.kernels.forest import EXITS, find_tops
+
+        forest, trees, num_features = self.forest, len(self.forest.roots), self.forest.points.shape[1]
+        top, masks = (np.empty((trees, EXITS - 1), np.int32) for _ in range(2))
+        split = np.empty(len(forest.cut), np.int32)
+        own = [np.require(array, None, ["C", "W"]) for array in (forest.roots, forest.children, forest.counts)]
+        find_tops(*own, top, masks, split)
+        differ = self.corners != self.corners[self.parent]
+        differ[self.parent == NOBODY] = True
+        node, side = np.nonzero(differ)
+        changes = np.append(0, np.cumsum(np.count_nonzero(differ, axis=1)))
+        upper = changes[:-1] + np.count_nonzero(differ[:, :num_features], axis=1)
+        corners, above = self.corners[node, side], self.corners[self.parent[node], side]
+        reaches = np.where(self.parent[node] == NOBODY, np.finfo(np.float32).max, corners - above).astype(np.float32)
+        corners = np.where(side < num_features, corners, -corners)
+        by_node = [getattr(self, name).astype(np.float32) for name in ("alone", "leaf_alone", "leaf_seen")]
+        arrays = (
+            *(forest.roots, forest.children, forest.dimension, forest.cut, forest.points),
+            *(changes, upper, (side % num_features).astype(np.int32), corners, reaches),
+            *(top, masks, split, (1 / self.range).astype(np.float32), *by_node),
+        )
+        return tuple(np.require(array, None, ["C", "W"]) for array in arrays)
 
     def in_64_bits(self) -> Boxes:
         """The same for values whose differences 32 bits do not hold."""
@@ -180,11 +214,11 @@ def scores(forest: Forest, rows: np.ndarray, attribute: bool = False, boxes: Box
         Scores (rows,) and attributions (rows, features), float64.
     """
     boxes = Boxes.of(forest) if boxes is None else boxes
-    if max(float(np.abs(rows).max(initial=0)), boxes.largest) > LARGE / boxes.corners.shape[1]:
+    if boxes.are_tiny or max(float(np.abs(rows).max(initial=0)), boxes.largest) > LARGE / boxes.corners.shape[1]:
         rows, boxes = rows.astype(np.float64), boxes.in_64_bits()
     elif kernels.available():
         # The same scores whether or not attributions are wanted, which are not compiled.
-        found = _by_kernel(forest, rows, boxes)
+        found = _by_kernel(rows, boxes)
         return found, _by_walk(forest, rows, boxes, attribute)[1] if attribute else None
     return _by_walk(forest, rows, boxes, attribute)
 
@@ -211,19 +245,16 @@ def _by_walk(forest: Forest, rows: np.ndarray, boxes: Boxes, attribute: bool) ->
     return total * scale, parts * scale if attribute else None
 
 
-def _by_kernel(forest: Forest, rows: np.ndarray, boxes: Boxes) -> np.ndarray:
+def _by_kernel(rows: np.ndarray, boxes: Boxes) -> np.ndarray:
     """Scores of rows, which the threads of this worker share. Those of a row do not depend on which others come with it."""
     from sparkml_algos.kernels.forest import add_scores
 
     shares = min(kernels.threads(), max(1, len(rows) // ROWS_PER_THREAD))
     # As an array of its own, where the one that is given may not be written.
     rows, total = np.require(rows, np.float32, ["C", "W"]), np.zeros(len(rows))
-    by_node = [getattr(boxes, name).astype(np.float32) for name in ("range", "alone", "leaf_alone", "leaf_seen")]
-    trees = (forest.roots, forest.children, forest.dimension, forest.cut, forest.points, boxes.corners, *by_node)
-    trees = tuple(np.require(array, None, ["C", "W"]) for array in trees)
     parts = zip(np.array_split(rows, shares), np.array_split(total, shares), strict=True)
-    kernels.in_threads([partial(add_scores, mine, *trees, there) for mine, there in parts])
-    return total * (np.log2(forest.points_per_tree + 1) / len(forest.roots))
+    kernels.in_threads([partial(add_scores, mine, *boxes.for_kernel, there) for mine, there in parts])
+    return total * (np.log2(boxes.forest.points_per_tree + 1) / len(boxes.forest.roots))
 
 
 def _mirrored(rows: np.ndarray) -> np.ndarray:
