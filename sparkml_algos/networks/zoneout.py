@@ -75,7 +75,7 @@ class ZoneoutLSTM(nn.Module):
         if state is None:
             state = gates.new_zeros(self.cells, gates.shape[2]), gates.new_zeros(self.cells, gates.shape[2])
         if masks is None and self.rate:
-            masks = gates.new_full((1, 1, 1), 1 - self.rate).expand(len(gates), self.cells, gates.shape[2])
+            masks = self.recurrent.new_full((1, 1, 1), 1 - self.rate).expand(len(gates), self.cells, gates.shape[2])
         return _unrolled(gates, self.recurrent, *state, masks)
 
 
@@ -85,7 +85,10 @@ def _unrolled(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor, ma
 
 
 class _Unrolled(torch.autograd.Function):
-    """All steps, with the derivatives written out: torch's own would keep a dozen small tensors for each step, and take twice as long."""
+    """All steps, with the derivatives written out: torch's own would keep a dozen small tensors for each step, and take twice as long.
+
+    Steps are so short that cutting out what belongs to one would take as long as computing it: that is done for all of them at once.
+    """
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -93,24 +96,27 @@ class _Unrolled(torch.autograd.Function):
         steps, _, rows = gates.shape
         # Matrix products may come in 16 bits; what adds up over steps does not.
         gates, recurrent, hidden, cell = (tensor.to(recurrent.dtype) for tensor in (gates, recurrent, hidden, cell))
-        opened = torch.empty_like(gates)
+        opened = gates.new_empty(steps, 4 * cells, rows)
         contents, hiddens = (gates.new_empty(steps, cells, rows) for _ in range(2))
         befores = gates.new_empty(steps + 1, cells, rows)
         befores[0] = cell
         first = hidden
-        for step in range(steps):
-            now, content, after = opened[step], contents[step], befores[step + 1]
-            torch.addmm(gates[step], recurrent, hidden, out=now)
-            now[: 3 * cells].sigmoid_()
-            now[3 * cells :].tanh_()
-            torch.mul(now[cells : 2 * cells], cell, out=after)
-            after.addcmul_(now[:cells], now[3 * cells :])
+        of_step = [opened, opened[:, : 3 * cells], *opened.view(steps, 4, cells, rows).unbind(1), contents, befores[1:], hiddens]
+        moves = [None] * steps if masks is None else masks.unbind(0)
+        for given, move, now, doors, enter, keep, leave, new, content, after, said in zip(
+            gates.unbind(0), moves, *(part.unbind(0) for part in of_step), strict=True
+        ):
+            torch.addmm(given, recurrent, hidden, out=now)
+            doors.sigmoid_()
+            new.tanh_()
+            torch.mul(keep, cell, out=after)
+            after.addcmul_(enter, new)
             torch.tanh(after, out=content)
-            torch.mul(now[2 * cells : 3 * cells], content, out=hiddens[step])
-            if masks is not None:
-                torch.lerp(cell, after, masks[step], out=after)
-                torch.lerp(hidden, hiddens[step], masks[step], out=hiddens[step])
-            hidden, cell = hiddens[step], after
+            torch.mul(leave, content, out=said)
+            if move is not None:
+                torch.lerp(cell, after, move, out=after)
+                torch.lerp(hidden, said, move, out=said)
+            hidden, cell = said, after
         ctx.save_for_backward(opened, contents, befores, hiddens, first, recurrent, masks)
         return hiddens, cell.clone()
 
@@ -119,29 +125,35 @@ class _Unrolled(torch.autograd.Function):
         opened, contents, befores, hiddens, first, recurrent, masks = ctx.saved_tensors
         steps, cells, rows = hiddens.shape
         enter, keep, leave, new = opened.view(steps, 4, cells, rows).unbind(1)
-        # Derivatives of the new content of the cell, and what it does to the gates: (steps, 3, cells, rows) for enter, keep and new.
-        of_content = leave * (1 - contents * contents)
-        by_content = torch.stack([new * enter * (1 - enter), befores[:-1] * keep * (1 - keep), enter * (1 - new * new)], 1)
-        by_hidden = contents * leave * (1 - leave)
+        # First the derivatives by the gates of what a step makes of the new content of the cell, and of what is said: these are multiplied
+        # by those of the loss, step by step.
         of_gates = torch.empty_like(opened)
         parts = of_gates.view(steps, 4, cells, rows)
+        of_enter, of_keep, of_leave, of_new = parts.unbind(1)
+        through_sigmoid, through_tanh = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
+        through_sigmoid(new, enter, grad_input=of_enter)
+        through_sigmoid(befores[:-1], keep, grad_input=of_keep)
+        through_sigmoid(contents, leave, grad_input=of_leave)
+        through_tanh(enter, new, grad_input=of_new)
+        by_content = torch.ops.aten.tanh_backward(leave, contents)
         transposed = recurrent.t().contiguous()
-        hidden, cell = torch.zeros_like(of_cell), of_cell.clone()
-        for step in range(steps - 1, -1, -1):
-            hidden = hidden + of_hiddens[step]
-            fresh, fresh_cell = hidden, cell
-            if masks is not None:
-                fresh, fresh_cell = hidden * masks[step], cell * masks[step]
-            content = torch.addcmul(fresh_cell, fresh, of_content[step])
-            torch.mul(by_content[step, :2], content, out=parts[step, :2])
-            torch.mul(by_hidden[step], fresh, out=parts[step, 2])
-            torch.mul(by_content[step, 2], content, out=parts[step, 3])
-            kept = torch.mul(content, keep[step])
-            if masks is None:
-                hidden, cell = torch.mm(transposed, of_gates[step]), kept
+        hidden, cell = torch.zeros_like(of_cell), of_cell
+        of_step = [of_hiddens, by_content, keep, of_gates, parts[:, :2], of_leave, of_new]
+        moves = [None] * steps if masks is None else masks.unbind(0)
+        views = list(zip(moves, *(part.unbind(0) for part in of_step), strict=True))
+        for move, said, slope, kept, whole, two, third, fourth in reversed(views):
+            hidden = hidden + said
+            fresh, fresh_cell = (hidden, cell) if move is None else (hidden * move, cell * move)
+            content = torch.addcmul(fresh_cell, fresh, slope)
+            two.mul_(content)
+            third.mul_(fresh)
+            fourth.mul_(content)
+            earlier = content * kept
+            if move is None:
+                hidden, cell = torch.mm(transposed, whole), earlier
             else:
-                hidden = torch.addmm(hidden - fresh, transposed, of_gates[step])
-                cell = kept.add_(cell).sub_(fresh_cell)
-        earlier = torch.cat([first[None], hiddens[:-1]])
-        of_recurrent = torch.bmm(of_gates, earlier.transpose(1, 2)).sum(0)
+                hidden = torch.addmm(hidden.sub_(fresh), transposed, whole)
+                cell = earlier.add_(cell).sub_(fresh_cell)
+        of_recurrent = torch.mm(of_gates[0], first.t())
+        of_recurrent += torch.bmm(of_gates[1:], hiddens[:-1].transpose(1, 2)).sum(0)
         return of_gates, of_recurrent, hidden, cell, None

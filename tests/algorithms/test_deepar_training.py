@@ -345,6 +345,12 @@ class TestLearning:
         assert len(history) < 30 and artifact.values["epoch"] == int(np.argmin(history)) + 1
         assert artifact.values["validation:loss"] == min(history)
 
+    def test_matrices_may_be_multiplied_with_16_bits(self):
+        marked = np.arange(len(SERIES)) % 4 == 0
+        expected, found = (fit(settings(), validation=marked, plan={"mixed_precision": mixed}) for mixed in (False, True))
+        assert found.values["validation:loss"] == pytest.approx(expected.values["validation:loss"], rel=0.02)
+        assert {array.dtype for array in found.arrays.values()} == {np.dtype(np.float32)}
+
     def test_missing_steps_cost_nothing(self, monkeypatch):
         holes, loss, of, missing = SERIES.copy(), DeepARLearner.loss, Inputs.of, []
         holes[RANDOM.random(holes.shape) < 0.3] = np.nan

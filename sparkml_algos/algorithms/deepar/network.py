@@ -287,14 +287,20 @@ class DeepARNetwork(nn.Module):
         states, current = [], steps
         for place, (layer, of_inputs, bias) in enumerate(zip(self.layers, self.of_inputs, self.biases, strict=True)):
             constant = bias + self.of_static(static).t() if place == 0 else bias
-            gates = torch.matmul(of_inputs, current) + constant
+            gates = _of_every_step(of_inputs, current, constant)
             current, cell = layer(gates, None, masks[place])
             states.append((current[-1], cell))
         return current, states
 
     def said(self, hiddens: Tensor) -> Tensor:
-        """Of hidden states (…, cells, rows) what they say, (…, parameters, rows)."""
-        return torch.matmul(self.says, hiddens) + self.says_bias
+        """Of hidden states (steps, cells, rows) what they say, (steps, parameters, rows)."""
+        return _of_every_step(self.says, hiddens, self.says_bias)
+
+
+def _of_every_step(weights: Tensor, steps: Tensor, constant: Tensor) -> Tensor:
+    """A matrix times each of (steps, numbers, rows), plus what is the same in all steps. Not by `torch.matmul`, which for a matrix that
+    learns turns the steps, the products and later their derivatives round in memory."""
+    return torch.baddbmm(constant, weights.expand(len(steps), -1, -1), steps)
 
 
 def _uniform(rows: int, columns: int, cells: int) -> Tensor:
