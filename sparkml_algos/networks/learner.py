@@ -65,7 +65,7 @@ class NetworkLearner(Learner):
     Parameters
     ----------
     network : Module
-        On the CPU, of 32 bits; equal on every worker if `networks.state.built` has made it.
+        On the CPU, of 32 bits, or all of 64; equal on every worker if `networks.state.built` has made it.
     job : Job
     communicator : Communicator
     optimizer : OptimizerSettings
@@ -145,9 +145,9 @@ class NetworkLearner(Learner):
                 with self._precision():
                     found = self.loss(batch, draws)
                 found[self.figures[0]].backward()
-            tail = torch.stack([found[name].detach().float() for name in self.figures])
-            self._parameters.figures[:-1] = tail
-            self._parameters.figures[-1] = self.weight(batch)
+            figures = self._parameters.figures
+            figures[:-1] = torch.stack([found[name].detach().to(figures.dtype) for name in self.figures])
+            figures[-1] = self.weight(batch)
         self._parameters.gather()
         return Sums(self._parameters.sums, self._parameters.take_rows())
 
@@ -160,7 +160,7 @@ class NetworkLearner(Learner):
             return part
         touched = {name: touched_by_any(ids, communicator) for name, (ids, _) in part.rows.items()}
         shapes = {name: (len(ids), part.rows[name][1].shape[1]) for name, ids in touched.items()}
-        message = torch.zeros(len(part.flat) + sum(map(np.prod, shapes.values())), device=self.device)
+        message = part.flat.new_zeros(len(part.flat) + sum(map(np.prod, shapes.values())))
         flat, *tables = message.split([len(part.flat), *(int(np.prod(shape)) for shape in shapes.values())])
         flat.copy_(part.flat)
         summed = {}

@@ -104,21 +104,35 @@ class Optimizer(ABC):
     slots: ClassVar[int]  # tensors of memory, of a parameter's shape
 
     @abstractmethod
-    def direction(self, gradient: Tensor, memory: list[Tensor], step: int) -> Tensor:
-        """The step per unit of learning rate, to be subtracted.
+    def move(self, values: Tensor, gradient: Tensor, memory: list[Tensor], step: int, rate: float) -> None:
+        """Make a step.
 
         Parameters
         ----------
+        values : Tensor
+            Changed in place.
         gradient : Tensor
             May be overwritten.
         memory : list of Tensor
             `slots` of them, 0 before the first step; changed in place.
         step : int
             Counted from 1.
+        rate : float
         """
 
 
-class Sgd(Optimizer):
+class _Directed(Optimizer):
+    """One whose steps are a direction times the learning rate."""
+
+    def move(self, values: Tensor, gradient: Tensor, memory: list[Tensor], step: int, rate: float) -> None:
+        values.sub_(self.direction(gradient, memory, step), alpha=rate)
+
+    @abstractmethod
+    def direction(self, gradient: Tensor, memory: list[Tensor], step: int) -> Tensor:
+        """The step per unit of learning rate, to be subtracted; see `move`."""
+
+
+class Sgd(_Directed):
     """v ← momentum·v + g; step v, or with Nesterov's look ahead g + momentum·v."""
 
     nesterov: ClassVar[bool] = False
@@ -152,16 +166,17 @@ class Adam(Optimizer):
     def __init__(self, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = EPSILON) -> None:
         self._betas, self._epsilon = (beta_1, beta_2), epsilon
 
-    def direction(self, gradient: Tensor, memory: list[Tensor], step: int) -> Tensor:
+    def move(self, values: Tensor, gradient: Tensor, memory: list[Tensor], step: int, rate: float) -> None:
         (mean, square), (beta_1, beta_2) = memory, self._betas
         mean.lerp_(gradient, 1 - beta_1)
         square.mul_(beta_2).addcmul_(gradient, gradient, value=1 - beta_2)
-        divisor = torch.sqrt(square, out=gradient)
-        divisor.mul_((1 - beta_1**step) / (1 - beta_2**step) ** 0.5).add_(self._epsilon * (1 - beta_1**step))
-        return torch.div(mean, divisor, out=divisor)
+        # The corrections are of the rate and of ε instead of the means: so much less is read and written.
+        correction = (1 - beta_2**step) ** 0.5
+        divisor = torch.sqrt(square, out=gradient).add_(self._epsilon * correction)
+        values.addcdiv_(mean, divisor, value=-rate * correction / (1 - beta_1**step))
 
 
-class Adagrad(Optimizer):
+class Adagrad(_Directed):
     """Gradients divided by the root of the sum of their squares."""
 
     slots = 1
@@ -175,7 +190,7 @@ class Adagrad(Optimizer):
         return gradient.div_(square.sqrt().add_(self._epsilon))
 
 
-class RmsProp(Optimizer):
+class RmsProp(_Directed):
     """Gradients divided by the root of a running mean of their squares.
 
     Parameters
@@ -203,7 +218,7 @@ class RmsProp(Optimizer):
         return velocity.mul_(gamma_2).addcdiv_(gradient, divisor)
 
 
-class Adadelta(Optimizer):
+class Adadelta(_Directed):
     """Steps in units of earlier steps; a learning rate of 1 is what the paper has."""
 
     slots = 2

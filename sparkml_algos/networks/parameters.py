@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sparkml_algos.networks.optimizers import Optimizer
 
-# Numbers of 32 bits in 64 bytes. Every parameter starts at a multiple, as what torch allocates does: what the last bit of a matrix product
-# is may depend on it.
+# Numbers of 32 bits in 64 bytes, and of 64 bits in 128. Every parameter starts at a multiple, as what torch allocates does: what the last
+# bit of a matrix product is may depend on it.
 ALIGNMENT = 16
 
 
@@ -23,7 +23,7 @@ class FlatParameters:
     Parameters
     ----------
     network : Module
-        Of parameters with 32 bits, already on its device.
+        Of parameters with 32 bits, or all of 64, already on its device.
     figures : int
         Further numbers that travel with the gradients.
 
@@ -38,14 +38,15 @@ class FlatParameters:
     Raises
     ------
     TypeError
-        If a parameter to be trained has not 32 bits.
+        If a parameter to be trained has not 32 bits, unless all have 64.
     """
 
     def __init__(self, network: nn.Module, figures: int = 0) -> None:
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-        other = {name: parameter.dtype for name, parameter in trained.items() if parameter.dtype != torch.float32}
+        dtype = torch.float64 if {parameter.dtype for parameter in trained.values()} == {torch.float64} else torch.float32
+        other = {name: parameter.dtype for name, parameter in trained.items() if parameter.dtype != dtype}
         if other:
-            raise TypeError(f"parameters to be trained must be torch.float32, got {other}")
+            raise TypeError(f"parameters to be trained must be torch.float32, or all torch.float64, got {other}")
         sparse = {id(module.weight) for module in network.modules() if is_table(module)}
         self.tables = {name: parameter for name, parameter in trained.items() if id(parameter) in sparse}
         dense = [parameter for name, parameter in trained.items() if name not in self.tables]
@@ -53,7 +54,7 @@ class FlatParameters:
         for parameter in dense:
             ends.append(ends[-1] + math.ceil(parameter.numel() / ALIGNMENT) * ALIGNMENT)
         device = next((parameter.device for parameter in trained.values()), torch.device("cpu"))
-        self.values, self.sums = (torch.zeros(ends[-1] + more, device=device) for more in (0, figures))
+        self.values, self.sums = (torch.zeros(ends[-1] + more, dtype=dtype, device=device) for more in (0, figures))
         self._dense, self._places, self._gaps = dense, [], []
         for parameter, start in zip(dense, ends[:-1], strict=True):
             part = slice(start, start + parameter.numel())
@@ -155,7 +156,7 @@ class Mover:
     def _move(self, values: Tensor, memory: list[Tensor], gradient: Tensor, rate: float, decay: float) -> None:
         if decay:
             gradient.add_(values, alpha=decay)
-        values.sub_(self._optimizer.direction(gradient, memory, self.steps), alpha=rate)
+        self._optimizer.move(values, gradient, memory, self.steps, rate)
 
     def state(self) -> dict[str, Tensor]:
         """What a training that goes on later must be given back, besides `steps`."""

@@ -112,6 +112,14 @@ def test_a_saved_model_answers_the_services_requests_without_spark(
     np.testing.assert_array_equal(answer["topic_weights"], expected[:2])
 
 
+@pytest.mark.slow
+def test_what_compiling_took_is_in_the_summary(data: DataFrame, model: NeuralTopicModelModel) -> None:
+    settings = {"num_topics": 3, "optimizer": "adam", "mini_batch_size": 64, "epochs": 3, "num_workers": 2}
+    found = NeuralTopicModel(compile=True, **settings).fit(data).training_summary.compile
+    assert set(found) == {"seconds", "eager_step_seconds", "compiled_step_seconds"} and found["seconds"] > 0
+    assert model.training_summary.compile is None
+
+
 def test_a_share_of_no_rows_is_refused_before_any_job(data: DataFrame) -> None:
     with pytest.raises(InvalidParams, match="sub_sample=0 leaves no rows to train on"):
         NeuralTopicModel(num_topics=3, sub_sample=0).fit(data)

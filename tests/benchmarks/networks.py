@@ -41,17 +41,18 @@ def compare_loops(data: Data, options: Options) -> Report:
 
 
 def compare_curves(data: Data, options: Options) -> Report:
-    """How far the losses of both loops are apart, and how far those of the plain loop are where a mini-batch's rows come the other way."""
+    """How far the losses of both loops are apart, with 32 and with 64 bits, and how far those of the plain loop are where a mini-batch's
+    rows come the other way."""
     dataset = data.get("labelled mnist")
     title = f"Losses of {CURVE_STEPS} steps on the same mini-batches: the largest difference, relative to the loss"
-    table = Table(title, ["", "ours from plain", "of", "plain from plain, rows the other way round", "of"])
+    table = Table(title, ["", "ours from plain", "of", "plain from plain, rows the other way round", "of", "ours from plain, 64 bits"])
     values = {str(rows): measure(curves, threads=1, path=dataset.path, mini_batch_size=rows) for rows in MINI_BATCHES}
     for rows, found in values.items():
         cells = [[f"{median(apart):.1e}", " ".join(f"{one:.1e}" for one in apart)] for apart in (found["ours"], found["reversed"])]
-        table.rows.append([f"mini-batches of {rows}", *cells[0], *cells[1]])
+        table.rows.append([f"mini-batches of {rows}", *cells[0], *cells[1], f"{found['wide'][0]:.1e}"])
     note = (
-        f"Medians of {CURVE_SEEDS} orders of the rows. Sums in another order differ in their last bits; where that lets a unit of the "
-        "hidden layer pass a row or not, losses part by more, as those of torch do from its own."
+        f"Medians of {CURVE_SEEDS} orders of the rows; with 64 bits of one. Sums in another order differ in their last bits; where that "
+        "lets a hidden unit pass a row or not, losses part by more, as those of torch do from its own; with 64 bits they do not."
     )
     return Report([table], values, [note])
 
@@ -77,10 +78,10 @@ def both_loops(path: str, mini_batch_size: int) -> dict[str, float]:
 class Plain:
     """The loop one writes by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_wide: bool = False) -> None:
         import torch
 
-        self.network = make_network()
+        self.network = make_network(is_wide)
         self._optimizer, self._loss = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE), torch.nn.CrossEntropyLoss()
 
     def step(self, features: Any, label: Any) -> float:
@@ -92,17 +93,18 @@ class Plain:
         return loss.item()
 
 
-def make_network() -> Any:
+def make_network(is_wide: bool) -> Any:
     """The perceptron, from the same start every time."""
     from torch import nn
 
     from sparkml_algos.networks.state import built
 
-    return built(lambda: nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES)), seed=0)
+    network = built(lambda: nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES)), seed=0)
+    return network.double() if is_wide else network
 
 
-def ours(features: np.ndarray, label: np.ndarray, seed: int = 0) -> tuple[Any, Any]:
-    """A learner of the same perceptron, and a job on the same rows."""
+def ours(features: np.ndarray, label: np.ndarray, seed: int = 0, is_wide: bool = False) -> tuple[Any, Any]:
+    """A learner of the same perceptron, with 64 bits or 32, and a job on the same rows."""
     from torch import nn
 
     from sparkml_algos.collectives.communicator import SingleProcess
@@ -118,14 +120,15 @@ def ours(features: np.ndarray, label: np.ndarray, seed: int = 0) -> tuple[Any, A
 
     class Perceptron(NetworkLearner):
         def loss(self, batch: Any, draws: Any) -> dict[str, Any]:
-            scores = self.forward(to_tensor(batch.features, self.device))
+            rows = to_tensor(batch.features, self.device)
+            scores = self.forward(rows.double() if is_wide else rows)
             return {"loss": nn.functional.cross_entropy(scores, to_tensor(batch.label, self.device).long(), reduction="sum")}
 
     read_fields = [fields.features(), fields.label()]
     decoder = Decoder([Source(field, [field.role]) for field in read_fields])
     shard = Shard(record_batches(read_fields, {"features": features, "label": label}), decoder, seed=seed)
     job = Job(shard, SingleProcess())
-    return Perceptron(make_network(), job, job.communicator, OptimizerSettings("adam", LEARNING_RATE), WatchedRows(job, 1)), job
+    return Perceptron(make_network(is_wide), job, job.communicator, OptimizerSettings("adam", LEARNING_RATE), WatchedRows(job, 1)), job
 
 
 def epoch_of(learner: Any, job: Any, mini_batch_size: int) -> float:
@@ -138,28 +141,31 @@ def epoch_of(learner: Any, job: Any, mini_batch_size: int) -> float:
 
 def curves(path: str, mini_batch_size: int) -> dict[str, list[float]]:
     """For some orders of the rows, the largest relative difference of the losses from the plain loop's: of our loop, and of the plain one
-    that has the rows of each mini-batch the other way round."""
+    that has the rows of each mini-batch the other way round; for one order both where all have 64 bits."""
+    features, label = read(path)
+    narrow = [differences(features, label, mini_batch_size, seed) for seed in range(CURVE_SEEDS)]
+    ours, turned = map(list, zip(*narrow, strict=True))
+    return {"ours": ours, "reversed": turned, "wide": differences(features, label, mini_batch_size, 0, is_wide=True)}
+
+
+def differences(features: np.ndarray, label: np.ndarray, mini_batch_size: int, seed: int, is_wide: bool = False) -> list[float]:
+    """The same for one order."""
     import torch
 
     from sparkml_algos.training.progress import Progress
 
-    features, label = read(path)
-    found: dict[str, list[float]] = {"ours": [], "reversed": []}
-    for seed in range(CURVE_SEEDS):
-        learner, job = ours(features, label, seed)
-        plain, other = Plain(), Plain()
-        losses = []
-        for step, batch in enumerate(first_batches(job, mini_batch_size)):
-            learner.begin_step(Progress(0, step, None))
-            sums = learner.gradient(batch)
-            loss, weight = sums.flat[-2:].tolist()
-            learner.update(sums, Progress(0, step, None))
-            rows = torch.from_numpy(batch.features), torch.from_numpy(batch.label).long()
-            losses.append([loss / weight, other.step(*(part.flip(0) for part in rows)), plain.step(*rows)])
-        our, turned, expected = np.array(losses).T
-        for name, curve in (("ours", our), ("reversed", turned)):
-            found[name].append(float((np.abs(curve - expected) / expected).max()))
-    return found
+    learner, job = ours(features, label, seed, is_wide)
+    plain, other = Plain(is_wide), Plain(is_wide)
+    losses = []
+    for step, batch in enumerate(first_batches(job, mini_batch_size)):
+        learner.begin_step(Progress(0, step, None))
+        sums = learner.gradient(batch)
+        loss, weight = sums.flat[-2:].tolist()
+        learner.update(sums, Progress(0, step, None))
+        rows = torch.from_numpy(batch.features).to(plain.network[0].weight.dtype), torch.from_numpy(batch.label).long()
+        losses.append([loss / weight, other.step(*(part.flip(0) for part in rows)), plain.step(*rows)])
+    our, turned, expected = np.array(losses).T
+    return [float((np.abs(curve - expected) / expected).max()) for curve in (our, turned)]
 
 
 def first_batches(job: Any, mini_batch_size: int) -> Iterator[Any]:

@@ -6,11 +6,27 @@ import numpy as np
 import pytest
 import torch
 
+from sparkml_algos import Seq2Seq
 from sparkml_algos.collectives.communicator import SingleProcess
+from sparkml_algos.core.estimator import training_plan
+from tests.cases import CASES
 from tests.gang import in_threads
 from tests.networks.test_learner import SHAPE, WHOLE, arrays, fit, parts_of, settings
 
 NORM = {**SHAPE, "batch_norm": True}
+NETWORKS = [case.estimator for case in CASES if "torch" in case.estimator.algorithm().libraries]
+
+
+@pytest.mark.parametrize("estimator", NETWORKS, ids=lambda estimator: estimator.__name__)
+def test_every_estimator_of_a_network_may_have_it_compiled(estimator):
+    assert estimator().getCompile() is False and estimator(compile=True).getCompile() is True
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_workers_are_told_whether_to_compile(spark, on):
+    rows = spark.createDataFrame([(["a"], ["b"])], "source array<string>, target array<string>")
+    learner = Seq2Seq(compile=on)
+    assert training_plan([learner], rows, learner.inputs(rows)).compile is on
 
 
 @pytest.mark.slow

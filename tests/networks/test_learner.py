@@ -77,6 +77,21 @@ class TestSteps:
             np.testing.assert_allclose(found.arrays[f"network/{key}"], tensor.numpy(), rtol=1e-3, atol=1e-5)
         assert found.values["train:loss"] == pytest.approx(loss.item(), rel=1e-4)
 
+    @pytest.mark.parametrize("name, plain", [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
+    def test_of_64_bits_differ_from_those_of_a_plain_torch_loop_by_rounding_alone(self, name, plain):
+        shape, epochs = {**SHAPE, "bits": 64}, 200
+        network = built(lambda: Perceptron(ROWS.shape[1], **shape), 0)
+        optimizer, losses = plain(network.parameters(), lr=0.02, weight_decay=0.01), []
+        for _ in range(epochs):
+            loss = nn.functional.cross_entropy(network(torch.from_numpy(ROWS)), torch.from_numpy(LABEL).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        found = fit(SingleProcess(), WHOLE, settings(shape, name=name, epochs=epochs, learning_rate=0.02, weight_decay=0.01))
+        assert losses[-1] < losses[0] / 2
+        np.testing.assert_allclose([epoch["train:loss"] for epoch in found.values["history"]], losses, rtol=1e-10)
+
 
 class TestMixedPrecision:
     def test_multiplies_with_16_bits_and_keeps_parameters_of_32(self):

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from sparkml_algos.collectives.communicator import SingleProcess
 from sparkml_algos.networks.optimizers import OPTIMIZERS, OptimizerSettings
 from sparkml_algos.networks.parameters import FlatParameters, Mover
+from sparkml_algos.networks.state import built
+from tests.networks.test_learner import LABEL, ROWS, SHAPE, WHOLE, fit, settings
+from tests.toys.perceptron import Perceptron
+
+SPECIFICATIONS = Path(__file__).parents[1] / "specification"
+# Trained by something else than networks.
+OTHERS = ("linear_learner",)
 
 TORCH = {
     ("sgd", ()): lambda parameters: torch.optim.SGD(parameters, lr=0.1, weight_decay=0.01),
     ("sgd", (("momentum", 0.9),)): lambda parameters: torch.optim.SGD(parameters, lr=0.1, weight_decay=0.01, momentum=0.9),
     ("nag", ()): lambda parameters: torch.optim.SGD(parameters, lr=0.1, weight_decay=0.01, momentum=0.9, nesterov=True),
     ("adam", ()): lambda parameters: torch.optim.Adam(parameters, lr=0.1, weight_decay=0.01),
+    ("adam", (("beta_1", 0.7), ("beta_2", 0.95), ("epsilon", 1e-3))): lambda parameters: torch.optim.Adam(
+        parameters, lr=0.1, weight_decay=0.01, betas=(0.7, 0.95), eps=1e-3
+    ),
     ("adagrad", ()): lambda parameters: torch.optim.Adagrad(parameters, lr=0.1, weight_decay=0.01, eps=1e-7),
     ("rmsprop", ()): lambda parameters: torch.optim.RMSprop(parameters, lr=0.1, weight_decay=0.01, alpha=0.9),
+    ("rmsprop", (("gamma_1", 0.6), ("epsilon", 1e-3))): lambda parameters: torch.optim.RMSprop(
+        parameters, lr=0.1, weight_decay=0.01, alpha=0.6, eps=1e-3
+    ),
     ("adadelta", ()): lambda parameters: torch.optim.Adadelta(parameters, lr=0.1, weight_decay=0.01),
 }
 
@@ -38,6 +55,40 @@ def test_steps_are_those_of_torch(key):
         parameters.gather()
         mover.step(parameters.gradients, {}, 0.1, 0.01)
         torch.testing.assert_close(network.weight.data, theirs.data, rtol=1e-4, atol=1e-6)
+
+
+def test_every_optimizer_of_the_specifications_is_compared_with_torch():
+    asked: dict[str, set[str]] = {}
+    for path in SPECIFICATIONS.glob("*.json"):
+        declared = {one["name"]: one["choices"] for one in json.loads(path.read_text())["hyperparameters"]}
+        if names := {name for key in ("optimizer", "optimizer_type") for name in declared.get(key) or ()}:
+            asked[path.stem] = names
+    of_networks = set().union(*(names for algorithm, names in asked.items() if algorithm not in OTHERS))
+    assert {"ntm", "object2vec", "seq2seq", "semantic_segmentation", *OTHERS} <= set(asked)
+    assert of_networks == set(OPTIMIZERS) == {name for name, _ in TORCH}
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [{"rescale": 0.3}, {"clip_gradient": 0.01}, {"clip_norm": 0.05}, {"rescale": 3.0, "clip_gradient": 0.02, "clip_norm": 0.05}],
+    ids=lambda bounds: "-".join(bounds),
+)
+def test_gradients_are_rescaled_then_clipped_then_decayed_as_a_torch_loop_does_it(bounds):
+    network = built(lambda: Perceptron(ROWS.shape[1], **SHAPE), 0)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5, weight_decay=0.01)
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(torch.from_numpy(ROWS)), torch.from_numpy(LABEL).long())
+        (loss * bounds.get("rescale", 1.0)).backward()
+        if "clip_gradient" in bounds:
+            nn.utils.clip_grad_value_(network.parameters(), bounds["clip_gradient"])
+        if "clip_norm" in bounds:
+            length = nn.utils.clip_grad_norm_(network.parameters(), bounds["clip_norm"])
+            assert length > bounds["clip_norm"]
+        optimizer.step()
+    found = fit(SingleProcess(), WHOLE, settings(epochs=10, learning_rate=0.5, weight_decay=0.01, **bounds))
+    for key, tensor in network.state_dict().items():
+        np.testing.assert_allclose(found.arrays[f"network/{key}"], tensor.numpy(), rtol=1e-3, atol=1e-5, err_msg=key)
 
 
 def test_centred_rmsprop_is_graves():
@@ -88,6 +139,7 @@ def test_an_unknown_name_is_answered_with_those_there_are():
         OptimizerSettings("lars").make()
 
 
-def test_parameters_of_other_than_32_bits_are_refused():
-    with pytest.raises(TypeError, match=r"must be torch\.float32"):
-        FlatParameters(nn.Linear(2, 1, dtype=torch.float64))
+@pytest.mark.parametrize("other", [torch.bfloat16, torch.float64], ids=str)
+def test_parameters_of_other_than_32_bits_or_all_of_64_are_refused(other):
+    with pytest.raises(TypeError, match=r"must be torch\.float32, or all torch\.float64, got \{'1\.weight'"):
+        FlatParameters(nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1, dtype=other)))

@@ -22,14 +22,16 @@ FIELDS = (fields.features(), fields.label(ClassLabel(100)), fields.validation())
 class Perceptron(nn.Module):
     """Layers over the features and, where there is a vocabulary, over the embedding of the integer that the first feature is."""
 
-    def __init__(self, features, hidden, classes, vocabulary=0, batch_norm=False, dropout=0.0):
+    def __init__(self, features, hidden, classes, vocabulary=0, batch_norm=False, dropout=0.0, bits=32):
         super().__init__()
         self.table = nn.Embedding(vocabulary, hidden, sparse=True) if vocabulary else None
         self.first = nn.Linear(features, hidden)
         self.norm = nn.BatchNorm1d(hidden) if batch_norm else nn.Identity()
         self.dropout, self.last = nn.Dropout(dropout), nn.Linear(hidden, classes)
+        self.to({32: torch.float32, 64: torch.float64}[bits])
 
     def forward(self, features):
+        features = features.to(self.last.weight.dtype)
         hidden = self.first(features)
         if self.table is not None:
             hidden = hidden + self.table(features[:, 0].abs().long() % self.table.num_embeddings)
