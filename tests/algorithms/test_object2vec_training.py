@@ -78,6 +78,19 @@ class TestEncoders:
         mean = torch.stack([network.table(0).weight[one].mean(0) for one in FIRST])
         torch.testing.assert_close(network.encode(sequences(FIRST), 0), network.encoders[0].projection(mean))
 
+    @pytest.mark.parametrize("storage", ["dense", "row_sparse"])
+    def test_single_tokens_are_encoded_and_learned_beside_lists_as_they_are_alone(self, storage):
+        network = network_of(enc0_network="pooled_embedding", enc0_token_embedding_dim=8, token_embedding_storage_type=storage)
+        ones, weight = [[3], [7], [3], [0]], network.table(0).weight
+        found = []
+        for lists in (ones, [*ones, [1, 2]]):
+            weight.grad = None
+            encodings = network.encode(sequences(lists), 0)[: len(ones)]
+            (encodings * torch.arange(32.0).view(4, 8)).sum().backward()
+            found.append((encodings.detach(), weight.grad.to_dense()))
+        torch.testing.assert_close(*found, rtol=0, atol=0)
+        torch.testing.assert_close(found[0][0], weight.detach()[[3, 7, 3, 0]], rtol=0, atol=0)
+
     @torch.no_grad()
     def test_an_hcnn_joins_the_maxima_of_each_layer(self):
         network = network_of(enc0_network="hcnn", enc_dim=10)

@@ -28,10 +28,10 @@ from sparkml_algos.training.progress import EpochResult
 START_DEVIATION = 0.3
 
 _ACTIVATIONS: Mapping[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "linear": nn.Identity}
-_COMPARED = {
-    "hadamard": lambda one, other: one * other,
-    "concat": lambda one, other: torch.cat([one, other], dim=1),
-    "abs_diff": lambda one, other: (one - other).abs(),
+_COMPARED: Mapping[str, Callable[[Tensor, Tensor], list[Tensor]]] = {
+    "hadamard": lambda one, other: [one * other],
+    "concat": lambda one, other: [one, other],
+    "abs_diff": lambda one, other: [(one - other).abs()],
 }
 
 
@@ -73,7 +73,10 @@ class PooledEncoder(nn.Module):
         self.projection = nn.Identity() if dim == enc_dim else nn.Linear(dim, enc_dim)
 
     def forward(self, tokens: Sequences, table: nn.Embedding, dtype: torch.dtype) -> Tensor:
-        mean = functional.embedding_bag(tokens.ids, table.weight, tokens.starts, mode="mean", sparse=table.sparse)
+        if len(tokens.ids) == len(tokens):  # one token each, for none has no token
+            mean = functional.embedding(tokens.ids, table.weight, sparse=table.sparse)
+        else:
+            mean = functional.embedding_bag(tokens.ids, table.weight, tokens.starts, mode="mean", sparse=table.sparse)
         return self.projection(self.dropout(mean).to(dtype))
 
 
@@ -193,8 +196,11 @@ class Object2VecNetwork(nn.Module):
 
     def forward(self, first: Sequences, second: Sequences) -> Tensor:
         """Scores of pairs, shape (rows, outputs)."""
-        one, other = self.encode(first, 0), self.encode(second, 1)
-        return self.top(torch.cat([_COMPARED[name](one, other) for name in self._comparators], dim=1))
+        return self.top(self.compared(self.encode(first, 0), self.encode(second, 1)))
+
+    def compared(self, one: Tensor, other: Tensor) -> Tensor:
+        """What the comparators give of encodings of both sides, joined, shape (rows, compared_dim)."""
+        return torch.cat([part for name in self._comparators for part in _COMPARED[name](one, other)], dim=1)
 
     def precise(self) -> Object2VecNetwork:
         """This network, which from now on computes with 64 bits all but its tables, of which each row is read by itself."""
@@ -236,8 +242,7 @@ class PairProgram(nn.Module):
 
     def forward(self, in0: Tensor, in1: Tensor) -> tuple[Tensor]:
         encodings = [self._encoded(tokens, side) for side, tokens in enumerate((in0, in1))]
-        compared = [_COMPARED[name](*encodings) for name in self.network._comparators]
-        return (self._finish(self.network.top(torch.cat(compared, dim=1))),)
+        return (self._finish(self.network.top(self.network.compared(*encodings))),)
 
     def _encoded(self, tokens: Tensor, side: int) -> Tensor:
         encoder, is_token = self.network.encoders[side], tokens >= 0
