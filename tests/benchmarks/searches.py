@@ -290,10 +290,11 @@ def draw(measured: str, picture: str) -> None:
         best = (np.max if one["larger_is_better"] else np.min)([found[:, -1] for found in curves.values()])
         for (strategy, found), colour in zip(curves.items(), ("grey", "tab:orange"), strict=True):
             regret = np.abs(found - best)
+            regret = np.maximum(regret, regret[regret > 0].min())  # of the best itself there is no logarithm
             trials = np.arange(1, found.shape[1] + 1)
             ax.plot(trials, np.median(regret, axis=0), label=strategy, color=colour)
             ax.fill_between(trials, *np.quantile(regret, [0.25, 0.75], axis=0), color=colour, alpha=0.2, linewidth=0)
-        ax.set(title=name, xlabel="trial", ylabel=f"{one['metric']} away from the best")
+        ax.set(title=name, xlabel="trial", ylabel=f"{one['metric']} away from the best", yscale="log")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
     figure.savefig(picture, metadata={"Date": None})
