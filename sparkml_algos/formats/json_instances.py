@@ -187,7 +187,7 @@ def _instances(items: list[Any], file: str, offsets: list[int], configuration: A
 
 def _load(data: bytes, file: str, offset: int) -> Any:
     try:
-        return json.loads(data.decode(), parse_constant=_refuse)
+        return _DECODER.decode(data.decode())
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8: {error}", file, offset + error.start) from error
     except json.JSONDecodeError as error:
@@ -198,6 +198,9 @@ def _load(data: bytes, file: str, offset: int) -> Any:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def encode(results: Sequence[Any], algorithm: str = "") -> bytes:

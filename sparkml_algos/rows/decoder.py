@@ -116,6 +116,11 @@ class Decoder:
         role = next((field.role for field in self.fields if isinstance(field.kind, Vector)), None)
         return self.facts.get(role, {}).get("num_features")
 
+    @property
+    def knows_widths(self) -> bool:
+        """Whether rows to come say nothing new about how long vectors are."""
+        return all("num_features" in self.facts.get(field.role, {}) for field in self.fields if isinstance(field.kind, Vector))
+
     def _decoded(self, record_batch: pa.RecordBatch) -> Batch:
         columns = dict(zip(record_batch.schema.names, record_batch.columns, strict=True))
         with self.naming_rows(self._rows):

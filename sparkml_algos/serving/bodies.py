@@ -161,7 +161,8 @@ def decode(
     else:
         raise FormatError(f"content type {name!r} is not known", NAME)
     _check_widths(request, fields, facts)
-    return replace(request, longest=_longest(content_type, fields))
+    longest = _longest(content_type, fields)
+    return replace(request, longest=longest) if longest else request
 
 
 def unpacked(body: bytes, max_bytes: int) -> bytes:

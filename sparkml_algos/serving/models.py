@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,8 @@ class SavedModel:
     facts: Mapping[str, Facts]
     hyperparameters: Hyperparameters
     _predictor: Predictor
+    # By the roles of columns, those that read values and are afterwards as they were.
+    _decoders: dict[tuple[str, ...], Decoder] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, features: Any = None, **columns: Any) -> Mapping[str, Any]:
         """Score rows.
@@ -83,23 +85,33 @@ class SavedModel:
 
     def _read(self, features: Any = None, **columns: Any) -> tuple[Decoder, Batch]:
         given = {role: values for role, values in {"features": features, **columns}.items() if values is not None}
-        known = {field.role for field in self.fields}
-        missing = {field.role for field in self.fields if field.default is not None} - set(given)
-        alone = {field.role for field in self.fields if field.alone}
-        missing -= alone if alone & set(given) else set()
-        if missing or set(given) - known:
-            wrong = [f"no {role}" for role in sorted(missing)] + [f"unknown column {role!r}" for role in sorted(set(given) - known)]
-            raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
-        fields = [field for field in self.fields if field.role in given]
-        decoder = self._decoder(fields)
+        roles = tuple(given)
+        decoder = self._decoders.get(roles)
+        if decoder is None:
+            decoder = self._decoder(self._fields_of(roles))
+            if decoder.knows_widths:
+                self._decoders[roles] = decoder
         found = decoder.of_values(given)
         if found is not None:
             return decoder, found
+        fields = self._fields_of(roles)
+        decoder = self._decoder(fields)
         try:
             batches = [decoder(part) for part in record_batches(fields, given)]
         except (TypeError, OverflowError, UnicodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InvalidRows(f"a value of {', '.join(given)} cannot be read: {error}") from error
         return decoder, Batch.concat(batches) if batches else decoder.empty()
+
+    def _fields_of(self, given: Collection[str]) -> list[Field]:
+        """The fields of these roles."""
+        known = {one.role for one in self.fields}
+        missing = {one.role for one in self.fields if one.default is not None} - set(given)
+        alone = {one.role for one in self.fields if one.alone}
+        missing -= alone if alone & set(given) else set()
+        if missing or set(given) - known:
+            wrong = [f"no {role}" for role in sorted(missing)] + [f"unknown column {role!r}" for role in sorted(set(given) - known)]
+            raise ValueError(f"{self.name} reads {', '.join(sorted(known))}: {', '.join(wrong)}")
+        return [one for one in self.fields if one.role in given]
 
     def _decoder(self, fields: Sequence[Field]) -> Decoder:
         decoder = Decoder([Source(field, [field.role]) for field in fields])

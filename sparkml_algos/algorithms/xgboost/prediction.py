@@ -8,6 +8,7 @@ import numpy as np
 import xgboost as xgb
 from scipy.special import expit
 
+from sparkml_algos.algorithms.xgboost.dense import DensePredictor, Kind, reads
 from sparkml_algos.algorithms.xgboost.objectives import BINARY, CLASSIFICATION
 from sparkml_algos.algorithms.xgboost.params import FIELDS
 from sparkml_algos.algorithms.xgboost.settings import missing_value, threads
@@ -47,17 +48,18 @@ class BoosterPredictor:
     def __init__(self, artifact: Artifact, hyperparameters: Hyperparameters) -> None:
         self._artifact, self._missing = artifact, missing_value(hyperparameters)
         self._booster = loaded(artifact)
+        self._dense = DensePredictor(self._booster, self._missing)
 
     def __call__(self, batch: Batch) -> Predictions:
-        return Predictions(self._artifact, self._booster, batch, self._missing)
+        return Predictions(self._artifact, self._booster, self._dense, batch, self._missing)
 
 
 class Predictions(Mapping[str, np.ndarray]):
     """Outputs by name: ``prediction`` (rows,); of a classifier ``raw`` and, but with hinge loss, ``probability`` (rows, classes);
     ``contributions`` (rows, (features + 1) · outputs), and ``leaf`` (rows, trees)."""
 
-    def __init__(self, artifact: Artifact, booster: xgb.Booster, batch: Batch, missing: float) -> None:
-        self._artifact, self._booster, self._batch, self._missing = artifact, booster, batch, missing
+    def __init__(self, artifact: Artifact, booster: xgb.Booster, dense: DensePredictor, batch: Batch, missing: float) -> None:
+        self._artifact, self._booster, self._dense, self._batch, self._missing = artifact, booster, dense, batch, missing
         self._objective, kind = artifact.values["objective"], artifact.values["booster"]
         # The library has no prediction in place of a linear booster, and of one with dropout a wrong one if there are base margins.
         self._in_place = kind == "gbtree" or kind == "dart" and batch.base_margin is None
@@ -97,8 +99,13 @@ class Predictions(Mapping[str, np.ndarray]):
 
     def _probability(self) -> np.ndarray:
         scores = self.margin.astype(np.float64)
+        if self._objective not in BINARY:
+            return softmax(scores)
         # Each class by itself: 1 − p is 0 long before the other class is impossible.
-        return np.stack([expit(-scores), expit(scores)], axis=1) if self._objective in BINARY else softmax(scores)
+        found = np.empty((len(scores), 2))
+        expit(-scores, out=found[:, 0])
+        expit(scores, out=found[:, 1])
+        return found
 
     def _contributions(self) -> np.ndarray:
         return self._explained(pred_contribs=True)
@@ -106,15 +113,14 @@ class Predictions(Mapping[str, np.ndarray]):
     def _leaf(self) -> np.ndarray:
         return self._explained(pred_leaf=True)
 
-    def _inplace(self, kind: str) -> np.ndarray:
+    def _inplace(self, kind: Kind) -> np.ndarray:
+        features, margin = self._batch.features, self._batch.base_margin
         if not self._in_place:
             return self._booster.predict(self._matrix(), output_margin=kind == "margin", validate_features=False)
+        if margin is None and reads(features):
+            return self._dense(features, kind)
         return self._booster.inplace_predict(
-            self._batch.features,
-            predict_type=kind,
-            missing=self._missing,
-            base_margin=self._batch.base_margin,
-            validate_features=False,
+            features, predict_type=kind, missing=self._missing, base_margin=margin, validate_features=False
         )
 
     def _matrix(self) -> xgb.DMatrix:
