@@ -217,6 +217,45 @@ def test_wrong_requests_are_refused_at_once(tmp_path: Path) -> None:
         queue.submit(body=b"", inference_id="a")
 
 
+def test_of_many_who_give_a_request_one_name_one_has_it(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue")
+    (tmp_path / "rows.csv").write_bytes(BODY)
+    together, had, refused = threading.Barrier(8), [], []
+
+    def submit(place: int) -> None:
+        source: dict[str, Any] = {"location": tmp_path / "rows.csv"} if place % 2 else {"body": BODY + b"7,8,9\n" * place}
+        for number in range(40):
+            together.wait()
+            try:
+                queue.submit(**source, content_type=CSV, accept=CSV, inference_id=f"name-{number}")
+                had.append((number, place))
+            except FileExistsError:
+                refused.append(number)
+
+    threads = [threading.Thread(target=submit, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    answered = 0
+    while any(thread.is_alive() for thread in threads):  # names come free for nobody while they are answered
+        answered += Worker(queue, model).run(once=True)
+    answered += Worker(queue, model).run(once=True)
+    assert sorted(number for number, _ in had) == list(range(40)) and len(refused) == 40 * 7 and answered == 40
+    rows = len(BODY.splitlines())
+    lines = {number: len(queue.output(f"name-{number}").read_bytes().splitlines()) for number, _ in had}
+    assert lines == {number: rows if place % 2 else rows + place for number, place in had}
+    assert list((queue.folder / "inputs").iterdir()) == []
+
+
+def test_a_name_is_free_again_where_a_request_was_refused(tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    queue.failure("a").write_text("{}")
+    with pytest.raises(FileExistsError, match="there is a request 'a' already, or its answer"):
+        queue.submit(body=BODY, inference_id="a")
+    queue.failure("a").unlink()
+    queue.submit(body=BODY, inference_id="a")
+    assert queue.backlog == 1 and [path.name for path in (tmp_path / "inputs").iterdir()] == ["a"]
+
+
 def test_the_command_answers_what_waits(tmp_path: Path) -> None:
     one = Queue(tmp_path).submit(body=BODY, content_type=CSV)
     command = [sys.executable, "-m", "sparkml_algos.serve_async", str(SAVED / "KMeansModel"), str(tmp_path), "--once"]

@@ -1,14 +1,14 @@
 """The folder in which requests wait.
 
-    inputs/ID        bodies that were given with the request
+    inputs/ID        bodies that were given with the request; empty where it names a file: who makes it has the ID
     requests/ID      requests that wait, JSON
     running/ID@HOST@PID   requests that a worker has taken
     output/ID.out    answers
     failures/ID.json why there is none
     notifications.jsonl   a line for each request that is done
 
-A request is taken by renaming it, which one worker alone can do. Any file system will do on which a rename is one step, shared by those who
-ask and those who answer.
+A request is taken by renaming it, which one worker alone can do. Any file system will do on which a rename is one step, and a new file one
+caller's alone, shared by those who ask and those who answer.
 """
 
 from __future__ import annotations
@@ -183,13 +183,25 @@ class Queue:
                 problems.append(f"{what}: {error}")
         if problems:
             raise ValueError("; ".join(problems))
-        if self._is_known(name):
-            raise FileExistsError(f"there is a request {name!r} already, or its answer")
-        if location is None:
-            location = self.folder / "inputs" / name
-            put(location, body or b"")
-        waiting = Waiting(name, str(_local(location)), content_type, accept, custom_attributes, time.time(), ttl_seconds, timeout_seconds)
-        put(self.folder / "requests" / name, json.dumps(asdict(waiting)).encode())
+        reserved = self.folder / "inputs" / name
+        path = reserved if location is None else _local(location)
+        known = FileExistsError(f"there is a request {name!r} already, or its answer")
+        try:
+            file = open(reserved, "xb")
+        except FileExistsError:
+            raise known from None
+        try:
+            # The name is this caller's, unless what had it before has been answered by now.
+            if self._is_known(name):
+                raise known
+            with file:
+                file.write(body or b"")
+            waiting = Waiting(name, str(path), content_type, accept, custom_attributes, time.time(), ttl_seconds, timeout_seconds)
+            put(self.folder / "requests" / name, json.dumps(asdict(waiting)).encode())
+        except BaseException:
+            file.close()
+            reserved.unlink(missing_ok=True)
+            raise
         return Invocation(name, str(self.output(name)), str(self.failure(name)))
 
     @property
@@ -221,6 +233,7 @@ class Queue:
         """A request that was taken is answered, or has failed."""
         mine.unlink()
         _taken.discard(mine)
+        (self.folder / "inputs" / mine.name.partition(_BETWEEN)[0]).unlink(missing_ok=True)
 
     def give_back(self) -> list[str]:
         """Let requests wait again that were taken by processes of this machine which are no more; their names."""

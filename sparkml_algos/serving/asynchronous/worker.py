@@ -84,8 +84,6 @@ class Worker:
             put(self._queue.failure(name), json.dumps({"inferenceId": name, "status": status, "error": reason}).encode())
         self._notify(waiting, failure, began)
         self._queue.done(mine)
-        if Path(waiting.input_location) == self._queue.folder / "inputs" / name:
-            Path(waiting.input_location).unlink(missing_ok=True)
 
     def _by_process(self, waiting: Waiting) -> tuple[int, str] | None:
         """Why there is no answer; None where there is one."""
