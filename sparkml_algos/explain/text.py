@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,12 +22,9 @@ from sparkml_algos.explain.kernel import Coalitions, coalitions
 Granularity = Literal["token", "sentence", "paragraph"]
 # Of the service: tokens that the global list has.
 MAX_TOP_TOKENS = 50
-_UNITS = {
-    "token": re.compile(r"\S+"),
-    # To the end of the text, or behind a full stop and its like that a blank follows; those of Chinese and Japanese need none.
-    "sentence": re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+|\Z)", re.DOTALL),  # noqa: RUF001
-    "paragraph": re.compile(r"\S.*?(?=\s*\n\s*\n|\s*\Z)", re.DOTALL),
-}
+_TOKEN, _BLANK = re.compile(r"\S+"), re.compile(r"\s+")
+# What ends sentences: a full stop and its like where a blank follows, or the text ends; those of Chinese and Japanese anywhere.
+_STOPS = re.compile(r"([.!?…]+)[\"'”’)\]]*|([。！？]+)")  # noqa: RUF001
 _ROW, _ID, _PLACE, _TEXT, _FOUND = (f"_sparkml_algos_{name}" for name in ("row", "id", "place", "text", "found"))
 _MIXTURES = "array<struct<place:int,text:string>>"
 ATTRIBUTIONS, EXPECTED = "attributions", "expected"
@@ -158,8 +155,48 @@ def explain_text(
 
 
 def units(text: str, granularity: Granularity) -> list[tuple[int, int]]:
-    """Where the parts of a text begin and end."""
-    return [found.span() for found in _UNITS[granularity].finditer(text)]
+    """Where the parts of a text begin and end; in time that grows with its length, whatever it is."""
+    return list(_UNITS[granularity](text))
+
+
+def _tokens(text: str) -> Iterator[tuple[int, int]]:
+    return (found.span() for found in _TOKEN.finditer(text))
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    """What is behind the last stop is one, too, with all blanks at its end."""
+    start = _begin(text, 0)
+    for found in _STOPS.finditer(text):
+        stops, end = found.end(found.lastindex or 0), found.end()
+        # A sentence has a sign before the stop that ends it.
+        if stops - 1 > start and (found[2] or end == len(text) or text[end].isspace()):
+            yield start, end
+            start = _begin(text, end)
+    if start < len(text):
+        yield start, len(text)
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    start = _begin(text, 0)
+    for found in _BLANK.finditer(text, start):
+        if found.end() == len(text) or found[0].count("\n") > 1:
+            yield start, found.start()
+            start = found.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def _begin(text: str, place: int) -> int:
+    """Where what is no blank begins."""
+    found = _TOKEN.search(text, place)
+    return len(text) if found is None else found.start()
+
+
+_UNITS: Mapping[Granularity, Callable[[str], Iterator[tuple[int, int]]]] = {
+    "token": _tokens,
+    "sentence": _sentences,
+    "paragraph": _paragraphs,
+}
 
 
 def mixtures(text: str | None, granularity: Granularity, baseline: str, num_samples: int | None, seed: int) -> list[tuple[int, str]]:

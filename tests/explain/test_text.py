@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
+
+import numpy as np
 import pytest
 
 from sparkml_algos import BlazingTextClassifier
@@ -21,6 +25,32 @@ from sparkml_algos.explain.text import explained, mixtures, units
 )
 def test_parts_of_a_text(granularity, text, parts):
     assert [text[start:end] for start, end in units(text, granularity)] == parts
+
+
+#: What parts are, as expressions that take time by the square of the length.
+SLOW = {
+    "token": re.compile(r"\S+"),
+    "sentence": re.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+|\Z)", re.DOTALL),  # noqa: RUF001
+    "paragraph": re.compile(r"\S.*?(?=\s*\n\s*\n|\s*\Z)", re.DOTALL),
+}
+
+
+@pytest.mark.parametrize("granularity", SLOW)
+def test_parts_are_those_that_expressions_describe(granularity):
+    random = np.random.default_rng(0)
+    for length in random.integers(0, 14, 5000):
+        text = "".join(random.choice(list("ab..!。\"')  \n\n\t"), length))
+        assert units(text, granularity) == [found.span() for found in SLOW[granularity].finditer(text)], repr(text)
+
+
+@pytest.mark.parametrize(
+    ("granularity", "sign", "parts"),
+    [("sentence", ".", 1), ("sentence", ".)", 1), ("sentence", '"', 1), ("paragraph", " ", 1), ("paragraph", "\n ", 2)],
+)
+def test_long_runs_of_signs_take_no_longer_than_other_texts(granularity, sign, parts):
+    started = time.perf_counter()
+    assert len(units("a" + sign * 200_000 + "b", granularity)) == parts
+    assert time.perf_counter() - started < 5  # by the square of the length it were an hour
 
 
 def test_a_part_that_is_left_out_leaves_the_blanks_around_it():
