@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
+logger = logging.getLogger("sparkml_algos.monitor")
+
+#: What is done about lines that are no records: they are told and left out, or nothing is read.
+Corrupt = Literal["warn", "refuse"]
+# Where a line lies that could not be read.
+_BROKEN = "_broken"
 _SIDE = "struct<observedContentType:string,mode:string,data:string,encoding:string>"
 _CAPTURED = (
     f"captureData struct<endpointInput:{_SIDE},endpointOutput:{_SIDE},batchTransformOutput:{_SIDE}>,"
     "eventMetadata struct<eventId:string,inferenceId:string,inferenceTime:string>,eventVersion string"
 )
 _TRUTH = "groundTruthData struct<data:string,encoding:string>,eventMetadata struct<eventId:string>,eventVersion string"
+# What a record must have to be one.
+_IS_CAPTURED = "coalesce(r.captureData.endpointInput, r.captureData.endpointOutput, r.captureData.batchTransformOutput) is not null"
+_IS_TRUTH = "r.groundTruthData.data is not null"
 _HOUR = r"/(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$"
 _LINES = r"\r?\n"
 _DURATION = re.compile(r"(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -27,7 +39,12 @@ ID, TIME, ROW, TRUTH = "inference_id", "inference_time", "row", "ground_truth"
 
 
 def read_captured(
-    spark: SparkSession, path: str, input_columns: Sequence[str] | None = None, output_columns: Sequence[str] | None = None
+    spark: SparkSession,
+    path: str,
+    input_columns: Sequence[str] | None = None,
+    output_columns: Sequence[str] | None = None,
+    *,
+    corrupt: Corrupt = "warn",
 ) -> DataFrame:
     """Read captured requests: JSON lines, a request each, in folders of hours.
 
@@ -40,6 +57,10 @@ def read_captured(
         Names of what was asked and answered, in the order of the CSV, or names of what is to be taken of JSON. By default they are found
         in the first request: the names of JSON; of CSV the places, with zeros before them to 20 digits, those of answers with ``output_``
         before them.
+    corrupt : {"warn", "refuse"}
+        What is done about lines that are no captured requests, such as one that was cut off when a disk was full: how many there are, and
+        the file and the line of the first, is logged as a warning, and they are left out; or nothing is read. They are looked for at once,
+        in all lines.
 
     Returns
     -------
@@ -50,17 +71,14 @@ def read_captured(
     Raises
     ------
     ValueError
-        If there is no request, or the data of the first are neither CSV nor JSON.
+        If there is no request, the data of the first are neither CSV nor JSON, or lines that are no requests are refused.
     """
-    read = spark.read.option("recursiveFileLookup", "true").text(path).where(F.length(F.trim("value")) > 0)
-    record = read.select(F.from_json("value", _CAPTURED).alias("r"))
+    record = _records(spark, path, _CAPTURED, _IS_CAPTURED, "captured requests", corrupt)
     answer = F.coalesce(F.col("r.captureData.endpointOutput"), F.col("r.captureData.batchTransformOutput"))
     parts = record.select(F.col("r.captureData.endpointInput").alias("i"), answer.alias("o"), F.col("r.eventMetadata").alias("m"))
     first = parts.first()
     if first is None:
         raise ValueError(f"there is no captured request in {path}")
-    if first["i"] is None and first["o"] is None:
-        raise ValueError(f"the first line of {path} is not a captured request: it has no captureData")
     asked = _names(first["i"], "") if input_columns is None else list(input_columns)
     answered = _names(first["o"], "output_") if output_columns is None else list(output_columns)
     if same := [name for name in asked if name in answered]:
@@ -78,22 +96,28 @@ def read_captured(
     )
 
 
-def read_ground_truth(spark: SparkSession, path: str) -> DataFrame:
+def read_ground_truth(spark: SparkSession, path: str, *, corrupt: Corrupt = "warn") -> DataFrame:
     """Read ground truth: JSON lines, a label or several each, in folders of the hours that they were collected in.
 
     Parameters
     ----------
     spark : SparkSession
     path : str
+    corrupt : {"warn", "refuse"}
+        As of `read_captured`.
 
     Returns
     -------
     DataFrame
         ``inference_id``, ``row``, ``ground_truth`` (a string) and ``collected``, the hour of the folder, in UTC; null where it is not in
         one.
+
+    Raises
+    ------
+    ValueError
+        If lines that are no labels are refused.
     """
-    read = spark.read.option("recursiveFileLookup", "true").text(path).withColumn("file", F.input_file_name())
-    record = read.where(F.length(F.trim("value")) > 0).select(F.from_json("value", _TRUTH).alias("r"), "file")
+    record = _records(spark, path, _TRUTH, _IS_TRUTH, "labels", corrupt)
     year, month, day, hour = (F.regexp_extract("file", _HOUR, i) for i in range(1, 5))
     # Folders are of hours in UTC, whatever the zone of the session is.
     begins = F.concat(F.concat_ws("-", year, month, day), F.lit("T"), hour, F.lit(":00:00Z"))
@@ -189,6 +213,33 @@ def duration(text: str) -> timedelta:
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
     length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
     return -length if found[1] else length
+
+
+def _records(spark: SparkSession, path: str, schema: str, condition: str, what: str, corrupt: Corrupt) -> DataFrame:
+    """The lines of files as structs ``r``, with their ``file``; those that are broken, or not of the condition, are told or refused."""
+    if corrupt not in ("warn", "refuse"):
+        raise ValueError(f"corrupt is 'warn' or 'refuse', not {corrupt!r}")
+    lines = spark.read.option("recursiveFileLookup", "true").text(path).withColumn("file", F.input_file_name())
+    read, whole = _parsed(lines, schema), F.expr(f"r.{_BROKEN} is null and {condition}")
+    found = read.where(~whole).groupBy("file").count().orderBy("file").collect()
+    if found:
+        file = unquote(found[0]["file"])
+        of_file = spark.read.text(file, wholetext=True).select(F.posexplode(F.split("value", _LINES)).alias("place", "value"))
+        place = _parsed(of_file, schema).where(~whole).agg(F.min("place")).first()
+        told = f"{sum(row['count'] for row in found):,} lines in {path} are no {what}, in {len(found):,} files"
+        if place is not None and place[0] is not None:
+            told += f"; the first is line {place[0] + 1} of {file}"
+        if corrupt == "refuse":
+            raise ValueError(told)
+        logger.warning("%s; they are left out", told)
+    return read.where(whole)
+
+
+def _parsed(lines: DataFrame, schema: str) -> DataFrame:
+    """Lines of JSON as structs, in place of ``value``; what cannot be read is in their field of broken lines."""
+    there = lines.where(F.length(F.trim("value")) > 0)
+    record = F.from_json("value", f"{schema},{_BROKEN} string", {"columnNameOfCorruptRecord": _BROKEN})
+    return there.select(*(name for name in lines.columns if name != "value"), record.alias("r"))
 
 
 def _lines(side: str) -> Column:

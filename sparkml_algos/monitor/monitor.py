@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 
 from sparkml_algos.core.columns import column, find, is_number
 from sparkml_algos.monitor.actions import Action, Alert, tell
@@ -24,6 +26,7 @@ from sparkml_algos.monitor.history import FAILED, IN_ALERT, OK, Execution, Histo
 from sparkml_algos.monitor.pages import history_page
 from sparkml_algos.monitor.statistics import statistics
 from sparkml_algos.monitor.violations import MonitorReport, Violation
+from sparkml_algos.monitor.windows import OpenWindows
 
 logger = logging.getLogger("sparkml_algos.monitor")
 
@@ -195,10 +198,13 @@ class Monitor:
         *,
         detectors: Mapping[str, Adwin] | None = None,
         order: str | None = None,
+        window: timedelta | None = None,
+        time: str | None = None,
+        delay: timedelta = timedelta(0),
         checkpoint: str | None = None,
         trigger: Mapping[str, Any] | None = None,
     ) -> StreamingQuery:
-        """Look at each micro-batch of a stream.
+        """Look at each micro-batch of a stream, or at windows of the times of its rows.
 
         Parameters
         ----------
@@ -208,10 +214,19 @@ class Monitor:
             By the name of a column of numbers or booleans, such as whether a prediction was wrong: a detector that remembers across
             micro-batches, and so sees what moves more slowly than one of them tells. Their values come to the driver.
         order : str, optional
-            Column, such as a time, by which the rows of a micro-batch are put in order for the detectors.
+            Column, such as a time, by which the rows that are looked at together are put in order for the detectors; of windows `time` by
+            default.
+        window : timedelta, optional
+            Length of the windows that are looked at, such as an hour, each once it is over; by default what is looked at are micro-batches.
+            Windows begin at multiples of their length since 1970, in UTC. Their rows are kept below the checkpoint until then. For windows
+            of the time at which rows arrive, let micro-batches be as long: ``trigger={"processingTime": "1 hour"}``.
+        time : str, optional
+            Column of dates or timestamps: when rows were, of which windows are made. It is checked only where the baseline knows it.
+        delay : timedelta
+            A window is over once a row has come that is so much later than its end. Rows that come for it still are logged, and left out.
         checkpoint : str, optional
-            Folder where the query remembers which rows it has seen; what detectors remember is in memory only. Without it a query that is
-            started again begins with micro-batch 0, whose execution takes the place of the earlier one in the history.
+            Folder where the query remembers which rows it has seen, which windows need; what detectors remember is in memory only. Without
+            it a query that is started again begins with micro-batch 0, whose execution takes the place of the earlier one in the history.
         trigger : mapping, optional
             Of `DataStreamWriter.trigger`; ``{"processingTime": "1 minute"}`` by default. ``{"availableNow": True}`` takes what is there and
             ends.
@@ -219,31 +234,39 @@ class Monitor:
         Returns
         -------
         StreamingQuery
-            Started. Executions are called ``batch-`` and the number of the micro-batch; those without rows are passed over.
+            Started. Executions are called by their windows, as those of `run`, or ``batch-`` and the number of the micro-batch; what has no
+            rows is passed over.
 
         Raises
         ------
         ValueError
-            If the rows are no stream, or a column is missing or no number.
+            If the rows are no stream, a column is missing or not of its kind, or a window has no time or no checkpoint.
 
         Notes
         -----
-        A micro-batch that cannot be checked ends the query, as an error within `foreachBatch` does; it is kept and told before. With Spark
-        Connect, checks and actions run where the server is.
+        What cannot be checked ends the query, as an error within `foreachBatch` does; it is kept and told before. With Spark Connect,
+        checks and actions run where the server is. The last windows of a stream that ends stay open, and are looked at when more has come.
         """
         if not rows.isStreaming:
             raise ValueError("rows are not those of a stream; run and look take others")
         watched = dict(detectors or {})
-        for name in (*watched, *([order] if order else [])):
+        for name in (*watched, *(one for one in (order, time) if one is not None)):
             if name not in rows.columns:
                 raise ValueError(f"there is no column {name!r}; the columns are {', '.join(rows.columns)}")
         for name in watched:
             type_ = rows.schema[name].dataType
             if not is_number(type_):
                 raise ValueError(f"column {name!r} is {type_.simpleString()}; detectors watch numbers and booleans")
+        windows = self._windows(rows, window, time, delay, checkpoint)
 
         def look(batch: DataFrame, number: int) -> None:
             if batch.isEmpty():
+                return
+            if windows is not None:
+                for start, end in windows.add(batch, number):
+                    of_window = functools.partial(windows.rows, (start, end))
+                    self._execute(window_key(start, end), start, end, of_window, True, watched, order or time)
+                    windows.forget((start, end))
                 return
             kept = batch.persist()
             try:
@@ -253,6 +276,27 @@ class Monitor:
 
         writer = rows.writeStream.foreachBatch(look).queryName(f"monitor: {self.name}").trigger(**(trigger or _EACH_MINUTE))
         return (writer.option("checkpointLocation", checkpoint) if checkpoint else writer).start()
+
+    def _windows(
+        self, rows: DataFrame, window: timedelta | None, time: str | None, delay: timedelta, checkpoint: str | None
+    ) -> OpenWindows | None:
+        if window is None:
+            if time is not None:
+                raise ValueError("time is the column that windows are made of; give their length, too: window=timedelta(hours=1)")
+            return None
+        if time is None or checkpoint is None:
+            raise ValueError("windows need time, the column of their rows' times, and checkpoint, below which rows are kept")
+        if window < _A_MOMENT or delay < timedelta(0):
+            raise ValueError(f"window is longer than nothing, and delay not negative; got {window} and {delay}")
+        type_ = rows.schema[time].dataType
+        if not isinstance(type_, DateType | TimestampType | TimestampNTZType):
+            raise ValueError(f"column {time!r} is {type_.simpleString()}; windows are of dates and timestamps")
+
+        def is_done(known: tuple[datetime, datetime]) -> bool:
+            found = self.history.find(self.name, window_key(*known))
+            return found is not None and found.status != FAILED
+
+        return OpenWindows(f"{checkpoint.rstrip('/')}/windows", rows.schema, time, window, delay, is_done)
 
     def to_html(self, title: str | None = None) -> str:
         """A page of its own: executions, the drift of each feature over time, and the other metrics.

@@ -83,6 +83,54 @@ def test_each_micro_batch_of_a_stream_is_looked_at(rows, baseline, spark, tmp_pa
         monitor.on_stream(stream, detectors={"wrongly": Adwin()})
 
 
+def test_windows_of_a_stream_are_looked_at_once_they_are_over(rows, baseline, spark, tmp_path):
+    """Micro-batches of fifty minutes, the second of which comes late and the last after a new start."""
+    hour, schema = timedelta(hours=1), "amount double, visits long, at timestamp"
+    minute = F.floor((F.unix_seconds("at") - int(START.timestamp())) / 60)
+    # Each hour's rows are spread over it.
+    spread = rows.withColumn("at", F.timestamp_seconds(F.unix_seconds("at") + F.unix_seconds("at") % ROWS * 8)).cache()
+    (tmp_path / "stream").mkdir()
+
+    def arrive(number: int, from_minute: int, to_minute: int) -> None:
+        part = spread.where((minute >= from_minute) & (minute < to_minute)).coalesce(1)
+        part.write.json(str(tmp_path / f"part-{number}"))
+        (file,) = (tmp_path / f"part-{number}").glob("*.json")
+        (tmp_path / "stream" / f"{number}.json").write_bytes(file.read_bytes())
+        os.utime(tmp_path / "stream" / f"{number}.json", (number, number))  # by which streams take them in order
+
+    def look() -> Monitor:
+        monitor = Monitor("amounts", baseline, history=History(tmp_path / "history"))
+        stream = spark.readStream.schema(schema).option("maxFilesPerTrigger", 1).json(str(tmp_path / "stream"))
+        query = monitor.on_stream(
+            stream, window=hour, time="at", delay=timedelta(minutes=20), checkpoint=str(tmp_path / "checkpoint"),
+            trigger={"availableNow": True},
+        )  # fmt: skip
+        assert query.awaitTermination(120)
+        return monitor
+
+    for number, (begin, end) in enumerate([(0, 50), (70, 80), (50, 70), (80, 140)]):
+        arrive(number, begin, end)
+    (first,) = look().executions()
+    assert (first.start, first.end, first.status) == (START, START + hour, "Completed")
+    assert first.metrics["feature_non_null_amount"] == ROWS
+    arrive(4, 140, 240)
+    arrive(5, 10, 12)  # much too late
+    found = look().executions()
+    assert [(one.start - START) // hour for one in found] == [0, 1, 2]
+    assert [one.metrics["feature_non_null_amount"] for one in found] == [ROWS] * 3
+    assert [[one.subject for one in execution.violations] for execution in found] == [[], [], ["amount"]]
+    stream = spark.readStream.schema(schema).json(str(tmp_path / "stream"))
+    monitor = Monitor("amounts", baseline)
+    for wrong, said in (
+        ({"window": hour, "time": "at"}, "windows need time, the column of their rows' times, and checkpoint"),
+        ({"time": "at"}, "give their length, too"),
+        ({"window": hour, "time": "visits", "checkpoint": "c"}, "column 'visits' is bigint; windows are of dates and timestamps"),
+        ({"window": timedelta(0), "time": "at", "checkpoint": "c"}, "window is longer than nothing"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            monitor.on_stream(stream, **wrong)
+
+
 @pytest.mark.classic
 def test_a_job_looks_at_the_last_window(rows, baseline, tmp_path):
     baseline.save(tmp_path / "baseline")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timezone
 
 import numpy as np
@@ -124,6 +125,31 @@ def test_captured_json_is_read_by_name(spark, tmp_path):
     assert (row["x"], row["y"], row["score"]) == ("1", "a", "0.25")
     (row,) = read_captured(spark, str(tmp_path), ["y"], ["score"]).collect()
     assert (row["y"], row["score"]) == ("a", "0.25")
+
+
+def test_lines_that_are_no_records_are_told_with_their_place_or_refused(spark, tmp_path, caplog):
+    captured, labels = tmp_path / "captured of today", tmp_path / "labels"
+    captured.mkdir()
+    labels.mkdir()
+    whole = request("e1", "1,2", "0.5")
+    (captured / "a.jsonl").write_text(f"{whole}\n")
+    (captured / "b.jsonl").write_text(f"{whole}\n\n{whole[:-30]}\n{whole}\n[1]\n")
+    (captured / "c.jsonl").write_text('{"captureData": {}}\n')
+    (labels / "a.jsonl").write_text(f"{truth('e1', '1')}\nwhat is no JSON\n")
+    told = re.escape(f"3 lines in {captured} are no captured requests, in 2 files; the first is line 3 of ") + ".*captured of today/b.jsonl"
+    with caplog.at_level("WARNING", "sparkml_algos.monitor"):
+        assert [row["inference_id"] for row in read_captured(spark, str(captured)).collect()] == ["e1"] * 3
+        assert [row["ground_truth"] for row in read_ground_truth(spark, str(labels)).collect()] == ["1"]
+    assert len(caplog.messages) == 2 and re.fullmatch(f"{told}; they are left out", caplog.messages[0])
+    assert re.search(r"1 lines in .*labels are no labels, in 1 files; the first is line 2 of ", caplog.messages[1])
+    with pytest.raises(ValueError, match=f"{told}$"):
+        read_captured(spark, str(captured), corrupt="refuse")
+    with pytest.raises(ValueError, match="are no labels"):
+        read_ground_truth(spark, str(labels), corrupt="refuse")
+    with pytest.raises(ValueError, match="there is no captured request in"):
+        read_captured(spark, str(captured / "c.jsonl"))
+    with pytest.raises(ValueError, match="corrupt is 'warn' or 'refuse', not 'drop'"):
+        read_captured(spark, str(captured), corrupt="drop")
 
 
 def test_quality_of_two_classes_many_and_numbers(spark):
