@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, plain
+from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, over_time
 from sparkml_algos.plotting._tables import columns
 
 if TYPE_CHECKING:
@@ -73,13 +73,9 @@ def plot_anomalies(
     ax = axes_for(ax, "plot_anomalies", (10, 4))
     ax.plot(times, values, color=BLUE, linewidth=1, label=value)
     ax.plot(times[odd], values[odd], "o", color=ORANGE, markersize=5, label=f"anomalous: {odd.sum():,} of {len(odd):,}")
-    ax.set_xlabel(time)
-    ax.set_ylabel(value)
     if score and scores is not None:
         _draw_scores(ax, times, scores, limit, score)
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    ax.tick_params(axis="x", rotation=30)
-    return plain(ax)
+    return over_time(ax, time, value, 2)
 
 
 def _draw_scores(ax: Axes, times: np.ndarray, scores: np.ndarray, limit: float | None, name: str) -> None:

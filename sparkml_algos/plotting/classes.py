@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import GREY, axes_for, plain
+from sparkml_algos.plotting._axes import GREY, axes_for, check_names, plain, slanted_names
 from sparkml_algos.plotting._tables import totals
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def plot_roc_curve(
     ax = axes_for(ax, "plot_roc_curve", (5, 5))
     _line_of_reference(ax, [0, 1], [0, 1])
     ax.plot(x, y, linewidth=2, label=_named(name, "area", area))
-    ax.set_xlabel("share of other rows taken for positive")
-    ax.set_ylabel("share of positive rows found")
-    return _square(ax)
+    return _square(ax, "share of other rows taken for positive", "share of positive rows found", "lower right")
 
 
 def plot_precision_recall_curve(
@@ -123,9 +121,7 @@ def plot_precision_recall_curve(
     ax.plot(
         np.append(0, recall), np.append(precision[0], precision), drawstyle="steps-pre", linewidth=2, label=_named(name, "mean", average)
     )
-    ax.set_xlabel("recall: share of positive rows found")
-    ax.set_ylabel("precision: share of rows called positive that are")
-    return _square(ax)
+    return _square(ax, "recall: share of positive rows found", "precision: share of rows called positive that are", "lower left")
 
 
 def plot_confusion_matrix(
@@ -176,8 +172,7 @@ def plot_confusion_matrix(
     classes, place = np.unique(np.concatenate([actual, predicted]).astype(np.float64), return_inverse=True)
     names = [f"{one:g}" for one in classes]
     if class_names is not None:
-        if classes[-1] >= len(class_names):
-            raise ValueError(f"there are classes up to {classes[-1]:g}, and {len(class_names)} names")
+        check_names(class_names, classes[-1], "there are classes up to")
         places = np.append(np.asarray(actual, np.int64), np.asarray(predicted, np.int64))
         place, names = places, [str(one) for one in class_names]
     matrix = np.zeros((len(names), len(names)))
@@ -190,8 +185,10 @@ def plot_confusion_matrix(
     ax.imshow(matrix, cmap="Blues", vmin=0, interpolation="nearest")
     if len(names) <= _CELLS_WITH_NUMBERS:
         _write_cells(ax, matrix, ".2f" if normalize else "g")
-        slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if class_names else {}
-        ax.set_xticks(range(len(names)), names, **slanted)
+        if class_names:
+            slanted_names(ax, names)
+        else:
+            ax.set_xticks(range(len(names)), names)
         ax.set_yticks(range(len(names)), names)
     ax.set_xlabel(prediction)
     ax.set_ylabel(label)
@@ -222,12 +219,12 @@ def _named(name: str | None, figure: str, value: float) -> str:
     return f"{name}: {figure} {value:.3f}" if name else f"{figure} {value:.3f}"
 
 
-def _square(ax: Axes) -> Axes:
+def _square(ax: Axes, x: str, y: str, legend: Literal["lower left", "lower right"]) -> Axes:
     ax.set_xlim(-0.01, 1.01)
     ax.set_ylim(-0.01, 1.01)
     ax.set_aspect("equal")
-    ax.legend(frameon=False, loc="lower right" if "found" in ax.get_ylabel() else "lower left")
-    return plain(ax, "both")
+    ax.legend(frameon=False, loc=legend)
+    return plain(ax, "both", x=x, y=y)
 
 
 def _write_cells(ax: Axes, matrix: np.ndarray, form: str) -> None:

@@ -45,7 +45,5 @@ def plot_elbow(elbow: Table, ax: Axes | None = None) -> Axes:
     ax = axes_for(ax, "plot_elbow")
     ax.plot(ks[order], msds[order], color=BLUE, linewidth=2, marker="o", markersize=6, markeredgecolor="white")
     whole_numbers(ax)
-    ax.set_xlabel("clusters k")
-    ax.set_ylabel("mean squared distance to the centre")
     ax.set_ylim(bottom=0)
-    return plain(ax)
+    return plain(ax, x="clusters k", y="mean squared distance to the centre")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import BLUE, ORANGE, axes_for, plain, whole_numbers
+from sparkml_algos.plotting._axes import BLUE, ORANGE, axes_for, plain, slanted_names, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +45,8 @@ def plot_explained_variance(model: Any, ax: Axes | None = None) -> Axes:
     ax.bar(number, shares, color=BLUE, label="each")
     ax.plot(number, np.cumsum(shares), color=ORANGE, linewidth=2, marker="o", markersize=4, label="together with those before")
     whole_numbers(ax)
-    ax.set_xlabel("component")
-    ax.set_ylabel("share of the variance")
     ax.set_ylim(0, 1.02)
-    ax.legend(frameon=False)
-    return plain(ax)
+    return plain(ax, x="component", y="share of the variance", legend=True)
 
 
 def plot_components(
@@ -98,5 +95,5 @@ def plot_components(
     ax.set_ylabel("component")
     ax.set_xlabel("feature")
     if shown is not None:
-        ax.set_xticks(range(len(shown)), shown, rotation=45, ha="right", rotation_mode="anchor")
+        slanted_names(ax, shown)
     return ax

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.images.decoding import decode
-from sparkml_algos.plotting._axes import axes_for
+from sparkml_algos.plotting._axes import axes_for, check_names, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +56,10 @@ def plot_detections(
     >>> row = model.transform(images).first()  # doctest: +SKIP
     >>> plot_detections(row.image, row.detections, row.boxes, names=["red cell", "white cell", "platelet"])  # doctest: +SKIP
     """
-    pixels = image if isinstance(image, np.ndarray) else decode(bytes(image))
+    pixels = pixels_of(image)
     shown = [_fields(one) for one in detections]
     shown = [one for one in shown if one["score"] >= least_score]
-    largest = max((int(one["class_id"]) for one in shown), default=-1)
-    if names is not None and largest >= len(names):
-        raise ValueError(f"there is a detection of class {largest}, and there are {len(names)} names")
+    check_names(names, max((int(one["class_id"]) for one in shown), default=-1), "there is a detection of class")
     ax = axes_for(ax, "plot_detections", (6, 6 * pixels.shape[0] / pixels.shape[1]))
     ax.imshow(pixels if pixels.ndim == 2 or pixels.shape[2] == 3 else pixels[:, :, 0], cmap="gray")
     for one in truth or ():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, plain
+from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, named_bars, plain
 from sparkml_algos.plotting._tables import columns
 
 if TYPE_CHECKING:
@@ -132,9 +132,7 @@ def plot_partial_dependence(dependence: Any, output: int = -1, ax: Axes | None =
         ax.plot(at, means, color=BLUE, marker="o", linestyle="")
         ax.set_xticks(at, [str(value) for value in values], rotation=30)
     ax.set_ylim(low - tall * 0.35, high + tall * 0.1)
-    ax.set_xlabel(dependence.feature_name)
-    ax.set_ylabel("mean output")
-    return plain(ax)
+    return plain(ax, x=dependence.feature_name, y="mean output")
 
 
 def _bars(explanation: Any, label: str, top: int, agg_method: str, ax: Axes | None) -> Axes:
@@ -225,7 +223,5 @@ def _axes(ax: Axes | None, bars: int) -> Axes:
 
 
 def _named(ax: Axes, names: Sequence[str]) -> Axes:
-    ax.set_yticks(range(len(names)), names)
     ax.set_ylim(-0.6, len(names) - 0.4)
-    ax.invert_yaxis()
-    return plain(ax, "x")
+    return named_bars(ax, names)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, plain
+from sparkml_algos.plotting._axes import BLUE, GREY, ORANGE, axes_for, over_time
 from sparkml_algos.plotting._tables import columns
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ def plot_forecast(
         ax.plot(times, np.asarray(found[mean], np.float64)[order], color=ORANGE, linewidth=1, linestyle="--", label="mean")
     if actual is not None:
         ax.plot(*_in_order(actual, time, value), color=GREY, linewidth=1, label="came true")
-    ax.set_xlabel(time)
-    ax.set_ylabel(value)
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
-    ax.tick_params(axis="x", rotation=30)
-    return plain(ax)
+    return over_time(ax, time, value, 4)
 
 
 def _in_order(table: Table, time: str, value: str) -> tuple[np.ndarray, np.ndarray]:

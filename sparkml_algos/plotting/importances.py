@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import BLUE, axes_for, plain
+from sparkml_algos.plotting._axes import BLUE, axes_for, named_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,10 +55,8 @@ def plot_feature_importances(
     first = sorted(found, key=lambda name: (-abs(found[name]), name))[:top]
     ax = axes_for(ax, "plot_feature_importances", (6, _INCHES_AROUND + _INCHES_PER_BAR * len(first)))
     ax.barh(range(len(first)), [found[name] for name in first], color=BLUE, height=0.7)
-    ax.set_yticks(range(len(first)), first)
-    ax.invert_yaxis()
     ax.set_xlabel(f"importance ({importance_type})" if has_types else "importance")
-    return plain(ax, "x")
+    return named_bars(ax, first)
 
 
 def _by_name(importances: Any, importance_type: str, names: Sequence[str] | None) -> dict[str, float]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparkml_algos.arrays.segmentation import IGNORED
-from sparkml_algos.images.decoding import decode, decode_mask
-from sparkml_algos.plotting._axes import axes_for
+from sparkml_algos.images.decoding import decode_mask
+from sparkml_algos.plotting._axes import axes_for, check_names, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,11 +61,10 @@ def plot_masks(
     >>> row = model.transform(images).first()  # doctest: +SKIP
     >>> plot_masks(row.image, row.predicted_mask, row.mask, names=["sky", "building", "road"])  # doctest: +SKIP
     """
-    pixels = image if isinstance(image, np.ndarray) else decode(bytes(image))
+    pixels = pixels_of(image)
     masks = [_classes(one, pixels) for one in (mask, truth) if one is not None]
     there = sorted({int(value) for one in masks for value in np.unique(one)} - {IGNORED})
-    if names is not None and there and there[-1] >= len(names):
-        raise ValueError(f"the mask has the class {there[-1]}, and there are {len(names)} names")
+    check_names(names, max(there, default=-1), "the mask has the class")
     ax = axes_for(ax, "plot_masks", (5 * len(masks), 4.5))
     ax.imshow(np.concatenate([_coloured(pixels, one, opacity) for one in masks], axis=1))
     for number in there:

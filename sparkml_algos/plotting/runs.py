@@ -65,26 +65,23 @@ def plot_runs(
         for name in history.columns:
             known = history[name].dropna()
             ax.plot(known.index, known, marker="o" if len(known) == 1 else None, label=name)
-        ax.set(xlabel="step", ylabel=y)
-        ax.legend(frameon=False)
         whole_numbers(ax)
-    elif kind == "bar":
+        return plain(ax, x="step", y=y, legend=True)
+    if kind == "bar":
         ax.bar(range(len(frame)), frame[y], color=BLUE)
         ax.set_xticks(range(len(frame)), frame["run"], rotation=45, ha="right")
-        ax.set(ylabel=y)
-    elif kind == "histogram":
+        return plain(ax, y=y)
+    if kind == "histogram":
         ax.hist(frame[y], color=BLUE)
-        ax.set(xlabel=y, ylabel="runs")
-        return plain(ax)
-    elif kind == "scatter":
+        return plain(ax, x=y, y="runs")
+    if kind == "scatter":
         if not isinstance(x, str) or x not in frame.columns:
             raise ValueError(f"x must be one of {', '.join(frame.columns)}, got {x!r}")
         numbers = all(isinstance(value, (int, float)) for value in frame[x])
         ax.scatter(frame[x] if numbers else frame[x].astype(str), frame[y], color=BLUE)
-        ax.set(xlabel=x, ylabel=y)
-    else:
-        _parallel(frame, list(comparison.differences().index) if x is None else [x] if isinstance(x, str) else list(x), y, ax)
-    return plain(ax, "x" if kind == "parallel" else "y")
+        return plain(ax, x=x, y=y)
+    _parallel(frame, list(comparison.differences().index) if x is None else [x] if isinstance(x, str) else list(x), y, ax)
+    return plain(ax, "x", y="place among its values")
 
 
 def _parallel(frame: Any, columns: list[str], y: str, ax: Axes) -> None:
@@ -97,7 +94,6 @@ def _parallel(frame: Any, columns: list[str], y: str, ax: Axes) -> None:
     for row in order:
         ax.plot(range(len(columns) + 1), places[row], color=BLUE, alpha=0.25 + 0.75 * float(places[row, -1]))
     ax.set_xticks(range(len(columns) + 1), [*columns, y])
-    ax.set(ylabel="place among its values")
 
 
 def _places(values: list[Any]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparkml_algos.plotting._axes import axes_for, plain
+from sparkml_algos.plotting._axes import axes_for, named_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +66,6 @@ def plot_topics(
         ax.barh(rows, shares[topic][best], height=0.8, color=f"C{place % 10}", label=f"topic {topic}")
         places.extend(rows)
         labels.extend(str(names[word]) if names is not None else str(word) for word in best)
-    ax.set_yticks(places, labels, fontsize="small")
-    ax.invert_yaxis()
     ax.set_xlabel("probability of the word")
     ax.legend(frameon=False)
-    return plain(ax, "x")
+    return named_bars(ax, labels, places, fontsize="small")

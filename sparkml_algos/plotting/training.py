@@ -70,10 +70,7 @@ def plot_training_history(model: Any, metric: str | None = None, larger_is_bette
         ax.axvline(epochs[best], color=line.get_color(), linewidth=1, linestyle="--", alpha=0.6)
         ax.plot(epochs[best], values[best], "o", color=line.get_color(), markersize=8, markeredgecolor="white", label=label)
     whole_numbers(ax)
-    ax.set_xlabel(_unit(model))
-    ax.set_ylabel(metric)
-    ax.legend(frameon=False)
-    return plain(ax)
+    return plain(ax, x=_unit(model), y=metric, legend=True)
 
 
 def _best(values: np.ndarray, larger_is_better: bool) -> int | None:

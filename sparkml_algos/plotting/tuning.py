@@ -82,10 +82,8 @@ def _history(job: Any, succeeded: list[Any], ax: Axes) -> None:
     ax.plot(numbers, best, drawstyle="steps-post", color=ORANGE, label="best so far")
     if failed := [trial.number + 1 for trial in job.trials if trial.status == "Failed"]:
         ax.plot(failed, [0.02] * len(failed), "x", color=GREY, transform=ax.get_xaxis_transform(), label="failed")
-    ax.set(xlabel="trial", ylabel=job.objective_metric)
-    ax.legend(frameon=False)
     whole_numbers(ax)
-    plain(ax)
+    plain(ax, x="trial", y=job.objective_metric, legend=True)
 
 
 def _parallel(job: Any, succeeded: list[Any], ax: Axes) -> None:
@@ -100,8 +98,7 @@ def _parallel(job: Any, succeeded: list[Any], ax: Axes) -> None:
         heights = [*(succeeded[place].units[name] for name in names), (values[place] - values.min()) / spread]
         ax.plot(range(len(heights)), heights, color=colours[place], linewidth=1 + goodness[place])
     ax.set_xticks(range(len(names) + 1), [*names, job.objective_metric])
-    ax.set(ylabel="place in its range")
-    plain(ax, "x")
+    plain(ax, "x", y="place in its range")
 
 
 def _slice(job: Any, succeeded: list[Any], parameter: str | None, ax: Axes) -> None:
@@ -122,8 +119,7 @@ def _slice(job: Any, succeeded: list[Any], parameter: str | None, ax: Axes) -> N
         values, [trial.objective for trial in having], c=[trial.number + 1 for trial in having], cmap="Blues", edgecolor=BLUE
     )
     ax.figure.colorbar(order, ax=ax, label="trial")
-    ax.set(xlabel=parameter, ylabel=job.objective_metric)
-    plain(ax)
+    plain(ax, x=parameter, y=job.objective_metric)
 
 
 def _pareto(job: Any, succeeded: list[Any], ax: Axes) -> None:
@@ -134,9 +130,7 @@ def _pareto(job: Any, succeeded: list[Any], ax: Axes) -> None:
     ax.plot(*points[~on_front].T, "o", color=GREY, alpha=0.6, label="another is better")
     edge = points[on_front][np.argsort(points[on_front][:, 0], kind="stable")]
     ax.plot(*edge.T, "o-", color=ORANGE, label="none is better")
-    ax.set(xlabel=names[0], ylabel=names[1])
-    ax.legend(frameon=False)
-    plain(ax)
+    plain(ax, x=names[0], y=names[1], legend=True)
 
 
 def _numeric_ranges(job: Any, definition: str) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def test_classes_have_names_also_those_without_rows():
     ax = plot_confusion_matrix(table, class_names=["ant", "bee", "cat"])
     assert ax.images[0].get_array().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 1]]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["ant", "bee", "cat"]
-    with pytest.raises(ValueError, match="there are classes up to 2, and 2 names"):
+    with pytest.raises(ValueError, match="there are classes up to 2, and there are 2 names"):
         plot_confusion_matrix(table, class_names=["ant", "bee"])
     with pytest.raises(ValueError, match="normalize must be 'label', 'prediction' or 'all', got 'true'"):
         plot_confusion_matrix(table, normalize="true")
