@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparkml_algos.formats import RecordBatch, libsvm, recordio_protobuf
-from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF
+from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, LIBSVM, RECORDIO_PROTOBUF
 from sparkml_algos.formats.lines import Rows
 from sparkml_algos.serving.answers import NPY
 from tests.saved.expected import SAVED
@@ -50,7 +50,9 @@ def saved_rows(name: str) -> list[dict[str, Any]]:
 
 
 def body_of(instances: list[dict[str, Any]], content_type: str) -> bytes:
-    """Instances as a body."""
+    """Instances as a body, of images the first one."""
+    if content_type in IMAGES:
+        return instances[0]["image"]
     if content_type == JSON:
         return json.dumps({"instances": instances}).encode()
     if content_type == JSON_LINES:

@@ -1,7 +1,11 @@
-"""Endpoints in processes of their own: without Spark, with workers that die, with TLS, until a signal."""
+"""Endpoints in processes of their own: without Spark, with workers that die, with TLS, until a signal.
+
+``SPARKML_ALGOS_LOAD_SECONDS`` says how long the slow test asks, a minute by default.
+"""
 
 from __future__ import annotations
 
+import collections
 import http.client
 import io
 import os
@@ -26,6 +30,9 @@ from tests.saved.expected import SAVED
 
 TOKEN = "a token of some length"
 KMEANS = SAVED / "KMeansModel"
+# A new version every so many seconds, and with every so many of them a killed worker.
+LOAD_SECONDS, RELOAD_SECONDS, KILL_EVERY = float(os.environ.get("SPARKML_ALGOS_LOAD_SECONDS", "60")), 5, 4
+CLIENTS, PAUSE_SECONDS = 2, 0.01
 
 
 def test_a_model_is_deployed_and_asked_in_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +115,7 @@ def test_workers_that_die_are_replaced_and_a_new_version_loses_no_request(tmp_pa
 
 @pytest.mark.slow
 def test_minutes_of_load_with_new_versions_and_killed_workers_give_right_answers_alone(tmp_path: Path) -> None:
+    """What is lost was being answered by a worker when it was killed."""
     names, path = ["XGBoostRegressionModel", "XGBoostClassificationModel"], tmp_path / "model"
     shutil.copytree(SAVED / names[0], path)
     right = set()
@@ -115,40 +123,69 @@ def test_minutes_of_load_with_new_versions_and_killed_workers_give_right_answers
         outputs = serving.load(SAVED / name)(features=np.array([[1, 2, 3]], np.float32))
         right.add(float(outputs["probability"][0, 1] if "probability" in outputs else outputs["prediction"][0]))
     with serving.deploy(path, workers=2, serializer=local.CSVSerializer(), deserializer=local.CSVDeserializer()) as predictor:
-        supervisor, ends = predictor._process._process.pid, time.monotonic() + 600
+        supervisor, ends = predictor._process._process.pid, time.monotonic() + LOAD_SECONDS
         wrong: list[object] = []
-        lost: list[float] = []
-        kills: list[float] = []
+        lost: list[tuple[float, float]] = []
+        kills: list[tuple[float, float]] = []
+        counts: collections.Counter[float] = collections.Counter()
 
         def ask() -> None:
             while time.monotonic() < ends:
                 asked = time.monotonic()
                 try:
-                    if float(predictor.predict([1, 2, 3])[0][0]) not in right:
-                        wrong.append(asked)
+                    answer = float(predictor.predict([1, 2, 3])[0][0])
+                    counts[answer] += 1
+                    if answer not in right:
+                        wrong.append(answer)
                 except local.PredictionError as error:
                     wrong.append(error)
                 except (OSError, http.client.HTTPException):
-                    lost.append(asked)
+                    lost.append((asked, time.monotonic()))
+                time.sleep(PAUSE_SECONDS)
 
-        askers = [threading.Thread(target=ask) for _ in range(4)]
+        def kill() -> None:
+            victim, began = children(supervisor)[-1], time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            while runs(victim):
+                time.sleep(0.001)
+            kills.append((began, time.monotonic()))
+
+        askers = [threading.Thread(target=ask) for _ in range(CLIENTS)]
         for asker in askers:
             asker.start()
-        turn = 0
-        while time.monotonic() < ends:
-            time.sleep(5)
+        turn, memory = 0, []
+        while time.monotonic() + RELOAD_SECONDS < ends:
+            time.sleep(RELOAD_SECONDS)
             turn += 1
             shutil.copytree(SAVED / names[turn % 2], tmp_path / f"new-{turn}")
             path.rename(tmp_path / f"old-{turn}")
             (tmp_path / f"new-{turn}").rename(path)
             os.kill(supervisor, signal.SIGHUP)
-            if turn % 4 == 0:
-                kills.append(time.monotonic())
-                os.kill(children(supervisor)[-1], signal.SIGKILL)
+            if turn % KILL_EVERY == 0:
+                kill()
+                memory.append(resident_mebibytes(supervisor))
         for asker in askers:
             asker.join()
-        assert wrong == [] and len(kills) > 20
-        assert [asked for asked in lost if not any(abs(asked - kill) < 2 for kill in kills)] == []
+        reloads = re.search(r"^sparkml_algos_reloads_total{.*} (\d+)$", predictor.metrics(), re.MULTILINE)
+    print(
+        f"{LOAD_SECONDS:.0f} s, {CLIENTS} clients: {counts.total()} answers, {turn} new versions, {reloads and reloads[1]} loaded, "
+        f"{len(kills)} workers killed, {len(lost)} requests lost; the process that loads had {memory} MiB"
+    )
+    assert wrong == [] and len(kills) == turn // KILL_EVERY and set(counts) == right
+    outside = [(asked, failed) for asked, failed in lost if not any(asked <= gone and failed >= began for began, gone in kills)]
+    assert outside == []
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def resident_mebibytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
 
 
 def children(pid: int) -> list[int]:
