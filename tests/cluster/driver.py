@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +24,97 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import IPInsights, KMeans, LinearLearnerRegressor, NeuralTopicModel, Object2Vec, XGBoostRegressor
+from sparkml_algos import DeepAR, IPInsights, KMeans, LinearLearnerRegressor, NeuralTopicModel, Object2Vec, Seq2Seq, XGBoostRegressor
 from sparkml_algos.core.estimator import AlgorithmEstimator
 
 ROOT = Path(__file__).parents[2]
-ROWS, FEATURES = 100_000, 16
-
-WORDS = 40
-#: Few rows and many epochs, so that there is much between the first checkpoint and the last.
-LEARNERS = {
-    "k-means": lambda **job: KMeans(k=10, epochs=120, mini_batch_size=2000, **job),
-    "linear learner": lambda **job: LinearLearnerRegressor(
-        labelCol="label", epochs=140, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
-    ),
-    "XGBoost": lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job),
-    "IP Insights": lambda **job: IPInsights(num_entity_vectors=1000, vector_dim=8, epochs=60, mini_batch_size=10000, **job),
-    "neural topic model": lambda **job: NeuralTopicModel(
-        featuresCol="counts", num_topics=4, encoder_layers=[16], epochs=60, num_patience_epochs=60, mini_batch_size=5000, **job
-    ),
-    "Object2Vec": lambda **job: Object2Vec(**PAIRS, epochs=60, mini_batch_size=10000, **job),
-}
+FEATURES = 16
+#: Tokens of either side of a pair, steps of a series, words of a sentence.
+TOKENS, STEPS, WORDS = 40, 60, 4
 PAIRS = {
-    **{"enc0_vocab_size": WORDS, "enc0_max_seq_len": 1, "enc0_network": "pooled_embedding", "enc0_token_embedding_dim": 8, "enc_dim": 8},
-    **{"enc1_vocab_size": WORDS, "enc1_max_seq_len": 1, "enc1_network": "pooled_embedding", "enc1_token_embedding_dim": 8},
+    **{"enc0_vocab_size": TOKENS, "enc0_max_seq_len": 1, "enc0_network": "pooled_embedding", "enc0_token_embedding_dim": 8, "enc_dim": 8},
+    **{"enc1_vocab_size": TOKENS, "enc1_max_seq_len": 1, "enc1_network": "pooled_embedding", "enc1_token_embedding_dim": 8},
     **{"mlp_layers": 1, "mlp_dim": 8, "output_layer": "mean_squared_error", "dropout": 0.1, "learning_rate": 0.0005},
     **{"early_stopping_patience": 5, "early_stopping_tolerance": 1e-6, "labelCol": "rating"},
 }
-EPOCHS = {"k-means": 120, "linear learner": 140, "XGBoost": 300, "IP Insights": 60, "neural topic model": 60, "Object2Vec": 60}
+SENTENCES = {
+    **{"num_embed_source": 8, "num_embed_target": 8, "rnn_num_hidden": 8, "rnn_cell_type": "gru", "rnn_decoder_hidden_dropout": 0.1},
+    **{"batch_size": 500, "checkpoint_frequency_num_batches": 2},
+}
 
 
-def rows(spark: SparkSession) -> DataFrame:
+@dataclass(frozen=True)
+class Training:
+    """What is trained: few rows and many epochs, so that there is much between the first checkpoint and the last.
+
+    Parameters
+    ----------
+    rows, epochs : int
+        An epoch is what lies between two checkpoints.
+    make : callable
+        ``make(**job)`` is the estimator.
+    """
+
+    rows: int
+    epochs: int
+    make: Callable[..., AlgorithmEstimator]
+
+
+TRAININGS = {
+    "k-means": Training(100_000, 120, lambda **job: KMeans(k=10, epochs=120, mini_batch_size=2000, **job)),
+    "linear learner": Training(
+        100_000,
+        140,
+        lambda **job: LinearLearnerRegressor(
+            labelCol="label", epochs=140, num_models=8, mini_batch_size=1000, early_stopping_patience=1000, **job
+        ),
+    ),
+    "XGBoost": Training(100_000, 300, lambda **job: XGBoostRegressor(labelCol="label", num_round=300, max_depth=6, **job)),
+    "IP Insights": Training(
+        20_000, 80, lambda **job: IPInsights(num_entity_vectors=1000, vector_dim=8, epochs=80, mini_batch_size=10_000, **job)
+    ),
+    "neural topic model": Training(
+        2000,
+        80,
+        lambda **job: NeuralTopicModel(
+            featuresCol="counts", num_topics=4, encoder_layers=[16], epochs=80, num_patience_epochs=81, mini_batch_size=1000, **job
+        ),
+    ),
+    "Object2Vec": Training(20_000, 80, lambda **job: Object2Vec(**PAIRS, epochs=80, mini_batch_size=10_000, **job)),
+    "DeepAR": Training(
+        40,
+        80,
+        lambda **job: DeepAR(
+            **{"time_freq": "H", "context_length": 12, "prediction_length": 6, "num_cells": 8, "num_layers": 1, "mini_batch_size": 200},
+            **{"epochs": 80, **job},
+        ),
+    ),
+    "Seq2Seq": Training(2000, 80, lambda **job: Seq2Seq(**SENTENCES, max_num_epochs=40, **job)),
+}
+
+
+def rows(spark: SparkSession, algorithm: str) -> DataFrame:
     """The same rows for everyone, in one partition: so they reach the workers in the same order every time."""
-    numbers = spark.range(0, ROWS, 1, 1).select(*(F.randn(seed).alias(f"x{seed}") for seed in range(FEATURES)))
+    drawn = (F.randn(seed).alias(f"x{seed}") for seed in range(FEATURES))
+    numbers = spark.range(0, TRAININGS[algorithm].rows, 1, 1).select(*drawn)
     features = F.array(*(F.col(f"x{index}") for index in range(FEATURES)))
     label = F.sin("x0") + F.col("x1") * F.col("x2") + F.col("x3")
     user = F.floor(10 * F.abs("x4"))
     address = F.concat_ws(".", F.lit(10), user, *(F.floor(80 * F.abs(name)) % 256 for name in ("x5", "x6")))
     counts = F.array(*(F.floor(F.col(f"x{index}") ** 2) for index in range(FEATURES)))
-    one, other = (F.floor(10 * F.abs(name)) % WORDS for name in ("x7", "x8"))
+    one, other = (F.floor(10 * F.abs(name)) % TOKENS for name in ("x7", "x8"))
     of_pairs = {"entity": user, "ip": address, "in0": one, "in1": other, "rating": F.sin(one / 4) * F.cos(other / 4)}
+    hours = F.sequence(F.lit(0), F.lit(STEPS - 1))
+    of_series = {"start": F.lit("2024-01-01"), "target": F.transform(hours, lambda hour: F.col("x9") + F.sin(hour * F.col("x10")))}
+    words = [F.floor(10 * F.abs(f"x{9 + place}")) % TOKENS for place in range(WORDS)]
+    of_sentences = {"source": F.concat_ws(" ", *words), "target": F.concat_ws(" ", *reversed(words))}
     named = {"features": features, "label": label, "counts": counts, **of_pairs}
+    named |= {"DeepAR": of_series, "Seq2Seq": of_sentences}.get(algorithm, {})
     return numbers.select(*(found.alias(name) for name, found in named.items()))
 
 
 def estimator(algorithm: str, **job: Any) -> AlgorithmEstimator:
-    return LEARNERS[algorithm](num_workers=2, **job)
+    return TRAININGS[algorithm].make(num_workers=2, **job)
 
 
 class Warnings(logging.Handler):
@@ -110,7 +158,7 @@ class InSession:
 
     def _fit(self, spark: SparkSession, algorithm: str, job: dict[str, Any]) -> dict[str, np.ndarray]:
         with self._warnings:
-            return estimator(algorithm, **job).fit(rows(spark)).artifact.arrays
+            return estimator(algorithm, **job).fit(rows(spark, algorithm)).artifact.arrays
 
     def result(self, timeout: float) -> dict[str, np.ndarray]:
         """The model's arrays, once it is there."""
@@ -180,7 +228,7 @@ def main(task: dict[str, Any]) -> None:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
     with _Printed():
-        model = estimator(task["algorithm"], **task["job"]).fit(rows(spark))
+        model = estimator(task["algorithm"], **task["job"]).fit(rows(spark, task["algorithm"]))
     np.savez(task["model"], **model.artifact.arrays)
     spark.stop()
 

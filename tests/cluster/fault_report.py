@@ -12,16 +12,16 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-NETWORKS = ("IP Insights", "neural topic model", "Object2Vec")
+NETWORKS = ("IP Insights", "neural topic model", "Object2Vec", "DeepAR", "Seq2Seq")
 PATH = os.environ.get("SPARKML_ALGOS_FAULT_REPORT")
 
 
 INTRODUCTION = """# Faults
 
-`test_faults.py` trains k-means, the linear learner, XGBoost and the networks (IP Insights, the neural topic model, Object2Vec) on a Spark
-standalone cluster of three hosts (network namespaces of one machine), lets something go wrong in the middle, and measures what the user is
-told, how long it takes, and what work is lost. In every case the model equals the undisturbed one to the last bit, and no process,
-connection or file is left behind; the tests check both.
+`test_faults.py` trains k-means, the linear learner, XGBoost and networks (IP Insights, the neural topic model, Object2Vec, DeepAR, sequence
+to sequence) on a Spark standalone cluster of three hosts (network namespaces of one machine), lets something go wrong in the middle, and
+measures what the user is told, how long it takes, and what work is lost. In every case the model equals the undisturbed one to the last
+bit, and no process, connection or file is left behind; the tests check both.
 
 ```bash
 export SPARKML_ALGOS_TEST_SESSION=hosts

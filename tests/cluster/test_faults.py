@@ -16,15 +16,14 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.cluster.driver import EPOCHS, Driver, InSession
-from tests.cluster.fault_report import Row, report
+from tests.cluster.driver import TRAININGS, Driver, InSession
+from tests.cluster.fault_report import NETWORKS, Row, report
 from tests.cluster.faults import FATAL, LASTING, PREEMPTED, Fault, Scene, store_gone
 from tests.cluster.hosts import StandaloneCluster
 from tests.cluster.leftovers import Before
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
-ALGORITHMS = ("k-means", "linear learner", "XGBoost", "IP Insights", "neural topic model", "Object2Vec")
 COLLECTIVE_TIMEOUT = 12
 TIMEOUT = 240.0
 STORE, DISK, DRIVER = "checkpoint store gone for a while", "disk full on a spill", "driver killed"
@@ -47,7 +46,7 @@ def cells(*named: tuple[str, ...], quick: tuple[tuple[str, ...], ...] = ()) -> l
 
 
 def everywhere(*faults: str) -> list[tuple[str, ...]]:
-    return [(*fault, algorithm, launch) for fault in [(one,) for one in faults] or [()] for algorithm in ALGORITHMS for launch in LAUNCHES]
+    return [(*fault, algorithm, launch) for fault in [(one,) for one in faults] or [()] for algorithm in TRAININGS for launch in LAUNCHES]
 
 
 LAUNCHES = ("barrier", "gang")
@@ -142,7 +141,7 @@ def job(launch: str, checkpoints: Path) -> dict[str, object]:
 
 def strike(watch: Watch, algorithm: str, pace: float) -> float:
     """Wait until a training has come some way and is between two checkpoints; the time."""
-    watch.wait_for(EPOCHS[algorithm] // 8)
+    watch.wait_for(TRAININGS[algorithm].epochs // 8)
     time.sleep(pace / 2)
     return time.time()
 
@@ -275,8 +274,8 @@ def test_a_store_that_is_gone_for_a_while_costs_no_training(
     report(Row(STORE, algorithm, launch, happens, said(warning), told - found.start, goes_on - found.end, 0.0))
 
 
-# Pairs, be it of an entity and an address or of two tokens, are too small to be spilled.
-LARGE = [cell for cell in everywhere() if cell[0] not in ("IP Insights", "Object2Vec")]
+# Networks have too few rows here to be spilled.
+LARGE = [cell for cell in everywhere() if cell[0] not in NETWORKS]
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*LARGE, quick=(("k-means", "barrier"),)))
