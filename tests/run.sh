@@ -16,20 +16,23 @@ cd "$repository"
 
 failed=()
 check() {
-    local name=$1
+    local name=$1 started=$SECONDS
     shift
     say "$name"
     "$@" || failed+=("$name")
+    printf '%s: %d s\n' "$name" $((SECONDS - started))
 }
 
 spark_version() {
     "$python" -c 'import pyspark; print(pyspark.__version__)'
 }
 
+# in_session SESSION MARKER [OPTION ...]: the files that have a marker. To read all of them takes half a minute, in which a core is idle.
 in_session() {
-    local session=$1
-    shift
-    SPARKML_ALGOS_TEST_SESSION=$session "$python" -m pytest -q tests "$@"
+    local session=$1 files
+    mapfile -t files < <(grep -rlw --include='test_*.py' "mark\.$2" tests | sort)
+    shift 2
+    SPARKML_ALGOS_TEST_SESSION=$session "$python" -m pytest -q "${files[@]:?no file has the marker}" "$@"
 }
 
 finish() {
@@ -38,43 +41,58 @@ finish() {
     return 1
 }
 
-# Sessions other than the main one. Each leaves cores idle much of the time, so they run beside it.
-other_sessions() {
+lint_types_and_site() {
+    check "Lint" "$python" -m ruff check .
+    check "Types of what is public" "$python" -m mypy
+    check "Site" env PYTHON="$python" bash docs/build.sh
+}
+
+# What runs beside the main session, one after the other: each leaves cores idle much of the time.
+beside() {
     failed=()
-    check "Generic tests on Spark Connect $(spark_version)" in_session connect -m generic -k "not Averaging"
+    lint_types_and_site
+    check "Clusters of the tests' own, Spark $version" in_session "$cluster" own_cluster -m "own_cluster and not slow"
+    check "Dynamic allocation, Spark $version" in_session dynamic dynamic -m dynamic
+    check "Generic tests on Spark Connect $version" in_session connect generic -m generic -k "not Averaging"
     prepare_spark35_environment
-    check "Generic tests on Spark $(spark_version)" in_session local -m generic -k "not Averaging"
+    check "Generic tests on Spark $(spark_version)" in_session local generic -m generic -k "not Averaging"
     finish
 }
 
-prepare_main_environment
-check "Lint" "$python" -m ruff check .
-check "Types of what is public" "$python" -m mypy
-check "Site" env PYTHON="$python" bash docs/build.sh
-version=$(spark_version)
 if [ $# -gt 0 ]; then
+    prepare_main_environment
+    version=$(spark_version)
+    lint_types_and_site
     check "Tests on Spark $version" "$python" -m pytest "$@"
 else
+    _ensure_java
+    # Either installs on one core. What goes wrong here is told when its tests come.
+    (prepare_spark35_environment) >/dev/null 2>&1 &
+    spark35=$!
+    prepare_main_environment
+    wait $spark35 || :
+    version=$(spark_version)
+    cluster=hosts
+    obstacle=$("$python" -c 'from tests.cluster.hosts import why_not; print(why_not() or "")')
+    [ -z "$obstacle" ] || { cluster=local-cluster && say "Faults without hosts that can be unplugged: $obstacle"; }
     output=$(mktemp) horovod_output=$(mktemp)
     trap 'rm -f "$output" "$horovod_output"' EXIT
-    other_sessions >"$output" 2>&1 &
+    beside >"$output" 2>&1 &
     others=$!
-    # Minutes, where there is no wheel from an earlier run; it takes what the tests leave of the cores.
-    MAKEFLAGS=-j1 nice -n 19 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
+    # Minutes, where there is no wheel from an earlier run; it is to be there when the tests are done.
+    MAKEFLAGS=-j1 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
     horovod=$!
-    # Most tests wait for Spark much of their time: two processes share the files, each with a session of its own.
-    check "Tests on Spark $version" in_session local -n 2 --dist loadfile -m "not cluster and not dynamic and not horovod and not slow" --durations=30
-    say "Waiting for the sessions beside it"
-    wait $others || failed+=("sessions beside it")
+    # Most tests wait for Spark much of their time: several processes share the files, each with a session of its own, in the order that
+    # tests/conftest.py gives them.
+    check "Tests on Spark $version" env SPARKML_ALGOS_TEST_SESSION=local "$python" -m pytest -q tests -n 3 --dist loadfile --no-loadscope-reorder \
+        -m "not cluster and not dynamic and not horovod and not slow" --durations=30
+    say "Waiting for what runs beside it"
+    wait $others || failed+=("what runs beside the main session")
     cat "$output"
     wait $horovod && horovod_status=0 || horovod_status=$?
     cat "$horovod_output"
     # Faults are timed, so nothing runs beside them.
-    cluster=hosts
-    obstacle=$("$python" -c 'from tests.cluster.hosts import why_not; print(why_not() or "")')
-    [ -z "$obstacle" ] || { cluster=local-cluster && say "Faults without hosts that can be unplugged: $obstacle"; }
-    check "Faults on a cluster ($cluster), Spark $version" in_session "$cluster" -m "cluster and not slow"
-    check "Dynamic allocation, Spark $version" in_session dynamic -m dynamic
+    check "Faults on a cluster ($cluster), Spark $version" in_session "$cluster" cluster -m "cluster and not own_cluster and not slow"
     if [ $horovod_status = 2 ]; then
         say "No tests of Horovod, which cannot be built on this machine: $(tail -n 1 "$horovod_output")"
     elif [ $horovod_status != 0 ]; then
@@ -85,4 +103,4 @@ else
     fi
 fi
 finish
-say "All green"
+say "All green, in $((SECONDS / 60)) min"

@@ -41,9 +41,10 @@ from tests.conftest import SESSION
 pytestmark = pytest.mark.generic
 
 # What an algorithm has no part in, but for its hyperparameters, is not run for siblings; what is the framework's alone runs for a few cases
-# that between them have all kinds of columns. In sessions other than the main one the first case has all checks, siblings have none, and
-# the others have those of siblings.
-machinery, framework = pytest.mark.machinery, pytest.mark.framework
+# that between them have all kinds of columns. In sessions other than the main one the first case has all checks, those that check the
+# framework have the ones of siblings, siblings have none, and of the others a model is fitted, saved, loaded and asked: what else there is
+# to another session is in the framework.
+machinery, framework, fitted_alone = pytest.mark.machinery, pytest.mark.framework, pytest.mark.fitted_alone
 IS_MAIN = SESSION == "local" and not pyspark.__version__.startswith("3")
 
 
@@ -63,11 +64,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     def runs(case: Case) -> bool:
         if "with_features" in marked and not case.takes_features:
             return False
-        if not IS_MAIN:
-            return case is CASES[0] or not (case.is_sibling or marked & {"framework", "machinery"})
-        if "framework" in marked:
-            return case.checks_framework
-        return "machinery" not in marked or not case.is_sibling
+        if IS_MAIN:
+            return case.checks_framework if "framework" in marked else "machinery" not in marked or not case.is_sibling
+        if case is CASES[0]:
+            return True
+        if case.is_sibling or marked & {"framework", "machinery"}:
+            return False
+        return case.checks_framework or "fitted_alone" in marked
 
     metafunc.parametrize("case", [case for case in CASES if runs(case)], ids=str)
 
@@ -118,6 +121,19 @@ def fitted(frames: Callable[[Case], DataFrame]) -> Fitted:
         return case.make(**settings).fit(frames(case))
 
     return lambda case, **settings: fit(str(case), **settings)
+
+
+@pytest.fixture(scope="module")
+def saved(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]:
+    """Where the model of a case on all rows is saved, once for all tests that only read it."""
+
+    @cache
+    def save(name: str) -> Path:
+        path = tmp_path_factory.mktemp("saved") / "model"
+        fitted(next(case for case in CASES if str(case) == name)).save(str(path))
+        return path
+
+    return lambda case: save(str(case))
 
 
 def vectors(spark: SparkSession, case: Case, kinds: str) -> DataFrame:
@@ -206,21 +222,27 @@ def test_copy_is_independent(case: Case) -> None:
 
 
 @with_features
-@machinery
-@pytest.mark.parametrize("form", ["doubles", "floats", "columns", "sparse", "mixed"])
+@framework
+@pytest.mark.parametrize("form", ["doubles", "floats", "columns", "mixed"])
 def test_all_input_forms_give_the_same_model(case: Case, fitted: Fitted, spark: SparkSession, data: DataFrame, form: str) -> None:
-    expected = fitted(case, num_workers=1)
     if form == "columns":
         model = case.make(num_workers=1, featuresCols=["a", "b", "c"]).fit(data)
         assert model.feature_names == ["a", "b", "c"]
-    elif form in ("sparse", "mixed"):
-        model = case.make(num_workers=1).fit(vectors(spark, case, {"sparse": "s", "mixed": "ddsds"}[form]))
+    elif form == "mixed":
+        model = case.make(num_workers=1).fit(vectors(spark, case, "ddsds"))
     else:
         model = case.make(num_workers=1, featuresCol=form).fit(data)
-    assert same(case, model, expected)
+    assert same(case, model, fitted(case, num_workers=1))
 
 
 @with_features
+@machinery
+def test_sparse_vectors_give_the_same_model(case: Case, fitted: Fitted, spark: SparkSession) -> None:
+    assert same(case, case.make(num_workers=1).fit(vectors(spark, case, "s")), fitted(case, num_workers=1))
+
+
+@with_features
+@fitted_alone
 def test_transform_takes_all_input_forms(case: Case, fitted: Fitted, scorer: str, spark: SparkSession, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
     expected = scores(case, model, data)
@@ -228,6 +250,7 @@ def test_transform_takes_all_input_forms(case: Case, fitted: Fitted, scorer: str
     assert np.allclose(scores(case, model.copy().setFeaturesCol("doubles"), data), expected, atol=1e-5)
 
 
+@fitted_alone
 def test_transform_keeps_every_column_and_row(case: Case, fitted: Fitted, scorer: str, data: DataFrame) -> None:
     model = fitted(case).copy().setScorer(scorer)
     scored = model.transform(data)
@@ -408,34 +431,48 @@ def test_outputs_named_nothing_are_left_out_but_not_all_of_them(case: Case, fitt
 # ------------------------------------------------------------------------------------------------------------- distribution
 
 
+def spread(*settings: dict) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("settings", settings, ids=lambda settings: "-".join(map(str, settings.values())))
+
+
 @machinery
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"num_workers": 1, "input_mode": "Pipe"},
-        {"num_workers": 2},
-        {"num_workers": 3},
-        {"num_workers": 3, "input_mode": "Pipe", "two_epochs": True},
-        {"num_workers": 2, "data_distribution": "FullyReplicated"},
-        {"num_workers": 3, "shardKeyCol": "blob"},
-        {"num_workers": 2, "launch": "gang"},
-        {"num_workers": 3, "max_shard_bytes": 200},
-    ],
-    ids=lambda settings: "-".join(map(str, settings.values())),
+def test_all_workers_together_learn_what_one_does(case: Case, fitted: Fitted) -> None:
+    check_spread(case, fitted, fitted(case), workers=3)
+
+
+@framework
+@spread(
+    {"num_workers": 1, "input_mode": "Pipe"},
+    {"num_workers": 2},
+    {"num_workers": 2, "launch": "gang"},
+    {"num_workers": 3, "shardKeyCol": "blob"},
+)
+def test_how_rows_reach_workers_does_not_change_the_model(case: Case, fitted: Fitted, data: DataFrame, settings: dict) -> None:
+    check_spread(case, fitted, case.make(**settings).fit(data), settings["num_workers"])
+
+
+@machinery
+@spread(
+    {"num_workers": 3, "input_mode": "Pipe", "two_epochs": True},
+    {"num_workers": 2, "data_distribution": "FullyReplicated"},
+    {"num_workers": 3, "max_shard_bytes": 200},
 )
 def test_how_rows_are_spread_does_not_change_the_model(case: Case, fitted: Fitted, data: DataFrame, settings: dict) -> None:
     if "data_distribution" in settings and not case.takes_replicas:
         with pytest.raises(InvalidParams, match="data_distribution='FullyReplicated'"):
             case.make(**settings).fit(data)
         return
-    expected = fitted(case, num_workers=1)
     options = {name: value for name, value in settings.items() if name != "two_epochs"}
     options |= case.two_epochs if "two_epochs" in settings and "epochs" not in case.settings else {}
-    model = case.make(**options).fit(data)
+    check_spread(case, fitted, case.make(**options).fit(data), settings["num_workers"], copies=2 if "data_distribution" in settings else 1)
+
+
+def check_spread(case: Case, fitted: Fitted, model: AlgorithmModel, workers: int, copies: int = 1) -> None:
+    """Fail unless a model of so many workers is that of one."""
     summary = model.training_summary
-    assert same(case, model, expected)
-    assert summary.num_workers == len(summary.rows_per_worker) == settings["num_workers"]
-    assert summary.rows == len(ROWS) * (2 if "data_distribution" in settings else 1)
+    assert same(case, model, fitted(case, num_workers=1))
+    assert summary.num_workers == len(summary.rows_per_worker) == workers
+    assert summary.rows == copies * len(ROWS)
     assert summary.num_features == (3 if case.takes_features else None)
 
 
@@ -454,6 +491,7 @@ def test_rows_of_one_key_meet_on_one_worker(case: Case, data: DataFrame) -> None
     assert set(rows) <= {0, 60, 120}
 
 
+@machinery
 def test_the_same_seed_gives_the_same_model(case: Case, data: DataFrame) -> None:
     one, other = (case.make(num_workers=2, seed=5).fit(data) for _ in range(2))
     assert np.allclose(case.essence(one), case.essence(other), rtol=1e-6)
@@ -471,6 +509,7 @@ def test_summary_tells_where_the_time_went(case: Case, fitted: Fitted) -> None:
     assert [epoch["epoch"] for epoch in summary.history] == ([1, 2] if case.two_epochs else [*range(1, case.passes + 1)])
 
 
+@machinery
 def test_several_settings_are_fitted_from_one_ingest(case: Case, fitted: Fitted, data: DataFrame) -> None:
     name, values = case.grid
     estimator = case.make()
@@ -483,10 +522,10 @@ def test_several_settings_are_fitted_from_one_ingest(case: Case, fitted: Fitted,
 # -------------------------------------------------------------------------------------------------------------- persistence
 
 
-def test_model_comes_back_as_it_was(case: Case, fitted: Fitted, data: DataFrame, tmp_path: Path) -> None:
+@fitted_alone
+def test_model_comes_back_as_it_was(case: Case, fitted: Fitted, saved: Callable[[Case], Path], data: DataFrame) -> None:
     model = fitted(case)
-    model.save(str(tmp_path / "model"))
-    loaded = case.model.load(str(tmp_path / "model"))
+    loaded = case.model.load(str(saved(case)))
     assert np.array_equal(case.essence(loaded), case.essence(model))
     assert loaded.uid == model.uid and loaded.training_summary == model.training_summary
     assert {param.name: value for param, value in loaded.extractParamMap().items()} == {
@@ -495,6 +534,7 @@ def test_model_comes_back_as_it_was(case: Case, fitted: Fitted, data: DataFrame,
     assert np.array_equal(scores(case, model, data), scores(case, loaded, data))
 
 
+@machinery
 def test_estimator_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
     columns = {name: "w" for name in ("weightCol", "labelCol") if name in case.estimator.declared}
     estimator = case.make(**{"num_workers": 2, case.main_column: "x", **columns})
@@ -524,24 +564,25 @@ def test_loading_the_wrong_class_is_refused(case: Case, tmp_path: Path) -> None:
         case.model.load(str(tmp_path / "estimator"))
 
 
-def test_saved_model_opens_without_spark(case: Case, fitted: Fitted, tmp_path: Path) -> None:
+def test_saved_model_opens_without_spark(case: Case, fitted: Fitted, saved: Callable[[Case], Path]) -> None:
     model = fitted(case)
-    model.save(str(tmp_path / "model"))
-    metadata, artifact = read_local(tmp_path / "model")
+    metadata, artifact = read_local(saved(case))
     assert metadata["class"].endswith(case.model.__name__)
     assert all(np.array_equal(artifact.arrays[name], array) for name, array in model.artifact.arrays.items())
 
 
-def test_saved_model_predicts_without_spark_what_transform_appends(case: Case, fitted: Fitted, data: DataFrame, tmp_path: Path) -> None:
+def test_saved_model_predicts_without_spark_what_transform_appends(
+    case: Case, fitted: Fitted, saved: Callable[[Case], Path], data: DataFrame
+) -> None:
     if case.prediction is None and not IS_MAIN:
         pytest.skip("Spark has no part in what is compared")
     model = fitted(case).copy().setScorer("python")
-    model.save(str(tmp_path / "model"))
     columns = case.columns
     if case.settings.get("textCol") == "a name":
         columns = {**columns, "text": [f"name {i}" for i in range(len(ROWS))]}
-    served = serving.load(tmp_path / "model", prediction=case.prediction)(**columns)
-    appended = model.transform(data).orderBy("id").collect()
+    served = serving.load(saved(case), prediction=case.prediction)(**columns)
+    outputs = [model.value(output.param) for output in model.own_outputs()]
+    appended = model.transform(data).orderBy("id").select(*(F.col(f"`{name}`") for name in outputs)).collect()
     for output in model.own_outputs():
         expected = [row[model.value(output.param)] for row in appended]
         found = as_arrow(served[output.field]).to_pylist()
@@ -570,6 +611,7 @@ def _plain(value: object) -> object:
 
 
 @with_features
+@framework
 def test_pipeline_is_fitted_saved_and_loaded(case: Case, data: DataFrame, tmp_path: Path) -> None:
     pipeline = Pipeline(stages=[VectorAssembler(inputCols=["a", "b", "c"], outputCol="x"), case.make(featuresCol="x")])
     fitted = pipeline.fit(data)

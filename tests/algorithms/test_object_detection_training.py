@@ -321,6 +321,7 @@ class TestTraining:
         for name in ("validation:mAP", "validation:loss"):
             assert two.values[name] == pytest.approx(alone.values[name], rel=1e-3, abs=1e-4), name
 
+    @pytest.mark.slow  # the example of the algorithm's page learns in a fifth of the steps
     def test_it_learns_to_find_squares_and_discs(self):
         images, boxes = scenes(320, 1)
         held = np.arange(320) >= 260

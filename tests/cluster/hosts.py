@@ -41,7 +41,7 @@ def why_not() -> str | None:
         return "hosts in network namespaces need iproute2's `ip`"
     if os.geteuid() != 0:
         return "hosts in network namespaces need root"
-    probe = f"{BRIDGE}-probe"
+    probe = f"{BRIDGE}-probe-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True)
     if made.returncode:
         return f"network namespaces cannot be made here: {made.stderr.strip()}"

@@ -215,6 +215,7 @@ with_profiles = pytest.mark.skipif(pyspark.__version__ < "4", reason="Spark 3.5 
 
 @with_profiles
 @pytest.mark.cluster
+@pytest.mark.own_cluster
 @pytest.mark.parametrize(
     ("api", "launch"), [("classic", "barrier"), pytest.param("classic", "gang", marks=pytest.mark.slow), ("connect", "gang")]
 )
@@ -228,6 +229,7 @@ def test_the_stage_that_trains_asks_for_a_gpu_for_each_worker(tmp_path: Path, ap
 
 @with_profiles
 @pytest.mark.cluster
+@pytest.mark.own_cluster
 @pytest.mark.slow
 def test_under_dynamic_allocation_it_has_executors_of_its_own(tmp_path: Path) -> None:
     found = _drive(tmp_path, "classic", "auto", **DYNAMIC)
@@ -236,6 +238,7 @@ def test_under_dynamic_allocation_it_has_executors_of_its_own(tmp_path: Path) ->
 
 
 @pytest.mark.cluster
+@pytest.mark.own_cluster
 @pytest.mark.slow
 def test_the_session_s_settings_may_ask_for_it_instead(tmp_path: Path) -> None:
     found = _drive(tmp_path, "classic", "barrier", **{"spark.task.resource.gpu.amount": "1"})

@@ -77,6 +77,7 @@ def test_an_unplugged_host_is_named_in_time(data: DataFrame, cluster: Standalone
     cluster.wait_for_workers(len(cluster.hosts))
 
 
+@pytest.mark.parametrize("launch", [pytest.param("barrier", marks=pytest.mark.slow), "gang"])
 def test_training_goes_on_without_an_unplugged_host(data: DataFrame, cluster: StandaloneCluster, launch: str, tmp_path: Path) -> None:
     expected = Averaging(num_workers=2).fit(data).mean
     log, checkpoints = tmp_path / "log", tmp_path / "checkpoints"

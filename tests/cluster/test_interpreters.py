@@ -138,7 +138,7 @@ spark.stop()
     [
         pytest.param("local[1]", marks=pytest.mark.skipif(SESSION != "local", reason="a session of its own")),
         pytest.param("connect", marks=pytest.mark.skipif(SESSION != "local", reason="a session and a port of its own")),
-        pytest.param("local-cluster[1,1,512]", marks=pytest.mark.cluster),
+        pytest.param("local-cluster[1,1,512]", marks=[pytest.mark.cluster, pytest.mark.own_cluster]),
     ],
 )
 def test_an_environment_that_was_not_activated_is_told_so(master: str, bare: str) -> None:

@@ -45,6 +45,7 @@ def test_the_archive_holds_the_whole_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.own_cluster
 def test_executors_without_the_package_are_sent_it() -> None:
     answer = _fit_without_package(LIBRARIES)
     assert "DONE 100 True" in answer.stdout, answer.stderr[-3000:]

@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import ROOT, SESSION
 from tests.gang import needs_version_6
 
-pytestmark = [needs_version_6, pytest.mark.skipif(SESSION != "local", reason="a session of its own")]
+# What of it is this package's, other tests have, over ::1.
+pytestmark = [needs_version_6, pytest.mark.slow, pytest.mark.skipif(SESSION != "local", reason="a session of its own")]
 
 FIT = """
 from pyspark.sql import SparkSession, functions as F

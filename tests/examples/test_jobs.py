@@ -81,6 +81,7 @@ def test_a_stream_scores_each_file_once(folder: Path, trained: tuple[Path, dict[
     assert (scored["prediction"] == scored["leaves"]).mean() > 0.7
 
 
+@pytest.mark.slow  # tests/jvm loads and asks such models within a session that is there
 def test_scala_scores_with_the_pipeline_that_python_has_saved(folder: Path, trained: tuple[Path, dict[str, float]], jars: str) -> None:
     variables = {"MODEL": trained[0], "ROWS": folder / "customers" / "new.parquet"}
     printed = run(folder, "spark-shell", *LOCAL, "--jars", jars, "-i", JOBS / "score_pipeline.scala", **variables)
@@ -89,6 +90,7 @@ def test_scala_scores_with_the_pipeline_that_python_has_saved(folder: Path, trai
     assert stays == 0 and rows + other_rows == 100 and age > other_age and visits > other_visits
 
 
+@pytest.mark.slow  # and runs such statements
 def test_sql_writes_and_reads_recordio(folder: Path, jars: str) -> None:
     rows = folder / "customers" / "train.parquet"
     variables = ["-d", f"rows={rows}", "-d", f"out={folder / 'recordio'}"]

@@ -34,6 +34,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def classes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a compiler would make, without the seconds that it takes."""
+    monkeypatch.setattr(jars, "_compile", lambda spark, classes: (classes / "Answer.class").touch())
+
+
+@pytest.fixture
 def fake_spark(tmp_path: Path) -> Path:
     """The folder of a Spark that has its core and nothing else."""
     (tmp_path / "spark" / "jars").mkdir(parents=True)
@@ -49,6 +55,7 @@ def test_the_jar_of_this_package_is_there_for_the_installed_spark() -> None:
 
 
 @pytest.mark.generic
+@pytest.mark.classic  # the compiler knows nothing of sessions
 def test_a_jar_holds_classes_and_resources_and_is_compiled_again_only_when_sources_change(checkout: Path) -> None:
     jar, compiled = build()
     assert compiled and jar == checkout / "target" / find_spark().jar_name and classpath_jars() == [str(jar)]
@@ -61,6 +68,7 @@ def test_a_jar_holds_classes_and_resources_and_is_compiled_again_only_when_sourc
     assert list(jar.parent.iterdir()) == [jar]
 
 
+@pytest.mark.usefixtures("classes_at_once")
 def test_what_is_built_in_a_checkout_serves_a_package_that_was_installed_from_it(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +83,7 @@ def test_what_is_built_in_a_checkout_serves_a_package_that_was_installed_from_it
         classpath_jars()
 
 
+@pytest.mark.usefixtures("classes_at_once")
 def test_a_cache_that_cannot_be_written_to_is_done_without(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -95,6 +104,7 @@ def test_a_jar_that_is_not_built_is_missed_with_the_command_that_builds_it(check
         classpath_jars()
 
 
+@pytest.mark.usefixtures("classes_at_once")
 def test_a_chosen_folder_is_built_to_and_searched(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(jars.JARS_VARIABLE, str(tmp_path / "elsewhere"))
     with pytest.raises(JvmBridgeError, match=r"no sparkml-algos_\S+ in \S*elsewhere or "):
@@ -138,6 +148,7 @@ def test_what_a_build_lacks_is_one_line(
     assert status == 1 and said.count("\n") == 1 and message.format(folder=fake_spark.parent) in said
 
 
+@pytest.mark.usefixtures("classes_at_once")
 def test_jars_that_were_built_before_serve_a_wheel_while_version_and_sources_are_its_own(checkout: Path) -> None:
     jar, _ = build()
     shutil.copy(jar, jar.with_name(jar.name.replace(sparkml_algos.__version__, "0.0.1")))

@@ -543,10 +543,11 @@ def test_mnist_is_written_and_read_exactly(bridge: SparkSession, tmp_path: Path)
     source = Path(__file__).parents[3] / "shared" / "data" / "mnist" / "mnist_test.parquet"
     if not source.exists():
         pytest.skip(f"{source} does not exist")
-    table = bridge.read.parquet(str(source))
+    table = bridge.read.parquet(str(source)).limit(1000)
     rows = table.select(table["label"].cast("double"), table["pixels"].cast("array<float>").alias("features"))
     content = b"".join(frame(payload) for payload in write(rows, tmp_path / "own"))
-    pixels, labels = (np.array(column.tolist()) for column in (table.toPandas()[name] for name in ("pixels", "label")))
+    known = table.toPandas()
+    pixels, labels = (np.array(known[name].tolist()) for name in ("pixels", "label"))
     frames = np.frombuffer(content, np.uint8).reshape(len(labels), -1)
     start = content.index(pixels[0].astype("<f4").tobytes())
     assert np.array_equal(np.ascontiguousarray(frames[:, start : start + 4 * 784]).view("<f4"), pixels)

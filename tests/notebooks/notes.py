@@ -15,10 +15,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 GENERATOR = EXAMPLES / "notebooks" / "generate.py"
 FAMILIES = sorted(path.stem for path in (EXAMPLES / "notebooks" / "sources").glob("*.py"))
 
+#: Takes minutes; training, endpoints and monitors have tests of their own.
+LONG = "retraining"
+
+
+def short_of(families: list[str]) -> list[object]:
+    """Families of which the one that takes minutes is slow."""
+    return [pytest.param(family, marks=pytest.mark.slow) if family == LONG else family for family in families]
+
 
 def some_of(families: list[str]) -> list[object]:
-    """Families of which all but the first two are slow: for forms other than Jupyter's, whose notes are generated from the same sources."""
-    return [*families[:2], *(pytest.param(family, marks=pytest.mark.slow) for family in families[2:])]
+    """Families of which all but the first are slow: for forms that start a Spark of their own, whose notes are generated from the same
+    sources as Zeppelin's."""
+    return [families[0], *(pytest.param(family, marks=pytest.mark.slow) for family in families[1:])]
 
 
 def load_generator() -> ModuleType:

@@ -6,10 +6,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.notebooks import figures, zeppelin
-from tests.notebooks.notes import EXAMPLES, FAMILIES, some_of
+from tests.notebooks.notes import EXAMPLES, FAMILIES, short_of
 
 
-@pytest.mark.parametrize("family", some_of(FAMILIES))
+@pytest.mark.parametrize("family", short_of(FAMILIES))
 def test_a_note_shows_what_its_text_says(family: str, spark: SparkSession) -> None:
     results = zeppelin.run(EXAMPLES / "zeppelin" / f"{family}.zpln", spark, EXAMPLES / "data")
     shown = [result.output for result in results if result.interpreter == "%spark.pyspark"]

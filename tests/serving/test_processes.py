@@ -208,7 +208,7 @@ pickle.load = pickle.loads = pickle.Unpickler = refuse
 from sparkml_algos.serve import main
 main(sys.argv[1:])
 """
-    arguments = [str(KMEANS), str(SAVED / "PipelineModel"), "--port", "0", "--drain", "0.3"]
+    arguments = [str(KMEANS), str(SAVED / "PipelineModel"), "--port", "0", "--drain", "1.5"]
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         url = process.stdout.readline().split()[-1]
@@ -227,7 +227,7 @@ main(sys.argv[1:])
 
 
 def test_workers_say_that_they_are_to_end() -> None:
-    arguments = [str(KMEANS), "--port", "0", "--workers", "2", "--drain", "1"]
+    arguments = [str(KMEANS), "--port", "0", "--workers", "2", "--drain", "2.5"]
     process = subprocess.Popen([sys.executable, "-m", "sparkml_algos.serve", *arguments], stdout=subprocess.PIPE, text=True)
     try:
         predictor = local.Predictor(process.stdout.readline().split()[-1], local.CSVSerializer())

@@ -21,7 +21,11 @@ from tests.conftest import ROOT, SESSION
 SPARK = Path(pyspark.__file__).parent
 FOLDER = ROOT / "spark-conf"
 
-pytestmark = [pytest.mark.cluster, pytest.mark.skipif(SESSION != "hosts", reason="needs hosts of its own")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.own_cluster,
+    pytest.mark.skipif(SESSION != "hosts", reason="needs hosts of its own"),
+]
 
 
 @pytest.fixture(scope="module")
