@@ -45,8 +45,10 @@ SETTINGS = {
     "spark.ui.retainedTasks": "1000",
 }
 
-# What takes minutes comes first, so that of several processes none is left with it when the others have ended.
+# What takes minutes comes first, so that of several processes none is left with it when the others have ended; so does what waits for
+# executors to go, which stay where something was shuffled for another test.
 LONGEST = (
+    "tuning/test_dynamic_allocation.py",
     "test_estimators.py",
     "docs/test_examples.py",
     "test_lived_in_frames.py",
@@ -138,8 +140,6 @@ def spark(hosts: StandaloneCluster | None) -> Iterator[SparkSession]:
         builder = builder.config("spark.dynamicAllocation.enabled", "true").config("spark.dynamicAllocation.minExecutors", "0")
         builder = builder.config("spark.dynamicAllocation.shuffleTracking.enabled", "true")
         builder = builder.config("spark.dynamicAllocation.executorIdleTimeout", "5s")
-        # Executors go with what was shuffled for earlier tests.
-        builder = builder.config("spark.dynamicAllocation.shuffleTracking.timeout", "5s")
     session = builder.getOrCreate()
     if SESSION != "connect":
         session.sparkContext.setLogLevel("OFF")
