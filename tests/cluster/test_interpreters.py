@@ -147,6 +147,8 @@ def test_an_environment_that_was_not_activated_is_told_so(master: str, bare: str
     java = shutil.which("java")
     if java:
         environment["JAVA_HOME"] = str(Path(java).resolve().parents[1])
+    if master == "connect":
+        environment["SPARK_TESTING"] = "yes"  # PySpark then takes a port that is free: sessions beside this one have theirs
     command = [sys.executable, "-c", NOT_ACTIVATED, master]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     said = [line for line in answer.stdout.splitlines() if line.startswith(("SAID", "DONE"))]

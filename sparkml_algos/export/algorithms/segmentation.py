@@ -32,7 +32,7 @@ from sparkml_algos.rows.images import decoded, views
 
 _HEIGHT, _WIDTH = "height", "width"
 # Of a million probabilities the one that is furthest off; of the deepest network with random weights by 2e-4.
-_TOLERANCE = 10 * SINGLE
+OF_PIXELS = 10 * SINGLE
 # Of generated images: no multiple of the network's stride, and so wide that convolutions that look furthest see more than what is around.
 _ROWS_OF_PIXELS, _COLUMNS_OF_PIXELS = 51, STRIDE * (max(RATES) + 3) - 3
 
@@ -41,7 +41,7 @@ class SemanticSegmenter(Translation):
     """``SemanticSegmenterModel``."""
 
     decisions = ("mask",)
-    tolerance = _TOLERANCE
+    tolerance = OF_PIXELS
     types: ClassVar[Mapping[str, Any]] = {"mask": np.uint8, "probability": np.float32}
     compared_rows: ClassVar[int] = 8
 
