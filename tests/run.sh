@@ -82,9 +82,11 @@ else
     # Minutes, where there is no wheel from an earlier run; it is to be there when the tests are done.
     MAKEFLAGS=-j1 bash spark-conf/install-horovod.sh --build "$python" >"$horovod_output" 2>&1 &
     horovod=$!
-    # Most tests wait for Spark much of their time: several processes share the files, each with a session of its own, in the order that
-    # tests/conftest.py gives them.
-    check "Tests on Spark $version" env SPARKML_ALGOS_TEST_SESSION=local "$python" -m pytest -q tests -n 3 --dist loadfile --no-loadscope-reorder \
+    # Most tests wait for Spark part of their time: two processes share the files, each with a session of its own, in the order that
+    # tests/conftest.py gives them. A session alone keeps 0.7 to 1 core busy, so that these two and the one beside them fill two cores; a
+    # third process would take half a minute to collect the tests and as long again for its session, and slow down the longest file, which
+    # no other can share.
+    check "Tests on Spark $version" env SPARKML_ALGOS_TEST_SESSION=local "$python" -m pytest -q tests -n 2 --dist loadfile --no-loadscope-reorder \
         -m "not cluster and not dynamic and not horovod and not slow" --durations=30
     say "Waiting for what runs beside it"
     wait $others || failed+=("what runs beside the main session")
