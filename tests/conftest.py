@@ -68,6 +68,10 @@ LONGEST = (
 # By what stands in a file tests/run.sh finds those that have tests with such a marker.
 LOOKED_FOR = ("generic", "cluster", "own_cluster", "dynamic")
 
+# For a process that starts a Connect server of its own: PySpark then takes a port that is free, where it otherwise has one for all, which
+# that of the session ``connect`` has.
+FREE_PORT = {"SPARK_TESTING": "yes"}
+
 # Workers import the tests' own algorithm by name.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

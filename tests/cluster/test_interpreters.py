@@ -25,7 +25,7 @@ from sparkml_algos.cluster.interpreters import (
 from sparkml_algos.cluster.jobs import is_connect
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.version import __version__
-from tests.conftest import ROOT, SESSION
+from tests.conftest import FREE_PORT, ROOT, SESSION
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_an_environment_that_was_not_activated_is_told_so(master: str, bare: str
     if java:
         environment["JAVA_HOME"] = str(Path(java).resolve().parents[1])
     if master == "connect":
-        environment["SPARK_TESTING"] = "yes"  # PySpark then takes a port that is free: sessions beside this one have theirs
+        environment |= FREE_PORT
     command = [sys.executable, "-c", NOT_ACTIVATED, master]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     said = [line for line in answer.stdout.splitlines() if line.startswith(("SAID", "DONE"))]

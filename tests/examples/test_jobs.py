@@ -14,8 +14,8 @@ import pytest
 
 from sparkml_algos.formats import recordio_protobuf
 from sparkml_algos.jvm.jars import JvmBridgeError, classpath_jars
+from tests.conftest import FREE_PORT, ROOT
 
-ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "examples" / "jobs"
 BIN = Path(sys.executable).parent
 # Small machines and small rows: no pages of Spark's, few tasks, and Python workers that have imported what they need.
@@ -105,7 +105,7 @@ def test_sql_writes_and_reads_recordio(folder: Path, jars: str) -> None:
 
 def test_a_client_of_spark_connect_trains_on_the_server(folder: Path) -> None:
     options = ["--rows", folder / "customers" / "train.parquet", "--features", "age,visits", "-k", 2]
-    printed = run(folder, "python", JOBS / "connect_client.py", "--remote", "local[1]", *options)
+    printed = run(folder, "python", JOBS / "connect_client.py", "--remote", "local[1]", *options, **FREE_PORT)
     table = [tuple(map(float, row)) for row in re.findall(r"\| +([01])\| +(\d+)\|([\d.]+)\| +([\d.]+)\|", printed)]
     assert [row[0] for row in table] == [0, 1] and sum(row[1] for row in table) == 1000
     assert abs(table[0][2] - table[1][2]) > 20  # two ages
