@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from pyspark.ml import Model
@@ -153,7 +154,7 @@ class Running:
                 hyperband=self.hyperband.get(one.name),
                 store=self.store,
                 key=one.key,
-                pauses=lambda name=one.name: turns.pauses(name),  # type: ignore[misc]
+                pauses=partial(turns.pauses, one.name),
                 events=Events(announcer.trial_starts, on_wait=show, on_end=on_end),
             )
         return turns
