@@ -13,7 +13,7 @@ from sparkml_algos.checking.report import ADVICE, RIGHT, WRONG, Finding, in_a_li
 from sparkml_algos.checking.survey import survey
 from sparkml_algos.checking.tasks import ask_all
 from sparkml_algos.cluster.errors import last_python_error
-from sparkml_algos.cluster.interpreters import is_here
+from sparkml_algos.cluster.interpreters import is_here, is_this_environment
 from sparkml_algos.cluster.shipping import ALWAYS, WITH_HOROVOD, WITH_TORCH, how_to_choose
 from sparkml_algos.collectives.horovod import INSTALL as INSTALL_HOROVOD
 
@@ -74,7 +74,7 @@ def interpreters(spark: SparkSession, driver: Mapping[str, Any], executors: Sequ
     described = f"{mine}; executors: " + ", ".join(f"{version}, {python}" for version, python in theirs)
     if any(_minor(version) != _minor(driver["version"]) for version, _ in theirs):
         return Finding("Python", WRONG, f"{described}: Spark takes only the driver's version", how_to_choose(is_here(spark)))
-    if is_here(spark) and len(theirs) == 1 and theirs[0][1] != driver["python"]:
+    if is_here(spark) and len(theirs) == 1 and not is_this_environment(theirs[0][1]):
         return Finding("Python", ADVICE, f"{described}: they are two environments", how_to_choose(True))
     return Finding("Python", RIGHT, described)
 
