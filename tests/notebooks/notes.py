@@ -15,12 +15,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 GENERATOR = EXAMPLES / "notebooks" / "generate.py"
 FAMILIES = sorted(path.stem for path in (EXAMPLES / "notebooks" / "sources").glob("*.py"))
 
-#: Takes minutes; training, endpoints and monitors have tests of their own.
+#: Trains and deploys five times; training, endpoints and monitors have tests of their own.
 LONG = "retraining"
 
 
 def short_of(families: list[str]) -> list[object]:
-    """Families of which the one that takes minutes is slow."""
+    """Families of which the longest is slow."""
     return [pytest.param(family, marks=pytest.mark.slow) if family == LONG else family for family in families]
 
 
