@@ -86,15 +86,24 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes: int = BLOCK_BYTES) -> Iterator[Frames]:
+def read_blocks(source: BinaryIO | bytes, *, file: str = "<bytes>", block_bytes: int = BLOCK_BYTES, base: int = 0) -> Iterator[Frames]:
     """The records of a file, about ``block_bytes`` at a time (more where one record is larger).
+
+    Parameters
+    ----------
+    source : binary file or bytes
+    file : str
+        Its name, for messages.
+    block_bytes : int
+    base : int
+        Where in the file the source begins, if it is a part of one: offsets count from the file's start.
 
     Raises
     ------
     FormatError
         On a wrong magic word, a truncated frame, parts out of order or a damaged gzip stream.
     """
-    stream, pending, base = open_stream(source), b"", 0
+    stream, pending = open_stream(source), b""
     want = block_bytes
     while True:
         data = read_some(stream, want, file, base + len(pending))

@@ -116,7 +116,7 @@ def read_image_list(spark: SparkSession, path: str, root: str | None = None, *, 
     found = pa.table(
         {
             "index": pa.array([entry.index for entry in entries], pa.int64()),
-            "label": pa.array([_label_of(entry.labels, labels, path, None) for entry in entries], _TYPES[labels]),
+            "label": pa.array([_label_of(one.labels, labels, f"{path}, index {one.index}", None) for one in entries], _TYPES[labels]),
             "path": pa.array([entry.path for entry in entries], pa.string()),
         }
     )
@@ -316,9 +316,9 @@ def _records(file: str, start: int, end: int, labels: str) -> Iterator[tuple[int
     is_part = start > 0 or end >= 0
     with filesystem.open_input_file(path) if is_part else open_file(file) as whole:
         stream: Any = _Range(whole, start, end) if is_part else whole
-        for frames in recordio.read_blocks(stream, file=file):
+        for frames in recordio.read_blocks(stream, file=file, base=start):
             for number in range(len(frames)):
-                offset = start + int(frames.offsets[number])
+                offset = int(frames.offsets[number])
                 record = images.unpack(frames.payload(number), file=file, offset=offset)
                 if record.index >= 1 << 63:
                     raise FormatError(f"the index {record.index} does not fit 63 bits", file, offset)
@@ -474,7 +474,12 @@ def _boxes(found: Any) -> Column | None:
 
 
 def _numbers(dataset: DataFrame, name: str) -> Column:
-    """A label as numbers: boxes with the two numbers of their header before them."""
+    """A label as numbers: boxes with the two numbers of their header before them; null where one of them is."""
+    numbers = _with_nulls(dataset, name)
+    return F.when(~F.exists(numbers, lambda number: number.isNull()), numbers)
+
+
+def _with_nulls(dataset: DataFrame, name: str) -> Column:
     found = _found(dataset, name, "labelCol")
     boxes = _boxes(found)
     if boxes is not None:
@@ -495,7 +500,7 @@ def _json_label(dataset: DataFrame, name: str) -> Column:
     found = _found(dataset, name, "labelCol")
     boxes = _boxes(found)
     if boxes is not None:
-        return F.to_json(F.struct(boxes.alias("annotations")))
+        return F.when(_numbers(dataset, name).isNotNull(), F.to_json(F.struct(boxes.alias("annotations"))))
     if isinstance(found.type, NumericType):
         whole = found.column == F.floor(found.column)
         return F.when(whole, found.column.cast("long").cast("string")).otherwise(found.column.cast("string"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_a_file_of_the_library_is_read_in_parts_where_an_index_lies_beside_it(sp
     assert read_image_recordio(spark, str(tmp_path)).count() == 1200
 
 
+def test_what_is_wrong_within_a_part_is_told_by_its_place_in_the_file(spark: SparkSession, tmp_path: Path) -> None:
+    with open(tmp_path / "a.rec", "wb") as file, open(tmp_path / "a.idx", "wb") as index:
+        images.write(file, (images.ImageRecord(number, np.zeros(1, np.float32), FILES[0]) for number in range(1200)), index)
+    place, data = images.read_index((tmp_path / "a.idx").read_bytes())[1100], bytearray((tmp_path / "a.rec").read_bytes())
+    data[place : place + 4] = b"none"
+    (tmp_path / "a.rec").write_bytes(data)
+    with pytest.raises(Exception, match=rf"a\.rec, byte {place}: expected the magic word"):
+        read_image_recordio(spark, str(tmp_path / "a.rec")).count()
+
+
 def test_paths_of_a_list_may_be_given_and_start_from_a_root(spark: SparkSession, frame: DataFrame, tmp_path: Path) -> None:
     named = frame.withColumn("place", F.concat(F.lit("some/"), F.col("id"), F.lit(".img")))
     write_image_list(named, str(tmp_path / "root"), labelCol="number", pathCol="place")
@@ -144,9 +155,18 @@ def test_what_cannot_be_is_refused(spark: SparkSession, frame: DataFrame, tmp_pa
     with pytest.raises(ValueError, match="imageCol: column 'number' is int; it must be binary"):
         write_image_list(frame, str(tmp_path), imageCol="number", labelCol="number")
     write_image_list(frame, str(tmp_path / "several"), labelCol="numbers")
-    with pytest.raises(ValueError, match="it has 3 labels; read them with labels='numbers'"):
+    with pytest.raises(ValueError, match=r"images\.lst, index 0: it has 3 labels; read them with labels='numbers'"):
         read_image_list(spark, str(tmp_path / "several" / "images.lst"))
     nulls = frame.withColumn("image", F.when(F.col("id") != 5, F.col("image")))
     with pytest.raises(Exception, match="the image is null"):
         write_image_recordio(nulls, str(tmp_path / "nulls"), labelCol="number")
     assert not list((tmp_path / "nulls").glob("*.rec"))
+
+
+@pytest.mark.parametrize("write", [write_image_recordio, write_image_list, write_manifest])
+@pytest.mark.parametrize(
+    "label", ["IF(id = 5, NULL, 1)", "array(1, IF(id = 5, NULL, 0))", BOX.replace("0.125", "IF(id = 5, NULL, 0.125)")], ids=LABELS
+)
+def test_a_label_that_is_not_whole_is_not_written(frame: DataFrame, tmp_path: Path, label: str, write: Callable[..., None]) -> None:
+    with pytest.raises(Exception, match=r"row \d of its task: the label is null"):
+        write(frame.withColumn("broken", F.expr(label)), str(tmp_path / "out"), labelCol="broken")
