@@ -179,8 +179,8 @@ def _name(kind: Name, found: Found) -> Column:
 def _tokens(kind: Tokens, found: Found) -> Column:
     if not isinstance(found.type, StringType):
         return found.column.cast("array<string>")
-    words = F.split(F.trim(found.column), r"\s+")
-    return F.when(F.trim(found.column) == "", F.array().cast("array<string>")).otherwise(words)
+    # Beside a blank at the beginning or the end is a word of no letters.
+    return F.array_remove(F.split(found.column, r"\s+"), "")
 
 
 def _sentence(kind: Sentence, found: Found) -> Column:

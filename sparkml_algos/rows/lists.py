@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,18 @@ MOST_CATEGORIES = 1 << 22
 BOX_PARTS = ("class_id", "left", "top", "width", "height")
 # What rounding may add to the edge of a box that ends where its image does, of which the edges are 0 and 1.
 _SLACK = 1e-4
+
+_WORD = re.compile(r"\S+", re.ASCII)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, between the blanks of ASCII: those that Spark parts them at, and no others, such as one within a number."""
+    return _WORD.findall(text)
+
+
+def _words(row: str | Sequence[Any]) -> list[Any]:
+    """Those of a text, or those, or their ids, that a list has."""
+    return words_of(row) if isinstance(row, str) else list(row)
 
 
 @dataclass(frozen=True)
@@ -42,13 +55,11 @@ class Tokens(Kind):
     def reader(self, role: str, names: Sequence[str]) -> Reader:
         return _TokensReader(self, role, names)
 
-    def arrays(self, values: Ragged | Sequence[Sequence[str]]) -> dict[str, pa.Array]:
+    def arrays(self, values: Ragged | Sequence[str | Sequence[str]]) -> dict[str, pa.Array]:
+        """Of texts, whose words have blanks between them, or of lists of words."""
         if isinstance(values, Ragged):
             return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), values.values)}
-        return {"": pa.array([list(row) for row in values], pa.list_(pa.string()))}
-
-    def from_json(self, values: Sequence[str | Sequence[str]]) -> list[list[str]]:
-        return [value.split() if isinstance(value, str) else list(value) for value in values]
+        return {"": pa.array(list(map(_words, values)), pa.list_(pa.string()))}
 
     def merge(self, facts: Sequence[Facts]) -> Facts:
         if not self.counts_words:
@@ -246,7 +257,7 @@ class Sentence(Kind):
         if isinstance(values, Ragged):
             elements = values.values if isinstance(values.values, pa.Array) else pa.array(values.values, pa.int64())
             return {"": pa.ListArray.from_arrays(values.offsets.astype(np.int32), elements)}
-        lists = [row.split() if isinstance(row, str) else list(row) for row in values]
+        lists = list(map(_words, values))
         words = next((isinstance(row[0], str) for row in lists if row), not self.of_ids)
         return {"": pa.array(lists, pa.list_(pa.string() if words else pa.int64()))}
 

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType
 
-from sparkml_algos.core.columns import existing, find, twice
+from sparkml_algos.core.columns import existing, find, parts, twice
+from sparkml_algos.rows.lists import Sentence, Tokens, words_of
 
 pytestmark = pytest.mark.generic
 
@@ -85,3 +86,19 @@ def test_where_case_counts_names_that_differ_in_it_are_others(spark: SparkSessio
 def test_where_case_does_not_count_names_that_differ_in_it_are_the_same(frame: DataFrame) -> None:
     assert (existing(frame, "CAPITAL"), existing(frame, "s.x")) == ("Capital", None)
     assert twice(frame, ["a", "A", "b", "c"]) == ["a", "A"]
+
+
+@pytest.mark.parametrize("kind", [Tokens(), Sentence()], ids=["tokens", "sentence"])
+def test_a_text_has_the_same_words_to_spark_and_without(spark: SparkSession, kind: Tokens | Sentence) -> None:
+    expected = {
+        "a b": ["a", "b"],
+        "\ta  b\r\n": ["a", "b"],
+        " \x0ba\x0c ": ["a"],
+        "10\u00a0km\u3000weit\x85\x1f": ["10\u00a0km\u3000weit\x85\x1f"],
+        "": [],
+        " \n\t": [],
+    }
+    frame = spark.createDataFrame([(text,) for text in expected], "text string")
+    found = frame.select("text", parts(kind, "text", [find(frame, "text")])[0].alias("words"))
+    assert {row.text: row.words for row in found.collect()} == expected
+    assert kind.arrays(list(expected))[""].to_pylist() == list(map(words_of, expected)) == list(expected.values())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparkml_algos.rows.kinds import InvalidRows
+from sparkml_algos.rows.lists import words_of
 from sparkml_algos.serving.pipelines.columns import ANY, NUMBER, TEXT, WORDS, Frame, java_text, matrix, numbers, refuse, texts, words
 from sparkml_algos.serving.pipelines.saved import SavedStage, chosen
 from sparkml_algos.serving.pipelines.stage import Stage
@@ -240,7 +241,7 @@ class Vocabulary(Stage):
             frame[output] = [self._found(value, name, row) for row, value in enumerate(frame[name])]
 
     def _found(self, value: Any, name: str, row: int) -> list[int]:
-        parts = value.split() if isinstance(value, str) else value
+        parts = words_of(value) if isinstance(value, str) else value
         if not isinstance(parts, list) or not all(isinstance(word, str) for word in parts):
             raise InvalidRows(f"column {name!r} must be a text or a list of words in row {row}")
         found = [self._ids.get(word, self._of_unknown) for word in parts]
