@@ -20,6 +20,7 @@ A. Joulin, E. Grave, P. Bojanowski, T. Mikolov, "Bag of tricks for efficient tex
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ _WORD, _LABEL = 0, 1
 _NOT_PRUNED = -1
 # Floats written at a time, where rows are all 0.
 _BLOCK_ROWS = 4096
+# What the text form has before its numbers.
+_WITHOUT_BLANKS = re.compile(r"\S+", re.ASCII)
 
 Source = str | Path | bytes | BinaryIO
 
@@ -245,7 +248,7 @@ def write_vectors(words: Sequence[str], vectors: np.ndarray, target: str | Path 
     Parameters
     ----------
     words : sequence of str
-        Without blanks.
+        Without blanks of ASCII.
     vectors : ndarray of float32, shape (words, dimensions)
     target : str, Path or binary file
         A file that exists is overwritten.
@@ -258,8 +261,9 @@ def write_vectors(words: Sequence[str], vectors: np.ndarray, target: str | Path 
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or len(vectors) != len(words):
         raise ValueError(f"{len(words)} words, but vectors of shape {vectors.shape}")
-    if wrong := next((word for word in words if word.split() != [word]), None) if words else None:
-        raise ValueError(f"{wrong!r} is no word: the text form parts words by blanks")
+    wrong = [word for word in words if not _WITHOUT_BLANKS.fullmatch(word)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no word: the text form parts words by blanks")
     with _opened(target) as file:
         file.write(f"{len(words)} {vectors.shape[1]}\n".encode())
         for word, row in zip(words, vectors, strict=True):
@@ -375,3 +379,17 @@ def to_bytes(model: FastTextModel) -> bytes:
 def as_bytes(words: Iterable[str]) -> list[bytes]:
     """Words as a `FastTextModel` has them."""
     return [word.encode() for word in words]
+
+
+def as_words(entries: Iterable[bytes]) -> list[str]:
+    """The inverse of `as_bytes`.
+
+    Raises
+    ------
+    ValueError
+        Naming one that is no UTF-8.
+    """
+    try:
+        return [entry.decode() for entry in entries]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the model has the word {error.object!r}, which is no UTF-8") from None

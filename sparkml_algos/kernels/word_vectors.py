@@ -43,10 +43,10 @@ def _kept_words(tokens: np.ndarray, start: int, stop: int, keep: np.ndarray, sta
 
 @kernel
 def _place(score: np.float32, cells: int) -> int:
-    """Cell of the tables of sigmoids and losses for a score."""
+    """Cell of the tables of sigmoids and losses for a score; the first of one that is no number, as of vectors that are too large."""
     if score >= REACH:
         return cells - 1
-    if score <= -REACH:
+    if not score > -REACH:
         return 0
     return min(int((score + REACH) * np.float32(cells / (2 * REACH))), cells - 1)
 

@@ -82,6 +82,15 @@ def test_several_workers_learn_the_same(mode: str, replicated: bool, monkeypatch
     assert gap(found) > 0.5
 
 
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("mode", ["batch_skipgram", "skipgram", "cbow"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_vectors_that_grow_beyond_all_numbers_are_an_error(mode: str, compiled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKML_ALGOS_KERNELS", compiled)
+    with pytest.raises(FloatingPointError, match="the vectors are not finite in epoch 1: lower learning_rate"):
+        fit(texts(40), mode=mode, learning_rate=1e9)
+
+
 def test_subwords_are_not_spread_over_workers() -> None:
     assert "the exchange of n-grams takes what a second one saves" in BlazingTextWord2Vec(mode="cbow", subwords=True).only_one_worker()
     assert all(BlazingTextWord2Vec(mode=mode).only_one_worker() is None for mode in ("batch_skipgram", "skipgram", "cbow"))

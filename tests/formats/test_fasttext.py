@@ -140,9 +140,10 @@ def test_matrices_that_do_not_fit_cannot_be_written() -> None:
 
 def test_word_vectors_as_text_are_read_to_the_last_bit() -> None:
     random, file = np.random.default_rng(0), io.BytesIO()
-    words, vectors = ["the", "naïve", "</s>"], random.normal(size=(3, 4)).astype(np.float32)
+    # Words of blanks that are none of ASCII, as Spark's splitting leaves them.
+    words, vectors = ["the", "naïve", "</s>", "10\u00a0km", "\u3000"], random.normal(size=(5, 4)).astype(np.float32)
     fasttext.write_vectors(words, vectors, file)
-    assert file.getvalue().startswith(b"3 4\nthe ")
+    assert file.getvalue().startswith(b"5 4\nthe ")
     found = fasttext.read_vectors(file.getvalue())
     assert found[0] == words
     np.testing.assert_array_equal(found[1], vectors)
@@ -170,6 +171,7 @@ def test_text_that_has_no_word_vectors_is_refused(text: bytes, message: str) -> 
         fasttext.read_vectors(text)
 
 
-def test_a_word_with_a_blank_has_no_text_form() -> None:
+@pytest.mark.parametrize("word", ["a b", "", "a\t", "\n"])
+def test_a_word_with_a_blank_has_no_text_form(word: str) -> None:
     with pytest.raises(ValueError, match="is no word"):
-        fasttext.write_vectors(["a b"], np.zeros((1, 1)), io.BytesIO())
+        fasttext.write_vectors([word], np.zeros((1, 1)), io.BytesIO())

@@ -46,6 +46,11 @@ def test_batches(texts: Texts, lookups: steps.Tables, window: int, negatives: in
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-3)
 
 
+def test_a_score_that_is_no_number_has_a_cell() -> None:
+    scores = np.array([np.nan, np.inf, -np.inf, 0, 5.999, -7], np.float32)
+    assert [word_vectors._place(score, steps.CELLS) for score in scores] == [0, steps.CELLS - 1, 0, steps.CELLS // 2, steps.CELLS - 1, 0]
+
+
 @pytest.mark.parametrize("mode", ["skipgram", "cbow"])
 @pytest.mark.parametrize("subwords", [False, True])
 def test_pairs_and_centres(texts: Texts, lookups: steps.Tables, mode: str, subwords: bool) -> None:

@@ -62,7 +62,7 @@ def from_file(model: FastTextModel) -> tuple[Artifact, dict[str, int]]:
     prefix = LABEL_PREFIX.encode()
     if wrong := next((label for label in model.labels if not label.startswith(prefix)), None):
         raise ValueError(f"the model has the label {wrong!r}, expected {LABEL_PREFIX} before each")
-    words, labels = _decoded(model.words), [label.removeprefix(LABEL_PREFIX) for label in _decoded(model.labels)]
+    words, labels = fasttext.as_words(model.words), [label.removeprefix(LABEL_PREFIX) for label in fasttext.as_words(model.labels)]
     # Rows of zeros, as of buckets that no training text has used, need not be kept.
     kept = np.flatnonzero(model.input[len(words) :].any(axis=1)) if settings.word_ngrams > 1 else np.empty(0, np.int64)
     vectors = np.zeros((len(words) + len(kept) + 1, settings.dim), np.float32)
@@ -72,10 +72,3 @@ def from_file(model: FastTextModel) -> tuple[Artifact, dict[str, int]]:
     given = {"vector_dim": settings.dim, "word_ngrams": max(1, settings.word_ngrams), "buckets": max(1, settings.bucket)}
     given |= {"epochs": max(1, settings.epoch), "min_count": settings.min_count}
     return Artifact({**counted.to_arrays(), "vectors": vectors, "outputs": model.output.copy()}, counted.to_values()), given
-
-
-def _decoded(entries: list[bytes]) -> list[str]:
-    try:
-        return [entry.decode() for entry in entries]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the model has the word {error.object!r}, which is no UTF-8") from None

@@ -284,7 +284,7 @@ class BlazingTextWord2VecModel(HasSummary, AlgorithmModel, BlazingTextWord2VecPa
             hyperparameters |= {"buckets": settings.bucket, "min_char": settings.minn, "max_char": settings.maxn}
         model = cls(**params)
         model._set(**hyperparameters)
-        words = CountedWords(pa.array([word.decode() for word in found.words], pa.large_string()), found.word_counts)
+        words = CountedWords(pa.array(fasttext.as_words(found.words), pa.large_string()), found.word_counts)
         inputs, used = np.array(found.input), np.arange(settings.bucket if subwords else 0)
         if not subwords:
             inputs = inputs[: len(words)]

@@ -48,9 +48,8 @@ def pairs_of(dataframe: DataFrame) -> list[list[Pair]]:
     if missing:
         raise ValueError(f"pairs of words need the columns {', '.join(wanted)}; the dataset has {', '.join(dataframe.columns)}")
     set_of = F.col("set").cast("string") if "set" in dataframe.columns else F.lit("")
-    rows = dataframe.select(
-        F.col("word1").cast("string"), F.col("word2").cast("string"), F.col("score").cast("double"), set_of.alias("set")
-    ).collect()
+    score = F.expr("try_cast(score AS double)").alias("score")  # null of what is no number, whatever the session makes of it elsewhere
+    rows = dataframe.select(F.col("word1").cast("string"), F.col("word2").cast("string"), score, set_of.alias("set")).collect()
     if not rows or any(value is None for row in rows for value in row):
         raise ValueError(
             "pairs of words: there are none" if not rows else "pairs of words: a word, score or set is null, or a score no number"

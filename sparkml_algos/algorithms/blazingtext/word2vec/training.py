@@ -111,7 +111,13 @@ class WordLearner:
             self._lengths = self._squared_lengths()
 
     def epoch(self, epoch: int) -> float:
-        """Go through the texts once, in an order of this epoch; the mean loss over all workers."""
+        """Go through the texts once, in an order of this epoch; the mean loss over all workers.
+
+        Raises
+        ------
+        FloatingPointError
+            If a vector has a number that is not finite. The loss, which is looked up in a table, does not tell.
+        """
         settings, rank = self._settings, self._communicator.rank
         random = np.random.default_rng([self._seed, rank, epoch])
         order, total = random.permutation(len(self._texts)), np.zeros(2)
@@ -124,6 +130,8 @@ class WordLearner:
             total += np.sum(kernels.in_threads(calls), axis=0) if calls else 0
             if self._shared:
                 self._exchange(block + 1, float(rates.mean()))
+        if not all(np.isfinite(table.sum(dtype=np.float64)) for table in (self.inputs, self.outputs)):
+            raise FloatingPointError(f"the vectors are not finite in epoch {epoch + 1}: lower learning_rate")
         loss, count = self._communicator.allreduce(total)
         return float(loss / count) if count else float("nan")
 
