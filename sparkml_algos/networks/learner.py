@@ -22,6 +22,7 @@ from sparkml_algos.networks.optimizers import OptimizerSettings
 from sparkml_algos.networks.parameters import FlatParameters, Mover
 from sparkml_algos.networks.state import from_artifact, put_state, state_of, to_artifact
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training.job import Job
 from sparkml_algos.training.learner import Learner
 from sparkml_algos.training.progress import Best, EpochResult, Progress
@@ -191,9 +192,19 @@ class NetworkLearner(Learner):
         self._mover.step(gradient, sums.rows, self._settings.rate(progress), self._settings.weight_decay)
 
     def end_epoch(self, progress: Progress) -> EpochResult:
-        """Means over the mini-batches of the epoch, each before its step; and what `validate` finds, if rows are for validation."""
+        """Means over the mini-batches of the epoch, each before its step; and what `validate` finds, if rows are for validation.
+
+        Raises
+        ------
+        InvalidRows
+            If nothing counts of the rows to train on, or of those for validation.
+        FloatingPointError
+            If the loss is no finite number.
+        """
         totals, self._totals = self._totals, np.zeros_like(self._totals)
-        means = totals[:-1] / totals[-1] if totals[-1] else np.full(len(self.figures), np.nan)
+        if not totals[-1]:
+            raise InvalidRows(f"epoch {progress.epoch + 1} had nothing to learn from: what it has seen of the rows counts for nothing")
+        means = totals[:-1] / totals[-1]
         found = {f"train:{name}": float(mean) for name, mean in zip(self.figures, means, strict=True)}
         if not np.isfinite(means[0]):
             raise FloatingPointError(f"the training loss is not finite in epoch {progress.epoch + 1}: lower learning_rate")
@@ -214,6 +225,8 @@ class NetworkLearner(Learner):
                 found = self.loss(batch, draws)
             own += [*(float(found[name]) for name in self.figures), self.weight(batch)]
         summed = self._communicator.allreduce(own)
+        if not summed[-1]:
+            raise InvalidRows("there is nothing to validate on: the rows that are marked for validation count for nothing")
         return dict(zip(self.figures, (summed[:-1] / summed[-1]).tolist(), strict=True))
 
     def result(self, found: dict[str, float]) -> EpochResult:

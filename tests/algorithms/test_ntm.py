@@ -86,6 +86,8 @@ def test_evaluation_is_the_loss_of_the_same_rows_in_validation(data: DataFrame, 
     assert set(found) == {"test:total_loss", "test:reconstruction", "test:kl", "test:perplexity"}
     for name, value in found.items():
         assert value == pytest.approx(metrics[name.replace("test", "validation")], rel=1e-5)
+    # The last document has no words, and so nothing to be judged by.
+    assert model.evaluate(data.where("id % 6 = 0 AND id < 600")) == pytest.approx(found, rel=1e-12)
     with pytest.raises(ValueError, match="the documents to evaluate on have no words"):
         model.evaluate(data.where("id = 600"))
 

@@ -343,5 +343,8 @@ def test_what_is_not_a_count_is_refused(bad: float) -> None:
 def test_documents_must_have_words_somewhere() -> None:
     with pytest.raises(InvalidRows, match=r"epoch 1 had no document with a word to train on: the dataset has none$"):
         fit(np.zeros((5, 3), np.float32))
+    held = np.arange(300) < 20
+    with pytest.raises(InvalidRows, match="there is nothing to validate on: the rows that are marked for validation count for nothing"):
+        fit(corpus()[0][:300].multiply(~held[:, None]).tocsr(), validation=held)
     with pytest.raises(InvalidRows, match=r"the dataset has none, or sub_sample=1e-09 has drawn none"):
         fit(np.ones((5, 3), np.float32), sub_sample=1e-9)

@@ -9,10 +9,11 @@ from torch import nn
 
 from sparkml_algos.collectives.communicator import SingleProcess
 from sparkml_algos.networks.state import built
+from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training import checkpoint
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
-from tests.toys.perceptron import PERCEPTRON, Perceptron
+from tests.toys.perceptron import PERCEPTRON, Perceptron, PerceptronLearner
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(240, 6)).astype(np.float32) * 3
@@ -91,6 +92,18 @@ class TestSteps:
         found = fit(SingleProcess(), WHOLE, settings(shape, name=name, epochs=epochs, learning_rate=0.02, weight_decay=0.01))
         assert losses[-1] < losses[0] / 2
         np.testing.assert_allclose([epoch["train:loss"] for epoch in found.values["history"]], losses, rtol=1e-10)
+
+
+class TestRowsThatCountForNothing:
+    def test_are_told_as_that_not_as_a_loss_that_is_no_number(self, monkeypatch):
+        monkeypatch.setattr(PerceptronLearner, "weight", lambda learner, batch: 0.0)
+        with pytest.raises(InvalidRows, match="epoch 1 had nothing to learn from: what it has seen of the rows counts for nothing"):
+            fit(SingleProcess(), WHOLE, settings())
+
+    def test_are_told_of_those_for_validation(self, monkeypatch):
+        monkeypatch.setattr(PerceptronLearner, "weight", lambda learner, batch: float(len(batch) * learner.network.training))
+        with pytest.raises(InvalidRows, match="there is nothing to validate on: the rows that are marked for validation count for nothing"):
+            fit(SingleProcess(), WHOLE, settings(), validation=np.arange(len(ROWS)) % 4 == 0)
 
 
 class TestMixedPrecision:

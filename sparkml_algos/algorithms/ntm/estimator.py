@@ -124,9 +124,9 @@ class NeuralTopicModelModel(HasTopics, AlgorithmModel, NeuralTopicModelParams):
         Returns
         -------
         dict of str to float
-            ``test:total_loss``, the mean over documents of ``test:reconstruction``, −Σ c_w log p(w), and ``test:kl``, the divergence of the
-            latent distribution from the prior; and ``test:perplexity``, exp(total loss per word), an upper bound of that of the words. The
-            noise depends on the documents alone, so that the figures are the same every time.
+            ``test:total_loss``, the mean over documents with words of ``test:reconstruction``, −Σ c_w log p(w), and ``test:kl``, the
+            divergence of the latent distribution from the prior; and ``test:perplexity``, exp(total loss per word), an upper bound of that
+            of the words. The noise depends on the documents alone, so that the figures are the same every time.
 
         Raises
         ------

@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.rows.batch import Features
 
 # The decoder in an artifact: R, shape (vocabulary, topics), and b, shape (vocabulary,).
 WEIGHTS, BIAS = "network/decoder.weight", "network/decoder.bias"
 # Of exp in 64 bits.
 _MAX_EXPONENT = 700.0
+
+
+def have_words(features: Features) -> np.ndarray:
+    """Which documents have a word, shape (documents,), bool: others are in no figure, for there is nothing to expect of them."""
+    return np.asarray(features.sum(axis=1)).ravel() > 0
 
 
 def topics_of(artifact: Artifact) -> np.ndarray:
@@ -43,7 +49,8 @@ def measures(totals: np.ndarray, rows: str) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        ``total_loss``, the mean over documents of ``reconstruction`` and ``kl``, its two parts; and ``perplexity``, exp(loss per word).
+        ``total_loss``, the mean over documents with words of ``reconstruction`` and ``kl``, its two parts; and ``perplexity``, exp(loss per
+        word).
     """
     reconstruction, divergence, words = (float(total) / float(totals[3]) for total in totals[:3])
     loss = reconstruction + divergence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from sparkml_algos.algorithms.ntm.measures import measures
+from sparkml_algos.algorithms.ntm.measures import have_words, measures
 from sparkml_algos.algorithms.ntm.noise import EVALUATION, document_keys, normals, uniforms
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -258,11 +258,11 @@ class TopicLearner(NetworkLearner):
 
     def _drawn(self, features: Features) -> np.ndarray:
         """Which documents of a mini-batch are trained on: those that have words, or a share of them."""
-        has_words = np.asarray(features.sum(axis=1)).ravel() > 0
+        drawn = have_words(features)
         if self._sub_sample == 1:
-            return has_words
+            return drawn
         seed = [self._job.seed, self._progress.epoch, self._progress.step, self._communicator.rank, _SUB_SAMPLE]
-        return has_words & (np.random.default_rng(seed).random(len(has_words)) < self._sub_sample)
+        return drawn & (np.random.default_rng(seed).random(len(drawn)) < self._sub_sample)
 
     def loss(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         training, progress = self.network.training, draws.progress
@@ -293,6 +293,11 @@ class TopicLearner(NetworkLearner):
             drawn = "" if self._sub_sample == 1 else f", or sub_sample={self._sub_sample:g} has drawn none"
             raise InvalidRows(f"epoch {progress.epoch + 1} had no document with a word to train on: the dataset has none{drawn}")
         return super().end_epoch(progress)
+
+    def validate(self, batches: Iterable[Batch], draws: Draws) -> Mapping[str, float]:
+        """Of documents that have words, as `evaluate` judges them."""
+        kept = (batch.take(have_words(batch.features)) for batch in batches)
+        return super().validate((batch for batch in kept if len(batch)), draws)
 
     def result(self, found: dict[str, float]) -> EpochResult:
         """The service's ``total_loss``, its two parts, and perplexity as it has it: exp(loss per word)."""

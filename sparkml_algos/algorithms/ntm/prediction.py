@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from sparkml_algos.algorithms.ntm.measures import WEIGHTS
+from sparkml_algos.algorithms.ntm.measures import WEIGHTS, have_words
 from sparkml_algos.algorithms.ntm.noise import EVALUATION, document_keys, normals
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -72,15 +72,17 @@ class TopicPredictor:
 
         documents = Documents.of(batch.features, self._device, np.float64)
         weights = self._network.topics(documents).numpy(force=True).astype(np.float32)
-        weights[np.asarray(batch.features.sum(axis=1)).ravel() == 0] = 1 / self._num_topics
+        weights[~have_words(batch.features)] = 1 / self._num_topics
         return {"topic_weights": weights}
 
     def costs(self, batch: Batch) -> np.ndarray:
-        """Reconstruction loss, divergence, words and number of the documents of a batch, summed with their weights; shape (4,), float64."""
+        """Reconstruction loss, divergence, words and number of the documents of a batch that have words, summed with their weights; shape
+        (4,), float64."""
         from sparkml_algos.algorithms.ntm.network import Documents
         from sparkml_algos.networks.state import to_tensor
 
-        rows, weights, found = sp.csr_matrix(batch.features), batch.weights, np.zeros(4)
+        rows, found = sp.csr_matrix(batch.features), np.zeros(4)
+        weights = batch.weights * have_words(rows)
         for start in range(0, rows.shape[0], BLOCK_DOCUMENTS):
             part, weight = rows[start : start + BLOCK_DOCUMENTS], weights[start : start + BLOCK_DOCUMENTS]
             documents = Documents.of(part, self._device, np.float64)
