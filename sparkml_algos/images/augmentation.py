@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,6 @@ HUE, SATURATION, LIGHTNESS = 36.0, 50.0, 50.0
 ROTATION, SHEAR, ASPECT = 10.0, 0.1, 0.25
 # What is beyond an image: halfway between black and white.
 BEYOND = 127
-# Windows that are tried before the largest in the middle is taken.
-_TRIES = 10
 
 
 class TooSmall(ValueError):
@@ -47,38 +44,6 @@ def central_window(height: int, width: int, crop_height: int, crop_width: int) -
     """
     _check_room(height, width, crop_height, crop_width)
     return (height - crop_height) // 2, (width - crop_width) // 2
-
-
-def random_sized_window(
-    random: np.random.Generator,
-    height: int,
-    width: int,
-    *,
-    area: tuple[float, float] = (0.08, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a part of an image with a random share of its area and a random aspect.
-
-    Parameters
-    ----------
-    area : (float, float)
-        Bounds of the share of the area.
-    aspect : (float, float)
-        Bounds of width to height, whose logarithm is drawn evenly.
-
-    References
-    ----------
-    C. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
-    """
-    for _ in range(_TRIES):
-        target = height * width * random.uniform(*area)
-        ratio = math.exp(random.uniform(math.log(aspect[0]), math.log(aspect[1])))
-        across, down = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
-        if 0 < across <= width and 0 < down <= height:
-            return *random_window(random, height, width, down, across), down, across
-    across = min(width, round(height * aspect[1]))
-    down = min(height, round(width / aspect[0]))
-    return *central_window(height, width, down, across), down, across
 
 
 @dataclass(frozen=True)

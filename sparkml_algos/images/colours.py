@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 
-# Luma of ITU-R 601, as Pillow turns colours into grey.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # From red, green and blue to luma and two axes of colour, and back: the YIQ of NTSC, in which hue is an angle.
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float64)
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
@@ -68,11 +66,6 @@ def jitter(image: np.ndarray, *, brightness: float = 0.0, contrast: float = 1.0,
         matrix = _FROM_YIQ @ (np.diag([1, saturation, saturation]) @ turn) @ _TO_YIQ
         pixels = pixels @ matrix.T.astype(np.float32)
     return _to_bytes((pixels * np.float32(contrast) + np.float32(brightness)) / 255)
-
-
-def to_grey(image: np.ndarray) -> np.ndarray:
-    """The luma of an image, in as many channels."""
-    return image if image.shape[2] == 1 else np.repeat(_to_bytes(image.astype(np.float32) @ _LUMA / 255)[:, :, None], 3, axis=2)
 
 
 def _hue(pixels: np.ndarray, largest: np.ndarray, chroma: np.ndarray) -> np.ndarray:

@@ -54,8 +54,6 @@ class ResNet(nn.Module):
     Attributes
     ----------
     stage_channels : tuple of int
-    stage_strides : tuple of int
-        By how much the output of each stage is smaller than the image.
 
     Raises
     ------
@@ -79,19 +77,16 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(channels, widths[0], 3 if is_small else 7, 1 if is_small else 2, 1 if is_small else 3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         inputs, stride, dilation = widths[0], 1 if is_small else 4, 1
-        strides = []
         for number, (own, count) in enumerate(zip(widths, blocks, strict=True)):
             step, before = 1 if number == 0 else 2, dilation
             if not is_small and stride * step > output_stride:
                 step, dilation = 1, dilation * step
             stride *= step
-            strides.append(stride)
             stage = [kind(inputs, own, step, before, dilation)]
             inputs = own * kind.expansion
             stage += [kind(inputs, own, 1, dilation, dilation) for _ in range(count - 1)]
             self.add_module(f"layer{number + 1}", nn.Sequential(*stage))
         self.stage_channels = tuple(own * kind.expansion for own in widths)
-        self.stage_strides = tuple(strides)
         self.fc = None if num_classes is None else nn.Linear(inputs, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

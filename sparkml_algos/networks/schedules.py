@@ -113,25 +113,6 @@ class PlateauReduce:
         self._best, self._waited, self._cuts = state["best"], state["waited"], state["cuts"]
 
 
-@dataclass(frozen=True)
-class WarmUp:
-    """The rate grows evenly over the first steps, as large mini-batches want it (P. Goyal et al., 2017), and then follows another schedule.
-
-    Parameters
-    ----------
-    steps : int
-    then : callable, optional
-        The schedule that it is multiplied with; a rate that stays the same by default.
-    """
-
-    steps: int
-    then: Polynomial | Cosine | AtEpochs | Inverse | None = None
-
-    def __call__(self, rate: float, progress: Progress) -> float:
-        rate = rate if self.then is None else self.then(rate, progress)
-        return rate * min(1.0, (progress.step + 1) / max(1, self.steps))
-
-
 def _elapsed(progress: Progress) -> float:
     """The share of the training that is over; 0 while no end is in sight."""
     return min(1.0, progress.elapsed or 0.0)

@@ -12,7 +12,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from sparkml_algos.networks.optimizers import OptimizerSettings
-from sparkml_algos.networks.schedules import AtEpochs, Cosine, Inverse, PlateauReduce, Polynomial, WarmUp
+from sparkml_algos.networks.schedules import AtEpochs, Cosine, Inverse, PlateauReduce, Polynomial
 from sparkml_algos.training.progress import Progress
 
 SPECIFICATIONS = Path(__file__).parents[1] / "specification"
@@ -36,9 +36,6 @@ def at(step: int, epoch: int = 0) -> Progress:
         (Inverse(20), at(20), 0.5),
         (Inverse(20, root=True), at(20), 0.5),
         (Inverse(20, root=True), at(80), 1 / math.sqrt(13)),
-        (WarmUp(10), at(4), 0.5),
-        (WarmUp(10), at(40), 1.0),
-        (WarmUp(10, Cosine()), at(50), 0.5),
     ],
     ids=str,
 )
