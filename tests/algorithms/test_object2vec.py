@@ -149,6 +149,10 @@ class TestPretrained:
         (tmp_path / "vocab.json").write_text(json.dumps({f"user{user}": user for user in range(USERS)}))
         files = {"enc0_pretrained_embedding_file": "vectors.txt", "enc0_vocab_file": "vocab.json", "auxiliary_dir": str(tmp_path)}
         assert np.array_equal(self.weights(learner(epochs=1, **files).fit(data)), self.VECTORS)
+        (tmp_path / "vectors.txt").write_text("\n".join([*lines, "user3 " + "0.5 " * 7 + "0,5"]) + "\n")
+        message = "enc0_pretrained_embedding_file: vectors.txt: the pretrained vector of token 3 has a value that is no finite number"
+        with pytest.raises(ValueError, match=message):
+            learner(**files).fit(data)
         (tmp_path / "vocab.json").write_text("[1]")
         with pytest.raises(ValueError, match=r"vocab\.json is no JSON map of words to ids"):
             learner(**files).fit(data)

@@ -56,11 +56,12 @@ class Object2Vec(AlgorithmEstimator, Object2VecParams, NetworkParams):
 
     Where the specification is silent: ``pooled_embedding`` is the mean, followed by a linear layer to `enc_dim` numbers where
     ``token_embedding_dim`` is another. ``hcnn`` joins the maxima over the sequence of each layer's `enc_dim` / layers filters, ``bilstm``
-    takes the maxima of the `enc_dim` units of its last layer. `dropout` acts on token embeddings (on their mean, of a pooled encoder) and
-    after each layer on top. Token embeddings start normal with deviation 0.3. Numbers are learned in standard deviations from their mean.
-    A negative pair is the first input of a pair with the second one of another in its mini-batch; rows of label 0 stay and yield none. The
-    rate of the loss' fall that early stopping asks for is relative. The model is the state of the epoch whose loss was the smallest, on
-    rows that `validationIndicatorCol` marks where there are such. Any `optimizer` goes with ``row_sparse``, and `bucket_width` too.
+    takes the maxima of the `enc_dim` units of its last layer. `dropout` acts on token embeddings (on their mean, of a pooled encoder),
+    between the layers of a ``bilstm``, and after each layer on top. Token embeddings start normal with deviation 0.3. Numbers are learned
+    in standard deviations from their mean. A negative pair is the first input of a pair with the second one of another in its mini-batch;
+    rows of label 0 stay and yield none. The rate of the loss' fall that early stopping asks for is relative. The model is the state of the
+    epoch whose loss was the smallest, on rows that `validationIndicatorCol` marks where there are such. Any `optimizer` goes with
+    ``row_sparse``, and `bucket_width` too.
 
     Pretrained token embeddings come from files of the service's form (`auxiliary_dir`) or from a DataFrame (`setPretrained`).
 

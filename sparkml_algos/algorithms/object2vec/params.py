@@ -122,7 +122,7 @@ class Object2VecParams(Encoder0Params, Encoder1Params, PredictionParams):
     )
     dropout = Hyperparameter(
         float,
-        "Share of numbers set to 0 at random in training: of token embeddings and in each layer on top.",
+        "Share of numbers set to 0 at random in training: of token embeddings, between layers of a bilstm, and in each layer on top.",
         default=0.0,
         minimum=0.0,
         maximum=1.0,

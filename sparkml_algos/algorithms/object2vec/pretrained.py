@@ -104,8 +104,13 @@ def read_files(spark: SparkSession, hyperparameters: Hyperparameters) -> Artifac
         ids = _read_ids(spark, f"{folder}/{side.vocab_file}")
         words = F.split(F.trim(F.col("value")), " ")
         lines = spark.read.text(f"{folder}/{side.embedding_file}").where(F.size(words) > 2)  # some begin with two numbers of their own
-        vectors = lines.select(words[0].alias("word"), F.slice(words, 2, F.size(words) - 1).cast("array<float>").alias("vector"))
-        arrays[f"{number}/ids"], arrays[f"{number}/vectors"] = known_vectors(vectors, ids)
+        numbers = lines.select(words[0].alias("word"), F.slice(words, 2, F.size(words) - 1).alias("numbers"))
+        # What is no number becomes null, whatever the session makes of it elsewhere, and is refused by its token.
+        vectors = numbers.selectExpr("word", "transform(numbers, number -> try_cast(number AS float)) AS vector")
+        try:
+            arrays[f"{number}/ids"], arrays[f"{number}/vectors"] = known_vectors(vectors, ids)
+        except ValueError as error:
+            raise ValueError(f"enc{number}_pretrained_embedding_file: {side.embedding_file}: {error}") from None
         largest, length = int(arrays[f"{number}/ids"].max()), arrays[f"{number}/vectors"].shape[1]
         if length != side.dim or largest >= side.vocab_size:
             raise ValueError(
