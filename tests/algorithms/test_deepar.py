@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import DeepAR, DeepARModel, InvalidDataError, InvalidParams, serving
 from sparkml_algos.algorithms.deepar import estimator as estimator_module
-from sparkml_algos.algorithms.deepar.long_form import LongForm
+from sparkml_algos.algorithms.deepar.frequency import Frequency
+from sparkml_algos.algorithms.deepar.long_form import LongForm, naming_series
 from sparkml_algos.formats import series as formats
 
 METERS, HOURS, HORIZON = 12, 72, 6
@@ -94,6 +95,27 @@ def test_gathered_by_hand_it_is_forecast_alike(gathered: DataFrame, long: DataFr
         np.testing.assert_allclose(np.mean(row.samples, axis=0), row.mean)
 
 
+def test_columns_are_found_by_what_spark_takes_their_names_for(long: DataFrame, model: DeepARModel) -> None:
+    def means(found: DataFrame, time: str) -> list[tuple[object, float]]:
+        return sorted((row[time], row["mean"]) for row in found.collect())
+
+    renamed = long.select(F.col("meter").alias("me.ter"), F.struct("time", "load").alias("at"))
+    other = model.copy({model.timeCol: "at.Time", model.valueCol: "at.load", model.keyCols: ["Me.ter"]})
+    found = other.transform(renamed)
+    assert found.dtypes[:2] == [("Me.ter", "string"), ("at.Time", "timestamp")]
+    assert means(found, "at.Time") == means(model.transform(long), "time")
+    with pytest.raises(InvalidParams, match="catCol='none' is not a column of the dataset"):
+        model.copy({model.catCol: "none"}).transform(long)
+
+
+def test_a_column_of_the_dataset_is_not_taken_for_the_time_of_a_step(gathered: DataFrame, model: DeepARModel) -> None:
+    wide = model.copy({model.forecast_form: "steps"})
+    for name in ("timeCol", "valueCol", "keyCols"):
+        wide.clear(wide.getParam(name))
+    with pytest.raises(InvalidParams, match="has its time in a column 'time', and the dataset has a column 'Time': drop or rename it"):
+        wide.transform(gathered.withColumn("Time", F.lit(1)))
+
+
 @pytest.mark.generic
 def test_without_spark_the_paths_are_the_same(gathered: DataFrame, long: DataFrame, model: DeepARModel, tmp_path: Path) -> None:
     model.write().overwrite().save(str(tmp_path / "model"))
@@ -126,6 +148,8 @@ def test_dynamic_features_and_groups_reach_over_the_horizon(spark: SparkSession)
     assert fitted.artifact.values["dynamic"] == 1 and fitted.artifact.values["network"]["cardinality"] == [2]
     found = fitted.forecast(history, later.drop("load")).orderBy("meter", "time").collect()
     assert len(found) == METERS * HORIZON and found[0].time == START + dt.timedelta(hours=HOURS)
+    named_otherwise = later.drop("load").withColumnRenamed("promo", "Promo")
+    assert fitted.forecast(history, named_otherwise).orderBy("meter", "time").collect() == found
     assert set(fitted.evaluate(history)) == {f"test:{name}" for name in ("RMSE", "mean_wQuantileLoss", "ND", "sMAPE", "MASE")}
     with pytest.raises(Exception, match=r"must end with 6 steps that have dynamic features and no value in column 'load', the horizon"):
         fitted.transform(history).collect()
@@ -158,6 +182,14 @@ def test_dynamic_features_and_groups_reach_over_the_horizon(spark: SparkSession)
 def test_times_that_make_no_series_are_refused_by_name(long: DataFrame, change: str, message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
         learner().fit(long.withColumn("time", F.expr(change)))
+
+
+@pytest.mark.parametrize("change", ["IF(hour(time) = 5, 1 - kind, kind)", "IF(hour(time) = 5, NULL, kind)"], ids=["another", "null"])
+def test_a_series_has_one_category(long: DataFrame, change: str) -> None:
+    of = LongForm("time", "load", ["meter"], "kind", [], Frequency("H"), HORIZON)
+    mixed = long.withColumn("kind", F.expr(f"IF(meter = 'm3', {change}, kind)"))
+    with pytest.raises(InvalidDataError, match="the series meter=m3 has rows of different categories in column 'kind'"), naming_series():
+        of.gathered(mixed).collect()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from sparkml_algos.algorithms.deepar.training import DEEPAR
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
+from sparkml_algos.core.columns import column, existing, find
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, Models, fit_all
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary
@@ -179,9 +180,13 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
         if start is None:
             raise InvalidParams(type(self).__name__, ["forecastStartCol is required for a row per step, which has its time"])
         numbers, maps, lists = ([by_field[field]] if field in by_field else [] for field in ("mean", "quantiles", "samples"))
+        if time == _TIME and (there := existing(found, time)) is not None:
+            reason = f"a row per step has its time in a column {time!r}, and the dataset has a column {there!r}: drop or rename it"
+            raise InvalidParams(type(self).__name__, [reason])
         steps = in_steps(found, start, numbers, maps, lists, time, _frequency(self), self.value("prediction_length"))
-        given = dataset.schema[time].dataType if time in dataset.columns else None
-        return steps.withColumn(time, F.col(f"`{time}`").cast(given)) if isinstance(given, TimestampType | DateType) else steps
+        given = find(dataset, time)
+        is_time = given is not None and isinstance(given.type, TimestampType | DateType)
+        return steps.withColumn(time, column(time).cast(given.type)) if is_time else steps
 
     def forecast(self, history: DataFrame, horizon: DataFrame | None = None) -> DataFrame:
         """What `transform` gives, of series and of the dynamic features of their horizons in a DataFrame of its own.
@@ -208,15 +213,16 @@ class DeepARModel(HasSummary, AlgorithmModel, DeepARParams):
         if not self.value("timeCol"):
             name = self.value("dynamicFeatCol") or "dynamicFeatCol"
             raise ValueError(f"the model reads a row per series: let the arrays of {name} go on for the horizon, and leave `horizon` out")
-        of = _long_form(self)
+        of = _checked(self, history)
         if not of.features:
             raise ValueError("the model has no dynamic features (dynamicFeatCols), which is all that a horizon could tell it; leave it out")
         columns = [*of.keys, of.time, *([of.cat] if of.cat else []), *of.features]
-        missing = [name for name in columns if name not in horizon.columns]
+        missing = [name for name in columns if find(horizon, name) is None]
         if missing:
             raise ValueError(f"horizon has no column {', '.join(map(repr, missing))}; it has {', '.join(horizon.columns)}")
-        later = horizon.select(*columns).withColumn(of.value, F.lit(None).cast("double"))
-        return self.transform(history.select(*columns, of.value).unionByName(later))
+        before, later = ([find(frame, name).column.alias(name) for name in columns] for frame in (history, horizon))
+        known = history.select(*before, find(history, of.value).column.alias(of.value))
+        return self.transform(known.union(horizon.select(*later, F.lit(None).cast("double"))))
 
     def explain(self, dataset: DataFrame, **settings: Any) -> DataFrame:
         """Say which steps of a series have moved the forecast; see `sparkml_algos.explain.explain_series`.

@@ -12,7 +12,7 @@ from pyspark.sql.types import DataType, DateType, StringType, TimestampNTZType, 
 
 from sparkml_algos.algorithms.deepar.frequency import Frequency
 from sparkml_algos.cluster.errors import InvalidDataError
-from sparkml_algos.core.columns import column, find, is_number
+from sparkml_algos.core.columns import Found, column, find, is_number, is_ordered
 from sparkml_algos.core.inputs import column_problem
 
 #: What the gathered dynamic features are called.
@@ -56,7 +56,8 @@ class LongForm:
         found = [
             column_problem(dataset, self.time, "timeCol", _is_time, "a timestamp, a date or a text of one"),
             column_problem(dataset, self.value, "valueCol", is_number, "numeric"),
-            *(column_problem(dataset, name, "keyCols", lambda type_: True, "a column") for name in self.keys),
+            *(column_problem(dataset, name, "keyCols", is_ordered, "of a type that Spark makes groups by") for name in self.keys),
+            *(column_problem(dataset, name, "catCol", is_ordered, "a whole number, or an array of such") for name in [self.cat] if name),
             *(column_problem(dataset, name, "dynamicFeatCols", is_number, "numeric") for name in self.features),
         ]
         taken = [name for name in self.keys if name in (self.time, self.value, self.cat)]
@@ -74,20 +75,25 @@ class LongForm:
         with_horizon : bool
             Whether the last steps, as many as are forecast, have dynamic features alone.
         """
-        moment = _moment(find(dataset, self.time).column, dataset.schema[self.time].dataType)
+
+        def read(name: str) -> Column:
+            return find(dataset, name).column
+
+        moment = _moment(find(dataset, self.time))
         step = F.struct(
             self._grid(moment).alias("grid"),
             self._offset(moment).alias("offset"),
             moment.alias("time"),
             F.dayofmonth(moment).alias("day"),
             F.dayofmonth(F.last_day(moment)).alias("last_day"),
-            column(self.value).cast("float").alias("value"),
-            F.array(*(column(name).cast("float") for name in self.features)).cast("array<float>").alias("features"),
+            read(self.value).cast("float").alias("value"),
+            F.array(*(read(name).cast("float") for name in self.features)).cast("array<float>").alias("features"),
         )
-        keys = [column(name) for name in self.keys]
+        keys = [read(name).alias(name) for name in self.keys]
         collected = [F.sort_array(F.collect_list(step)).alias("_steps"), F.max(moment.isNull()).alias("_timeless")]
         if self.cat:
-            collected += [F.min(column(self.cat)).alias("_cat"), F.max(column(self.cat)).alias("_other")]
+            cat = read(self.cat)
+            collected += [F.min(cat).alias("_cat"), F.max(cat).alias("_other"), F.count(cat).alias("_with_cat")]
         grouped = (dataset.groupBy(*keys) if keys else dataset.groupBy()).agg(*collected)
         steps = F.col("_steps")
         values = self._filled(steps, lambda one: one["value"])
@@ -180,7 +186,8 @@ class LongForm:
             ),
         ]
         if self.cat:
-            differ = F.col("_cat") != F.col("_other")
+            some_have = (F.col("_with_cat") > 0) & (F.col("_with_cat") < F.size(steps))
+            differ = (F.col("_cat") != F.col("_other")) | some_have
             checks.append(F.when(differ, F.concat(series, F.lit(f" has rows of different categories in column {self.cat!r}"))))
         return F.coalesce(*checks)
 
@@ -264,11 +271,10 @@ def naming_series() -> Iterator[None]:
         raise InvalidDataError(found[1]) from None
 
 
-def _moment(found: Column, type_: DataType) -> Column:
+def _moment(found: Found) -> Column:
     """A time as a clock shows it; of a text that is none null."""
-    if isinstance(type_, StringType):
-        return F.try_to_timestamp(found).cast("timestamp_ntz")
-    return found.cast("timestamp_ntz")
+    time = F.try_to_timestamp(found.column) if isinstance(found.type, StringType) else found.column
+    return time.cast("timestamp_ntz")
 
 
 def _text(time: Column) -> Column:
