@@ -199,7 +199,7 @@ class NetworkLearner(Learner):
         InvalidRows
             If nothing counts of the rows to train on, or of those for validation.
         FloatingPointError
-            If the loss is no finite number.
+            If the loss, or a parameter, is no finite number.
         """
         totals, self._totals = self._totals, np.zeros_like(self._totals)
         if not totals[-1]:
@@ -208,6 +208,9 @@ class NetworkLearner(Learner):
         found = {f"train:{name}": float(mean) for name, mean in zip(self.figures, means, strict=True)}
         if not np.isfinite(means[0]):
             raise FloatingPointError(f"the training loss is not finite in epoch {progress.epoch + 1}: lower learning_rate")
+        # The loss is that of before the last step.
+        if not self._parameters.are_finite():
+            raise FloatingPointError(f"the network has numbers that are not finite after epoch {progress.epoch + 1}: lower learning_rate")
         if not self._watched.marks_validation:
             return self.result(found)
         self.network.eval()

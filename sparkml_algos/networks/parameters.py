@@ -74,6 +74,11 @@ class FlatParameters:
         """The rest of `sums`."""
         return self.sums[len(self.values) :]
 
+    def are_finite(self) -> bool:
+        """Whether all numbers are."""
+        sums = (values.detach().sum(dtype=torch.float64) for values in (self.values, *self.tables.values()))
+        return all(bool(torch.isfinite(total)) for total in sums)
+
     def gather(self) -> None:
         """Bring the gradients of the last backward pass into `sums`, 0 where a parameter has taken no part; they are then forgotten."""
         # Gaps too: an optimizer leaves what it likes in the gradient.

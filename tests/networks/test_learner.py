@@ -94,6 +94,12 @@ class TestSteps:
         np.testing.assert_allclose([epoch["train:loss"] for epoch in found.values["history"]], losses, rtol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, {**SHAPE, "vocabulary": 50}], ids=["dense", "table"])
+def test_what_the_last_step_has_made_of_a_network_is_looked_at(shape):
+    with pytest.raises(FloatingPointError, match="the network has numbers that are not finite after epoch 1: lower learning_rate"):
+        fit(SingleProcess(), WHOLE, settings(shape, epochs=1, learning_rate=1e38, rescale=1e6))
+
+
 class TestRowsThatCountForNothing:
     def test_are_told_as_that_not_as_a_loss_that_is_no_number(self, monkeypatch):
         monkeypatch.setattr(PerceptronLearner, "weight", lambda learner, batch: 0.0)
