@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
-from sparkml_algos.core.weights_file import ShippedArtifact
+from sparkml_algos.core.shared_artifacts import ShippedArtifact
 from sparkml_algos.rows.fields import Field
 
 E = TypeVar("E", bound="StartsFromModel")
@@ -77,9 +77,9 @@ class StartsFromModel(AlgorithmEstimator):
         ]
 
     def initial_model(self, session: SparkSession) -> dict[str, Any]:
-        """What workers know of the model: ``model_state``, where there is one, which they open; to be added to
-        `training_hyperparameters`. Its values are those of the hyperparameters in `must_match`."""
-        return {} if self._initial is None else {"model_state": ShippedArtifact(self._initial, session)}
+        """What workers know of the model, where there is one, to be added to `training_hyperparameters`: the hyperparameters in
+        `must_match`, which need not be set, and ``model_state``, which they open."""
+        return {} if self._initial is None else {**self._initial.values, "model_state": ShippedArtifact(self._initial, session)}
 
     def _state(self) -> tuple[Artifact | None, dict[str, Any]]:
         return self._initial, {}

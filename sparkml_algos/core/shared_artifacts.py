@@ -14,6 +14,7 @@ the session. With ``spark.io.encryption.enabled`` nothing may lie readable on a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import tempfile
@@ -94,6 +95,37 @@ class Opened(Generic[T]):
         if self._made is None:
             self._made = self._make(self._shipment.open())
         return self._made
+
+
+class ShippedArtifact:
+    """An artifact among the settings of a training; as a text it is what it is and a number of its content, which tell trainings apart.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    spark : SparkSession
+    what : str
+        It is.
+    """
+
+    def __init__(self, artifact: Artifact, spark: SparkSession, what: str = "weights") -> None:
+        self._text, self._shipment = f"{what} {digest_of(artifact)}", ship(artifact, spark)
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def open(self) -> Artifact:
+        """The artifact, where a worker is."""
+        return self._shipment.open()
+
+
+def digest_of(artifact: Artifact) -> str:
+    """A number of the names and arrays of an artifact, as a text of 16 characters."""
+    digest = hashlib.sha256()
+    for name, array in sorted(artifact.arrays.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:16]
 
 
 class Carried:

@@ -1,8 +1,7 @@
-"""Weights that a training starts from, on their way from a file or a model to the workers."""
+"""Weights that a training starts from, as the bytes of a file."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +9,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.core.shared_artifacts import ship
 
 #: Array and value of the artifact of a file.
 WEIGHTS, NAME = "weights", "name"
 # Spark keeps the bytes of a file in an array, which has room for less than this.
 _MOST_BYTES = (1 << 31) - (1 << 10)
-
-
-class ShippedArtifact:
-    """An artifact among the settings of a training; as a text it is a number of its content, which tells trainings apart.
-
-    Parameters
-    ----------
-    artifact : Artifact
-    spark : SparkSession
-    """
-
-    def __init__(self, artifact: Artifact, spark: SparkSession) -> None:
-        digest = hashlib.sha256()
-        for name, array in sorted(artifact.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array))
-        self._digest, self._shipment = digest.hexdigest()[:16], ship(artifact, spark)
-
-    def __repr__(self) -> str:
-        return f"weights {self._digest}"
-
-    def open(self) -> Artifact:
-        """The artifact, where a worker is."""
-        return self._shipment.open()
 
 
 def read_weights_file(spark: SparkSession, path: str) -> Artifact:

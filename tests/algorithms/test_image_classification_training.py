@@ -9,7 +9,7 @@ from torch import nn
 
 from sparkml_algos.algorithms.image_classification.params import ImageClassifierParams
 from sparkml_algos.algorithms.image_classification.prediction import load
-from sparkml_algos.algorithms.image_classification.settings import epochs_of, shape_of
+from sparkml_algos.algorithms.image_classification.settings import shape_of
 from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -298,11 +298,6 @@ class TestRefused:
             shape_of(text)
         with pytest.raises(ValueError, match="1 channel"):
             shape_of("4,9,9")
-
-    @pytest.mark.parametrize("text", ["a", "10,5", "5,5", "0", "1;2", "-1"])
-    def test_epochs_that_are_none(self, text):
-        with pytest.raises(ValueError, match="lr_scheduler_step must be epochs"):
-            epochs_of(text)
 
 
 class TestScoring:

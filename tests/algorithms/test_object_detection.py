@@ -108,7 +108,10 @@ def test_training_goes_on_from_a_model(data: DataFrame, model: ObjectDetectorMod
     same.save(str(tmp_path / "learner"))
     again = ObjectDetector.load(str(tmp_path / "learner")).fit(data)
     name = "network/heads.0.weight"
-    np.testing.assert_allclose(again.artifact.arrays[name], model.artifact.arrays[name], atol=1e-5)
+    piped = same.copy({same.input_mode: "Pipe"}).fit(data)
+    for found in (again, piped):
+        assert found.numClasses == 2
+        np.testing.assert_allclose(found.artifact.arrays[name], model.artifact.arrays[name], atol=1e-5)
     with pytest.raises(InvalidParams, match=r"base_width=0\.25 differs from the initial model's 0\.125"):
         same.copy().setBaseWidth(0.25).fit(data)
 

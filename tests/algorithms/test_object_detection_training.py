@@ -29,7 +29,6 @@ from sparkml_algos.algorithms.object_detection.settings import (
     RESNET50,
     VGG16,
     contradictions,
-    epochs_of_steps,
     most_boxes,
     settings_of,
     starting_problems,
@@ -413,7 +412,6 @@ class TestRefusals:
 
     def test_the_table_of_defaults_is_without_problems(self):
         assert contradictions(Hyperparameters(**DEFAULTS), DEFAULTS, False) == []
-        assert epochs_of_steps("10, 20") == [10, 20] and epochs_of_steps("") == []
 
     @pytest.mark.parametrize(
         ("given", "of_model", "what"),

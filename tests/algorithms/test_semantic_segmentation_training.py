@@ -375,7 +375,7 @@ class TestTraining:
     def test_nothing_is_said_of_how_many_images_there_are_or_the_truth(self):
         training = int((~HELD).sum())
         assert fit(settings(num_training_samples=training, epochs=1), validation=HELD).values["epoch"] == 1
-        with pytest.raises(InvalidRows, match=f"num_training_samples is 7, but there are {training} images for training"):
+        with pytest.raises(InvalidRows, match=f"num_training_samples is 7, but there are {training} rows to train on"):
             fit(settings(num_training_samples=7), validation=HELD)
 
 

@@ -105,7 +105,6 @@ def test_vocabularies_may_be_given(data: DataFrame, tmp_path: Path) -> None:
     of_words.save(str(tmp_path / "learner"))
     found = Seq2Seq.load(str(tmp_path / "learner")).fit(data)
     assert found.source_vocabulary == found.target_vocabulary == words.words
-    (tmp_path / "vocab").mkdir()
     found.write_vocabularies(tmp_path / "vocab")
     assert json.loads((tmp_path / "vocab" / "vocab.src.json").read_text()) == words.ids
     of_ids = learner(**short, vocab_dir=f"file://{tmp_path}/vocab", sourceCol="source ids", targetCol="target ids").fit(data)

@@ -27,8 +27,8 @@ from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.incremental import StartsFromModel
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Opened, ship
-from sparkml_algos.core.weights_file import ShippedArtifact, read_weights_file
+from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
+from sparkml_algos.core.weights_file import read_weights_file
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
@@ -84,8 +84,6 @@ class ImageClassifier(StartsFromModel, AlgorithmEstimator["ImageClassifierModel"
 
     def training_hyperparameters(self, session: SparkSession) -> dict[str, Any]:
         settings = {**self.hyperparameters(), **self.initial_model(session)}
-        if self._initial is not None:
-            settings["num_classes"] = self._initial.values["num_classes"]
         if self.value("use_pretrained_model"):
             settings["pretrained"] = ShippedArtifact(read_weights_file(session, self.value("pretrained_weights")), session)
         return settings

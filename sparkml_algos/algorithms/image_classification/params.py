@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sparkml_algos.algorithms.image_classification.settings import (
-    ASYNCHRONOUS,
     CLASS_ID,
     MULTI_HOT,
     PRETRAINED_DEPTHS,
     PRETRAINED_SHAPE,
-    SYNCHRONOUS,
     Shape,
-    epochs_of,
     shape_of,
 )
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, Hyperparameters, OwnHyperparameter
@@ -22,6 +19,7 @@ from sparkml_algos.rows.classes import ClassSet
 from sparkml_algos.rows.fields import LABEL, Field
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import ClassLabel, Kind
+from sparkml_algos.training.of_images import ASYNCHRONOUS, NO_ASYNCHRONOUS, SYNCHRONOUS, epochs_of
 
 FIELDS = (
     Field(
@@ -157,7 +155,7 @@ def _contradictions(of: Hyperparameters) -> list[str]:
         return found
     shape = shape_of(of.image_shape)
     if of.kv_store == ASYNCHRONOUS:
-        found.append("kv_store='dist_async' is not supported: workers make every step together; leave it out, or 'dist_sync'")
+        found.append(NO_ASYNCHRONOUS)
     if of.resize is not None and of.resize < max(shape.height, shape.width):
         found.append(f"resize={of.resize} must be at least the larger of height and width of image_shape={of.image_shape!r}")
     if of.checkpoint_frequency is not None and of.checkpoint_frequency > of.epochs:

@@ -9,7 +9,6 @@ from sparkml_algos.images.augmentation import ClassifierAugmentation
 
 #: Formats of several labels: a 0 or 1 for each class, or the ids of those that an image has.
 MULTI_HOT, CLASS_ID = "multi-hot", "class-id"
-SYNCHRONOUS, ASYNCHRONOUS = "dist_sync", "dist_async"
 #: What weights from elsewhere were trained with: depths, and the size of an image.
 PRETRAINED_DEPTHS, PRETRAINED_SHAPE = (18, 34, 50, 101, 152, 200), (3, 224, 224)
 
@@ -38,21 +37,6 @@ def shape_of(text: str) -> Shape:
     if found.channels not in (1, 3):
         raise ValueError(f"image_shape must have 1 channel (grey) or 3 (red, green and blue), got {found.channels}")
     return found
-
-
-def epochs_of(text: str | None) -> list[int]:
-    """``"10, 20"`` as epochs; none of None.
-
-    Raises
-    ------
-    ValueError
-        If these are not whole numbers, each larger than the one before.
-    """
-    parts = [] if text is None else [part.strip() for part in text.split(",")]
-    numbers = [int(part) for part in parts if part.isdecimal() and len(part) < 10]
-    if len(numbers) < len(parts) or sorted(set(numbers)) != numbers or 0 in numbers:
-        raise ValueError(f"lr_scheduler_step must be epochs such as '10, 20', each larger than the one before, got {text!r}")
-    return numbers
 
 
 def augmentation_of(of: Hyperparameters) -> ClassifierAugmentation:

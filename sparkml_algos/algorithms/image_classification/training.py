@@ -9,7 +9,6 @@ import numpy as np
 from sparkml_algos.algorithms.image_classification.params import FIELDS, kinds
 from sparkml_algos.algorithms.image_classification.prediction import load
 from sparkml_algos.algorithms.image_classification.preparation import Preparation
-from sparkml_algos.algorithms.image_classification.settings import SYNCHRONOUS, epochs_of
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -18,6 +17,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
+from sparkml_algos.training.of_images import SYNCHRONOUS, check_samples, epochs_of
 from sparkml_algos.training.prepared import PreparedBatches
 from sparkml_algos.training.trainer import EarlyStopping, Start, fit
 from sparkml_algos.training.watching import WatchedRows
@@ -45,7 +45,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     of = hyperparameters
     start, watched = Start(job), WatchedRows(job, 0)
     classes = _classes(of, shard)
-    _check_samples(of, job, communicator)
+    check_samples(of.num_training_samples, job)
     weights = start.learned(lambda: _class_weights(of, shard, communicator)).arrays
     job.mixed_precision = job.mixed_precision or of.precision_dtype == "float16"
     preparation = Preparation(of)
@@ -97,18 +97,6 @@ def _classes(of: Hyperparameters, shard: Shard) -> int:
     if of.top_k is not None and of.top_k > found:
         raise InvalidRows(f"top_k={of.top_k} is more than the {found} classes of the label")
     return found
-
-
-def _check_samples(of: Hyperparameters, job: Job, communicator: Communicator) -> None:
-    """Refuse a number of training images that is not theirs; of a pipe they are not known yet."""
-    total = job.total_rows()
-    if of.num_training_samples is None or total is None:
-        return
-    rows = total // (communicator.size if job.replicated else 1)
-    if rows != of.num_training_samples:
-        raise InvalidRows(
-            f"num_training_samples is {of.num_training_samples}, but there are {rows} rows to train on; correct it, or leave it out"
-        )
 
 
 def _class_weights(of: Hyperparameters, shard: Shard, communicator: Communicator) -> Artifact:

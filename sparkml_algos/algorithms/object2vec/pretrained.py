@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.columns import is_vector
-from sparkml_algos.core.shared_artifacts import Shipment
+from sparkml_algos.core.shared_artifacts import Shipment, digest_of
 
 _PACKED = "ids binary, vectors binary, length int"
 
@@ -68,12 +67,8 @@ class Pretrained:
             sources = {side: side if side in given else 0 for side in (0, 1) if given & {side, 0}}
         else:
             sources = {side: side for side in given}
-        digest = hashlib.sha256()
-        for name, array in sorted(artifact.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array))
         frozen = side_of(hyperparameters, 0).frozen, side_of(hyperparameters, 1).frozen
-        return cls(shipment, digest.hexdigest()[:16], sources, frozen)
+        return cls(shipment, digest_of(artifact), sources, frozen)
 
     def __repr__(self) -> str:
         return f"pretrained {self._digest}"

@@ -29,8 +29,8 @@ from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.incremental import StartsFromModel
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Opened, ship
-from sparkml_algos.core.weights_file import ShippedArtifact, read_weights_file
+from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
+from sparkml_algos.core.weights_file import read_weights_file
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.training.algorithm import Algorithm
@@ -88,6 +88,8 @@ class ObjectDetector(StartsFromModel, AlgorithmEstimator["ObjectDetectorModel"],
         defaults = {name: param.default for name, param in self.declared.items()}
         settings = Hyperparameters(**self.hyperparameters())
         problems = contradictions(settings, defaults, bool(self.value("validationIndicatorCol")))
+        if self.value("input_mode") == "Pipe" and self.value("num_classes") is None and not self.starts_from_model:
+            problems.append("num_classes is required with input_mode='Pipe': training starts before all boxes are known")
         return problems + self.mismatches() + starting_problems(settings, self.starts_from_model)
 
     def training_hyperparameters(self, session: SparkSession) -> dict[str, Any]:

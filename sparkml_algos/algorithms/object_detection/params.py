@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkml_algos.algorithms.object_detection.settings import (
-    ASYNCHRONOUS,
     FRACTIONS,
     PIXELS,
     RESNET50,
-    SYNCHRONOUS,
     VGG16,
     contradictions,
     most_boxes,
@@ -22,6 +20,7 @@ from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import Kind
 from sparkml_algos.rows.lists import Boxes
+from sparkml_algos.training.of_images import ASYNCHRONOUS, SYNCHRONOUS
 
 #: Smaller images have no room for the maps of features.
 SMALLEST_SIDE = 32
@@ -173,8 +172,4 @@ class ObjectDetectorParams(PretrainedParams):
         if found:
             return found
         defaults = {name: param.default for name, param in self.declared.items()}
-        found = contradictions(Hyperparameters(**self.hyperparameters()), defaults)
-        arrives_late = "input_mode" in self.declared and self.value("input_mode") == "Pipe"
-        if arrives_late and self.value("num_classes") is None:
-            found.append("num_classes is required with input_mode='Pipe': training starts before all boxes are known")
-        return found
+        return contradictions(Hyperparameters(**self.hyperparameters()), defaults)

@@ -11,12 +11,12 @@ import numpy as np
 
 from sparkml_algos.algorithms.object_detection.default_boxes import MapOfBoxes, default_boxes, maps_of_boxes
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.training.of_images import ASYNCHRONOUS, NO_ASYNCHRONOUS, epochs_of
 
 VGG16, RESNET50 = "vgg-16", "resnet-50"
 #: Convolutions of each stage of VGG-16, and how far apart the points are of what stands in place of its first fully connected layer.
 VGG_STAGES, VGG_DILATION = (2, 2, 3, 3, 3), 6
 PIXELS, FRACTIONS = "pixels", "fractions"
-SYNCHRONOUS, ASYNCHRONOUS = "dist_sync", "dist_async"
 #: What an image's label begins with, and how many numbers an object has in it, in the service's format.
 LABEL_HEADER, NUMBERS_OF_OBJECT = 2, 5
 
@@ -91,20 +91,6 @@ def most_boxes(label_width: int) -> int:
     return max(0, (label_width - LABEL_HEADER) // NUMBERS_OF_OBJECT)
 
 
-def epochs_of_steps(text: str) -> list[int]:
-    """The epochs of ``lr_scheduler_step``, such as "10, 20".
-
-    Raises
-    ------
-    ValueError
-        If it is no such list.
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"lr_scheduler_step must be epochs with commas between them, such as '10, 20', got {text!r}")
-    return [int(part) for part in parts]
-
-
 def contradictions(of: Hyperparameters, defaults: Mapping[str, Any], has_validation: bool | None = None) -> list[str]:
     """What does not go together; settings that are of no effect are refused where they are not those by default.
 
@@ -130,9 +116,9 @@ def contradictions(of: Hyperparameters, defaults: Mapping[str, Any], has_validat
     if of.early_stopping and has_validation is False:
         found.append("early_stopping=True watches the mAP of rows for validation: name a validationIndicatorCol")
     if of.kv_store == ASYNCHRONOUS:
-        found.append("kv_store='dist_async' is not supported: workers make every step together; leave it out, or 'dist_sync'")
+        found.append(NO_ASYNCHRONOUS)
     try:
-        steps = epochs_of_steps(of.lr_scheduler_step)
+        steps = epochs_of(of.lr_scheduler_step)
     except ValueError as error:
         found.append(str(error))
     else:

@@ -9,7 +9,7 @@ from sparkml_algos.algorithms.object_detection.detecting import Suppression
 from sparkml_algos.algorithms.object_detection.params import FIELDS, kinds
 from sparkml_algos.algorithms.object_detection.prediction import load
 from sparkml_algos.algorithms.object_detection.preparing import Preparation, check_boxes
-from sparkml_algos.algorithms.object_detection.settings import FRACTIONS, SYNCHRONOUS, epochs_of_steps, settings_of
+from sparkml_algos.algorithms.object_detection.settings import FRACTIONS, settings_of
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -17,6 +17,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
+from sparkml_algos.training.of_images import SYNCHRONOUS, check_samples, epochs_of
 from sparkml_algos.training.prepared import PreparedBatches
 from sparkml_algos.training.trainer import EarlyStopping, Start, fit
 from sparkml_algos.training.watching import WatchedRows
@@ -36,11 +37,10 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
 
     of = hyperparameters
     start = Start(job)
-    known = of.model_state.open() if hasattr(of, "model_state") else None
-    classes = _classes(of, shard, known)
+    classes = _classes(of, shard)
     has_arrived = job.total_rows() is not None
     if has_arrived:
-        _check_samples(of, job, communicator)
+        check_samples(of.num_training_samples, job)
         check_boxes(shard, of.box_units == FRACTIONS, communicator.rank)
     watched = WatchedRows(job, 0)
     settings, weights = settings_of(of, classes), getattr(of, "pretrained", None)
@@ -50,8 +50,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         if weights is not None:
             file = weights.open()
             put_base_weights(network, read_weights(file.arrays["weights"], file.values["name"]), file.values["name"])
-        if known is not None:
-            put_state(network, known)
+        if known := getattr(of, "model_state", None):
+            put_state(network, known.open())
         return network
 
     boxes = settings.boxes
@@ -82,35 +82,21 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         start=start,
     )
     if not has_arrived:
-        _check_samples(of, job, communicator)
+        check_samples(of.num_training_samples, job)
     job.input_wait = prepared.report()
     artifact = learner.model(best)
     artifact.values["num_classes"] = classes
     return artifact
 
 
-def _classes(of: Hyperparameters, shard: Shard, known: Artifact | None) -> int:
-    """How many classes there are: as many as are said, as the model has that training starts from, or one more than the largest."""
+def _classes(of: Hyperparameters, shard: Shard) -> int:
+    """How many classes there are: as many as are said, or one more than the largest."""
     if of.num_classes is not None:
         return of.num_classes
     largest = shard.facts["boxes"]["largest"]
-    if known is not None:
-        classes: int = known.values["num_classes"]
-        if largest >= classes:
-            raise InvalidRows(f"boxes column: a box is of class {largest}, the model that training starts from has {classes} classes")
-        return classes
     if largest < 0:
         raise InvalidRows("boxes column: no image has a box, so there is nothing to learn")
     return largest + 1
-
-
-def _check_samples(of: Hyperparameters, job: Job, communicator: Communicator) -> None:
-    """Refuse a number of training images that is not theirs."""
-    rows = (job.total_rows() or 0) // (communicator.size if job.replicated else 1)
-    if of.num_training_samples not in (None, rows):
-        raise InvalidRows(
-            f"num_training_samples is {of.num_training_samples}, but there are {rows} rows to train on; correct it, or leave it out"
-        )
 
 
 def _optimizer(of: Hyperparameters) -> Any:
@@ -118,7 +104,7 @@ def _optimizer(of: Hyperparameters) -> Any:
     from sparkml_algos.networks.optimizers import OptimizerSettings
     from sparkml_algos.networks.schedules import AtEpochs
 
-    steps = epochs_of_steps(of.lr_scheduler_step)
+    steps = epochs_of(of.lr_scheduler_step)
     return OptimizerSettings(
         of.optimizer,
         of.learning_rate,

@@ -34,8 +34,8 @@ from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.incremental import StartsFromModel
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Opened, ship
-from sparkml_algos.core.weights_file import ShippedArtifact, read_weights_file
+from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
+from sparkml_algos.core.weights_file import read_weights_file
 from sparkml_algos.training.algorithm import Algorithm
 
 
@@ -85,8 +85,6 @@ class SemanticSegmenter(StartsFromModel, SemanticSegmenterParams, NetworkParams)
 
     def training_hyperparameters(self, session: SparkSession) -> dict[str, Any]:
         settings = {**self.hyperparameters(), **self.initial_model(session)}
-        if self._initial is not None:
-            settings["num_classes"] = self._initial.values["num_classes"]
         if self.value("use_pretrained_model") and not self.starts_from_model:
             settings["weights"] = ShippedArtifact(read_weights_file(session, self.value("pretrained_weights")), session)
         return settings

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sparkml_algos.algorithms.semantic_segmentation.label_maps import table_of
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
+from sparkml_algos.training.of_images import epochs_of
 
 #: The decoders.
 FCN, PSP, DEEPLAB = "fcn", "psp", "deeplab"
@@ -64,20 +65,6 @@ def crop_side(of: Hyperparameters) -> int:
     return -(-of.crop_size // STRIDE) * STRIDE
 
 
-def steps_of_rate(text: str | None) -> list[int]:
-    """Epochs after which the learning rate is multiplied, as ``"10, 20"`` says.
-
-    Raises
-    ------
-    ValueError
-        If the text is none of this form.
-    """
-    parts = [part.strip() for part in (text or "").split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise ValueError(f'lr_scheduler_step must be epochs from 1 with commas between, such as "10, 20", got {text!r}')
-    return sorted(map(int, parts))
-
-
 def contradictions(of: Hyperparameters, has_validation: bool | None) -> list[str]:
     """What does not go together.
 
@@ -90,11 +77,10 @@ def contradictions(of: Hyperparameters, has_validation: bool | None) -> list[str
     found = []
     if of.lr_scheduler == "step":
         try:
-            steps_of_rate(of.lr_scheduler_step)
+            if not epochs_of(of.lr_scheduler_step):
+                found.append("lr_scheduler_step is required with lr_scheduler='step', such as '10, 20'")
         except ValueError as error:
-            found.append(
-                str(error) if of.lr_scheduler_step else "lr_scheduler_step is required with lr_scheduler='step', such as \"10, 20\""
-            )
+            found.append(str(error))
     elif of.lr_scheduler_step is not None:
         found.append(f"lr_scheduler_step goes with lr_scheduler='step' alone, which is {of.lr_scheduler!r}: leave one out")
     if of.optimizer == "rmsprop" and of.gamma1 == 1:

@@ -11,7 +11,7 @@ from sparkml_algos.algorithms.semantic_segmentation.crops import Crops
 from sparkml_algos.algorithms.semantic_segmentation.masks import classes_of, tables_of
 from sparkml_algos.algorithms.semantic_segmentation.params import FIELDS
 from sparkml_algos.algorithms.semantic_segmentation.prediction import load
-from sparkml_algos.algorithms.semantic_segmentation.settings import contradictions, crop_side, settings_of, steps_of_rate
+from sparkml_algos.algorithms.semantic_segmentation.settings import contradictions, crop_side, settings_of
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
@@ -20,6 +20,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm
 from sparkml_algos.training.job import Job
+from sparkml_algos.training.of_images import check_samples, epochs_of
 from sparkml_algos.training.prepared import PreparedBatches
 from sparkml_algos.training.trainer import EarlyStopping, Start, fit
 from sparkml_algos.training.watching import WatchedRows
@@ -43,7 +44,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         raise InvalidRows("; ".join(problems))
     start = Start(job)
     classes = start.learned(lambda: Artifact(values={"num_classes": _classes(of, shard, communicator)})).values["num_classes"]
-    _check_number(of, job)
+    check_samples(of.num_training_samples, job)
     watched = WatchedRows(job, 0)
     table, validation_table = tables_of(of)
     crops = Crops(crop_side(of), of.base_size, of.mirror, table, validation_table)
@@ -98,20 +99,12 @@ def _classes(of: Hyperparameters, shard: Shard, communicator: Communicator) -> i
     return of.num_classes or largest
 
 
-def _check_number(of: Hyperparameters, job: Job) -> None:
-    """Refuse another number of training images than is said."""
-    total = job.total_rows()
-    images = total // job.communicator.size if job.replicated and total is not None else total
-    if of.num_training_samples not in (None, images):
-        raise InvalidRows(f"num_training_samples is {of.num_training_samples}, but there are {images} images for training: leave it out")
-
-
 def _schedule(of: Hyperparameters) -> Any:
     """How the learning rate falls."""
     from sparkml_algos.networks.schedules import AtEpochs, Cosine, Polynomial
 
     if of.lr_scheduler == "step":
-        return AtEpochs(steps_of_rate(of.lr_scheduler_step), of.lr_scheduler_factor)
+        return AtEpochs(epochs_of(of.lr_scheduler_step), of.lr_scheduler_factor)
     return Cosine() if of.lr_scheduler == "cosine" else Polynomial()
 
 

@@ -28,7 +28,7 @@ from sparkml_algos.algorithms.seq2seq.measures import judged, load_judge
 from sparkml_algos.algorithms.seq2seq.params import ROLES, Seq2SeqParams
 from sparkml_algos.algorithms.seq2seq.settings import contradictions
 from sparkml_algos.algorithms.seq2seq.training import SEQ2SEQ
-from sparkml_algos.algorithms.seq2seq.vocabularies import FILES, Vocabularies, artifact_of, read_files
+from sparkml_algos.algorithms.seq2seq.vocabularies import FILES, artifact_of, read_files
 from sparkml_algos.algorithms.seq2seq.words import words_of
 from sparkml_algos.arrays import bleu
 from sparkml_algos.arrays.artifact import Artifact
@@ -41,7 +41,7 @@ from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.inputs import input_problems
 from sparkml_algos.core.mllib import HasSummary
 from sparkml_algos.core.scoring import Output
-from sparkml_algos.core.shared_artifacts import Opened, ship
+from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
 from sparkml_algos.training.algorithm import Algorithm
 
 
@@ -121,7 +121,7 @@ class Seq2Seq(AlgorithmEstimator["Seq2SeqModel"], Seq2SeqParams, NetworkParams):
         if self.value("vocab_dir"):
             known = read_files(session, self.value("vocab_dir"))
         if known is not None:
-            settings["vocabularies"] = Vocabularies(known, session)
+            settings["vocabularies"] = ShippedArtifact(known, session, "vocabularies")
         return settings
 
     def _problems(self, dataset: DataFrame) -> list[str]:
@@ -183,7 +183,9 @@ class Seq2SeqModel(HasSummary, AlgorithmModel, Seq2SeqParams):
         return self.value("training_metric")
 
     def write_vocabularies(self, folder: str | Path) -> None:
-        """Write ``vocab.src.json`` and ``vocab.trg.json`` as the service reads them, maps of words to ids, into a local folder."""
+        """Write ``vocab.src.json`` and ``vocab.trg.json`` as the service reads them, maps of words to ids, into a local folder, which is
+        made if it is not there."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for role, name in zip(ROLES, FILES, strict=True):
             ids = {word: place for place, word in enumerate(words_of(self.artifact, role))}
             (Path(folder) / name).write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")

@@ -1,47 +1,18 @@
-"""Vocabularies that are given: by the user, or as the service's files; and on their way to the workers."""
+"""Vocabularies that are given: by the user, or as the service's files."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from pyspark.sql import SparkSession
 
 from sparkml_algos.algorithms.seq2seq.params import ROLES
 from sparkml_algos.algorithms.seq2seq.words import put_words
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.core.shared_artifacts import Shipment, ship
 
 #: The service's files, of source and target.
 FILES = ("vocab.src.json", "vocab.trg.json")
-
-
-class Vocabularies:
-    """Given vocabularies among the settings of a training; as a text it is a number of their content, which tells trainings apart.
-
-    Parameters
-    ----------
-    artifact : Artifact
-        With the words of both sides, as `words.put_words` keeps them.
-    spark : SparkSession
-    """
-
-    def __init__(self, artifact: Artifact, spark: SparkSession) -> None:
-        digest = hashlib.sha256()
-        for name, array in sorted(artifact.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array))
-        self._shipment: Shipment = ship(artifact, spark)
-        self._digest = digest.hexdigest()[:16]
-
-    def __repr__(self) -> str:
-        return f"vocabularies {self._digest}"
-
-    def open(self) -> Artifact:
-        """The words of both sides."""
-        return self._shipment.open()
 
 
 def artifact_of(source: object, target: object) -> Artifact:
