@@ -20,6 +20,7 @@ TEXTS = [
     "Müller naïve 漢字 the 漢字",
     "before </s> after __label__pet",
     "__label__",
+    "__label____label__pet the",
     "the",
     "a\0b\fc\rthe",
 ]

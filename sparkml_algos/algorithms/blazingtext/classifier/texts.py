@@ -6,7 +6,7 @@ h(w) of the words, FNV-1a of 32 bits taken for a signed number, ((h(w₁) · c +
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,7 +159,10 @@ class Encoder:
 
     def label_ids(self, labels: pa.Array) -> np.ndarray:
         """Ids of labels, `UNKNOWN` of those that are not known, shape (labels,), int32."""
-        return np.array([self._labels.get(without_prefix(label), UNKNOWN) for label in labels.to_pylist()], np.int32)
+        return self._ids_of(map(without_prefix, labels.to_pylist()))
+
+    def _ids_of(self, names: Iterable[str]) -> np.ndarray:
+        return np.array([self._labels.get(name, UNKNOWN) for name in names], np.int32)
 
     def _by_numpy(self, texts: pa.Array) -> Encoded:
         tokens = tokens_of(texts)
@@ -171,7 +174,7 @@ class Encoder:
             found = np.hstack([found, np.where(buckets < 0, UNKNOWN, len(self._words) + self._places[buckets])])
         is_known = found >= 0
         counts = np.append(0, np.cumsum(is_known.sum(axis=1)))[ends]
-        labels = Ragged(self.label_ids(tokens.labels.values), tokens.labels.offsets)
+        labels = Ragged(self._ids_of(tokens.labels.values.to_pylist()), tokens.labels.offsets)
         return Encoded(Ragged(found[is_known].astype(np.int32), counts), _chosen(labels, labels.values >= 0))
 
     def _by_kernel(self, labels: list[str]) -> Callable[[pa.Array], Encoded]:
