@@ -1,6 +1,6 @@
 """Forecasts of many series: `DeepAR` on hourly loads, on a local Spark with two workers.
 
-    python examples/deepar.py SERIES.csv
+    python examples/deepar.py [SERIES.csv]
 
 takes a CSV file with a header and the columns ``id``, ``value`` and ``time``, or ``t``, the number of the hour, such as the hourly series
 of the M4 competition have; without one it draws series of its own. Two days of each are withheld, forecast and compared; with matplotlib
@@ -31,8 +31,8 @@ def main(path: str | None) -> None:
         last = loads.groupBy("id").agg(F.max("time").alias("last"))
         known = loads.join(last, "id").where(F.col("time") <= F.col("last") - F.make_dt_interval(hours=F.lit(HORIZON))).drop("last")
         learner = DeepAR(
-            time_freq="H", context_length=72, prediction_length=HORIZON, epochs=3 if path else 8, learning_rate=0.005, mini_batch_size=128,
-            timeCol="time", valueCol="value", keyCols=["id"], num_workers=2, seed=1,
+            time_freq="H", context_length=72, prediction_length=HORIZON, epochs=3 if path else 8, learning_rate=0.005 if path else 0.01,
+            mini_batch_size=128 if path else 32, timeCol="time", valueCol="value", keyCols=["id"], num_workers=2, seed=1,
         )  # fmt: skip
         model = learner.fit(known)
         print(f"Trained in {model.training_summary.seconds['total']:.1f} s: {model.training_summary.metrics}")
@@ -85,8 +85,8 @@ def read_series(spark: SparkSession, path: str) -> DataFrame:
 
 
 def drawn_series(spark: SparkSession) -> DataFrame:
-    """Sixty series of sixteen days, each with a day and a level of its own."""
-    hours = spark.range(60).crossJoin(spark.range(16 * 24).withColumnRenamed("id", "hour"))
+    """Thirty series of five weeks, each with a day and a level of its own, and weekends."""
+    hours = spark.range(30).crossJoin(spark.range(35 * 24).withColumnRenamed("id", "hour"))
     value = "(20 + id) * (1 + 0.4 * sin(2 * pi() * hour / 24 + id % 5) + 0.2 * int(int(hour / 24) % 7 > 4) + 0.05 * randn(3))"
     return hours.selectExpr("id", "timestamp'2024-01-01' + make_dt_interval(0, int(hour)) AS time", f"{value} AS value")
 

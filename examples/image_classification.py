@@ -1,6 +1,6 @@
 """Classes of small photos: `ImageClassifier` on the files of a zip archive, on a local Spark with two workers.
 
-    python examples/image_classification.py PHOTOS.zip [EPOCHS [IMAGES]]
+    python examples/image_classification.py [PHOTOS.zip [EPOCHS [IMAGES]]]
 
 takes an archive with files ``train/CLASS/NAME.jpg`` and ``test/CLASS/NAME.jpg`` of 32 x 32 pixels, such as CIFAR-10 as images; without
 one it draws circles, squares and crosses, which takes a minute of two busy cores. EPOCHS is 6 and IMAGES 1,500 by default, which takes some

@@ -1,6 +1,6 @@
 """Who comes from where: `IPInsights` on the log of a web server, on a local Spark with two workers.
 
-    python examples/ip_insights.py LOG.csv
+    python examples/ip_insights.py [LOG.csv]
 
 takes a CSV file with a header and the columns ``timestamp``, ``user_agent`` and ``ip``, such as the Apache log among Elastic's example data
 sets; without one it draws visits of its own. The first four fifths by time are learned from, the rest is scored.

@@ -1,6 +1,6 @@
 """Users, films, and what users think of films: `Object2Vec` on ratings, on a local Spark with two workers.
 
-    python examples/object2vec.py RATINGS.csv
+    python examples/object2vec.py [RATINGS.csv]
 
 takes a CSV file with a header and the columns ``user_id``, ``item_id`` and ``rating``, such as MovieLens has them; without one it draws
 ratings of its own. A tenth of the ratings is for validation, another for the test.
@@ -19,6 +19,15 @@ from sparkml_algos import Object2Vec
 
 LOGGING = Path(__file__).resolve().parents[1] / "spark-conf" / "log4j2.properties"
 DIM = 64
+# People's ratings are learned by heart unless much is done against it. In those that are drawn nothing is seen for some epochs, then all.
+OF_PEOPLE = {"dropout": 0.5, "weight_decay": 1e-3, "learning_rate": 0.001, "mini_batch_size": 500}
+OF_TASTES = {
+    "weight_decay": 1e-4,
+    "learning_rate": 0.01,
+    "mini_batch_size": 100,
+    "early_stopping_patience": 5,
+    "early_stopping_tolerance": 1e-6,
+}
 
 
 def main(path: str | None) -> None:
@@ -31,7 +40,7 @@ def main(path: str | None) -> None:
         learner = Object2Vec(
             **sides, in0Col="user_id", enc0_vocab_size=users, in1Col="item_id", enc1_vocab_size=films, labelCol="rating",
             validationIndicatorCol="held", output_layer="mean_squared_error", enc_dim=DIM, mlp_layers=1, mlp_dim=128, mlp_activation="relu",
-            dropout=0.5, weight_decay=1e-3, learning_rate=0.001, mini_batch_size=500, num_workers=2, seed=1,
+            **(OF_PEOPLE if path else OF_TASTES), num_workers=2, seed=1,
         )  # fmt: skip
         model = learner.fit(ratings.where("share < 0.9").withColumn("held", F.col("share") < 0.1))
         print(f"Trained in {model.training_summary.seconds['total']:.1f} s: {model.training_summary.metrics}")

@@ -1,6 +1,6 @@
 """Cells in blood smears: `ObjectDetector` on images with boxes, on a local Spark.
 
-    python examples/object_detection.py FILE [MINUTES]
+    python examples/object_detection.py [FILE [MINUTES]]
 
 takes the zip file of the BCCD dataset in the form of PASCAL VOC (364 images of 640 x 480; red and white cells and platelets), trains for
 about as many minutes of one core, 2 by default, on its training and validation images, judges on its test images, and with matplotlib draws

@@ -1,6 +1,6 @@
 """What is where in a street: `SemanticSegmenter` on photographs with masks, on a local Spark.
 
-    python examples/semantic_segmentation.py ARCHIVE [EPOCHS]
+    python examples/semantic_segmentation.py [ARCHIVE [EPOCHS]]
 
 takes a ZIP archive of CamVid in the folders ``train``, ``trainannot``, ``val``, ``valannot``, ``test`` and ``testannot``, PNGs of 480 × 360
 whose masks have the classes 0 to 10 and 11 for what is none; without one it draws squares and discs itself, and takes a minute of two busy

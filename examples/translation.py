@@ -1,6 +1,6 @@
 """English sentences into German ones: `Seq2Seq` on pairs of sentences, on a local Spark with two workers.
 
-    python examples/translation.py FOLDER
+    python examples/translation.py [FOLDER]
 
 takes a folder with Multi30k's ``train.en.gz``, ``train.de.gz``, ``val.…`` and ``test_2016_flickr.…``, a sentence per line; without one it
 makes sentences of its own. Words are lower-cased and parted from punctuation. As it stands it trains for a few minutes, far from the end.

@@ -30,7 +30,7 @@ CABLE = "sparkml-wire"  # and two digits, and a letter at times: the kernel take
 FIRST_HOST = 11
 
 # Seconds for Spark's daemons to come up on a busy machine.
-PATIENCE = 60.0
+PATIENCE = 180.0
 # After so many seconds without a heartbeat Spark's master gives a worker up. Spark's own default is 60.
 WORKER_TIMEOUT = 10
 
