@@ -157,7 +157,9 @@ class Report:
 # ----------------------------------------------------------------------------------------------------------------- processes
 
 
-def measure(function: Callable[..., Result], *, threads: int | None = None, **arguments: Any) -> Result:
+def measure(
+    function: Callable[..., Result], *, threads: int | None = None, timeout: float = MEASUREMENT_TIMEOUT, **arguments: Any
+) -> Result:
     """The result of a top-level function of a benchmark module, called in a fresh Python process.
 
     Parameters
@@ -166,6 +168,8 @@ def measure(function: Callable[..., Result], *, threads: int | None = None, **ar
         Takes and returns what JSON can hold.
     threads : int, optional
         Of the process's linear algebra (``OMP_NUM_THREADS``).
+    timeout : float
+        Seconds.
     **arguments
         Of the function.
 
@@ -186,9 +190,9 @@ def measure(function: Callable[..., Result], *, threads: int | None = None, **ar
         command = [sys.executable, "-c", "import harness; harness.answer()", name, json.dumps(arguments), str(answer)]
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         try:
-            done = subprocess.run(command, env=environment, cwd=folder, timeout=MEASUREMENT_TIMEOUT, **streams)
+            done = subprocess.run(command, env=environment, cwd=folder, timeout=timeout, **streams)
         except subprocess.TimeoutExpired:
-            raise MeasurementFailed(f"{name} took more than {MEASUREMENT_TIMEOUT:.0f} s") from None
+            raise MeasurementFailed(f"{name} took more than {timeout:.0f} s") from None
         if done.returncode or not answer.exists():
             said = "\n".join(done.stdout.splitlines()[-LINES_OF_ERROR:])
             raise MeasurementFailed(f"{name} ended with exit status {done.returncode}:\n{said}")
