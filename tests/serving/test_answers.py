@@ -15,11 +15,11 @@ from sparkml_algos.serving.answers import answer_of
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.servable import ServedModel, load_servable
 from tests.saved.expected import SAVED
-from tests.serving.serving import MODELS, body_of, saved_rows
+from tests.serving.serving import MIRRORING, MODELS, OF_IDS, OF_IMAGES, TRANSFORMED, assert_equal, body_of, objects_of, saved_rows
 
 SERVED: dict[str, ServedModel] = {}
 
-#: Fields of an answer, in their order, by class; the list of a JSON response where it is not ``predictions``.
+#: Fields of an answer, in their order, by class.
 FIELDS = {
     "BlazingTextClassifierModel": ["label", "prob"],
     "BlazingTextWord2VecModel": ["word", "vector"],
@@ -46,44 +46,6 @@ FIELDS = {
     "XGBoostRankerModel": ["score"],
     "XGBoostRegressionModel": ["score"],
 }
-LISTS = {"PCAModel": "projections", "RandomCutForestModel": "scores"}
-BARE = ("BlazingTextClassifierModel", "BlazingTextWord2VecModel")
-#: Those whose answers have the type of the request; and whose RecordIO has ids where others have words.
-MIRRORING, OF_IDS = (*BARE, "Seq2SeqModel"), ("Seq2SeqModel",)
-#: Those of which a request is an image.
-OF_IMAGES = ("ImageClassifierModel", "ObjectDetectorModel", "SemanticSegmenterModel")
-#: What `transform` appended, by the field that it is in an answer.
-TRANSFORMED = {
-    "predicted_label": lambda outputs: outputs.get("prediction"),
-    "closest_cluster": lambda outputs: outputs["prediction"],
-    "distance_to_cluster": lambda outputs: outputs["how_far"],
-    "projection": lambda outputs: [row[::-1] for row in outputs["projection"]],
-    "topic_mixture": lambda outputs: outputs["topicDistribution"],
-    "topic_weights": lambda outputs: outputs["topicDistribution"],
-    "scores": lambda outputs: outputs["probability"],
-    "prediction": lambda outputs: outputs["probability"] if "probability" in outputs else corners_of(outputs["detections"]),
-    "score": lambda outputs: score_of(outputs),
-    "prob": lambda outputs: [[max(row)] for row in outputs["probability"]],
-    "mean": lambda outputs: outputs["mean"],
-    "dot_product": lambda outputs: outputs["dot_product"],
-    "vector": lambda outputs: outputs["vector"],
-}
-
-
-def corners_of(detections: list) -> list:
-    """Class, score and the edges as fractions of images of 8 x 8."""
-    return [
-        [[number, score, left / 8, top / 8, (left + width) / 8, (top + height) / 8] for number, score, left, top, width, height in row]
-        for row in detections
-    ]
-
-
-def score_of(outputs: dict) -> list:
-    if "score" in outputs:
-        return outputs["score"]
-    if "probability" not in outputs:
-        return outputs["prediction"]
-    return [row[1] if len(row) == 2 else row for row in outputs["probability"]]
 
 
 def served(name: str) -> ServedModel:
@@ -99,11 +61,6 @@ def answered(model: ServedModel, body: bytes, content_type: str, accept: str) ->
     return model.respond(request, [model.score(work.columns, work.variant) for work in model.work(request, wanted)], wanted)
 
 
-def objects_of(name: str, body: bytes) -> list[dict]:
-    found = json.loads(body)
-    return found if name in BARE else found[LISTS.get(name, "predictions")]
-
-
 def test_every_model_is_known() -> None:
     assert list(FIELDS) == MODELS
 
@@ -117,26 +74,13 @@ def test_answers_are_what_transform_computed_in_every_content_type(name: str) ->
             continue
         accept = content_type if name in MIRRORING else JSON
         if content_type in IMAGES:
-            bodies = [answered(model, one["image"], content_type, JSON_LINES) for one in instances]
-            found = [json.loads(body) for body in bodies]
+            found = [json.loads(answered(model, one["image"], content_type, JSON_LINES)) for one in instances]
         else:
-            body = answered(model, body_of(instances, content_type), content_type, accept)
-            found = [json.loads(line) for line in body.splitlines()] if accept == JSON_LINES else objects_of(name, body)
+            found = objects_of(name, answered(model, body_of(instances, content_type), content_type, accept), accept)
         assert [list(one) for one in found] == [FIELDS[name]] * len(instances)
         for field in FIELDS[name]:
-            if field in ("label", "word", "quantiles"):
-                continue
-            if field == "mask":
-                assert [one[field] for one in found] == outputs["predicted_mask"]
-                continue
-            if field == "target":
-                assert [one[field] for one in found] == outputs["prediction"]
-                continue
-            wanted = TRANSFORMED[field](outputs)
-            got = np.array([one[field] for one in found], float)
-            np.testing.assert_allclose(
-                got, np.array(wanted, float).reshape(got.shape), rtol=2e-6, atol=1e-6, err_msg=f"{content_type} {field}"
-            )
+            if field not in ("label", "word", "quantiles"):
+                assert_equal([one[field] for one in found], TRANSFORMED[field](outputs), 2e-6, f"{content_type} {field}")
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in (*MIRRORING, *OF_IMAGES)])
