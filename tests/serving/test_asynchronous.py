@@ -149,6 +149,28 @@ def test_what_a_container_had_taken_before_it_started_again_waits_again(model: A
     assert json.loads(one.wait(1))["predictions"] and mine.exists() and not Path(other.output_location).exists()
 
 
+def test_what_another_machine_had_taken_waits_again_once_its_time_is_over(model: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    queue = Queue(tmp_path)
+    one = queue.submit(body=BODY, content_type=CSV, inference_id="one", accept="*/*")
+    os.rename(queue.folder / "requests" / "one", queue.folder / "running" / "one@elsewhere@1")
+    assert queue.give_back() == [] and Worker(queue, model).run(once=True) == 0
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 4000)
+    assert Worker(queue, model).run(once=True) == 1
+    assert json.loads(one.wait(1))["predictions"]
+
+
+def test_an_answer_that_is_there_already_is_no_failure(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    one = queue.submit(body=BODY, content_type=CSV, inference_id="one", ttl_seconds=60)
+    path = queue.folder / "requests" / "one"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "submitted": time.time() - 61}))
+    queue.output("one").write_bytes(b"by a worker that was lost then")
+    assert Worker(queue, model).run(once=True) == 1
+    assert one.wait(1) == b"by a worker that was lost then" and not queue.failure("one").exists()
+    assert [line["invocationStatus"] for line in notifications(queue)] == ["Completed"]
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -37,6 +37,8 @@ TIMEOUT_SECONDS, TIMEOUT_RANGE = 900, (1, 3600)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FOLDERS = ("inputs", "requests", "running", "output", "failures")
 _BETWEEN = "@"
+# For clocks that differ, and whatever a worker does beside the work.
+_GRACE_SECONDS = 300
 # What a failure is, in the numbers of HTTP.
 NO_REQUEST = 400
 # Of a file that says what is asked for, which has texts of bounded length and a path.
@@ -236,16 +238,16 @@ class Queue:
         (self.folder / "inputs" / mine.name.partition(_BETWEEN)[0]).unlink(missing_ok=True)
 
     def give_back(self) -> list[str]:
-        """Let requests wait again that were taken by processes of this machine which are no more; their names."""
+        """Let requests wait again that were taken by processes of this machine which are no more, or by others so long ago that their time
+        is over; their names."""
         found = []
         for path in (self.folder / "running").iterdir():
             name, _, taker = path.name.partition(_BETWEEN)
             host, _, process = taker.rpartition(_BETWEEN)
-            if host != socket.gethostname() or not process.isdecimal():
+            if not process.isdecimal():
                 continue
             with _lock:
-                # In a container that has started again, this process has the number of the one that is no more.
-                if path in _taken if int(process) == os.getpid() else _runs(int(process)):
+                if self._is_worked_on(path, host, int(process)):
                     continue
                 try:
                     os.rename(path, self.folder / "requests" / name)
@@ -253,6 +255,17 @@ class Queue:
                     continue
             found.append(name)
         return found
+
+    @staticmethod
+    def _is_worked_on(path: Path, host: str, process: int) -> bool:
+        if host != socket.gethostname():
+            try:
+                taken = path.stat().st_ctime  # when it was renamed
+            except FileNotFoundError:  # it is answered by now
+                return True
+            return time.time() - taken < TIMEOUT_RANGE[1] + _GRACE_SECONDS
+        # In a container that has started again, this process has the number of the one that is no more.
+        return path in _taken if process == os.getpid() else _runs(process)
 
     def output(self, name: str) -> Path:
         """Where the answer to a request comes."""

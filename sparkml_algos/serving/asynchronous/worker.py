@@ -11,10 +11,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.serving.asynchronous.queue import MAX_INLINE_BYTES, MAX_PAYLOAD_BYTES, Queue, Waiting, put
 from sparkml_algos.serving.bodies import UNREADABLE
 from sparkml_algos.serving.contract import Servable
+from sparkml_algos.serving.endpoint.negotiation import Refused, content_type_of, response_type_of
 from sparkml_algos.serving.files.transform import answering
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,8 @@ class Worker:
         while not self._stopped:
             taken = self._queue.take()
             if taken is None:
+                if self._queue.give_back():
+                    continue
                 if once:
                     break
                 time.sleep(PAUSE)
@@ -73,17 +75,25 @@ class Worker:
         return done
 
     def _answer(self, waiting: Waiting, mine: Path) -> None:
-        began, failure = time.time(), None
-        if began - waiting.submitted > waiting.ttl_seconds:
-            failure = (EXPIRED, f"it has waited for more than ttl_seconds={waiting.ttl_seconds}")
-        else:
-            failure = self._by_process(waiting)
-        name = waiting.inference_id
+        name, began = waiting.inference_id, time.time()
+        failure = None if self._is_answered(name) else self._failure(waiting, began)
+        if failure is not None and self._is_answered(name):  # in the moment in which its time was over
+            failure = None
         if failure is not None:
             status, reason = failure
             put(self._queue.failure(name), json.dumps({"inferenceId": name, "status": status, "error": reason}).encode())
         self._notify(waiting, failure, began)
         self._queue.done(mine)
+
+    def _is_answered(self, name: str) -> bool:
+        """Whether the answer is there, perhaps by a worker that was lost before it could say so."""
+        return self._queue.output(name).exists()
+
+    def _failure(self, waiting: Waiting, now: float) -> tuple[int, str] | None:
+        """Why there is no answer; None where there is one."""
+        if now - waiting.submitted > waiting.ttl_seconds:
+            return EXPIRED, f"it has waited for more than ttl_seconds={waiting.ttl_seconds}"
+        return self._by_process(waiting)
 
     def _by_process(self, waiting: Waiting) -> tuple[int, str] | None:
         """Why there is no answer; None where there is one."""
@@ -113,16 +123,12 @@ class Worker:
                 raise ValueError(f"{path} has {size} bytes, more than {MAX_PAYLOAD_BYTES}")
             if not path.is_file():
                 raise ValueError(f"{path} is no file")
-            content_type = ContentType.parse(waiting.content_type)
-            accept = ContentType.parse(waiting.accept) if waiting.accept else ContentType(self._model.responses[0])
-            accept = self._model.response_type(content_type, accept)
-            for what, one, known in (("content type", content_type, self._model.requests), ("accept", accept, self._model.responses)):
-                if one.name not in known:
-                    raise ValueError(f"{what} {one.name}: the model has {', '.join(known)}")
+            content_type = content_type_of(self._model, waiting.content_type)
+            accept = response_type_of(self._model, content_type, waiting.accept or "")
             answer = answering(self._model)(_first(path, size), content_type, accept)
             put(self._queue.output(waiting.inference_id), answer)
             sender.send(None)
-        except (*UNREADABLE, OSError) as error:
+        except (*UNREADABLE, OSError, Refused) as error:
             sender.send((INVALID, str(error)))
         except Exception as error:
             logger.exception("request %s", waiting.inference_id)
