@@ -25,7 +25,7 @@ from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.contract import Servable as Served
 from sparkml_algos.serving.models import load as load_model
 from sparkml_algos.serving.pipelines import ServedPipeline
-from sparkml_algos.serving.pipelines.columns import VECTOR, java_double
+from sparkml_algos.serving.pipelines.columns import VECTOR, java_double, java_text
 from sparkml_algos.serving.pipelines.own import OUTPUTS, settle
 from sparkml_algos.serving.pipelines.pipeline import _column
 from sparkml_algos.serving.servable import load_servable
@@ -85,11 +85,14 @@ def test_stages_of_numbers(spark: SparkSession, tmp_path: Path) -> None:
     assert len(names.split()) == len(types.split(","))
     frame = spark.createDataFrame(rows_of_numbers(60), names.split()).withColumn("code", F.col("code").cast("int"))
     edges = [-math.inf, -5.0, 0.0, 5.0, math.inf]
+    thirds = frame.select((F.col("id") % 3).cast("double").alias("third"))
+    of_thirds = sf.OneHotEncoder(inputCol="third", outputCol="any_hot", handleInvalid="keep").fit(thirds)
     stages = [
         sf.Imputer(inputCols=["gap", "a"], outputCols=["filled", "a_filled"], strategy="median"),
         sf.StringIndexer(inputCols=["city", "code"], outputCols=["city_index", "code_index"], handleInvalid="keep"),
         sf.OneHotEncoder(inputCols=["city_index", "code_index"], outputCols=["city_hot", "code_hot"], handleInvalid="keep"),
         sf.OneHotEncoder(inputCol="code_index", outputCol="all_hot", dropLast=False),
+        of_thirds.setInputCol("b"),
         sf.Bucketizer(splits=edges, inputCol="b", outputCol="bucket"),
         sf.Bucketizer(splitsArray=[edges, edges], inputCols=["a", "gap"], outputCols=["a_bucket", "gap_bucket"], handleInvalid="keep"),
         sf.QuantileDiscretizer(numBuckets=4, inputCol="a", outputCol="quartile"),
@@ -244,6 +247,20 @@ def test_a_wrong_line_is_named(body: bytes, said: str) -> None:
 )  # fmt: skip
 def test_numbers_are_written_as_java_does(value: float, text: str) -> None:
     assert java_double(value) == text
+
+
+@pytest.mark.parametrize("value", ["x", {"a": 1}, [[1]], True, 1.5])
+def test_what_a_model_cannot_read_is_refused_by_its_column(value: object) -> None:
+    served = ServedPipeline.load(SAVED / "Object2VecModel", Options())
+    request = served.decode(json.dumps({"instances": [{"id": value}]}).encode(), JSON)
+    with pytest.raises(InvalidRows, match="column 'id' cannot be read"):
+        served.transform(request.parts[0].columns)
+
+
+def test_whole_numbers_are_looked_for_by_all_of_their_digits() -> None:
+    assert java_text(2**53 + 1) == ["9007199254740993", "9.007199254740992E15"]
+    assert java_text(10**400) == [str(10**400)]
+    assert java_text(7) == java_text(7.0) == ["7", "7.0"]
 
 
 def test_zeros_of_sparse_vectors_have_a_limit() -> None:

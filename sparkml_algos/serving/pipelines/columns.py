@@ -13,6 +13,7 @@ from sparkml_algos.rows.kinds import InvalidRows
 Frame = dict[str, Any]
 #: What a column is to the stage that reads it.
 NUMBER, TEXT, ANY, VECTOR, WORDS, NUMBER_OR_VECTOR = "number", "text", "any", "vector", "words", "number or vector"
+_LARGEST = np.finfo(np.float64).max.item()
 
 
 def length(column: Any) -> int:
@@ -87,8 +88,10 @@ def matrix(entries: list[dict[int, float]], size: int) -> sp.csr_matrix:
     return sp.csr_matrix((np.array(values, np.float64), np.array(places, np.int64), offsets), shape=(len(entries), size))
 
 
-def java_text(value: float) -> list[str]:
-    """What a number may be as a text in Spark: of a whole number, as of type int and as of type double; as Java writes them."""
+def java_text(value: int | float) -> list[str]:
+    """What a number may be as a text in Spark: of a whole number, as of type long and as of type double; as Java writes them."""
+    if isinstance(value, int):  # of which a double may not hold all digits, or none
+        return [str(value), *([java_double(float(value))] if abs(value) <= _LARGEST else [])]
     if value != value:
         return ["NaN"]
     whole = [str(int(value))] if abs(value) < 2**53 and value == int(value) else []

@@ -295,10 +295,11 @@ class OneHot(_OfColumns):
     def __call__(self, frame: Frame) -> None:
         for name, output, size in zip(self._inputs, self._outputs, self._sizes, strict=True):
             column = numbers(frame, name)
-            wrong = np.isnan(column) | (column < 0) | (column != np.floor(column)) | ((column >= size) & (not self._keeps))
-            refuse(wrong, f"column {name!r} is", column, f"none of {size} categories")
+            known = (column >= 0) & (column < size)
+            # What is null, which is NaN here, stays so in Spark, and no vector.
+            refuse(np.isnan(column) | ~known & (not self._keeps), f"column {name!r} is", column, f"none of {size} categories")
             width = size + self._keeps - self._drops
-            place = np.minimum(column.astype(np.int64), size)
+            place = np.where(known, column, size).astype(np.int64)
             rows = np.flatnonzero(place < width)
             offsets = np.concatenate([[0], np.cumsum(place < width)])
             frame[output] = sp.csr_matrix((np.ones(len(rows)), place[rows], offsets), shape=(length(column), width))

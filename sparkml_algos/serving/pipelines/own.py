@@ -12,7 +12,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.arrays.saved import read_local
 from sparkml_algos.rows.fields import Field
-from sparkml_algos.rows.kinds import Number, Text
+from sparkml_algos.rows.kinds import InvalidRows, Number, Text
 from sparkml_algos.rows.vectors import Vector
 from sparkml_algos.serving.answers import Answer, Columns, answer_of
 from sparkml_algos.serving.contract import Options
@@ -169,7 +169,10 @@ def _given(frame: Frame, field: Field, names: list[str], several: bool) -> Any:
     if isinstance(field.kind, Number):
         return numbers(frame, names[0])
     column = frame[names[0]]
-    return field.kind.from_json(column.tolist() if isinstance(column, np.ndarray) else column)
+    try:
+        return field.kind.from_json(column.tolist() if isinstance(column, np.ndarray) else column)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise InvalidRows(f"column {names[0]!r} cannot be read: {error}") from error
 
 
 def vocabulary(saved: SavedStage) -> dict[str, int]:

@@ -50,7 +50,7 @@ def _place(value: Any, places: Mapping[str, float]) -> float:
         return places.get("true" if value else "false", np.nan)
     if not isinstance(value, int | float):
         return np.nan
-    return next((places[text] for text in java_text(float(value)) if text in places), np.nan)
+    return next((places[text] for text in java_text(value) if text in places), np.nan)
 
 
 class IndexToString(Stage):
