@@ -14,7 +14,7 @@ from sparkml_algos.bias.counting import Group, Question, count, flip_tests
 from sparkml_algos.bias.measures import chosen
 from sparkml_algos.bias.report import BiasReport, FacetBias, performance_of, values_of
 from sparkml_algos.cluster.jobs import described
-from sparkml_algos.core.columns import find, is_number
+from sparkml_algos.core.columns import column, is_number, needed
 
 # Rows of a side up to which the flip test looks at all of them.
 FLIP_TEST_ROWS = 10_000
@@ -189,8 +189,8 @@ def bias_report_from_config(dataset: DataFrame, config: Mapping[str, Any], **opt
         "probability_threshold": config.get("probability_threshold", 0.5),
         "group_variable": name(config["group_variable"]) if "group_variable" in config else None,
     }
-    excluded = {name(column) for column in _list(config.get("excluded_columns", []))}
-    kept = dataset.select(*(column for column in dataset.columns if column not in excluded)) if excluded else dataset
+    excluded = {name(one) for one in _list(config.get("excluded_columns", []))}
+    kept = dataset.select(*(column(one) for one in dataset.columns if one not in excluded))
     return bias_report(kept, name(config["label"]), config["label_values_or_threshold"], facets, **{**given, **asked, **options})
 
 
@@ -220,30 +220,16 @@ def _question(
         guessed = replace(guessed, values=observed.values)
         positive = guessed.holds()
     elif probability is not None:
-        positive = _numeric(dataset, probability, "probability") > F.lit(float(threshold))
-    grouped = None
-    if group is not None:
-        found = find(dataset, group)
-        if found is None:
-            raise ValueError(f"group_variable: there is no column {group!r}; the columns are {', '.join(dataset.columns)}")
-        grouped = found.column
-    return Question(observed, guessed, positive, sides, grouped, None if weight is None else _numeric(dataset, weight, "weight"))
-
-
-def _numeric(dataset: DataFrame, name: str, what: str) -> Column:
-    found = find(dataset, name)
-    if found is None:
-        raise ValueError(f"{what}: there is no column {name!r}; the columns are {', '.join(dataset.columns)}")
-    if not is_number(found.type):
-        raise ValueError(f"{what}: column {name!r} is {found.type.simpleString()}; a number is needed")
-    return found.column
+        positive = needed(dataset, probability, "probability", numeric=True).column > F.lit(float(threshold))
+    grouped = None if group is None else needed(dataset, group, "group_variable").column
+    weighed = None if weight is None else needed(dataset, weight, "weight", numeric=True)
+    return Question(observed, guessed, positive, sides, grouped, weighed)
 
 
 def _features(dataset: DataFrame, names: Sequence[str] | None, taken: set[str | None]) -> list[Column]:
     if names is not None:
-        return [_numeric(dataset, name, "flip_test_features") for name in names]
-    quoted = ((f.name, f.dataType) for f in dataset.schema.fields)
-    return [F.col("`" + name.replace("`", "``") + "`") for name, type_ in quoted if name not in taken and is_number(type_)]
+        return [needed(dataset, name, "flip_test_features", numeric=True).column for name in names]
+    return [column(field.name) for field in dataset.schema.fields if field.name not in taken and is_number(field.dataType)]
 
 
 def _with_flips(group: Group, found: Any, sign: str) -> Group:

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, FractionalType, IntegralType, StringType
 
-from sparkml_algos.core.columns import Found, find
+from sparkml_algos.core.columns import Found, needed
 
 Kind = Literal["categorical", "continuous"]
 KINDS = ("categorical", "continuous")
@@ -108,9 +108,7 @@ def split(dataset: DataFrame, name: str, values: Any, kind: Kind | None, what: s
     ValueError
         If the column is missing or of a type that cannot be told apart, or the kind is not one.
     """
-    found = find(dataset, name)
-    if found is None:
-        raise ValueError(f"{what}: there is no column {name!r}; the columns are {', '.join(dataset.columns)}")
+    found = needed(dataset, name, what)
     if not isinstance(found.type, (StringType, BooleanType, IntegralType, FractionalType)):
         raise ValueError(f"{what}: column {name!r} is {found.type.simpleString()}; a string, number or boolean is needed")
     if kind not in (None, *KINDS):

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from sparkml_algos.bias.columns import Split
 from sparkml_algos.bias.flipping import flips
 from sparkml_algos.bias.measures import Counts, Flips
+from sparkml_algos.core.columns import Found
 
 # Numbers, beside those of facets, of what each row counts for.
 _MATRIX, _LABEL = -1, -2
@@ -34,7 +35,8 @@ class Question:
     positive : Column or None
         Whether a row is predicted positive; None without predictions.
     facets : sequence of Split
-    group, weight : Column or None
+    group : Column or None
+    weight : Found or None
     """
 
     label: Split
@@ -42,7 +44,7 @@ class Question:
     positive: Column | None
     facets: Sequence[Split]
     group: Column | None
-    weight: Column | None
+    weight: Found | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def count(dataset: DataFrame, question: Question) -> Counted:
         question.label.holds().cast("int").alias("y"),
         (F.lit(0) if question.positive is None else F.coalesce(question.positive, F.lit(False)).cast("int")).alias("p"),
         (F.lit(None).cast("string") if question.group is None else question.group.cast("string")).alias("g"),
-        (F.lit(1.0) if question.weight is None else question.weight.cast("double")).alias("w"),
+        (F.lit(1.0) if question.weight is None else question.weight.column.cast("double")).alias("w"),
         F.explode(F.array(*_entries(question, matrix))).alias("e"),
     )
     aggregates = [F.count(F.lit(1)).alias("c"), F.max("e.x").alias("x")]
@@ -125,8 +127,8 @@ def count(dataset: DataFrame, question: Question) -> Counted:
         raise ValueError("the dataset has no rows")
     for row in found:
         row.setdefault("n", float(row["c"]))
-    if any(row.get("refused") for row in found):
-        raise ValueError("weights are finite numbers of 0 or more; some are not, or are null")
+    if question.weight is not None and any(row["refused"] for row in found):
+        raise ValueError(f"weight: column {'.'.join(question.weight.path)!r} must have finite numbers of 0 or more, and no nulls")
     return _assembled(question, found, matrix)
 
 
@@ -222,7 +224,7 @@ def flip_tests(
     rows_of = dataset.select(
         F.array(*(column.cast("double") for column in features)).alias("x"),
         F.coalesce(question.positive, F.lit(False)).alias("p"),
-        (F.lit(1.0) if question.weight is None else question.weight.cast("double")).alias("w"),
+        (F.lit(1.0) if question.weight is None else question.weight.column.cast("double")).alias("w"),
         F.array(*(F.coalesce(_inside(question, group), F.lit(False)) for group in groups)).alias("in"),
     )
     hashed = rows_of.withColumn("h", (F.xxhash64(F.lit(seed), "x", "p", "in").cast("double") / _HASHES + 1) / 2)

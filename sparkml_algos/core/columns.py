@@ -103,6 +103,22 @@ def find(dataset: DataFrame, name: str) -> Found | None:
     return Found(path, F.col(".".join(map(_quoted, path))), paths[0][-1])
 
 
+def needed(dataset: DataFrame, name: str, what: str, *, numeric: bool = False) -> Found:
+    """The column that a name means, see `find`; `what` names the argument that it was given as.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is not of numbers or booleans where it has to be.
+    """
+    found = find(dataset, name)
+    if found is None:
+        raise ValueError(f"{what}: there is no column {name!r}; the columns are {', '.join(dataset.columns)}")
+    if numeric and not is_number(found.type):
+        raise ValueError(f"{what}: column {name!r} is {found.type.simpleString()}; a number is needed")
+    return found
+
+
 def existing(dataset: DataFrame, name: str) -> str | None:
     """The column that Spark could not tell from one of this name, if there is one."""
     same = _same_name(dataset.schema, name, dataset)

@@ -6,6 +6,8 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sparkml_algos.core.columns import column
+
 # Of the service: the numbers of clusters that are tried where none is given.
 MOST_CLUSTERS = 12
 # Rows that are clustered; of more a sample.
@@ -80,4 +82,4 @@ def knee(distances: list[float]) -> int:
 
 def as_array(names: list[str]) -> Column:
     """Columns of numbers as one array."""
-    return F.array(*(F.col("`" + name.replace("`", "``") + "`").cast("double") for name in names))
+    return F.array(*(column(name).cast("double") for name in names))

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
 from sparkml_algos.bias import MEASURES, BiasReport, Facet, FacetBias, MetricValue, bias_report, bias_report_from_config
 from tests.bias.test_measures import counts
@@ -74,6 +75,8 @@ def test_weights_count_rows_that_often(frame, people):
     for value in (*found.facets[0].pre_training, *found.facets[0].post_training):
         if value.name != "FT":
             assert value.value == pytest.approx(MEASURES[value.name](wanted), abs=1e-12), value
+    with pytest.raises(ValueError, match="weight: column 'debt' must have finite numbers of 0 or more"):
+        bias_report(frame.withColumn("debt", -F.col("weight")), "granted", [1], Facet("member", True), weight="debt")
 
 
 def test_scores_and_thresholds_of_labels(frame, people):
@@ -118,7 +121,8 @@ def test_a_configuration_of_the_service_asks_for_the_same(frame):
         "predicted_label": "guess", "group_variable": "region", "excluded_columns": ["weight"],
         "methods": {"pre_training_bias": {"methods": ["CI", "CDDL"]}, "post_training_bias": {"methods": "all"}},
     }  # fmt: skip
-    found = bias_report_from_config(frame, config, label_kind="categorical", flip_test_features=["income", "age"])
+    dotted = frame.withColumn("what is no struct.field", F.lit(1))
+    found = bias_report_from_config(dotted, config, label_kind="categorical", flip_test_features=["income", "age"])
     same = bias_report(frame, "granted", 1, Facet("member", True), pre_training=["CI", "CDDL"], **OPTIONS)
     assert found.to_dict() == same.to_dict()
 
