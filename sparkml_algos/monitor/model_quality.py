@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparkml_algos.cluster.jobs import described
-from sparkml_algos.core.columns import find, is_number
+from sparkml_algos.core.columns import Found, is_number, needed
 from sparkml_algos.html_pages import Bar, bars, number
 from sparkml_algos.monitor.violations import MonitorReport, Violation
 
@@ -26,6 +26,8 @@ _BLOCKS: dict[str, str] = {
 ROWS_FOR_DEVIATION, _SAMPLES, _SHARE = 200, 5, 0.8
 # Scores are counted by this part of 1, so that what comes to the driver is bounded.
 _BINS = 1 << 16
+# Whole numbers below it are exact in 64 bits.
+_LONG = 2.0**63
 _BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
 _BAD_WHEN_LARGE = ("mae", "mse", "rmse", "false_positive_rate", "false_negative_rate")
 _LESS, _GREATER = "LessThanThreshold", "GreaterThanThreshold"
@@ -161,20 +163,20 @@ def model_quality(
         raise ValueError(f"probability is for BinaryClassification; {problem_type} does not read it")
     if inference is None and probability is None:
         raise ValueError("inference names the column of predictions; only two classes do without, where there is a probability")
-    truth = _column(dataset, ground_truth, "ground_truth")
-    guess = None if inference is None else _column(dataset, inference, "inference")
-    score = None if probability is None else _column(dataset, probability, "probability", numeric=True)
+    numeric = problem_type == "Regression"
+    truth = needed(dataset, ground_truth, "ground_truth", numeric=numeric)
+    guess = None if inference is None else needed(dataset, inference, "inference", numeric=numeric)
+    score = None if probability is None else needed(dataset, probability, "probability", numeric=True)
     with described(dataset.sparkSession, "monitor: model quality"):
-        if problem_type == "Regression":
-            for name, what in ((ground_truth, "ground_truth"), (str(inference), "inference")):
-                _column(dataset, name, what, numeric=True)
-            return _regression(dataset, truth.cast("double"), guess.cast("double"), seed)  # type: ignore[union-attr]
+        if numeric:
+            return _regression(dataset, truth.column.cast("double"), guess.column.cast("double"), seed)  # type: ignore[union-attr]
         if problem_type == "MulticlassClassification":
             return _multiclass(dataset, _class(truth), _class(guess), seed)  # type: ignore[arg-type]
+        scores = None if score is None else score.column.cast("double")
         name_of_positive = _name(positive)
         actual = _class(truth) == F.lit(name_of_positive)
-        called = _above(score, probability_threshold) if guess is None else _class(guess) == F.lit(name_of_positive)
-        return _binary(dataset, actual, called, score, seed)
+        called = _above(scores, probability_threshold) if guess is None else _class(guess) == F.lit(name_of_positive)
+        return _binary(dataset, actual, called, scores, seed)
 
 
 def check_model_quality(current: ModelQuality, constraints: Mapping[str, Any]) -> MonitorReport:
@@ -230,15 +232,6 @@ def _operator(name: str) -> str:
     return _GREATER if name in _BAD_WHEN_LARGE or name.endswith("_best_constant_classifier") else _LESS
 
 
-def _column(dataset: DataFrame, name: str, what: str, numeric: bool = False) -> Column:
-    found = find(dataset, name)
-    if found is None:
-        raise ValueError(f"{what}: there is no column {name!r}; the columns are {', '.join(dataset.columns)}")
-    if numeric and not is_number(found.type):
-        raise ValueError(f"{what}: column {name!r} is {found.type.simpleString()}; a number is needed")
-    return found.column if not is_number(found.type) else found.column.cast("double")
-
-
 def _name(value: Any) -> str:
     """The name of a class; a number that is whole has no point in it."""
     if isinstance(value, bool):
@@ -246,8 +239,13 @@ def _name(value: Any) -> str:
     return str(int(value)) if isinstance(value, (int, float)) and float(value).is_integer() else str(value)
 
 
-def _class(value: Column) -> Column:
-    return F.regexp_replace(value.cast("string"), r"^(-?[0-9]+)\.0$", "$1")
+def _class(found: Found) -> Column:
+    """Names of the classes in a column, as `_name` has them: Spark itself writes 10,000,000 of type double as 1.0E7."""
+    text = F.regexp_replace(found.column.cast("string"), r"^(-?[0-9]+)\.0$", "$1")
+    if not is_number(found.type):
+        return text
+    number = found.column.cast("double")
+    return F.when((F.abs(number) < _LONG) & (number == F.floor(number)), found.column.cast("long").cast("string")).otherwise(text)
 
 
 # ---------------------------------------------------------------------------------------------------------------- metrics

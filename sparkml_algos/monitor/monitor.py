@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 
-from sparkml_algos.core.columns import column, find, is_number
+from sparkml_algos.core.columns import column, find, is_number, needed
 from sparkml_algos.monitor.actions import Action, Alert, tell
 from sparkml_algos.monitor.constraints import Baseline
 from sparkml_algos.monitor.cron import Cron, utc
@@ -37,6 +37,7 @@ Notify = Literal["change", "always"]
 _MOST_DATAPOINTS = 100
 _KIND_OF_BASELINE, _KIND_UNKNOWN = "DataQuality", "Unknown"
 _EACH_MINUTE, _A_MOMENT = {"processingTime": "1 minute"}, timedelta(microseconds=1)
+_A_SECOND = timedelta(seconds=1)  # executions are called by the seconds that their windows begin and end at
 
 
 class NoRows(ValueError):
@@ -217,9 +218,10 @@ class Monitor:
             Column, such as a time, by which the rows that are looked at together are put in order for the detectors; of windows `time` by
             default.
         window : timedelta, optional
-            Length of the windows that are looked at, such as an hour, each once it is over; by default what is looked at are micro-batches.
-            Windows begin at multiples of their length since 1970, in UTC. Their rows are kept below the checkpoint until then. For windows
-            of the time at which rows arrive, let micro-batches be as long: ``trigger={"processingTime": "1 hour"}``.
+            Length of the windows that are looked at, such as an hour, of whole seconds; each is looked at once it is over. By default what
+            is looked at are micro-batches. Windows begin at multiples of their length since 1970, in UTC. Their rows are kept below the
+            checkpoint until then. For windows of the time at which rows arrive, let micro-batches be as long:
+            ``trigger={"processingTime": "1 hour"}``.
         time : str, optional
             Column of dates or timestamps: when rows were, of which windows are made. It is checked only where the baseline knows it.
         delay : timedelta
@@ -286,8 +288,8 @@ class Monitor:
             return None
         if time is None or checkpoint is None:
             raise ValueError("windows need time, the column of their rows' times, and checkpoint, below which rows are kept")
-        if window < _A_MOMENT or delay < timedelta(0):
-            raise ValueError(f"window is longer than nothing, and delay not negative; got {window} and {delay}")
+        if window < _A_SECOND or window % _A_SECOND or delay < timedelta(0):
+            raise ValueError(f"window is one second or more, of whole ones, and delay not negative; got {window} and {delay}")
         type_ = rows.schema[time].dataType
         if not isinstance(type_, DateType | TimestampType | TimestampNTZType):
             raise ValueError(f"column {time!r} is {type_.simpleString()}; windows are of dates and timestamps")
@@ -395,7 +397,7 @@ def rows_between(rows: DataFrame | Callable[[], DataFrame], time: str, columns: 
     time : str
         Column of dates or timestamps.
     columns : sequence of str, optional
-        What is checked; by default all but `time`.
+        What is checked; by default all but `time`. Those that the table has not are left to the check, which says that they are missing.
 
     Returns
     -------
@@ -405,12 +407,14 @@ def rows_between(rows: DataFrame | Callable[[], DataFrame], time: str, columns: 
 
     def source(start: datetime, end: datetime) -> DataFrame:
         table = rows() if callable(rows) else rows
-        found = find(table, time)
-        if found is None:
-            raise ValueError(f"there is no column {time!r}; the columns are {', '.join(table.columns)}")
-        at = found.column.cast("timestamp")
+        at = needed(table, time, "time").column.cast("timestamp")
         kept = table.where((at >= F.lit(utc(start))) & (at < F.lit(utc(end))))
-        return kept.drop(time) if columns is None else kept.select(*map(column, columns))
+        if columns is None:
+            return kept.drop(time)
+        known = {name: there.column for name in columns if (there := find(table, name)) is not None}
+        if not known:
+            raise ValueError(f"there is none of the columns {', '.join(columns)}; the columns are {', '.join(table.columns)}")
+        return kept.select(*(there.alias(name) for name, there in known.items()))
 
     return source
 

@@ -52,6 +52,14 @@ def test_windows_are_looked_at_and_filled_in(rows, baseline, spark, tmp_path):
         Monitor("m", baseline, source=rows_between(rows, "when")).run(START, START + timedelta(hours=1))
 
 
+def test_columns_that_a_table_has_no_more_are_missing_ones(rows, baseline):
+    monitor = Monitor("amounts", baseline, source=rows_between(rows.drop("visits"), "at", ["amount", "visits"]))
+    found = monitor.run(START, START + timedelta(hours=1))
+    assert [(one.subject, one.check) for one in found.violations] == [("visits", "missing_column_check")]
+    with pytest.raises(ValueError, match="there is none of the columns size; the columns are amount, visits, at"):
+        Monitor("m", baseline, source=rows_between(rows, "at", ["size"])).run(START, START + timedelta(hours=1))
+
+
 def test_each_micro_batch_of_a_stream_is_looked_at(rows, baseline, spark, tmp_path):
     # Within Spark Connect actions run where the server is, so what was found is read from the history.
     for hour in range(HOURS):
@@ -125,7 +133,8 @@ def test_windows_of_a_stream_are_looked_at_once_they_are_over(rows, baseline, sp
         ({"window": hour, "time": "at"}, "windows need time, the column of their rows' times, and checkpoint"),
         ({"time": "at"}, "give their length, too"),
         ({"window": hour, "time": "visits", "checkpoint": "c"}, "column 'visits' is bigint; windows are of dates and timestamps"),
-        ({"window": timedelta(0), "time": "at", "checkpoint": "c"}, "window is longer than nothing"),
+        ({"window": timedelta(0), "time": "at", "checkpoint": "c"}, "window is one second or more"),
+        ({"window": timedelta(milliseconds=250), "time": "at", "checkpoint": "c"}, "of whole ones"),
     ):
         with pytest.raises(ValueError, match=said):
             monitor.on_stream(stream, **wrong)

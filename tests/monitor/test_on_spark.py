@@ -167,6 +167,12 @@ def test_quality_of_two_classes_many_and_numbers(spark):
     assert same.confusion_matrix == found.confusion_matrix and same.metrics == found.metrics
     many = model_quality(frame, "MulticlassClassification", ground_truth="c", inference="p")
     assert many.metrics["accuracy"] == pytest.approx(sk.accuracy_score(frame.toPandas().c, score > 0.6))
+    large = spark.createDataFrame([(10_000_000, "10000000", 1e7), (5, "5", 5.0), (5, "10000000", 0.5)], "t long, p string, d double")
+    for guess, classes in (("p", {"5", "10000000"}), ("d", {"5", "10000000", "0.5"})):
+        named = model_quality(large, "MulticlassClassification", ground_truth="t", inference=guess)
+        assert set(named.confusion_matrix) == classes and named.metrics["accuracy"] == pytest.approx(2 / 3)
+    two = model_quality(large, "BinaryClassification", ground_truth="t", inference="d", positive=10_000_000)
+    assert two.confusion_matrix["1"] == {"0": 0.0, "1": 1.0}
     numbers = model_quality(frame, "Regression", ground_truth="y", inference="s")
     assert numbers.metrics["r2"] == pytest.approx(sk.r2_score(truth_of, score)) and 0 < numbers.deviations["mae"] < 0.05
     with pytest.raises(ValueError, match="'y y'"):
