@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkml_algos.tracking import limits
 from sparkml_algos.tracking.experiment import is_maximised, leaders
-from sparkml_algos.tracking.page import page_of
+from sparkml_algos.tracking.page import differences, names_of, page_of
 from sparkml_algos.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Comparison:
         import pandas as pd
 
         found = differences(self.runs)
-        return pd.DataFrame.from_dict(found, orient="index", columns=[run.display_name for run in self.runs])
+        return pd.DataFrame.from_dict(found, orient="index", columns=names_of(self.runs))
 
     def history(self, metric: str) -> pd.DataFrame:
         """A metric by step, a column for each run that has it.
@@ -75,10 +75,10 @@ class Comparison:
         """
         import pandas as pd
 
-        parts = {run.run_id: dict(run.metric_history(metric)) for run in self.runs if metric in run.metrics}
+        named = zip(names_of(self.runs), self.runs, strict=True)
+        parts = {name: dict(run.metric_history(metric)) for name, run in named if metric in run.metrics}
         steps = sorted({step for part in parts.values() for step in part})
-        names = {run.run_id: run.display_name for run in self.runs}
-        columns = {names[run_id]: [part.get(step) for step in steps] for run_id, part in parts.items()}
+        columns = {name: [part.get(step) for step in steps] for name, part in parts.items()}
         return pd.DataFrame(columns, index=pd.Index(steps, name="step"))
 
     def to_html(self, metric: str | None = None, larger_is_better: bool | None = None, title: str = "Runs side by side") -> str:
@@ -185,13 +185,6 @@ def main_metric(runs: Sequence[Run]) -> str:
     return min(
         counts, key=lambda name: (-counts[name], not name.startswith("validation:"), not name.startswith("test:"), ":fold" in name, name)
     )
-
-
-def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """By the name of each parameter that is not the same in all runs, its values."""
-    names = sorted({name for run in runs for name in run.parameters})
-    found = {name: [run.parameters.get(name) for run in runs] for name in names}
-    return {name: values for name, values in found.items() if len(set(values)) > 1}
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -87,7 +87,10 @@ def check_metric(name: str, value: Any, step: int | None) -> float:
 
 
 def typed(text: str) -> str | int | float:
-    """A parameter as it is read: what reads as a number is one, but NaN, which would be another one in each run."""
+    """A parameter as it is read: what reads as a number is one, but NaN, which would be another one in each run, and what has a ``_``,
+    which Python passes over: ``100_50`` may be the sizes of two layers."""
+    if "_" in text:
+        return text
     for kind in (int, float):
         try:
             number = kind(text)

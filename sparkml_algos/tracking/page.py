@@ -25,7 +25,7 @@ def page_of(
     direction = "more is better" if larger_is_better else "less is better"
     shown = f"{len(ranked)} of {len(runs)} runs, ranked by {escape(metric)} ({direction})."
     parts = [f"<p>{escape(description)}</p>" if description else "", f"<p>{shown}</p>"]
-    names = _names(ranked)
+    names = names_of(ranked)
     changing = _changing(ranked)
     parts += ["<h2>Leaderboard</h2>", _leaderboard(ranked, metric, list(changing))]
     curves = _curves(ranked[:MOST_CURVES], names, metric)
@@ -35,18 +35,22 @@ def page_of(
     return html_pages.page(title, "\n".join(part for part in parts if part))
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def names_of(runs: Sequence[Run]) -> list[str]:
     """Names by which runs are told apart."""
     shown = [run.display_name for run in runs]
     return [name if shown.count(name) == 1 else f"{name} ({run.run_id[:6]})" for name, run in zip(shown, runs, strict=True)]
 
 
-def _changing(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Of the runs that are shown, the parameters that are not the same in all; those with the most values first."""
+def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """By the name of each parameter that is not the same in all runs, its values."""
     names = sorted({name for run in runs for name in run.parameters})
     found = {name: [run.parameters.get(name) for run in runs] for name in names}
-    found = {name: values for name, values in found.items() if len(set(values)) > 1}
-    return dict(sorted(found.items(), key=lambda item: (sum(value is None for value in item[1]), -len(set(item[1])), item[0])))
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+def _changing(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Of the runs that are shown, the parameters that are not the same in all; those with the most values first."""
+    return dict(sorted(differences(runs).items(), key=lambda item: (sum(value is None for value in item[1]), -len(set(item[1])), item[0])))
 
 
 def _leaderboard(runs: Sequence[Run], metric: str, parameters: Sequence[str]) -> str:

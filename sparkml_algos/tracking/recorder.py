@@ -188,8 +188,11 @@ class _RecordedSearch:
     def __init__(self, run: Any, name: str, goes_on: bool) -> None:
         self._run, self._name = run, name
         # The run may have trials of other searches, too, which were in it before.
-        below = [child.facts for child in attempt(run.children, at=run.tracking_uri) or []] if goes_on else []
-        self._known = {facts.get("trial") for facts in below if facts.get("trial_of") == name}
+        below = (attempt(run.children, at=run.tracking_uri) or []) if goes_on else []
+        own = {child.facts["trial"]: child for child in below if child.facts.get("trial_of") == name}
+        # A driver that was lost may have been about to record one.
+        self._begun = {number: child for number, child in own.items() if child.status == "InProgress"}
+        self._known = own.keys() - self._begun.keys()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"recording {name}")
         self._failing, self._left_out = 0.0, 0
 
@@ -220,7 +223,7 @@ class _RecordedSearch:
 
     def _note(self, number: int, name: str, setting: dict[str, Any], facts: dict[str, Any]) -> None:
         tags = {KIND: "trial", _TRIAL: str(number), f"{_TRIAL}_of": self._name, **_code()}
-        child = self._run.nested(name[: limits.NAME], started=facts.get("started"))
+        child = self._begun.pop(str(number), None) or self._run.nested(name[: limits.NAME], started=facts.get("started"))
         store.log(child.tracking_uri, child.run_id, params=_texts(setting), tags=tags)
         rows: list[tuple[str, float, int | None]] = []
         for metric, series in (facts.get("series") or {}).items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from sparkml_algos.tracking import store
+from sparkml_algos.tracking import limits, store
 from sparkml_algos.tracking.cards import properties_of_cards
 from sparkml_algos.tracking.experiment import list_experiments, to_spark
 from sparkml_algos.tracking.recorder import KIND
@@ -425,10 +425,8 @@ def _typed(value: Any) -> Any:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.astimezone()
     text = str(value).strip()
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    if not isinstance(number := limits.typed(text), str):
+        return float(number)
     if _TIME.fullmatch(text):
         try:
             found = datetime.fromisoformat(text.replace("Z", "+00:00"))

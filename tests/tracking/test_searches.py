@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparkml_algos import LinearLearnerBinaryClassifier, XGBoostClassifier
-from sparkml_algos.tracking import Experiment, Run, autolog, recorder
+from sparkml_algos.tracking import Experiment, Run, autolog, recorder, store
 from sparkml_algos.tuning import ContinuousParameter, HyperparameterTuner, running, tuner
 from tests.tuning.test_driver import ETA, MARKED, Stand, tune
 
@@ -39,6 +39,20 @@ def test_a_search_that_goes_on_from_its_store_has_no_trial_twice(tmp_path):
             _, job = tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=3, store=tmp_path)
     found = run.refresh().children()
     assert [one.display_name for one in found] == [trial.name for trial in job.trials] and len(found) == 3
+
+
+def test_a_trial_that_a_lost_driver_was_about_to_record_is_recorded_in_its_place(tmp_path):
+    def search() -> Run:
+        with Run("lost", "the search", log_models=False) as run:
+            tune(XGBoostClassifier(**MARKED), ETA, lambda name, setting: setting["eta"], max_jobs=2, store=tmp_path)
+        return run.refresh()
+
+    one, other = search().children()
+    client = store.client_of(one.tracking_uri)
+    client.update_run(one.run_id, status="RUNNING")
+    client.set_tag(one.run_id, "before", "the driver was lost")
+    found = search().children()
+    assert [(run.run_id, run.status) for run in found] == [(run.run_id, "Completed") for run in (one, other)]
 
 
 def test_nor_has_one_that_is_in_no_block(tmp_path):

@@ -45,11 +45,11 @@ pytestmark = pytest.mark.usefixtures("in_store")
 class TestRun:
     def test_a_later_value_of_a_parameter_takes_the_place_of_an_earlier_one(self):
         with Run("Overwriting", "First") as run:
-            run.log_parameters({"depth": 3, "eta": 0.1, "loss": "log", "at@5": 1})
+            run.log_parameters({"depth": 3, "eta": 0.1, "loss": "log", "at@5": 1, "layers": "100_50"})
             run.log_parameter("depth", 5)
             run.log_parameter("depth", 7)
             run.log_parameter("eta", 0.1)
-        assert run.parameters == {"depth": 7, "eta": 0.1, "loss": "log", "at@5": 1}
+        assert run.parameters == {"depth": 7, "eta": 0.1, "loss": "log", "at@5": 1, "layers": "100_50"}
         again = load_run(experiment_name="overwriting", run_name="first")
         assert again.parameters == run.parameters and again.run_id == run.run_id
         assert (again.status, again.display_name, again.run_name, again.experiment_name) == ("Completed", "First", "first", "overwriting")
@@ -262,6 +262,9 @@ class TestExperiment:
         found = compare(*runs)
         assert found.differences().to_dict() == {"r0": {"depth": 0}, "r1": {"depth": 1}}
         assert found.history("auc").to_dict() == {"r0": {1: 0.5, 2: 0.5}, "r1": {1: 0.6, 2: 0.6}}
+        one = Run("comparing", run_display_name="r0")  # such as the second fit of an Estimator
+        one.log_metric("auc", 0.7, step=1)
+        assert sorted(compare(*runs, one).history("auc").loc[1]) == [0.5, 0.6, 0.7]
         assert list(found.frame(["run", "depth", "auc"]).itertuples(index=False, name=None)) == [("r0", 0, 0.5), ("r1", 1, 0.6)]
         assert "r1" in found.to_html("auc")
         with pytest.raises(ValueError, match="these are 21"):
