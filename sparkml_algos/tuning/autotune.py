@@ -66,6 +66,8 @@ def _around(number: float, param: Any) -> ParameterRange:
         low = param.minimum + (min(MARGIN, (number - param.minimum) / 2) if param.min_exclusive else 0)
     if param.maximum is not None and high >= param.maximum:
         high = param.maximum - (min(MARGIN, (param.maximum - number) / 2) if param.max_exclusive else 0)
+    if low > high:
+        raise ValueError(f"auto_parameters: {number:g} is far from what {param.name} takes, so that there is no range around it")
     if param.type is int:
         return IntegerParameter(max(1, round(low)), max(1, round(high)), "Logarithmic")
     return ContinuousParameter(low, high, "Logarithmic")

@@ -348,30 +348,43 @@ class TuningJob:
             raise FileNotFoundError(f"{store.path} holds no tuning job")
         return job
 
-    def events(self) -> list[dict[str, Any]]:
-        """All that is kept of a job, as a store has it."""
+    def beginning(self, with_parents: bool = True) -> dict[str, Any]:
+        """The first event of a job: what it is, and what it started from, whose own parents do not count."""
         described = {"name": self.name, "config": self.config, "facts": self.facts, "created": self.created}
+        parents = [parent.events(with_parents=False) for parent in self.parents] if with_parents else []
+        return {"job": {**described, **({"parents": parents} if parents else {})}}
+
+    def events(self, with_parents: bool = True) -> list[dict[str, Any]]:
+        """All that is kept of a job, as a store has it."""
         trials = [*(self.trials[number] for number in self.finished), *(trial for trial in self.trials if not trial.is_over)]
         ended = {"status": self.status, "ended": self.ended, "completion": self.completion}
-        return [{"job": described}, *({"trial": asdict(trial)} for trial in trials), *([{"end": ended}] if self.ended is not None else [])]
+        return [
+            self.beginning(with_parents),
+            *({"trial": asdict(trial)} for trial in trials),
+            *([{"end": ended}] if self.ended is not None else []),
+        ]
 
     @classmethod
     def from_events(cls, events: Iterable[dict[str, Any]]) -> TuningJob | None:
         """A job from what is kept of it, see `attach`; None if nothing is."""
         job: TuningJob | None = None
+        trials: dict[int, Trial] = {}
+        finished: dict[int, Trial] = {}  # in the order in which they ended
         for event in events:
             if "job" in event and job is None:
                 described = event["job"]
-                job = cls(described["name"], described["config"], described["facts"])
+                parents = [one for one in map(cls.from_events, described.get("parents", [])) if one is not None]
+                job = cls(described["name"], described["config"], described["facts"], parents)
                 job.created = described["created"]
             elif job is not None and "trial" in event:
                 trial = Trial(**event["trial"])
-                job.trials = sorted([one for one in job.trials if one.number != trial.number] + [trial], key=lambda one: one.number)
-                if trial.is_over:
-                    job.finished = [number for number in job.finished if number != trial.number] + [trial.number]
+                trials[trial.number] = trial
+                finished.pop(trial.number, None)
+                finished |= {trial.number: trial} if trial.is_over else {}
             elif job is not None and "end" in event:
                 job.status, job.ended, job.completion = event["end"]["status"], event["end"]["ended"], event["end"]["completion"]
         if job is not None:
+            job.trials, job.finished = [trials[number] for number in sorted(trials)], list(finished)
             if job.status not in TERMINAL:
                 job.status = "Stopped"
             job._done.set()

@@ -478,7 +478,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
         if store is None:
             return job
         if not store.exists():
-            store.append({"job": {"name": name, "config": config, "facts": job.facts, "created": job.created}})
+            store.append(job.beginning())
             return job
         known = TuningJob.attach(store)
         job.facts["seed"], job.trials = known.facts["seed"], [begins_anew(trial) for trial in known.trials]

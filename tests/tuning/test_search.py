@@ -296,6 +296,8 @@ class TestWarmStart:
             run(search_of(job, 2), lambda setting, number: answer(number, 5.0))
             assert (job.overall_best is not None) == known
             assert not known or job.overall_best.objective == 0.0
+            again = TuningJob.from_events(job.events())
+            assert (again.overall_best, again.best) == (job.overall_best, job.best)
 
 
 def test_a_grid_runs_each_combination_once():

@@ -95,6 +95,8 @@ def test_autotune_chooses_ranges_around_hints():
     assert (eta.min_value, eta.max_value) == (pytest.approx(0.03), pytest.approx(1, abs=1e-5))
     assert (depth.min_value, depth.max_value) == (1, 40)
     assert (tuner.early_stopping_type, tuner.max_jobs) == ("Auto", 30)
+    with pytest.raises(ValueError, match="100 is far from what eta takes"):
+        HyperparameterTuner(XGBoostClassifier(), "validation:auc", autotune=True, auto_parameters={"eta": 100})
 
 
 def test_autotune_adds_hints_to_ranges_and_keeps_these():
