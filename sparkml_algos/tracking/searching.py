@@ -206,7 +206,7 @@ def search(
     sort_by : str, optional
         A property; by default when it was made.
     sort_order : {"Descending", "Ascending"}
-        What has no such property comes last.
+        What has no such property, or NaN, comes last.
     max_results : int, optional
     tracking_uri : str, optional
 
@@ -236,9 +236,9 @@ def search(
     found = [one for one in _RESOURCES[resource](uri, experiment_name, expression) if expression is None or expression.matches(one.value)]
     by = sort_by or "CreationTime"
     keys = {id(one): _typed(one.value(by)) for one in found}
-    having = [one for one in found if keys[id(one)] is not None]
+    having = [one for one in found if _has_order(keys[id(one)])]
     having.sort(key=lambda one: (_rank(keys[id(one)]), keys[id(one)]), reverse=sort_order == "Descending")
-    found = [*having, *(one for one in found if keys[id(one)] is None)][:max_results]
+    found = [*having, *(one for one in found if not _has_order(keys[id(one)]))][:max_results]
     return SearchResult(one.properties for one in found)
 
 
@@ -434,6 +434,10 @@ def _typed(value: Any) -> Any:
         except ValueError:
             pass
     return str(value)
+
+
+def _has_order(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def _rank(value: Any) -> int:

@@ -366,6 +366,14 @@ class TestSearch:
         assert [row["TrialComponentName"] for row in search(expression=both, experiment_name="searching")] == ["run-3"]
         assert list(found.frame()["Parameters.depth"]) == [3, 0]
 
+    def test_what_is_no_number_comes_last(self):
+        for place, auc in enumerate((0.2, math.nan, 0.3, 0.1)):
+            with Run("sorted", f"r{place}") as run:
+                run.log_metric("auc", auc)
+        for order, wanted in (("Descending", ["r2", "r0", "r3", "r1"]), ("Ascending", ["r3", "r0", "r2", "r1"])):
+            found = search(experiment_name="sorted", sort_by="Metrics.auc", sort_order=order)
+            assert [row["TrialComponentName"] for row in found] == wanted
+
     def test_filters_of_an_element_are_of_one_and_the_same(self, searched):
         def of(place, media_type):
             filters = [
