@@ -98,11 +98,14 @@ def ndcg(current: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     Raises
     ------
     ValueError
-        If they are not of the same features.
+        If they are not of the same features, or some are not finite.
     """
     if set(current) != set(baseline):
         apart = sorted(set(current) ^ set(baseline))
         raise ValueError(f"attributions of the same features are needed; only one side has {', '.join(apart)}")
+    for side, values in (("current", current), ("baseline", baseline)):
+        if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise ValueError(f"attributions are finite numbers; {side} has others of {', '.join(wrong)}")
 
     def gain(order: Mapping[str, float]) -> float:
         names = sorted(order, key=lambda name: (-abs(order[name]), name))

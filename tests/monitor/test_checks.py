@@ -373,6 +373,8 @@ def test_attributions_have_drifted_where_the_order_is_another():
     assert ndcg({"a": 1, "b": 0}, {"a": 0, "b": 0}) == 1
     with pytest.raises(ValueError, match="only one side has c"):
         ndcg({"a": 1, "b": 2}, baseline)
+    with pytest.raises(ValueError, match="current has others of b"):
+        check_attribution_drift({"a": 1, "b": math.nan, "c": 3}, baseline)
 
 
 def test_windows_of_executions():
