@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sparkml_algos.arrays.ragged import Ragged
@@ -14,6 +16,7 @@ from sparkml_algos.formats.content_types import CSV, IMAGES, JSON, JSON_LINES, R
 from sparkml_algos.serving.answers import answer_of
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.servable import ServedModel, load_servable
+from sparkml_algos.serving.values import values_of
 from tests.saved.expected import SAVED
 from tests.serving.serving import MIRRORING, MODELS, OF_IDS, OF_IMAGES, TRANSFORMED, assert_equal, body_of, objects_of, saved_rows
 
@@ -280,3 +283,27 @@ def test_missing_cells_of_csv_are_missing_to_trees_alone() -> None:
 def test_libsvm_counts_features_as_told() -> None:
     one = answered(load_servable(SAVED / "XGBoostRegressionModel", Options(index_base=1)), b"1:1 2:2 3:3\n", "text/libsvm", CSV)
     assert one == answered(served("XGBoostRegressionModel"), b"5 0:1 1:2 2:3\n", "text/libsvm", CSV)
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [
+        (np.array([[1.0, np.nan], [np.inf, 2.0]]), [[1.0, None], [None, 2.0]]),
+        (pa.array([[[1.0, math.nan]], None, [None]]), [[[1.0, None]], None, [None]]),
+        (pa.array([{"a": -math.inf, "b": [1.0]}]), [{"a": None, "b": [1.0]}]),
+        (pa.array([None, "x"]), [None, "x"]),
+        (pa.array([], pa.float64()), []),
+    ],
+)
+def test_what_is_no_number_is_null_in_columns_of_every_form(column, wanted):
+    assert values_of(column) == wanted
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_forecast_beyond_all_numbers_is_null():
+    served = load_servable(SAVED / "DeepARModel")
+    body = json.dumps({"instances": [{"start": "2024-01-01", "target": [3e38, -3e38] * 4}]}).encode()
+    request = served.decode(body, ContentType(JSON))
+    found = [served.score(work.columns, work.variant) for work in served.work(request, ContentType(JSON))]
+    (answer,) = json.loads(served.respond(request, found, ContentType(JSON)))["predictions"]
+    assert any(None in part for part in answer["quantiles"].values())
