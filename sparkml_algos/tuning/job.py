@@ -354,15 +354,15 @@ class TuningJob:
         parents = [parent.events(with_parents=False) for parent in self.parents] if with_parents else []
         return {"job": {**described, **({"parents": parents} if parents else {})}}
 
+    def ending(self) -> dict[str, Any]:
+        """The last event of a job: what has become of it."""
+        return {"end": {"status": self.status, "ended": self.ended, "completion": self.completion, "failure": self.failure}}
+
     def events(self, with_parents: bool = True) -> list[dict[str, Any]]:
         """All that is kept of a job, as a store has it."""
         trials = [*(self.trials[number] for number in self.finished), *(trial for trial in self.trials if not trial.is_over)]
-        ended = {"status": self.status, "ended": self.ended, "completion": self.completion}
-        return [
-            self.beginning(with_parents),
-            *({"trial": asdict(trial)} for trial in trials),
-            *([{"end": ended}] if self.ended is not None else []),
-        ]
+        ended = [self.ending()] if self.ended is not None else []
+        return [self.beginning(with_parents), *({"trial": asdict(trial)} for trial in trials), *ended]
 
     @classmethod
     def from_events(cls, events: Iterable[dict[str, Any]]) -> TuningJob | None:
@@ -370,6 +370,7 @@ class TuningJob:
         job: TuningJob | None = None
         trials: dict[int, Trial] = {}
         finished: dict[int, Trial] = {}  # in the order in which they ended
+        ended: dict[str, Any] = {}
         for event in events:
             if "job" in event and job is None:
                 described = event["job"]
@@ -378,15 +379,15 @@ class TuningJob:
                 job.created = described["created"]
             elif job is not None and "trial" in event:
                 trial = Trial(**event["trial"])
-                trials[trial.number] = trial
+                trials[trial.number], ended = trial, {}  # a search that was over may have gone on
                 finished.pop(trial.number, None)
                 finished |= {trial.number: trial} if trial.is_over else {}
             elif job is not None and "end" in event:
-                job.status, job.ended, job.completion = event["end"]["status"], event["end"]["ended"], event["end"]["completion"]
+                ended = event["end"]
         if job is not None:
             job.trials, job.finished = [trials[number] for number in sorted(trials)], list(finished)
-            if job.status not in TERMINAL:
-                job.status = "Stopped"
+            job.status = ended["status"] if ended.get("status") in TERMINAL else "Stopped"
+            job.ended, job.completion, job.failure = (ended.get(name) for name in ("ended", "completion", "failure"))
             job._done.set()
         return job
 

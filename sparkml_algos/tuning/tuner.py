@@ -491,7 +491,7 @@ class HyperparameterTuner(Estimator, MLReadable, MLWritable):
 
     def _keep_end(self, job: TuningJob) -> None:
         if (store := self._store_of(job)) is not None:
-            store.append({"end": {"status": job.status, "ended": job.ended, "completion": job.completion}})
+            store.append(job.ending())
 
     def _beside_the_config(self, definitions: Sequence[Definition]) -> list[Any]:
         """What makes this another search, and is neither in its config nor among its facts."""

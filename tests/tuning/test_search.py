@@ -218,6 +218,16 @@ def test_a_search_goes_on_from_its_store(tmp_path):
     assert [trial.number for trial in TuningJob.attach(store).trials] == list(range(6))
 
 
+def test_a_search_that_was_over_and_went_on_is_stopped_where_its_driver_was_lost():
+    job = new_job()
+    run(search_of(job, 2), lambda setting, number: answer(number, 1.0))
+    job.end("Completed")
+    begun = {"trial": {"number": 2, "name": "job-003", "setting": {}, "units": {}}}
+    found = TuningJob.from_events([*job.events(), begun])
+    assert (found.status, found.ended, len(found.trials)) == ("Stopped", None, 3)
+    assert TuningJob.from_events(job.events()).status == "Completed"
+
+
 def test_a_search_that_was_over_begins_no_trial_when_it_goes_on():
     job = new_job()
     run(search_of(job, 9, CompletionCriteria(1.5)), lambda setting, number: answer(number, 3.0 - number))
@@ -296,7 +306,9 @@ class TestWarmStart:
             run(search_of(job, 2), lambda setting, number: answer(number, 5.0))
             assert (job.overall_best is not None) == known
             assert not known or job.overall_best.objective == 0.0
+            job.end("Failed", RuntimeError("what of"))
             again = TuningJob.from_events(job.events())
+            assert again.describe()["FailureReason"] == "what of"
             assert (again.overall_best, again.best) == (job.overall_best, job.best)
 
 
