@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, Row, SparkSession, Window
@@ -33,6 +33,15 @@ _IS_TRUTH = "r.groundTruthData.data is not null"
 _HOUR = r"/(\d{4})/(\d{2})/(\d{2})/(\d{2})/[^/]*$"
 _LINES = r"\r?\n"
 _DURATION = re.compile(r"(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+# JSON as texts, by name and in lists.
+_NAMED, _LISTED = "map<string,string>", "array<string>"
+# What lists of rows are called, and what a row is there and how it begins: of a single row, scores may be its numbers.
+_ROWS: tuple[tuple[str, type, str], ...] = (
+    ("instances", object, ""), ("predictions", object, ""), ("scores", dict, r"^\{"), ("projections", dict, r"^\{"),
+)  # fmt: skip
+_IS_NESTED = r"^[\[{]"
+# What numbers without names are called in a row.
+_FEATURES = "features"
 # Digits of a column's name that has none but its place.
 _DIGITS = 20
 ID, TIME, ROW, TRUTH = "inference_id", "inference_time", "row", "ground_truth"
@@ -54,9 +63,9 @@ def read_captured(
     path : str
         A file or folder that Spark reads.
     input_columns, output_columns : sequence of str, optional
-        Names of what was asked and answered, in the order of the CSV, or names of what is to be taken of JSON. By default they are found
-        in the first request: the names of JSON; of CSV the places, with zeros before them to 20 digits, those of answers with ``output_``
-        before them.
+        Names of what was asked and answered, in the order of the CSV, or of the features of JSON, or names of what is to be taken of JSON.
+        By default they are found in the first request: the names of JSON; of CSV, and of features without names, the places, with zeros
+        before them to 20 digits, those of answers with ``output_`` before them.
     corrupt : {"warn", "refuse"}
         What is done about lines that are no captured requests, such as one that was cut off when a disk was full: how many there are, and
         the file and the line of the first, is logged as a warning, and they are left out; or nothing is read. They are looked for at once,
@@ -65,8 +74,9 @@ def read_captured(
     Returns
     -------
     DataFrame
-        A row for each row of each request: ``inference_id`` (the event's where the request had none), ``inference_time``, ``row`` (within
-        the request), and the columns, as strings; `statistics` sees what strings say.
+        A row for each row of each request, which are the lines of CSV and of JSON Lines, and the instances and predictions of JSON:
+        ``inference_id`` (the event's where the request had none), ``inference_time``, ``row`` (within the request), and the columns, as
+        strings; `statistics` sees what strings say.
 
     Raises
     ------
@@ -87,13 +97,15 @@ def read_captured(
         "m", *(_lines(side).alias(f"{side}l") for side in "io"), *(F.col(f"{side}.encoding").alias(f"{side}e") for side in "io")
     )
     lines = lined.select("m", "ie", "oe", F.posexplode(F.arrays_zip("il", "ol")).alias(ROW, "l"))
-    return lines.select(
+    # Taken apart once, and not once for each column.
+    apart = lines.select(
         F.coalesce("m.inferenceId", "m.eventId").alias(ID),
         F.to_timestamp("m.inferenceTime").alias(TIME),
         F.col(ROW),
-        *(_fields(F.col("l.il"), F.col("ie"), asked)),
-        *(_fields(F.col("l.ol"), F.col("oe"), answered)),
+        *_apart("i", len(asked)),
+        *_apart("o", len(answered)),
     )
+    return apart.select(ID, TIME, ROW, *_fields("i", asked), *_fields("o", answered))
 
 
 def read_ground_truth(spark: SparkSession, path: str, *, corrupt: Corrupt = "warn") -> DataFrame:
@@ -243,36 +255,79 @@ def _parsed(lines: DataFrame, schema: str) -> DataFrame:
 
 
 def _lines(side: str) -> Column:
-    """The lines of one side of a request, none if it was not captured; what is stored as base64 is decoded."""
+    """What one side of a request has for each row, none if it was not captured; what is stored as base64 is decoded."""
     data = F.when(F.col(f"{side}.encoding") == "BASE64", F.unbase64(f"{side}.data").cast("string")).otherwise(F.col(f"{side}.data"))
     lines = F.filter(F.split(data, _LINES), lambda line: F.length(F.trim(line)) > 0)
-    return F.coalesce(lines, F.array().cast("array<string>"))
+    document = F.from_json(data, _NAMED)
+    lists = [(F.from_json(F.try_element_at(document, F.lit(name)), _LISTED), begins) for name, _, begins in _ROWS]
+    lists.append((F.when(F.ltrim(data).startswith("["), F.from_json(data, _LISTED)), _IS_NESTED))
+    read = F.coalesce(*(F.when((F.size(rows) == 0) | F.get(rows, F.lit(0)).rlike(begins), rows) for rows, begins in lists))
+    return F.coalesce(F.when(F.col(f"{side}.encoding") == "JSON", read), lines, F.array().cast(_LISTED))
 
 
 def _names(side: Row | None, prefix: str) -> list[str]:
     """Names of the columns of a side of the first request."""
     if side is None:
         return []
-    data, encoding = side["data"], side["encoding"]
-    line = next((line for line in str(data or "").splitlines() if line.strip()), "")
+    data, encoding = str(side["data"] or ""), side["encoding"]
+    line = next((line for line in data.splitlines() if line.strip()), "")
     if encoding == "CSV":
-        return [f"{prefix}{i:0{_DIGITS}d}" for i in range(len(next(csv.reader([line]), [])))]
+        return _places(len(next(csv.reader([line]), [])), prefix)
     if encoding == "JSON":
         try:
-            read = json.loads(line)
+            row = _first_row(data, line)
         except ValueError:
-            read = None
-        if isinstance(read, dict):
-            return list(read)
-    raise ValueError(f"the first request has data of encoding {encoding}, which are not lines of CSV or JSON objects; name the columns")
+            row = None
+        listed = _features(row)
+        if listed is not None:
+            return _places(len(listed), prefix)
+        if row is not None:
+            return list(row) if isinstance(row, dict) else _places(1, prefix)
+    raise ValueError(f"the first request has data of encoding {encoding}, which are not lines of CSV or JSON; name the columns")
 
 
-def _fields(line: Column, encoding: Column, names: Sequence[str]) -> list[Column]:
-    if not names:
-        return []
-    places = ", ".join(f"c{i} string" for i in range(len(names)))
-    values, entries = F.from_csv(line, places), F.from_json(line, "map<string,string>")
-    return [
-        F.when(encoding == "JSON", F.try_element_at(entries, F.lit(name))).otherwise(F.trim(values[f"c{i}"])).alias(name)
-        for i, name in enumerate(names)
-    ]
+def _places(count: int, prefix: str) -> list[str]:
+    return [f"{prefix}{i:0{_DIGITS}d}" for i in range(count)]
+
+
+def _first_row(data: str, line: str) -> Any:
+    """Of JSON, the first of a list of rows, or the first line."""
+    try:
+        read = json.loads(data)
+    except ValueError:
+        return json.loads(line)
+    lists: list[tuple[Any, Any]] = [(read, dict | list)]
+    if isinstance(read, dict):
+        lists = [(read[name], kind) for name, kind, _ in _ROWS if name in read]
+    for rows, kind in lists:
+        if isinstance(rows, list) and (not rows or isinstance(rows[0], kind)):
+            return next(iter(rows), None)
+    return read
+
+
+def _features(row: Any) -> list[Any] | None:
+    """Those of a row that have no names, as the service's instances may have them."""
+    if isinstance(row, dict):
+        within = row.get("data", row)
+        row = within.get(_FEATURES) if isinstance(within, dict) else None
+        row = row.get("values") if isinstance(row, dict) else row
+    return row if isinstance(row, list) else None
+
+
+def _apart(side: str, count: int) -> tuple[Column, Column]:
+    """What a row has by name, and what it has by place."""
+    row, is_json = F.col(f"l.{side}l"), F.col(f"{side}e") == "JSON"
+    cells = F.from_csv(row, ", ".join(f"c{i} string" for i in range(max(1, count))))
+    entries = F.from_json(row, _NAMED)
+    within = F.coalesce(F.from_json(F.try_element_at(entries, F.lit("data")), _NAMED), entries)
+    features = F.try_element_at(within, F.lit(_FEATURES))
+    values = F.try_element_at(F.from_json(features, _NAMED), F.lit("values"))
+    listed = F.from_json(F.coalesce(values, features, F.when(F.ltrim(row).startswith("["), row)), _LISTED)
+    # A row may be a text or a number, too.
+    of_json = F.coalesce(listed, F.when(entries.isNull(), F.array(row)))
+    of_csv = F.array(*(F.trim(cells[f"c{i}"]) for i in range(max(1, count))))
+    return F.when(is_json, within).alias(f"{side}n"), F.when(is_json, of_json).otherwise(of_csv).alias(f"{side}p")
+
+
+def _fields(side: str, names: Sequence[str]) -> list[Column]:
+    return [F.coalesce(F.try_element_at(f"{side}n", F.lit(name)), F.get(f"{side}p", F.lit(i))).alias(name) for i, name in enumerate(names)]

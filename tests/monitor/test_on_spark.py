@@ -127,6 +127,36 @@ def test_captured_json_is_read_by_name(spark, tmp_path):
     assert (row["y"], row["score"]) == ("a", "0.25")
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ('{"instances": [{"features": [1, 2.5]}, {"features": [3, 4]}]}', '{"predictions": [{"score": 0.1}, {"score": 0.2}]}'),
+        ('{"instances": [\n {"data": {"features": {"values": [1, 2.5]}}},\n [3, 4]\n]}', '{"scores": [{"score": 0.1}, {"score": 0.2}]}'),
+        ('{"features": [1, 2.5]}\n{"features": [3, 4]}', '{"score": 0.1}\n{"score": 0.2}'),
+        ("[[1, 2.5], [3, 4]]", '[{"score": 0.1}, {"score": 0.2}]'),
+        ("[1, 2.5]\n[3, 4]", '{"projections": [{"score": 0.1}, {"score": 0.2}]}'),
+    ],
+)
+def test_instances_of_captured_json_are_rows(spark, tmp_path, asked, answered):
+    (tmp_path / "one.jsonl").write_text(request("e", asked, answered, "JSON") + "\n")
+    places = ["0" * 20, "0" * 19 + "1"]
+    found = read_captured(spark, str(tmp_path))
+    assert found.columns[2:] == ["row", *places, "score"]
+    assert sorted(tuple(row)[2:] for row in found.collect()) == [(0, "1", "2.5", "0.1"), (1, "3", "4", "0.2")]
+    named = read_captured(spark, str(tmp_path), ["a", "b"], ["score"]).where("row = 1").select("a", "b", "score")
+    assert [tuple(row) for row in named.collect()] == [("3", "4", "0.2")]
+
+
+def test_texts_of_captured_json_are_rows(spark, tmp_path):
+    (tmp_path / "one.jsonl").write_text(request("e", '{"instances": ["a text", "b"]}', '{"predictions": [0.1, 0.2]}', "JSON") + "\n")
+    found = read_captured(spark, str(tmp_path), ["text"], ["score"]).select("row", "text", "score").collect()
+    assert sorted(map(tuple, found)) == [(0, "a text", "0.1"), (1, "b", "0.2")]
+    assert read_captured(spark, str(tmp_path)).columns[3:] == ["0" * 20, "output_" + "0" * 20]
+    (tmp_path / "one.jsonl").write_text(request("e", '{"text": "a"}', '{"scores": [0.1, 0.9]}', "JSON") + "\n")
+    (row,) = read_captured(spark, str(tmp_path)).collect()
+    assert (row["text"], row["scores"]) == ("a", "[0.1,0.9]")
+
+
 def test_lines_that_are_no_records_are_told_with_their_place_or_refused(spark, tmp_path, caplog):
     captured, labels = tmp_path / "captured of today", tmp_path / "labels"
     captured.mkdir()
