@@ -153,6 +153,13 @@ def test_linear_models_of_many_classes(thresholds: list[float] | None, tmp_path:
     assert {one.output for one in report.differences} == {"predicted_label", "raw", "probability"}
 
 
+def test_components_of_many_features_are_equal_to_the_digits_that_ours_has(tmp_path: Path) -> None:
+    components = np.linalg.qr(random().normal(size=(784, 20)))[0].T
+    arrays = {"components": components, "mean": random().random(784), "explained_variance": np.full(20, 50.0)}
+    path = saved_as(tmp_path / "model", "PCAModel", Artifact(arrays), facts=features_of(784), num_components=20)
+    assert EXACT < exact(path, tmp_path).largest < SINGLE
+
+
 def test_hinge_loss_knows_no_probability(tmp_path: Path) -> None:
     report = exact(saved_as(tmp_path / "model", "LinearLearnerBinaryClassifierModel", loss="hinge_loss"), tmp_path)
     assert {one.output for one in report.differences} == {"predicted_label", "raw"}

@@ -11,7 +11,7 @@ from sparkml_algos.algorithms.factorization_machines.prediction import raw_thres
 from sparkml_algos.algorithms.linear_learner.prediction import loss_name
 from sparkml_algos.export.decisions import many_classes, two_classes
 from sparkml_algos.export.graph import Graph
-from sparkml_algos.export.translation import OfFeatures
+from sparkml_algos.export.translation import SINGLE, OfFeatures
 
 
 class _Linear(OfFeatures):
@@ -100,6 +100,8 @@ class MachineBinaryClassifier(_Machine):
 
 class Components(OfFeatures):
     """``PCAModel``."""
+
+    tolerance = SINGLE  # ours has 32 bits
 
     def num_features(self) -> int:
         return len(self.artifact.arrays["mean"])
