@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.kernels.compiler import kernel
-from sparkml_algos.kernels.memory import AHEAD, prefetch, put_rows, take_rows
+from sparkml_algos.kernels.memory import put_rows, take_rows
 
 # Products may be rounded once with the sum they go into; infinities and NaN stay what they are, for the loss must tell of them.
 FREE = frozenset({"contract", "nsz"})
@@ -200,58 +200,10 @@ def move_rows(
 
 
 @kernel
-def note_rows(
-    rows: np.ndarray,
-    before: np.ndarray,
-    slots: np.ndarray,
-    noted: np.ndarray,
-    saved: np.ndarray,
-    steps: np.ndarray,
-    count: int,
-) -> int:
-    """Keep what rows were before their first step of several.
-
-    Parameters
-    ----------
-    rows : ndarray of int32, shape (touched,)
-        Which rows the next step moves.
-    before : ndarray of float32, shape (touched, width)
-        What they are.
-    slots : ndarray of int32, shape (all rows,)
-        Where a row is noted; -1 if it is not.
-    noted : ndarray of int32, shape (room,)
-    saved : ndarray of float32, shape (room, width)
-    steps : ndarray of int32, shape (room,)
-        Of the rows noted: which, what they were, how many steps they have made.
-    count : int
-        How many these are.
-
-    Returns
-    -------
-    int
-        How many they are now.
-    """
-    lines = slots.reshape(-1, 1)
-    for number in range(len(rows)):
-        if number + AHEAD < len(rows):
-            prefetch(lines, rows[number + AHEAD], 0)
-        row = rows[number]
-        slot = slots[row]
-        if slot < 0:
-            slot = slots[row] = count
-            noted[slot], steps[slot] = row, 0
-            for d in range(before.shape[1]):
-                saved[slot, d] = before[number, d]
-            count += 1
-        steps[slot] += 1
-    return count
-
-
-@kernel
 def pack_ways(
     noted: np.ndarray,
     steps: np.ndarray,
-    saved: np.ndarray,
+    before: np.ndarray,
     table: np.ndarray,
     starts: np.ndarray,
     integers: np.ndarray,
@@ -261,9 +213,12 @@ def pack_ways(
 
     Parameters
     ----------
-    noted, steps, saved
-        Of the rows noted, see `note_rows`.
-    table : ndarray of float32, shape (rows, width)
+    noted : ndarray of int32, shape (moved,)
+        Which rows, ascending.
+    steps : ndarray of int32, shape (rows,)
+        How many each has made.
+    before, table : ndarrays of float32, shape (rows, width)
+        Where they were, and where they are.
     starts : ndarray of int64, shape (workers + 1,)
         Where the message to each owner has ids, steps, then ways. Between those to two owners there is room for so many of each as the
         first has rows, and for a header as long as the one before the first message.
@@ -274,19 +229,15 @@ def pack_ways(
     """
     width, owners, head = table.shape[1], len(starts) - 1, starts[0]
     filled = np.zeros(owners, np.int64)
-    here = np.empty((BLOCK, width), np.float32)
-    for start in range(0, len(noted), BLOCK):
-        stop = min(start + BLOCK, len(noted))
-        take_rows(table, noted, start, stop, here)
-        for number in range(start, stop):
-            owner = noted[number] % owners
-            count, place = (starts[owner + 1] - starts[owner] - head) // (2 + width), filled[owner]
-            filled[owner] += 1
-            integers[starts[owner] + place] = noted[number]
-            integers[starts[owner] + count + place] = steps[number]
-            first = starts[owner] + 2 * count + width * place
-            for d in range(width):
-                numbers[first + d] = here[number - start, d] - saved[number, d]
+    for row in noted:
+        owner = row % owners
+        count, place = (starts[owner + 1] - starts[owner] - head) // (2 + width), filled[owner]
+        filled[owner] += 1
+        integers[starts[owner] + place] = row
+        integers[starts[owner] + count + place] = steps[row]
+        first = starts[owner] + 2 * count + width * place
+        for d in range(width):
+            numbers[first + d] = table[row, d] - before[row, d]
 
 
 @kernel
@@ -305,7 +256,7 @@ def add_ways(
     Parameters
     ----------
     places : ndarray of int32, shape (moved,)
-        Where each of its rows is in what is added to.
+        Where each of its rows is in what is added to, ascending.
     steps : ndarray of int32, shape (moved,)
         How many it has made with each.
     ways : ndarray of float32, shape (moved, width)
@@ -316,11 +267,7 @@ def add_ways(
     total, weighed, missed : ndarrays of float32, shape (rows, width), (rows,), (rows,)
         Sums of ways and of steps, times weights; product of the shares of the steps that have left a row alone.
     """
-    last = ways.shape[1] - 1
     for number in range(len(places)):
-        if number + AHEAD < len(places):
-            prefetch(total, places[number + AHEAD], 0)
-            prefetch(total, places[number + AHEAD], last)
         place = places[number]
         weighed[place] += weight * np.float32(steps[number])
         missed[place] *= np.float32(1) - np.float32(steps[number]) / np.float32(steps_of_all)
@@ -329,41 +276,19 @@ def add_ways(
 
 
 @kernel
-def move_together(
-    rows: np.ndarray,
-    slots: np.ndarray,
-    saved: np.ndarray,
-    table: np.ndarray,
-    total: np.ndarray,
-    factors: np.ndarray,
-) -> None:
-    """Move rows from where they were before this worker moved them.
+def go_on(rows: np.ndarray, before: np.ndarray, total: np.ndarray, factors: np.ndarray) -> None:
+    """Where rows get to from where they were.
 
     Parameters
     ----------
     rows : ndarray of int32, shape (moved,)
-    slots, saved
-        See `note_rows`.
-    table : ndarray of float32, shape (all rows, width)
-        Moved in place.
+        Ascending.
+    before : ndarray of float32, shape (all rows, width)
+        Where all rows were.
     total : ndarray of float32, shape (moved, width)
-        The way of each row, to be multiplied by its factor; overwritten by where the row is now.
+        The way of each row, to be multiplied by its factor; overwritten by where the row is to be.
     factors : ndarray of float32, shape (moved,)
     """
-    width = table.shape[1]
-    here = np.empty((BLOCK, width), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        stop = min(start + BLOCK, len(rows))
-        take_rows(table, rows, start, stop, here)
-        for number in range(start, stop):
-            if number + AHEAD < len(rows) and slots[rows[number + AHEAD]] >= 0:
-                prefetch(saved, slots[rows[number + AHEAD]], 0)
-                prefetch(saved, slots[rows[number + AHEAD]], width - 1)
-            slot = slots[rows[number]]
-            for d in range(width):
-                before = here[number - start, d] if slot < 0 else saved[slot, d]
-                total[number, d] = before + factors[number] * total[number, d]
-        for number in range(start, stop):
-            row = rows[number]
-            for d in range(width):
-                table[row, d] = total[number, d]
+    for number in range(len(rows)):
+        for d in range(total.shape[1]):
+            total[number, d] = before[rows[number], d] + factors[number] * total[number, d]

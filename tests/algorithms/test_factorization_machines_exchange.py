@@ -165,7 +165,7 @@ def exchanged(communicator: Communicator, plan: list[list[list[int]]], weights: 
         for rows in plan[communicator.rank]:
             ids = np.array(rows, np.int32)
             if len(ids):
-                ways.note(ids, table[ids], weights[communicator.rank])
+                ways.note(ids, weights[communicator.rank])
                 table[ids] += way
                 bias += way
             ways.steps += 1
@@ -181,13 +181,19 @@ def test_a_row_moves_by_as_many_steps_as_touch_it_in_the_mean_direction() -> Non
     assert found[0][-1] == 4  # of two exchanges
 
 
-def test_rows_that_are_noted_again_take_no_more_room() -> None:
-    table = np.zeros((5, 2), np.float32)
-    ways, ids = Ways(np.zeros(1, np.float32), table, SingleProcess(), compiled=False), np.arange(5, dtype=np.int32)
-    ways.note(ids, table, 1.0)
-    room = ways._saved
-    ways.note(ids[2:], table[2:], 1.0)
-    assert ways._saved is room and len(room) == 5 and ways._steps_of.tolist() == [1, 1, 2, 2, 2]
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.skipif(not kernels.available(), reason="needs numba"))])
+def test_ways_begin_where_a_table_was_put_by_others(compiled: bool) -> None:
+    bias, table, ids = np.zeros(1, np.float32), np.zeros((5, 2), np.float32), np.array([1, 3], np.int32)
+    ways = Ways(bias, table, SingleProcess(), compiled)
+    ways.note(ids, 1.0)
+    table[...] = 7  # of a checkpoint
+    ways.begin()
+    for _ in range(2):
+        ways.note(ids, 1.0)
+        table[ids] += 1
+        ways.steps = 1
+        ways.exchange()
+    assert table[:, 0].tolist() == [7, 9, 7, 9, 7]
 
 
 def test_workers_weigh_what_their_rows_weigh_and_those_without_rows_nothing() -> None:

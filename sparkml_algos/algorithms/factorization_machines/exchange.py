@@ -50,47 +50,45 @@ class Ways:
         self.steps = 0
         self._bias, self._table, self._communicator, self._compiled = bias, table, communicator, compiled
         self._room = Room(-(-len(table) // communicator.size))
-        self._slots = np.full(len(table), -1, np.int32)
-        self._noted, self._steps_of = np.empty(0, np.int32), np.empty(0, np.int32)
-        self._saved = np.empty((0, table.shape[1]), np.float32)
+        self._before, self._steps_of = np.empty_like(table), np.empty(len(table), np.int32)
+        self.begin()
+
+    def begin(self) -> None:
+        """Go on from what bias and table are now, where something else has changed them."""
+        self._before[...], self._steps_of[...] = self._table, 0
         self._begin()
 
-    def note(self, rows: np.ndarray, before: np.ndarray, weight: float) -> None:
+    def note(self, rows: np.ndarray, weight: float) -> None:
         """A step is to be made with some rows.
 
         Parameters
         ----------
         rows : ndarray of int32, shape (touched,)
             Each once.
-        before : ndarray of float32, shape (touched, width)
-            What they are now.
         weight : float
             Of the training rows of the step.
         """
         self._weight += weight
         self._steps_of_bias += 1
-        self._reserve(self._count + len(rows))
-        noting = _kernels().note_rows if self._compiled else _note_rows
-        self._count = noting(rows, before, self._slots, self._noted, self._saved, self._steps_of, self._count)
+        self._steps_of[rows] += 1
 
     def exchange(self) -> None:
         """Bring the tables of all workers together; all call it, after the same number of `steps`."""
-        noted, saved, steps_of = (array[: self._count] for array in (self._noted, self._saved, self._steps_of))
-        parts = self._sent_to_owners(noted, saved, steps_of)
+        noted = np.flatnonzero(self._steps_of).astype(np.int32)
+        parts = self._sent_to_owners(noted)
         ids, places = self._places([part.ids for part in parts])
         message = self._room.array("moved", len(ids) * (1 + self._table.shape[1]), 1, np.int32).ravel()
         _, total = _rows_of(message, self._table.shape[1])
         message[: len(ids)], total[...] = ids, 0
         factors = self._together(parts, places, total)
-        (_kernels().move_together if self._compiled else _move_together)(ids, self._slots, saved, self._table, total, factors)
-        for rank, theirs in enumerate(self._communicator.allgather(message)):
-            if rank != self._communicator.rank:
-                self._put(*_rows_of(theirs, self._table.shape[1]))
+        (_kernels().go_on if self._compiled else _go_on)(ids, self._before, total, factors)
+        for theirs in self._communicator.allgather(message):
+            self._put(*_rows_of(theirs, self._table.shape[1]))
         self._bias[0] = self._bias_before + _bias_way(np.array([part.header for part in parts]), self.steps)
-        self._slots[noted] = -1
+        self._steps_of[noted] = 0
         self._begin()
 
-    def _sent_to_owners(self, noted: np.ndarray, saved: np.ndarray, steps_of: np.ndarray) -> list[_Part]:
+    def _sent_to_owners(self, noted: np.ndarray) -> list[_Part]:
         """The ways of all workers that the rows of this one have gone."""
         size, width = self._communicator.size, self._table.shape[1]
         header = np.array([self._weight, float(self._bias[0]) - self._bias_before, self._steps_of_bias]).view(np.int32)
@@ -98,35 +96,24 @@ class Ways:
         starts = len(header) + np.append(0, np.cumsum(lengths))
         integers = self._room.array("messages", int(starts[-1]), 1, np.int32).ravel()
         pack = _kernels().pack_ways if self._compiled else _pack_ways
-        pack(noted, steps_of, saved, self._table, starts, integers, integers.view(np.float32))
+        pack(noted, self._steps_of, self._before, self._table, starts, integers, integers.view(np.float32))
         messages = [integers[start : start + length] for start, length in zip(starts - len(header), lengths, strict=False)]
         for message in messages:
             message[: len(header)] = header
         return [_Part(message, width) for message in self._communicator.alltoall(messages)]
 
     def _put(self, rows: np.ndarray, values: np.ndarray) -> None:
-        if self._compiled:
-            from sparkml_algos.kernels import memory
+        for table in (self._table, self._before):
+            if self._compiled:
+                from sparkml_algos.kernels import memory
 
-            memory.put_rows(self._table, rows, 0, len(rows), values)
-        else:
-            put_rows(self._table, rows, values)
+                memory.put_rows(table, rows, 0, len(rows), values)
+            else:
+                put_rows(table, rows, values)
 
     def _begin(self) -> None:
-        self.steps = self._count = self._steps_of_bias = 0
+        self.steps = self._steps_of_bias = 0
         self._weight, self._bias_before = 0.0, float(self._bias[0])
-
-    def _reserve(self, rows: int) -> None:
-        """Make room for so many rows, of which some may be noted already."""
-        rows = min(rows, len(self._table))
-        if rows > len(self._noted):
-            rows = min(2 * rows, len(self._table))
-            kept = self._count
-            for name in ("_noted", "_steps_of", "_saved"):
-                array = getattr(self, name)
-                larger = np.empty((rows, *array.shape[1:]), array.dtype)
-                larger[:kept] = array[:kept]
-                setattr(self, name, larger)
 
     def _places(self, parts: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The rows of all parts, each once, ascending, and where in these those of each part are."""
@@ -199,33 +186,21 @@ def _bias_way(headers: np.ndarray, steps: int) -> float:
     return float(weight @ way / weighed * steps * (1 - np.prod(1 - made / steps))) if weighed else 0.0
 
 
-def _note_rows(
-    rows: np.ndarray, before: np.ndarray, slots: np.ndarray, noted: np.ndarray, saved: np.ndarray, steps: np.ndarray, count: int
-) -> int:
-    """`kernels.factorization.note_rows` with NumPy."""
-    new = slots[rows] < 0
-    more = count + np.count_nonzero(new)
-    slots[rows[new]] = np.arange(count, more)
-    noted[count:more], saved[count:more], steps[count:more] = rows[new], before[new], 0
-    steps[slots[rows]] += 1
-    return int(more)
-
-
 def _pack_ways(
     noted: np.ndarray,
     steps: np.ndarray,
-    saved: np.ndarray,
+    before: np.ndarray,
     table: np.ndarray,
     starts: np.ndarray,
     integers: np.ndarray,
     numbers: np.ndarray,
 ) -> None:
     """`kernels.factorization.pack_ways` with NumPy."""
-    owners, ways = noted % (len(starts) - 1), table.take(noted, axis=0) - saved
+    owners, ways = noted % (len(starts) - 1), table.take(noted, axis=0) - before.take(noted, axis=0)
     for owner, start in enumerate(starts[:-1]):
         own = np.flatnonzero(owners == owner)
         middle = start + 2 * len(own)
-        integers[start:middle] = np.concatenate([noted[own], steps[own]])
+        integers[start:middle] = np.concatenate([noted[own], steps[noted[own]]])
         numbers[middle : middle + ways.shape[1] * len(own)] = ways[own].ravel()
 
 
@@ -245,15 +220,10 @@ def _add_ways(
     total[places] += weight * ways
 
 
-def _move_together(
-    rows: np.ndarray, slots: np.ndarray, saved: np.ndarray, table: np.ndarray, total: np.ndarray, factors: np.ndarray
-) -> None:
-    """`kernels.factorization.move_together` with NumPy."""
-    before, places = table.take(rows, axis=0), slots[rows]
-    before[places >= 0] = saved[places[places >= 0]]
+def _go_on(rows: np.ndarray, before: np.ndarray, total: np.ndarray, factors: np.ndarray) -> None:
+    """`kernels.factorization.go_on` with NumPy."""
     total *= factors[:, None]
-    total += before
-    put_rows(table, rows, total)
+    total += before.take(rows, axis=0)
 
 
 def _kernels() -> ModuleType:

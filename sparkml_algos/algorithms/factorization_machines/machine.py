@@ -108,8 +108,7 @@ class Machine(Learner):
         rows = self._rows(batch.features)
         label, weight = self._preparation.label(batch.label), batch.weight
         with np.errstate(over="ignore", invalid="ignore"):  # the loss at the end of the epoch tells
-            self._touched = rows.taken_from(self.table)
-            scores = rows.scores(self.bias[0], self._touched)[None, None]
+            scores = rows.scores(self.bias[0], rows.taken_from(self.table))[None, None]
             if self._watched.has_all:
                 value, slope = np.zeros(1), self._loss.slope(scores, label)[0, 0]
             else:
@@ -131,7 +130,7 @@ class Machine(Learner):
                 self._step(sums, 1.0)
             return
         if sums.totals[2]:
-            self._ways.note(sums.ids, self._touched, sums.totals[2])
+            self._ways.note(sums.ids, sums.totals[2])
             self._step(sums, self._parts)  # its rows stand for those of the whole mini-batch
         else:
             self._optimizer.steps += 1
@@ -193,6 +192,8 @@ class Machine(Learner):
 
     def serve(self, best: Artifact) -> None:
         self.bias[...], self.table[...] = best.arrays["bias"], best.arrays["table"]
+        if self._ways is not None:
+            self._ways.begin()
 
     def model(self, best: Best) -> Artifact:
         """What was learned, in the label's units, right on worker 0; of no use to a training that goes on."""
