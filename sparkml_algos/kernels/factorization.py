@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkml_algos.kernels.compiler import kernel
-from sparkml_algos.kernels.memory import put_rows, take_rows
+from sparkml_algos.kernels.memory import AHEAD, prefetch, put_rows, take_rows
 
 # Products may be rounded once with the sum they go into; infinities and NaN stay what they are, for the loss must tell of them.
 FREE = frozenset({"contract", "nsz"})
@@ -200,6 +200,24 @@ def move_rows(
 
 
 @kernel
+def count_steps(rows: np.ndarray, steps: np.ndarray) -> None:
+    """Count a step of some rows.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (touched,)
+        Each once.
+    steps : ndarray of int32, shape (all rows,)
+        Changed in place.
+    """
+    lines = steps.reshape(-1, 1)
+    for number in range(len(rows)):
+        if number + AHEAD < len(rows):
+            prefetch(lines, rows[number + AHEAD], 0)
+        steps[rows[number]] += 1
+
+
+@kernel
 def pack_ways(
     noted: np.ndarray,
     steps: np.ndarray,
@@ -229,15 +247,21 @@ def pack_ways(
     """
     width, owners, head = table.shape[1], len(starts) - 1, starts[0]
     filled = np.zeros(owners, np.int64)
-    for row in noted:
-        owner = row % owners
-        count, place = (starts[owner + 1] - starts[owner] - head) // (2 + width), filled[owner]
-        filled[owner] += 1
-        integers[starts[owner] + place] = row
-        integers[starts[owner] + count + place] = steps[row]
-        first = starts[owner] + 2 * count + width * place
-        for d in range(width):
-            numbers[first + d] = table[row, d] - before[row, d]
+    here, there = np.empty((BLOCK, width), np.float32), np.empty((BLOCK, width), np.float32)
+    for start in range(0, len(noted), BLOCK):
+        stop = min(start + BLOCK, len(noted))
+        take_rows(table, noted, start, stop, here)
+        take_rows(before, noted, start, stop, there)
+        for number in range(start, stop):
+            row = noted[number]
+            owner = row % owners
+            count, place = (starts[owner + 1] - starts[owner] - head) // (2 + width), filled[owner]
+            filled[owner] += 1
+            integers[starts[owner] + place] = row
+            integers[starts[owner] + count + place] = steps[row]
+            first = starts[owner] + 2 * count + width * place
+            for d in range(width):
+                numbers[first + d] = here[number - start, d] - there[number - start, d]
 
 
 @kernel
@@ -289,6 +313,11 @@ def go_on(rows: np.ndarray, before: np.ndarray, total: np.ndarray, factors: np.n
         The way of each row, to be multiplied by its factor; overwritten by where the row is to be.
     factors : ndarray of float32, shape (moved,)
     """
-    for number in range(len(rows)):
-        for d in range(total.shape[1]):
-            total[number, d] = before[rows[number], d] + factors[number] * total[number, d]
+    width = before.shape[1]
+    there = np.empty((BLOCK, width), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        stop = min(start + BLOCK, len(rows))
+        take_rows(before, rows, start, stop, there)
+        for number in range(start, stop):
+            for d in range(width):
+                total[number, d] = there[number - start, d] + factors[number] * total[number, d]

@@ -69,7 +69,11 @@ def take_rows(table: np.ndarray, rows: np.ndarray, start: int, stop: int, taken:
 @kernel
 def put_rows(table: np.ndarray, rows: np.ndarray, start: int, stop: int, values: np.ndarray) -> None:
     """The way back."""
+    width = table.shape[1]
     for number in range(start, stop):
+        if number + AHEAD < stop:
+            prefetch(table, rows[number + AHEAD], 0)
+            prefetch(table, rows[number + AHEAD], width - 1)
         row = rows[number]
-        for d in range(table.shape[1]):
+        for d in range(width):
             table[row, d] = values[number - start, d]

@@ -61,6 +61,15 @@ def test_steps_are_those_of_numpy(decay: float | None) -> None:
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_steps_are_counted_as_numpy_counts_them() -> None:
+    rows, found = np.flatnonzero(np.random.default_rng(5).random(50) < 0.3).astype(np.int32), []
+    for count in (factorization.count_steps, exchange._count_steps):
+        steps = np.arange(50, dtype=np.int32)
+        count(rows, steps)
+        found.append(steps)
+    assert found[0].tolist() == found[1].tolist() and found[0].sum() == np.arange(50).sum() + len(rows)
+
+
 def test_ways_are_packed_added_and_gone_as_numpy_does_it() -> None:
     random = np.random.default_rng(6)
     before, table = (random.normal(size=(300, 4)).astype(np.float32) for _ in range(2))

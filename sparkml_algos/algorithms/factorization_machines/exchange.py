@@ -70,7 +70,7 @@ class Ways:
         """
         self._weight += weight
         self._steps_of_bias += 1
-        self._steps_of[rows] += 1
+        (_kernels().count_steps if self._compiled else _count_steps)(rows, self._steps_of)
 
     def exchange(self) -> None:
         """Bring the tables of all workers together; all call it, after the same number of `steps`."""
@@ -184,6 +184,11 @@ def _bias_way(headers: np.ndarray, steps: int) -> float:
     weight, way, made = headers.T
     weighed = weight @ made
     return float(weight @ way / weighed * steps * (1 - np.prod(1 - made / steps))) if weighed else 0.0
+
+
+def _count_steps(rows: np.ndarray, steps: np.ndarray) -> None:
+    """`kernels.factorization.count_steps` with NumPy."""
+    steps[rows] += 1
 
 
 def _pack_ways(

@@ -182,6 +182,8 @@ class Machine(Learner):
 
     def restore(self, state: Artifact) -> None:
         self.serve(state)
+        if self._ways is not None:
+            self._ways.begin()
         memory = {name: array for name, array in state.arrays.items() if name not in ("bias", "table")}
         if self._has_owners:
             memory = self._with_memory_of_table(memory, lambda whole: only_owned(whole, self._communicator))
@@ -192,8 +194,6 @@ class Machine(Learner):
 
     def serve(self, best: Artifact) -> None:
         self.bias[...], self.table[...] = best.arrays["bias"], best.arrays["table"]
-        if self._ways is not None:
-            self._ways.begin()
 
     def model(self, best: Best) -> Artifact:
         """What was learned, in the label's units, right on worker 0; of no use to a training that goes on."""
