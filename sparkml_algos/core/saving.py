@@ -107,8 +107,9 @@ def clear(spark: SparkSession, path: str) -> None:
 def _is_there(spark: SparkSession, path: str) -> bool:
     """Whether there is anything at a path, in a way that every file system of a session knows, in Connect too."""
     try:
-        # Its schema is known when the path has been looked at, before any file is read.
-        _ = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path).schema
+        # Its schema is known when the path has been looked at, before any file is read. The path is given twice: of one alone Spark asks
+        # whether a stream has written it, and where nothing is there logs a page about that.
+        _ = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load([path, path]).schema
     except Exception as error:
         if "PATH_NOT_FOUND" in str(error):
             return False

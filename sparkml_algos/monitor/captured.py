@@ -233,7 +233,7 @@ def _records(spark: SparkSession, path: str, schema: str, condition: str, what: 
         raise ValueError(f"corrupt is 'warn' or 'refuse', not {corrupt!r}")
     lines = spark.read.option("recursiveFileLookup", "true").text(path).withColumn("file", F.input_file_name())
     read, whole = _parsed(lines, schema), F.expr(f"r.{_BROKEN} is null and {condition}")
-    found = read.where(~whole).groupBy("file").count().orderBy("file").collect()
+    found = sorted(read.where(~whole).groupBy("file").count().collect())
     if found:
         file = unquote(found[0]["file"])
         of_file = spark.read.text(file, wholetext=True).select(F.posexplode(F.split("value", _LINES)).alias("place", "value"))
