@@ -24,8 +24,24 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkml_algos import DeepAR, IPInsights, KMeans, LinearLearnerRegressor, NeuralTopicModel, Object2Vec, Seq2Seq, XGBoostRegressor
+from sparkml_algos import (
+    DeepAR,
+    ImageClassifier,
+    IPInsights,
+    KMeans,
+    LinearLearnerRegressor,
+    NeuralTopicModel,
+    Object2Vec,
+    ObjectDetector,
+    SemanticSegmenter,
+    Seq2Seq,
+    XGBoostRegressor,
+)
 from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.images.decoding import encode_png
+from tests import shapes as masked
+from tests.toys.scenes import scenes
+from tests.toys.shapes import shapes
 
 ROOT = Path(__file__).parents[2]
 FEATURES = 16
@@ -40,6 +56,19 @@ PAIRS = {
 SENTENCES = {
     **{"num_embed_source": 8, "num_embed_target": 8, "rnn_num_hidden": 8, "rnn_cell_type": "gru", "rnn_decoder_hidden_dropout": 0.1},
     **{"batch_size": 500, "checkpoint_frequency_num_batches": 2},
+}
+# Images are changed at random in each epoch.
+CLASSIFIED = {
+    **{"num_layers": 20, "image_shape": "3,16,16", "augmentation_type": "crop_color_transform", "pad_size": 2},
+    **{"mini_batch_size": 32, "learning_rate": 0.05},
+}
+DETECTED = {
+    **{"base_network": "resnet-50", "base_width": 0.125, "image_shape": 64, "use_pretrained_model": 0},
+    **{"mini_batch_size": 16, "optimizer": "adam", "learning_rate": 0.003},
+}
+SEGMENTED = {
+    **{"small_backbone": True, "use_pretrained_model": False, "base_size": 48, "crop_size": 32, "mirror": True},
+    **{"mini_batch_size": 12, "learning_rate": 0.05},
 }
 
 
@@ -90,11 +119,21 @@ TRAININGS = {
         ),
     ),
     "Seq2Seq": Training(2000, 80, lambda **job: Seq2Seq(**SENTENCES, max_num_epochs=40, **job)),
+    "image classifier": Training(64, 40, lambda **job: ImageClassifier(**CLASSIFIED, epochs=40, **job)),
+    "object detector": Training(32, 40, lambda **job: ObjectDetector(**DETECTED, epochs=40, **job)),
+    "semantic segmenter": Training(24, 40, lambda **job: SemanticSegmenter(**SEGMENTED, epochs=40, **job)),
 }
 
 
 def rows(spark: SparkSession, algorithm: str) -> DataFrame:
     """The same rows for everyone, in one partition: so they reach the workers in the same order every time."""
+    if algorithm not in IMAGES:
+        return _numbers(spark, algorithm)
+    make, types = IMAGES[algorithm]
+    return spark.createDataFrame(make(TRAININGS[algorithm].rows), types).coalesce(1)
+
+
+def _numbers(spark: SparkSession, algorithm: str) -> DataFrame:
     drawn = (F.randn(seed).alias(f"x{seed}") for seed in range(FEATURES))
     numbers = spark.range(0, TRAININGS[algorithm].rows, 1, 1).select(*drawn)
     features = F.array(*(F.col(f"x{index}") for index in range(FEATURES)))
@@ -111,6 +150,31 @@ def rows(spark: SparkSession, algorithm: str) -> DataFrame:
     named = {"features": features, "label": label, "counts": counts, **of_pairs}
     named |= {"DeepAR": of_series, "Seq2Seq": of_sentences}.get(algorithm, {})
     return numbers.select(*(found.alias(name) for name, found in named.items()))
+
+
+def _classified(count: int) -> list[tuple]:
+    images, labels = shapes(count, 16, seed=0)
+    return [(encode_png(image), int(label)) for image, label in zip(images, labels, strict=True)]
+
+
+def _detected(count: int) -> list[tuple]:
+    images, boxes = scenes(count, 0)
+    return [(image, [(int(box[0]), *map(float, box[1:])) for box in there]) for image, there in zip(images, boxes, strict=True)]
+
+
+def _segmented(count: int) -> list[tuple]:
+    return list(zip(*masked.files(count, 40, 48), strict=True))
+
+
+#: What makes rows of images, and their types.
+IMAGES = {
+    "image classifier": (_classified, "image binary, label int"),
+    "object detector": (
+        _detected,
+        "image binary, boxes array<struct<class_id: int, left: float, top: float, width: float, height: float>>",
+    ),
+    "semantic segmenter": (_segmented, "image binary, mask binary"),
+}
 
 
 def estimator(algorithm: str, **job: Any) -> AlgorithmEstimator:

@@ -12,16 +12,19 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.cluster.driver import IMAGES
+
 NETWORKS = ("IP Insights", "neural topic model", "Object2Vec", "DeepAR", "Seq2Seq")
 PATH = os.environ.get("SPARKML_ALGOS_FAULT_REPORT")
 
 
 INTRODUCTION = """# Faults
 
-`test_faults.py` trains k-means, the linear learner, XGBoost and networks (IP Insights, the neural topic model, Object2Vec, DeepAR, sequence
-to sequence) on a Spark standalone cluster of three hosts (network namespaces of one machine), lets something go wrong in the middle, and
-measures what the user is told, how long it takes, and what work is lost. In every case the model equals the undisturbed one to the last
-bit, and no process, connection or file is left behind; the tests check both.
+`test_faults.py` trains k-means, the linear learner, XGBoost, networks (IP Insights, the neural topic model, Object2Vec, DeepAR, sequence
+to sequence) and networks of images (the image classifier, the object detector, the semantic segmenter) on a Spark standalone cluster of
+three hosts (network namespaces of one machine), lets something go wrong in the middle, and measures what the user is told, how long it
+takes, and what work is lost. In every case the model equals the undisturbed one to the last bit, and no process, connection or file is left
+behind; the tests check both.
 
 ```bash
 export SPARKML_ALGOS_TEST_SESSION=hosts
@@ -105,16 +108,20 @@ def page(rows: list[Row]) -> str:
 
 
 def summary(rows: list[Row], order: list[str]) -> list[str]:
-    """The short table: a row per fault, and one more of networks, the range over algorithms and launches."""
+    """The short table: a row per fault, one more of networks and one of images, the range over algorithms and launches."""
     lines = ["| fault | what happens | until error s | until next checkpoint s | work lost s | times slower | measured |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for fault in order:
-        for kind, are_networks in (("", False), (", networks", True)):
-            of_it = [row for row in rows if row.fault == fault and (row.algorithm in NETWORKS) == are_networks]
+        for kind in ("", ", networks", ", images"):
+            of_it = [row for row in rows if row.fault == fault and _kind(row.algorithm) == kind]
             if of_it:
                 ranges = [_range([getattr(row, name) for row in of_it]) for name in ("error", "checkpoint", "lost", "slower")]
                 lines.append("| " + " | ".join([fault + kind, of_it[0].happens, *ranges, f"{len(of_it)} times"]) + " |")
     return lines
+
+
+def _kind(algorithm: str) -> str:
+    return ", networks" if algorithm in NETWORKS else ", images" if algorithm in IMAGES else ""
 
 
 def _without_paths(text: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.cluster.driver import TRAININGS, Driver, InSession
+from tests.cluster.driver import IMAGES, TRAININGS, Driver, InSession
 from tests.cluster.fault_report import NETWORKS, Row, report
 from tests.cluster.faults import FATAL, LASTING, PREEMPTED, Fault, Scene, store_gone
 from tests.cluster.hosts import StandaloneCluster
@@ -275,7 +275,7 @@ def test_a_store_that_is_gone_for_a_while_costs_no_training(
 
 
 # Networks have too few rows here to be spilled.
-LARGE = [cell for cell in everywhere() if cell[0] not in NETWORKS]
+LARGE = [cell for cell in everywhere() if cell[0] not in (*NETWORKS, *IMAGES)]
 
 
 @pytest.mark.parametrize(("algorithm", "launch"), cells(*LARGE, quick=(("k-means", "barrier"),)))
