@@ -386,8 +386,12 @@ def test_windows_of_executions():
         window(at, "7 hours", "PT0S")
 
 
-def test_names_are_those_of_a_json_object_only():
+def test_names_are_those_of_json_or_the_places_of_what_has_none():
     assert _names(Row(data='{"a": 1, "b": 2}\n', encoding="JSON"), "") == ["a", "b"]
-    for data in ("[0.1, 0.2]", "0.5", "{"):
+    first, second = (f"{place:020d}" for place in range(2))
+    for data in ("[0.1, 0.2]", '{"features": [0.1, 0.2]}\n{"features": [0.3, 0.4]}', '{"instances": [{"features": [0.1, 0.2]}]}'):
+        assert _names(Row(data=data, encoding="JSON"), "") == [first, second]
+    assert _names(Row(data="0.5", encoding="JSON"), "output_") == [f"output_{first}"]
+    for data in ("{", ""):
         with pytest.raises(ValueError, match="name the columns"):
             _names(Row(data=data, encoding="JSON"), "")
