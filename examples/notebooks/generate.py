@@ -89,14 +89,13 @@ from pyspark.sql import SparkSession
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers run the Python of this kernel
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 logging = Path("../../spark-conf/log4j2.properties").resolve().as_uri()  # Spark's warnings would fill the page
-quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a JVM that lives for a minute; leave it out for rows by the million
 spark = (
     SparkSession.builder.master("local[2]")
     .appName("{name}")
     .config("spark.driver.host", "127.0.0.1")
     .config("spark.ui.showConsoleProgress", "false")
     .config("spark.sql.shuffle.partitions", "2")
-    .config("spark.driver.extraJavaOptions", f"{{quick}} -Dlog4j2.configurationFile={{logging}}")
+    .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={{logging}}")
     .getOrCreate()
 )"""
 
