@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,24 +190,58 @@ def serve(kind: str) -> dict[str, float]:
             at_rate = asyncio.run(load(18080, one, SECONDS, RATE))
             fastest = asyncio.run(load(18080, one, SECONDS / 2, None))
             batches = asyncio.run(load(18080, many, SECONDS / 2, None))
+        without_http, scored = without_a_server(path, many)
         with running(theirs, 18081):
             asyncio.run(load(18081, one, 2, None))
             plain = asyncio.run(load(18081, one, SECONDS / 2, None))
         return {
             "start": start, "p50": at_rate["p50"], "p99": at_rate["p99"], "ours": fastest["rate"], "theirs": plain["rate"],
-            "rows": BATCH * batches["rate"],
+            "rows": BATCH * batches["rate"], "rows without HTTP": BATCH * without_http, "rows scored": BATCH * scored,
         }  # fmt: skip
+
+
+def without_a_server(path: Path, body: bytes) -> tuple[float, float]:
+    """How often a second a request is read, answered and written by the model alone, and how often what it asks is scored."""
+    from sparkml_algos.formats.content_types import ContentType
+    from sparkml_algos.serving.files.transform import answering
+    from sparkml_algos.serving.servable import load_servable
+
+    model, json_type = load_servable(path), ContentType.parse("application/json")
+    answer, asks = answering(model), list(model.work(model.decode(body, json_type), json_type))
+
+    def rate(call: Callable[[], Any]) -> float:
+        count, started = 0, time.perf_counter()
+        while (took := time.perf_counter() - started) < SECONDS / 5:
+            call()
+            count += 1
+        return count / took
+
+    calls: list[Callable[[], Any]] = [
+        lambda: answer(body, json_type, json_type),
+        lambda: [model.score(one.columns, one.variant) for one in asks],
+    ]
+    for call in calls:
+        rate(call)
+    whole, scored = map(rate, calls)
+    return whole, scored
 
 
 def endpoints(kind: str, data: Data, options: Options) -> Report:
     """One kind of model."""
     found = measure(serve, kind=kind)
-    columns = ["model", "start, s", "p50, ms", "p99, ms", "requests/s", "plain FastAPI", "times", f"rows/s, {BATCH} a request"]
+    columns = ["model", "start, s", "p50, ms", "p99, ms", "requests/s", "plain FastAPI", "times"]
+    batches = Table(f"requests of {BATCH} rows, rows/s", ["model", "endpoint", "without HTTP", "endpoint/without HTTP", "scored alone"])
+    batches.rows.append(
+        [TITLES[kind], found["rows"], found["rows without HTTP"], ratio(found["rows"], found["rows without HTTP"]), found["rows scored"]]
+    )
     ours, theirs = found["ours"], found["theirs"]
-    row = [TITLES[kind], found["start"], found["p50"], found["p99"], ours, theirs, ratio(ours, theirs), found["rows"]]
-    notes = [f"start: from the command to the first answer; p50 and p99 at {RATE} requests/s"]
+    row = [TITLES[kind], found["start"], found["p50"], found["p99"], ours, theirs, ratio(ours, theirs)]
+    notes = [
+        f"start: from the command to the first answer; p50 and p99 at {RATE} requests/s",
+        "without HTTP: JSON read, scored and written by the model alone, a request after the other; scored alone: what was read before",
+    ]
     headline = Headline(f"HTTP requests, {TITLES[kind]}, a row of {FEATURES}", "FastAPI and the bare library", theirs, ours, "rows/s")
-    return Report([Table("endpoints, one process on one core", columns, [row])], found, notes, [headline])
+    return Report([Table("endpoints, one process on one core", columns, [row]), batches], found, notes, [headline])
 
 
 CASES = {f"endpoint-{kind}": partial(endpoints, kind) for kind in MODELS}
