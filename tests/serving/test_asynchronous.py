@@ -16,7 +16,7 @@ import pytest
 
 from sparkml_algos.formats.content_types import ContentType
 from sparkml_algos.serving.asynchronous import Queue, Worker
-from sparkml_algos.serving.asynchronous.worker import EXPIRED, INVALID, TOO_LATE
+from sparkml_algos.serving.asynchronous.worker import EXPIRED, FAILED, INVALID, TOO_LATE
 from sparkml_algos.serving.files.transform import answering
 from sparkml_algos.serving.servable import load_servable
 from tests.saved.expected import SAVED
@@ -72,6 +72,16 @@ def test_what_cannot_be_answered_says_why(model: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="2"):
         wrong["body"].wait(1)
     assert {one["invocationStatus"] for one in notifications(queue)} == {"Failed"}
+
+
+def test_an_answer_that_cannot_be_written_is_no_fault_of_the_request(model: Any, tmp_path: Path) -> None:
+    queue = Queue(tmp_path)
+    one = queue.submit(body=BODY, content_type=CSV, inference_id="one")
+    (tmp_path / "output").rmdir()
+    (tmp_path / "output").write_bytes(b"")  # nothing can be put below it
+    Worker(queue, model).run(once=True)
+    failure = json.loads(Path(one.failure_location).read_text())
+    assert failure["status"] == FAILED and "NotADirectoryError" in failure["error"]
 
 
 class Slow:

@@ -116,23 +116,29 @@ class Worker:
 
     def _compute(self, waiting: Waiting, sender: Any) -> None:
         """Runs in the process of one request."""
+        failure = None
         try:
-            path = Path(waiting.input_location)
-            size = path.stat().st_size
-            if size > MAX_PAYLOAD_BYTES:
-                raise ValueError(f"{path} has {size} bytes, more than {MAX_PAYLOAD_BYTES}")
-            if not path.is_file():
-                raise ValueError(f"{path} is no file")
-            content_type = content_type_of(self._model, waiting.content_type)
-            accept = response_type_of(self._model, content_type, waiting.accept or "")
-            answer = answering(self._model)(_first(path, size), content_type, accept)
-            put(self._queue.output(waiting.inference_id), answer)
-            sender.send(None)
-        except (*UNREADABLE, OSError, Refused) as error:
-            sender.send((INVALID, str(error)))
+            try:
+                answer = self._answer_to(waiting)
+            except (*UNREADABLE, OSError, Refused) as error:
+                failure = (INVALID, str(error))
+            else:
+                put(self._queue.output(waiting.inference_id), answer)
+            sender.send(failure)
         except Exception as error:
             logger.exception("request %s", waiting.inference_id)
             sender.send((FAILED, f"{type(error).__name__}: {error}"))
+
+    def _answer_to(self, waiting: Waiting) -> bytes:
+        path = Path(waiting.input_location)
+        size = path.stat().st_size
+        if size > MAX_PAYLOAD_BYTES:
+            raise ValueError(f"{path} has {size} bytes, more than {MAX_PAYLOAD_BYTES}")
+        if not path.is_file():
+            raise ValueError(f"{path} is no file")
+        content_type = content_type_of(self._model, waiting.content_type)
+        accept = response_type_of(self._model, content_type, waiting.accept or "")
+        return answering(self._model)(_first(path, size), content_type, accept)
 
     def _notify(self, waiting: Waiting, failure: tuple[int, str] | None, began: float) -> None:
         name = waiting.inference_id
