@@ -135,9 +135,9 @@ def _orders(dataset: DataFrame, related: str | None, samples: int, seed: int) ->
     """Orders in which the series of a step are added."""
     count = 1
     if related:
-        first = dataset.select(F.size(column(related)).alias("n")).first()
+        first = dataset.where(column(related).isNotNull()).select(F.size(column(related)).alias("n")).first()
         if first is None:
-            raise ValueError("there are no rows to explain")
+            raise ValueError(f"there are no rows to explain: none has dynamic features in column {related!r}")
         count += first["n"]
     if math.factorial(count) <= samples:
         return list(itertools.permutations(range(count)))

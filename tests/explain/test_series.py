@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from sparkml_algos import DeepARModel
 from sparkml_algos.explain import explain_series
-from sparkml_algos.explain.series import _FOUND, _MEMBERS, _SIDE, _STEP, _subsets, explained
+from sparkml_algos.explain.series import _FOUND, _MEMBERS, _SIDE, _STEP, _orders, _subsets, explained
 
 SAVED = Path(__file__).parents[1] / "saved" / "DeepARModel"
 
@@ -59,6 +60,13 @@ def test_series_of_a_step_are_told_apart():
     both = lambda there: [float({(1, 0), (1, 1)} <= there)]  # noqa: E731
     values, _ = explained(rows_of(both, 3, subsets=_subsets(orders)), orders)
     assert np.array(values)[:, :, 0].tolist() == [[0, 0], [0.5, 0.5], [0, 0]]
+
+
+def test_a_row_without_series_beside_its_own_says_nothing_of_the_others(spark):
+    frame = spark.createDataFrame([(None,), ([[1.0], [2.0]],)], "more array<array<double>>").coalesce(1)
+    assert sorted(_orders(frame, "more", 6, 0)) == sorted(itertools.permutations(range(3)))
+    with pytest.raises(ValueError, match="none has dynamic features in column 'more'"):
+        _orders(frame.where("more is null"), "more", 6, 0)
 
 
 @pytest.fixture(scope="module")
