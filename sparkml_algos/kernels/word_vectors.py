@@ -394,3 +394,60 @@ def cbow(
                 if other != place:
                     _move_parts(words[other], starts, parts, inputs, gradient)
     return loss, centres
+
+
+@kernel
+def take_ways(rows: np.ndarray, before: np.ndarray, table: np.ndarray, ways: np.ndarray) -> None:
+    """How far rows have come.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (due,)
+    before, table : ndarrays of float32, shape (all rows, dim)
+        Where they were, and where they are.
+    ways : ndarray of float32, shape (due, dim)
+        Overwritten.
+    """
+    for number in range(len(rows)):
+        row = rows[number]
+        for d in range(table.shape[1]):
+            ways[number, d] = table[row, d] - before[row, d]
+
+
+@kernel
+def go_ways(rows: np.ndarray, ways: np.ndarray, factors: np.ndarray, before: np.ndarray, table: np.ndarray) -> None:
+    """Let rows go from where they were, all in the same manner.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (due,)
+        Each once.
+    ways : ndarray of float32, shape (due, dim)
+    factors : ndarray of float32, shape (due,)
+        What each row's way is multiplied by.
+    before, table : ndarrays of float32, shape (all rows, dim)
+        Changed in place.
+    """
+    for number in range(len(rows)):
+        row, factor = rows[number], factors[number]
+        for d in range(table.shape[1]):
+            there = before[row, d] + ways[number, d] * factor
+            before[row, d] = table[row, d] = there
+
+
+@kernel
+def find_moved(before: np.ndarray, table: np.ndarray, moved: np.ndarray) -> None:
+    """Note which rows are not where they were.
+
+    Parameters
+    ----------
+    before, table : ndarrays of float32, shape (rows, dim)
+    moved : ndarray of uint8, shape (rows,)
+        Overwritten by 0 and 1.
+    """
+    for row in range(len(table)):
+        moved[row] = 0
+        for d in range(table.shape[1]):
+            if table[row, d] != before[row, d]:
+                moved[row] = 1
+                break

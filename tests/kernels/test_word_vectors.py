@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,22 @@ def test_pairs_and_centres(texts: Texts, lookups: steps.Tables, mode: str, subwo
     assert found[1] == expected[1] > 100 and found[0] == pytest.approx(expected[0], rel=1e-3)
     for one, other in zip(by_kernel, by_numpy, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("rows", [np.empty(0, np.int64), np.array([7, 0, 29, 3]), np.arange(WORDS)])
+def test_rows_are_brought_together(rows: np.ndarray) -> None:
+    random, (_, before) = np.random.default_rng(7), start(WORDS)
+    table = before + (random.random((WORDS, 1)) < 0.5) * random.normal(0, 0.1, before.shape).astype(np.float32)
+    sums, factors = random.normal(size=(len(rows), DIM)).astype(np.float32), random.random(len(rows)).astype(np.float32)
+
+    def brought(way: ModuleType) -> list[np.ndarray]:
+        moved, ways, tables = np.empty(WORDS, np.uint8), np.empty((len(rows), DIM), np.float32), (before.copy(), table.copy())
+        way.find_moved(*tables, moved)
+        way.take_ways(rows, *tables, ways)
+        way.go_ways(rows, sums, factors, *tables)
+        return [moved, ways, *tables]
+
+    found = brought(word_vectors)
+    assert 0 < found[0].sum() < WORDS and np.array_equal(found[2][rows], found[3][rows])
+    for one, other in zip(found, brought(steps), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -19,14 +19,17 @@ times the curvature of the loss, σ(s)·σ(−s) times the squared length of the
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 
+from sparkml_algos import kernels
 from sparkml_algos.collectives.communicator import Communicator
 
 # Words of a worker's texts, those that are thinned out included, for each of its threads between two exchanges.
-BLOCK_TOKENS = 50_000
+BLOCK_TOKENS = 75_000
 # Steps of all workers after which a row is due, and blocks after which all are: a power of 2.
-STEPS, LONGEST = 400.0, 16
+STEPS, LONGEST = 400.0, 32
 # σ(s)·σ(−s) of a typical pair is about 0.1; a step goes its way along one of many directions, of which a word's pairs have about twenty.
 CURVATURE = 0.005
 
@@ -55,8 +58,9 @@ class SharedTable:
         self._workers = np.where(total > 0, total**2 / np.maximum(squares, _TINY), 1)
         self._steps = total / self._workers / blocks
         self._periods = periods(total / blocks)
+        # Rows of each period, behind those of shorter ones.
         self._order = np.argsort(self._periods, kind="stable")
-        self._are_in_order = bool((np.diff(self._periods) >= 0).all())
+        self._ways = np.empty((0, table.shape[1]), np.float32)
 
     def exchange(self, block: int, share: float) -> None:
         """Bring the rows that are due together.
@@ -69,25 +73,37 @@ class SharedTable:
             Of the way left, what a step goes.
         """
         rows = self._moved() if all_are_due(block, self._blocks) else self._due(block & -block)
-        ways = self.table[rows] - self._before[rows]
-        if not len(ways):
+        if not len(rows):
             return
         since = block % self._periods[rows]
         blocks = np.where(since > 0, since, self._periods[rows])
-        ways = self._communicator.allreduce(ways)
-        ways *= damping(self._steps[rows] * blocks, self._workers[rows], share)[:, None]
-        self._before[rows] += ways
-        self.table[rows] = self._before[rows]
+        factors = damping(self._steps[rows] * blocks, self._workers[rows], share)
+        if len(self._ways) < len(rows):
+            self._ways = np.empty((len(rows), self.table.shape[1]), np.float32)
+        ways = self._ways[: len(rows)]
+        _way().take_ways(rows, self._before, self.table, ways)
+        _way().go_ways(rows, self._communicator.allreduce(ways), factors, self._before, self.table)
 
-    def _due(self, longest: int) -> slice | np.ndarray:
-        """Rows of periods up to this one. Where they are the first ones, as those of frequent words are, nothing has to be gathered."""
-        count = int(np.count_nonzero(self._periods <= longest))
-        return slice(0, count) if self._are_in_order else self._order[:count]
+    def _due(self, longest: int) -> np.ndarray:
+        """Rows of periods up to this one."""
+        return self._order[: np.count_nonzero(self._periods <= longest)]
 
     def _moved(self) -> np.ndarray:
         """Rows that a worker has moved since they were exchanged."""
-        moved = (self.table != self._before).any(axis=1)
-        return np.flatnonzero(self._communicator.allreduce(moved.astype(np.uint8), "max"))
+        moved = np.empty(len(self.table), np.uint8)
+        _way().find_moved(self._before, self.table, moved)
+        return np.flatnonzero(self._communicator.allreduce(moved, "max"))
+
+
+def _way() -> ModuleType:
+    """Compiled, where that is possible, or with NumPy."""
+    if kernels.available():
+        from sparkml_algos.kernels import word_vectors
+
+        return word_vectors
+    from sparkml_algos.algorithms.blazingtext.word2vec import steps
+
+    return steps
 
 
 def all_are_due(block: int, blocks: int) -> bool:

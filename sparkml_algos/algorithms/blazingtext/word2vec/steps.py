@@ -289,3 +289,18 @@ def _errors(scores: np.ndarray, noise: np.ndarray, word: int, tables: Tables, ra
 
 def _mean(inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return inputs[rows].sum(axis=0) * np.float32(1.0 / len(rows))
+
+
+def take_ways(rows: np.ndarray, before: np.ndarray, table: np.ndarray, ways: np.ndarray) -> None:
+    """`kernels.word_vectors.take_ways`, how far rows have come, with NumPy."""
+    np.subtract(table[rows], before[rows], out=ways)
+
+
+def go_ways(rows: np.ndarray, ways: np.ndarray, factors: np.ndarray, before: np.ndarray, table: np.ndarray) -> None:
+    """`kernels.word_vectors.go_ways`, rows going from where they were, with NumPy: to the same bits."""
+    table[rows] = before[rows] = before[rows] + ways * factors[:, None]
+
+
+def find_moved(before: np.ndarray, table: np.ndarray, moved: np.ndarray) -> None:
+    """`kernels.word_vectors.find_moved`, which rows are not where they were, with NumPy."""
+    moved[:] = (table != before).any(axis=1)

@@ -121,10 +121,10 @@ class WordLearner:
         settings, rank = self._settings, self._communicator.rank
         random = np.random.default_rng([self._seed, rank, epoch])
         order, total = random.permutation(len(self._texts)), np.zeros(2)
-        for block, own in enumerate(np.array_split(order, self._blocks)):
+        for block, own in enumerate(self._alike(order, self._blocks)):
             done = (epoch + np.array([block, block + 1]) / self._blocks) / settings.epochs
             rates = settings.learning_rate * np.maximum(1 - done, LAST_RATE)
-            shares = np.array_split(own, self._threads)
+            shares = self._alike(own, self._threads)
             seeds = random.integers(1, 1 << 63, size=len(shares), dtype=np.uint64)
             calls = [functools.partial(self._run, share, rates, seed) for share, seed in zip(shares, seeds, strict=True) if len(share)]
             total += np.sum(kernels.in_threads(calls), axis=0) if calls else 0
@@ -142,6 +142,14 @@ class WordLearner:
     def state(self) -> Artifact:
         """The tables."""
         return Artifact({"inputs": self.inputs, "outputs": self.outputs})
+
+    def _alike(self, order: np.ndarray, parts: int) -> list[np.ndarray]:
+        """Cut texts into parts of about as many words, for whoever has done a part waits for others."""
+        if parts == 1:
+            return [order]
+        words = np.cumsum(np.diff(self._texts.offsets)[order])
+        total = words[-1] if len(words) else 0
+        return np.split(order, np.searchsorted(words, total * np.arange(1, parts) / parts))
 
     def _run(self, order: np.ndarray, rates: np.ndarray, seed: np.uint64) -> tuple[float, int]:
         settings, texts = self._settings, self._texts
