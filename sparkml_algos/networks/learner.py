@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.collectives.communicator import Communicator, SingleProcess
-from sparkml_algos.networks.batch_norm import share_statistics
+from sparkml_algos.networks.batch_norm import batches_seen, mean_statistics, share_statistics
 from sparkml_algos.networks.compiling import Compiled
 from sparkml_algos.networks.exchange import add_up, touched_by_any
 from sparkml_algos.networks.optimizers import OptimizerSettings
@@ -73,8 +73,8 @@ class NetworkLearner(Learner):
     watched : WatchedRows
         The rows for validation.
     shares_statistics : bool
-        Whether batch normalisation looks at the rows of all workers. Otherwise each has running statistics of its own, and a subclass
-        brings these in line, see `networks.batch_norm.mean_statistics`.
+        Whether batch normalisation looks at the rows of all workers. Otherwise each worker normalises by its own, and the running
+        statistics become their mean after every epoch, see `networks.batch_norm.mean_statistics`.
 
     Attributes
     ----------
@@ -101,6 +101,7 @@ class NetworkLearner(Learner):
         self.device = torch.device(job.device)
         self.network = network.to(self.device)
         self._always_meets = share_statistics(self.network, communicator if shares_statistics else SingleProcess())
+        self._has_own_statistics, self._batches_seen = not shares_statistics, batches_seen(self.network)
         self._job, self._communicator, self._watched = job, communicator, watched
         self._parameters = FlatParameters(self.network, len(self.figures) + 1)
         self._settings, self._mover = optimizer, Mover(optimizer.make(), self._parameters)
@@ -201,6 +202,9 @@ class NetworkLearner(Learner):
         FloatingPointError
             If the loss, or a parameter, is no finite number.
         """
+        if self._has_own_statistics:
+            mean_statistics(self.network, self._communicator, self._batches_seen)
+            self._batches_seen = batches_seen(self.network)
         totals, self._totals = self._totals, np.zeros_like(self._totals)
         if not totals[-1]:
             raise InvalidRows(f"epoch {progress.epoch + 1} had nothing to learn from: what it has seen of the rows counts for nothing")
@@ -245,6 +249,7 @@ class NetworkLearner(Learner):
 
     def restore(self, state: Artifact) -> None:
         self.serve(state)
+        self._batches_seen = batches_seen(self.network)
         self._mover.steps = state.values[_STEPS]
         for name, tensor in self._mover.state().items():
             tensor.copy_(from_artifact(state, f"{_MEMORY}/{name}"))

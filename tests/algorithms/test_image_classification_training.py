@@ -127,6 +127,19 @@ class TestSteps:
         weights, expected = two.arrays["network/fc.weight"], one.arrays["network/fc.weight"]
         np.testing.assert_allclose(weights, expected, rtol=0, atol=0.02 * np.abs(expected).max())
 
+    def test_without_syncbn_each_worker_normalises_by_its_own_images_and_scores_by_the_mean(self):
+        options = settings(mini_batch_size=96, epochs=1, syncbn=False)
+        of_one = [fit(settings(mini_batch_size=48, epochs=1), part) for part in (slice(0, 48), slice(48, 96))]
+        two = in_threads(2, lambda c: fit_part(c, [slice(0, 48), slice(48, 96)], options))[0]
+        kept = [name for name in two.arrays if "running" in name]
+        assert kept
+        for name in kept:
+            np.testing.assert_allclose(two.arrays[name], np.mean([one.arrays[name] for one in of_one], axis=0), rtol=1e-5, atol=1e-7)
+        # A step: the mean of what either half says of the start.
+        start = built(lambda: ResNet(20, CLASSES), 0).state_dict()["conv1.weight"].numpy()
+        moved, *halves = (one.arrays["network/conv1.weight"] - start for one in (two, *of_one))
+        np.testing.assert_allclose(moved, np.mean(halves, axis=0), atol=1e-3 * np.abs(moved).max())
+
     def test_with_dist_sync_each_worker_has_its_own_mini_batch(self):
         parts = [slice(0, 48), slice(48, 96)]
         apart = settings(mini_batch_size=24, kv_store="dist_sync", epochs=1)
@@ -146,9 +159,9 @@ class Lost(Exception):
 
 
 class TestResumed:
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_a_training_ends_as_if_it_had_not_been_cut_off(self, tmp_path, monkeypatch, workers):
-        options = settings(augmentation_type="crop_color_transform", pad_size=2, epochs=3, optimizer="adam", learning_rate=0.01)
+    @pytest.mark.parametrize(("workers", "syncbn"), [(1, True), (2, True), (2, False)])
+    def test_a_training_ends_as_if_it_had_not_been_cut_off(self, tmp_path, monkeypatch, workers, syncbn):
+        options = settings(syncbn=syncbn, augmentation_type="crop_color_transform", pad_size=2, epochs=3, optimizer="adam", learning_rate=0.01)
         parts = [slice(0, 40), slice(40, 96)] if workers == 2 else [slice(None)]
 
         def run(**plan):

@@ -228,7 +228,7 @@ class TestLoss:
         assert candidates(scores, offsets, 1000).scores.shape == (2, 27)
 
 
-def learner_on(communicator, base, rows, network=None):
+def learner_on(communicator, base, rows, network=None, shares_statistics=True):
     """A learner with the plain rows of a worker prepared in the middle of nothing."""
     options = Hyperparameters(**settings(**base))
     of = settings_of(options, 2)
@@ -238,6 +238,7 @@ def learner_on(communicator, base, rows, network=None):
     learner = DetectorLearner(
         *(network or detector(**base), job, communicator, OptimizerSettings("sgd", 0.1), watched),
         **{"boxes": of.boxes, "classes": 2, "suppression": None, "prepared": None, "central": None, "overlap": 0.5, "points": "area"},
+        shares_statistics=shares_statistics,
     )
     batch = preparation.central(rows_of([IMAGES[row] for row in rows], [BOXES[row] for row in rows]), Place(0, 0, 0, 0))
     return learner, batch
@@ -269,6 +270,19 @@ class TestTraining:
         expected = learner.gradient(batch).flat.numpy()
         for found in in_threads(len(parts), work):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+    def test_without_syncbn_each_worker_normalises_by_its_own_images(self):
+        parts = [range(4), range(4, 8)]
+        networks = [tame(detector(base_network=RESNET50)) for _ in parts]
+
+        def work(communicator):
+            rank = communicator.rank
+            learner, batch = learner_on(communicator, {"base_network": RESNET50}, parts[rank], networks[rank], shares_statistics=False)
+            return learner.gradient(batch).flat.numpy().copy()
+
+        for found, rows in zip(in_threads(2, work), parts, strict=True):
+            learner, batch = learner_on(SingleProcess(), {"base_network": RESNET50}, rows, tame(detector(base_network=RESNET50)))
+            np.testing.assert_array_equal(found, learner.gradient(batch).flat.numpy())
 
     def test_a_step_divides_by_the_boxes_of_all_images_that_are_matched(self):
         learner, batch = learner_on(SingleProcess(), {}, range(4))

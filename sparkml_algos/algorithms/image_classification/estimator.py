@@ -49,7 +49,8 @@ class ImageClassifier(StartsFromModel, AlgorithmEstimator["ImageClassifierModel"
     A step costs what the network costs for its images, three times forward, and an exchange of all parameters; the mean and variance of
     each batch normalisation are those of the images of all workers, so that the step is the one that a single worker would make, but for
     what is drawn at random and for rounding, of which a deep network makes much: with 32 bits half a percent of the gradient, whoever adds
-    it up. With several workers make mini-batches large.
+    it up. With several workers make mini-batches large. With ``syncbn=False`` each worker normalises by its own images, and workers meet
+    once a step instead of twice more for each normalisation.
 
     Training cuts `image_shape` out of an image, after `resize`: at random with an `augmentation_type`, else from the middle, as of images
     for validation. Scoring brings the whole image to that size, whatever its aspect, as the service does. Pixels enter the network less the

@@ -42,14 +42,21 @@ class ImageLearner(NetworkLearner):
     preparation : Preparation
         Of the rows for validation.
     checkpoint_frequency : int or None
+    shares_statistics : bool
+        Of `NetworkLearner`.
     """
 
     larger_is_better = True
 
     def __init__(
-        self, *arguments: Any, batches: PreparedBatches, preparation: Preparation, checkpoint_frequency: int | None = None
+        self,
+        *arguments: Any,
+        batches: PreparedBatches,
+        preparation: Preparation,
+        checkpoint_frequency: int | None = None,
+        shares_statistics: bool = True,
     ) -> None:
-        super().__init__(*arguments)
+        super().__init__(*arguments, shares_statistics=shares_statistics)
         self._batches, self._preparation, self._frequency = batches, preparation, checkpoint_frequency
         self.accuracy = float("nan")
 

@@ -140,6 +140,12 @@ class ImageClassifierParams(PredictionParams, PretrainedParams):
         default=MULTI_HOT,
         choices=[MULTI_HOT, CLASS_ID],
     )
+    syncbn = OwnHyperparameter(
+        bool,
+        "Normalise by the images of all workers, so that any number of workers makes the same steps; otherwise each worker by its own, and "
+        "the mean of what it keeps, which is faster.",
+        default=True,
+    )
     pad_size = OwnHyperparameter(int, "Grey pixels put around an image before training cuts a random part out of it.", default=0, minimum=0)
     probabilityCol = ColumnParam("Output column: a vector of the probability of each class.", default="probability")
 

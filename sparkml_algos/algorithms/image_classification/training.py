@@ -52,7 +52,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
     workers = communicator.size if of.kv_store == SYNCHRONOUS else 1
     batches = PreparedBatches(job, of.mini_batch_size * workers, preparation.for_training)
     arguments = built(lambda: _network(of, classes), job.seed), job, communicator, _optimizer(of), watched
-    named: dict[str, Any] = {"batches": batches, "preparation": preparation, "checkpoint_frequency": of.checkpoint_frequency}
+    named: dict[str, Any] = {"batches": batches, "preparation": preparation, "checkpoint_frequency": of.checkpoint_frequency,
+                             "shares_statistics": of.syncbn}  # fmt: skip
     learner: ImageLearner
     if of.multi_label:
         learner = SeveralClassesLearner(*arguments, weights=weights.get("class_weights"), **named)

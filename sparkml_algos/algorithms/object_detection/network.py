@@ -281,6 +281,8 @@ class DetectorLearner(NetworkLearner):
     overlap : float
         From which on a detection is a hit.
     points : {"area", "11_points"}
+    shares_statistics : bool
+        Of `NetworkLearner`.
     """
 
     figures: ClassVar[tuple[str, ...]] = ("loss", "cross_entropy", "smooth_l1")
@@ -295,8 +297,9 @@ class DetectorLearner(NetworkLearner):
         central: Prepare,
         overlap: float,
         points: str,
+        shares_statistics: bool,
     ) -> None:
-        super().__init__(*arguments)
+        super().__init__(*arguments, shares_statistics=shares_statistics)
         self._boxes, self._classes, self._suppression = boxes, classes, suppression
         self._prepared, self._central, self._overlap, self._points = prepared, central, overlap, points
         self.larger_is_better = self._watched.marks_validation

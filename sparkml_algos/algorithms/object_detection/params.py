@@ -120,6 +120,12 @@ class ObjectDetectorParams(PretrainedParams):
         minimum=1,
         maximum=10,
     )
+    syncbn = OwnHyperparameter(
+        bool,
+        "Normalise by the images of all workers, so that any number of workers makes the same steps; otherwise each worker by its own, and "
+        "the mean of what it keeps, which is faster.",
+        default=True,
+    )
     box_units = OwnHyperparameter(
         str, "Whether the edges of boxes are in pixels, or fractions of the image's width and height.", default=PIXELS,
         choices=[PIXELS, FRACTIONS],

@@ -67,6 +67,7 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         central=preparation.central,
         overlap=of.overlap_threshold,
         points=of.average_precision,
+        shares_statistics=of.syncbn,
     )
     best = fit(
         learner,

@@ -38,7 +38,6 @@ from sparkml_algos.algorithms.semantic_segmentation.settings import (
 from sparkml_algos.arrays import segmentation
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.segmentation import IGNORED
-from sparkml_algos.networks.batch_norm import batches_seen, mean_statistics
 from sparkml_algos.networks.images import to_input
 from sparkml_algos.networks.learner import Draws, NetworkLearner
 from sparkml_algos.networks.resnet import ResNet
@@ -207,8 +206,7 @@ class SegmentationLearner(NetworkLearner):
         Of the second head's loss.
     classes : int
     shares_statistics : bool
-        Whether batch normalisation looks at the images of all workers, else at a worker's own; what it keeps for scoring is then the mean
-        over the workers at the end of each epoch.
+        Of `NetworkLearner`.
     validated : callable
         ``validated(batches)`` gives the rows of batches with images and masks as `loss` takes them, those of each batch of one size.
     """
@@ -225,7 +223,6 @@ class SegmentationLearner(NetworkLearner):
     ) -> None:
         super().__init__(*arguments, shares_statistics=shares_statistics)
         self._auxiliary_weight, self._classes, self._validated = auxiliary_weight, classes, validated
-        self._has_own_statistics, self._batches_seen = not shares_statistics, batches_seen(self.network)
         self.larger_is_better = self._watched.marks_validation
 
     def weight(self, batch: Batch) -> float:
@@ -241,16 +238,6 @@ class SegmentationLearner(NetworkLearner):
             other = interpolated(auxiliary.float(), truth.shape[-2:])
             loss = own + self._auxiliary_weight * functional.cross_entropy(other, truth, ignore_index=IGNORED, reduction="sum")
         return {"loss": loss, "cross_entropy": own, "pixel_accuracy": (scores.argmax(1) == truth).sum()}
-
-    def end_epoch(self, progress: Progress) -> EpochResult:
-        if self._has_own_statistics:
-            mean_statistics(self.network, self._communicator, self._batches_seen)
-            self._batches_seen = batches_seen(self.network)
-        return super().end_epoch(progress)
-
-    def restore(self, state: Artifact) -> None:
-        super().restore(state)
-        self._batches_seen = batches_seen(self.network)
 
     def validate(self, batches: Iterable[Batch], draws: Draws) -> Mapping[str, float]:
         """``mIOU`` and ``pixel_accuracy``, and the mean ``cross_entropy`` of a pixel."""
