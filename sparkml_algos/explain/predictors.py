@@ -22,8 +22,8 @@ from sparkml_algos.rows.predictor import Predictor
 
 LEAST_PROBABILITY = 1e-12
 _NAMES = ("probability", "prediction")
-# Mixtures that are scored at a time.
-_BLOCK = 1 << 15
+# Numbers of the mixtures that are scored at a time: 4 MiB.
+_NUMBERS = 1 << 20
 
 
 def output_of(model: Any, output: str | None) -> Output | None:
@@ -103,7 +103,7 @@ class _Explainer:
         expected = expected.mean(axis=0)
         masks = self.chosen.left_in
         means = np.empty((len(x) * len(masks), of_rows.shape[1]))
-        block = max(1, _BLOCK // len(self.base))
+        block = max(1, _NUMBERS // self.base.size)
         for start in range(0, len(means), block):
             place = np.arange(start, min(start + block, len(means)))
             row, mixture = np.divmod(place, len(masks))

@@ -161,7 +161,8 @@ class Lost(Exception):
 class TestResumed:
     @pytest.mark.parametrize(("workers", "syncbn"), [(1, True), (2, True), (2, False)])
     def test_a_training_ends_as_if_it_had_not_been_cut_off(self, tmp_path, monkeypatch, workers, syncbn):
-        options = settings(syncbn=syncbn, augmentation_type="crop_color_transform", pad_size=2, epochs=3, optimizer="adam", learning_rate=0.01)
+        changed = {"augmentation_type": "crop_color_transform", "pad_size": 2, "optimizer": "adam", "learning_rate": 0.01}
+        options = settings(syncbn=syncbn, epochs=3, **changed)
         parts = [slice(0, 40), slice(40, 96)] if workers == 2 else [slice(None)]
 
         def run(**plan):

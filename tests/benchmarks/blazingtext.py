@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -126,11 +127,13 @@ def fits(files: list[str], pairs: str) -> dict[str, dict[str, float]]:
         found["MLlib Word2Vec"] = {"seconds": (peer := timed(lambda: theirs.fit(frame)))[0]}
         for name, one in (("ours", model), ("MLlib Word2Vec", peer[1])):
             vectors = {row["word"]: np.array(row["vector"]) for row in one.getVectors().collect()}
-            nothing = np.zeros(SETTINGS["vector_dim"])
-            found[name]["rho"] = agreement(
-                judged, lambda words, vectors=vectors: np.stack([vectors.get(word, nothing) for word in words])
-            ).mean_rho
+            found[name]["rho"] = agreement(judged, partial(vectors_of, vectors)).mean_rho
     return found
+
+
+def vectors_of(known: dict[str, np.ndarray], words: list[str]) -> np.ndarray:
+    """Vectors of words, 0 of those that have none."""
+    return np.stack([known.get(word, np.zeros(SETTINGS["vector_dim"])) for word in words])
 
 
 def scaling(files: list[str], pairs: str) -> dict[str, dict[str, list[float]]]:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from data import Data, public
 from harness import CORES, Headline, Options, PeakMemory, Report, Skipped, Table, local_session, measure, median, ratio, timed
 
-ROWS, COLUMNS, TURNS = int(os.environ.get("SPARKML_ALGOS_BENCHMARK_ROWS", "1000000")), 50, 2
+ROWS, COLUMNS = int(os.environ.get("SPARKML_ALGOS_BENCHMARK_ROWS", "1000000")), 50
 # Rows of 50 columns that a session of a machine's half has memory for.
 MOST_CACHED = 3_000_000
-# Of kernel SHAP: rows to explain beside shap, and by one worker and two; features, rows of the baseline, mixtures.
-EXPLAINED, MANY, FEATURES, BASELINE, SAMPLES = 100, 1000, 20, 10, 500
+TURNS = 2 if ROWS <= MOST_CACHED else 1
+# Of kernel SHAP: rows to explain beside shap, and by one worker and two; features, rows of the baseline, mixtures; how often XGBoost
+# predicts many rows.
+EXPLAINED, MANY, FEATURES, BASELINE, SAMPLES, PREDICTED = 100, 3000, 20, 10, 500, 60
 # Of electricity: half-hours of a week, and weeks of the baseline.
 WEEK, BASELINE_WEEKS = 336, 20
 SIZES = {"age": 80, "region": 7, "job": 12, "y": 2, "p": 2}  # distinct whole numbers by column
@@ -46,7 +50,8 @@ def _report(title: str, found: dict[str, list[float]], ours: str, cached: bool =
     table = Table(title, ["", "seconds", f"/ {_PEER}"])
     peer = median(found[_PEER])
     table.rows = [[name, f"{median(seconds):.1f}", ratio(median(seconds), peer)] for name, seconds in found.items()]
-    note = f"Medians of {TURNS} in turns, after one of each; {CORES} cores, rows {'cached' if cached else 'in Parquet'}."
+    turns = f"Medians of {TURNS} in turns" if TURNS > 1 else "Once"
+    note = f"{turns}, after one of each; {CORES} cores, rows {'cached' if cached else 'in Parquet'}."
     return Report([table], found, [note], [Headline(title.rpartition(":")[0].lower(), _PEER, peer, median(found[ours]))])
 
 
@@ -116,7 +121,8 @@ def compare_kernel(data: Data, options: Options) -> Report:
         raise Skipped("needs shap: pip install shap")
     theirs = measure(kernel_of_shap, threads=1)
     ours = measure(kernel_of_ours, threads=1, cores=1, rows=EXPLAINED)
-    one, two = (measure(kernel_of_ours, threads=1, cores=cores, rows=MANY) for cores in (1, 2))
+    one, two = (measure(kernel_of_ours, threads=1, cores=cores, rows=MANY) for cores in (1, CORES))
+    bare = measure(bare_predictions)
     what = f"{EXPLAINED} rows of {FEATURES} features, {BASELINE} rows of baseline, {SAMPLES} mixtures, trees"
     table = Table(f"Kernel SHAP, {what}: seconds", ["", "seconds", "largest difference"])
     table.rows = [
@@ -124,13 +130,15 @@ def compare_kernel(data: Data, options: Options) -> Report:
         ["ours, one core", f"{ours['seconds']:.2f}", f"{_apart(theirs, ours):.4f}"],
     ]
     workers = Table(f"Kernel SHAP, {MANY:,} rows: seconds", ["", "seconds", "one core / these"])
-    for name, found in (("one core", one), ("two cores", two)):
+    for name, found in (("one core", one), (f"{CORES} cores", two)):
         workers.rows.append([name, f"{found['seconds']:.2f}", ratio(one["seconds"], found["seconds"])])
+    beside = CORES * ratio(bare["alone"], bare["beside"])
+    workers.rows.append([f"XGBoost's predictions alone, {CORES} processes beside each other for one", f"{bare['beside']:.2f}", beside])
     span = max(map(max, theirs["values"])) - min(map(min, theirs["values"]))
     note = f"Best of three. Attributions span {span:.2f}; each draws its own mixtures."
     headline = Headline(f"kernel SHAP, {what}", "shap's KernelExplainer", theirs["seconds"], ours["seconds"])
     seconds = {"shap": theirs, "ours": ours, "one core": one, "two cores": two}
-    return Report([table, workers], {name: found["seconds"] for name, found in seconds.items()}, [note], [headline])
+    return Report([table, workers], {**{name: found["seconds"] for name, found in seconds.items()}, "bare": bare}, [note], [headline])
 
 
 def _apart(theirs: dict[str, Any], ours: dict[str, Any]) -> float:
@@ -185,6 +193,27 @@ def kernel_of_ours(cores: int, rows: int) -> dict[str, Any]:
 
     found = [timed(attributions) for _ in range(4)][1:]  # the first one starts Python
     return {"seconds": min(seconds for seconds, _ in found), "values": found[0][1]}
+
+
+def bare_predictions() -> dict[str, float]:
+    """Median seconds of a process that has XGBoost predict mixtures, alone and beside another."""
+    found: dict[str, list[float]] = {"alone": [], "beside": []}
+    with ProcessPoolExecutor(CORES, get_context("spawn")) as pool:
+        list(pool.map(predictions, [1] * CORES))
+        for _ in range(5):
+            found["alone"].append(pool.submit(predictions, PREDICTED).result())
+            found["beside"].append(max(pool.map(predictions, [PREDICTED] * CORES)))
+    return {name: median(seconds) for name, seconds in found.items()}
+
+
+def predictions(times: int) -> float:
+    """Seconds of so many predictions of as many rows as ours are scored at a time."""
+    import numpy as np
+
+    booster, rows, _ = _trees(MANY)
+    booster.set_param({"nthread": 1})
+    rows = np.tile(rows, (16, 1))
+    return timed(lambda: [booster.inplace_predict(rows) for _ in range(times)])[0]
 
 
 def compare_detections(data: Data, options: Options) -> Report:

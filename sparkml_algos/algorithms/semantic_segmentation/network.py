@@ -36,13 +36,12 @@ from sparkml_algos.algorithms.semantic_segmentation.settings import (
     Settings,
 )
 from sparkml_algos.arrays import segmentation
-from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.segmentation import IGNORED
 from sparkml_algos.networks.images import to_input
 from sparkml_algos.networks.learner import Draws, NetworkLearner
 from sparkml_algos.networks.resnet import ResNet
 from sparkml_algos.rows.batch import Batch
-from sparkml_algos.training.progress import EpochResult, Progress
+from sparkml_algos.training.progress import EpochResult
 
 #: Share of features that are set to 0 before the classes.
 DROPOUT = 0.1
