@@ -24,7 +24,7 @@ NETWORK = {
     **{"mirror": True, "label_map": LABEL_MAP, "num_classes": CLASSES},
 }
 # Of quality.
-TRAINING = {**NETWORK, "crop_size": 224, "optimizer": "adam", "learning_rate": 0.003, "epochs": 50}
+TRAINING = {**NETWORK, "crop_size": 224, "mini_batch_size": 4, "optimizer": "adam", "learning_rate": 0.002, "epochs": 160}
 
 
 def compare_speed(data: Data, options: Options) -> Report:
