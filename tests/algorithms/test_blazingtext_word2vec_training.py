@@ -13,6 +13,7 @@ from sparkml_algos.algorithms.blazingtext.word2vec import training
 from sparkml_algos.algorithms.blazingtext.word2vec.exchange import LONGEST, STEPS, SharedTable, all_are_due, damping, periods
 from sparkml_algos.algorithms.blazingtext.word2vec.prediction import WordVectors
 from sparkml_algos.algorithms.blazingtext.word2vec.similarity import agreement, spearman
+from sparkml_algos.algorithms.blazingtext.word2vec.steps import Texts
 from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
@@ -155,6 +156,22 @@ def test_rank_correlation_is_that_of_scipy() -> None:
 def test_movements_are_added_up_where_few_and_averaged_where_many() -> None:
     np.testing.assert_allclose(damping(np.array([0, 1e9]), np.array([4, 4], np.uint16), 0.01), [1, 0.25], rtol=1e-4)
     np.testing.assert_allclose(damping(np.array([7.0]), np.array([1]), 0.1), 1)
+
+
+def test_parts_of_texts_have_about_as_many_words() -> None:
+    random = np.random.default_rng(0)
+    lengths, order = random.integers(0, 100, 500), random.permutation(500)
+
+    def cut(offsets: np.ndarray, order: np.ndarray, parts: int) -> list[np.ndarray]:
+        learner = object.__new__(training.WordLearner)
+        learner._texts = Texts(np.empty(0, np.int32), offsets)
+        return learner._alike(order, parts)
+
+    found = cut(np.append(0, np.cumsum(lengths)), order, 7)
+    np.testing.assert_array_equal(np.concatenate(found), order)
+    assert len(found) == 7 and np.ptp([lengths[part].sum() for part in found]) <= 2 * lengths.max()
+    assert [len(part) for part in cut(np.zeros(1, np.int64), np.empty(0, np.int64), 3)] == [0, 0, 0]
+    assert sorted(np.concatenate(cut(np.zeros(4, np.int64), np.arange(3), 2))) == [0, 1, 2]
 
 
 def test_rows_are_due_the_more_often_the_more_they_are_moved() -> None:

@@ -414,6 +414,7 @@ class TestRefusals:
             ({"early_stopping": True}, "early_stopping=True watches the mAP of rows for validation"),
             ({"kv_store": "dist_async"}, "kv_store='dist_async' is not supported"),
             ({"lr_scheduler_step": "10; 20"}, "lr_scheduler_step must be epochs"),
+            ({"syncbn": False, "base_network": VGG16}, "syncbn is of no effect with base_network='vgg-16'"),
             ({"lr_scheduler_factor": 0.5}, "lr_scheduler_factor is of no effect without lr_scheduler_step"),
             ({"label_width": 6}, "label_width must be 7 or more"),
             ({"freeze_layer_pattern": "("}, "is no regular expression"),

@@ -124,6 +124,8 @@ def contradictions(of: Hyperparameters, defaults: Mapping[str, Any], has_validat
     else:
         if not steps and differs("lr_scheduler_factor"):
             found.append("lr_scheduler_factor is of no effect without lr_scheduler_step, the epochs after which it is applied")
+    if of.base_network == VGG16 and differs("syncbn"):
+        found.append(f"syncbn is of no effect with base_network={VGG16!r}, which has no batch normalisation: leave it out")
     if most_boxes(of.label_width) < 1:
         least = LABEL_HEADER + NUMBERS_OF_OBJECT
         found.append(f"label_width must be {least} or more, 2 + 5 for each object of the image that has most, got {of.label_width}")
