@@ -10,12 +10,13 @@ import importlib
 import pkgutil
 
 from sparkml_algos import algorithms, kernels, networks
-from sparkml_algos.cluster.daemon import manager, settle
+from sparkml_algos.cluster.daemon import manager
+from sparkml_algos.cluster.imported import spare_imported
 
 for package in (networks, kernels, algorithms):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
 
 if __name__ == "__main__":
-    settle()
+    spare_imported()
     manager()

@@ -20,6 +20,7 @@ import pyarrow as pa
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.errors import Failure, WorkerFailed
 from sparkml_algos.cluster.gpus import NoUsableGpu, claim_gpu
+from sparkml_algos.cluster.imported import spare_imported
 from sparkml_algos.cluster.phases import Stopwatch
 from sparkml_algos.cluster.rendezvous import Line, MeetingPlace, Rendezvous, TurnedAway
 from sparkml_algos.collectives.addresses import address_towards, listen
@@ -86,6 +87,7 @@ def run_worker(gang: Gang, body: Body, batches: Iterator[pa.RecordBatch]) -> Ite
     Rows that cannot be trained on are no failure of the task: Spark would tell the user of it at length. The worker that has found them
     tells the driver and says so in place of its results; the others are dismissed, and end without any.
     """
+    spare_imported()
     worker = SparkWorker(gang)
     try:
         worker.meet()

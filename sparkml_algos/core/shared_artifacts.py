@@ -29,6 +29,7 @@ from pyspark import Broadcast, SparkContext, SparkFiles
 from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.cluster.imported import spare_imported
 from sparkml_algos.cluster.resources import is_connect
 
 # Above this size PySpark itself sends a function by a broadcast (spark.broadcast.UDFCompressionThreshold), which each task unpickles.
@@ -93,6 +94,7 @@ class Opened(Generic[T]):
     def get(self) -> T:
         """It; the same every time."""
         if self._made is None:
+            spare_imported()
             self._made = self._make(self._shipment.open())
         return self._made
 

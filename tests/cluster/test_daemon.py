@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from sparkml_algos.cluster import imported
 from tests.conftest import DAEMON
 
 
@@ -43,3 +44,25 @@ def test_no_task_searches_what_the_daemon_imported(spark: SparkSession) -> None:
     assert all(row["spared"] > 100_000 > row["searched"] for row in found)
     # A worker that an earlier test gave modules to may know the files that those came from.
     assert min(row["zips"] for row in found) < 5
+
+
+def test_what_has_been_imported_since_is_spared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imported, "_spared", 0)
+    path = "/there/is/no.zip"
+    sys.path_importer_cache[path] = zipimporter.__new__(zipimporter)
+    old: list[list[int]] = [[]]
+    try:
+        imported.spare_imported()
+        assert gc.get_freeze_count() > 10_000 and path not in sys.path_importer_cache
+        young: list[list[int]] = [[]]
+        imported.spare_imported()
+        assert [_is_searched(old), _is_searched(young)] == [False, True]
+        monkeypatch.setattr(imported, "_spared", len(sys.modules) - imported.WORTH_IT)
+        imported.spare_imported()
+        assert not _is_searched(young)
+    finally:
+        gc.unfreeze()
+
+
+def _is_searched(thing: object) -> bool:
+    return any(other is thing for other in gc.get_objects())
