@@ -17,8 +17,8 @@ def spare_imported() -> None:
 
     Spark's worker (PySpark 3.5 to 4.3) collects garbage after each task. That takes 50 ms with pandas and Arrow loaded and 200 ms with
     torch, in which the worker cannot begin with the next task, and writes to pages that it otherwise shares with its siblings. Before
-    each task it forgets what is known of the files to import from: Python before 3.12 then reads the directory of ``pyspark.zip`` once for
-    each package within that was imported from. An importer that is needed again is made again.
+    each task (Spark 3.5), or its first (4.3), it forgets what is known of the files to import from: Python before 3.12 then reads the
+    directory of ``pyspark.zip`` once for each package within that was imported from. An importer that is needed again is made again.
 
     To be called as a task begins: whatever lives is taken for what was imported, and is not freed if it becomes part of a cycle. Does
     something where many modules have come since the last call.
