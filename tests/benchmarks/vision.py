@@ -379,7 +379,7 @@ def plain_accuracy(path: str, epochs: int, seed: int) -> float:
 
 def falls(epochs: int) -> tuple[int, int]:
     """The epochs before which the rate falls to a tenth."""
-    return epochs // 2, epochs * 3 // 4
+    return epochs * 3 // 5, epochs * 9 // 10
 
 
 CASES = {

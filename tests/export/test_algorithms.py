@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import xgboost as xgb
+from onnx import numpy_helper
 
 from sparkml_algos import serving
 from sparkml_algos.algorithms.knn.index import build
@@ -382,6 +384,9 @@ def test_labels_tell_the_quality_of_both(tmp_path: Path) -> None:
     ours, theirs = report.quality["accuracy"]
     assert 0.6 < ours < 1 and abs(ours - theirs) < 0.05 and report.tolerance is None
     assert 0 < report.largest < 0.5
+    [weights] = [one for one in map(numpy_helper.to_array, onnx.load(tmp_path / "model.onnx").graph.initializer) if one.shape == (40, 3)]
+    # Seven bits, for pairs of products of eight overflow on some processors.
+    assert weights.dtype == np.int8 and 60 < np.abs(weights.astype(int)).max() <= 64
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import sparkml_algos
 from sparkml_algos import serving
 from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
 from sparkml_algos.algorithms.object_detection.network import Detector
@@ -36,9 +37,10 @@ from tests.toys.shapes import CLASSES, shapes
 
 
 def settings_like(name: str, **changed: Any) -> dict[str, Any]:
-    """Hyperparameters of the model that is kept for the tests, some of them others."""
-    metadata = read_metadata(SAVED / name)
-    return {**metadata["defaultParamMap"], **metadata["paramMap"], **changed}
+    """Hyperparameters of the model that is kept for the tests, some of them others; those that it is older than are what they are by default."""
+    metadata, estimator = read_metadata(SAVED / name), getattr(sparkml_algos, name.removesuffix("Model"))
+    defaults = {key: param.default for key, param in estimator.declared.items()}
+    return {**defaults, **metadata["defaultParamMap"], **metadata["paramMap"], **changed}
 
 
 def run(path: Path, **feeds: np.ndarray) -> dict[str, np.ndarray]:
