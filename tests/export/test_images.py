@@ -37,7 +37,7 @@ from tests.toys.shapes import CLASSES, shapes
 
 
 def settings_like(name: str, **changed: Any) -> dict[str, Any]:
-    """Hyperparameters of the model that is kept for the tests, some of them others; those that it is older than are what they are by default."""
+    """Hyperparameters of the model that is kept for the tests, some of them others; those it is older than are as they are by default."""
     metadata, estimator = read_metadata(SAVED / name), getattr(sparkml_algos, name.removesuffix("Model"))
     defaults = {key: param.default for key, param in estimator.declared.items()}
     return {**defaults, **metadata["defaultParamMap"], **metadata["paramMap"], **changed}
