@@ -444,7 +444,7 @@ def test_a_worker_that_fails_ends_the_others_with_an_error(how, own, others):
         first = next(outcomes)
         seconds = time.monotonic() - start
         assert isinstance(first, CommunicationError) and re.search(others, str(first)), first
-        assert seconds < 14
+        assert seconds < 30
         if own:
             assert isinstance(next(outcomes), own)
     finally:
