@@ -417,7 +417,7 @@ def fail_in_round_three(communicator, how):
     def failing(self, matrix, number):
         if number == 3 and communicator.rank == 1:
             if how == "hang":
-                time.sleep(15)
+                time.sleep(60)
             if how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
         update(self, matrix, number)
