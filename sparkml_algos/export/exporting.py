@@ -50,8 +50,8 @@ def export(
         Its suffix says the format: ``.onnx``; ``.ubj`` or ``.json`` of the xgboost library; of networks ``.pt2``, that of `torch.export`.
     precision : {"float64", "float32", "float16", "int8"}
         What it computes with. With 64 bits it is equal to ours, with 32 to about seven digits, which some models have anyhow. With
-        ``float16`` its weights have 16 bits and are computed with in 32; with ``int8`` those of matrix products and convolutions have 7 of 8.
-        These two change answers: the report says by how much.
+        ``float16`` its weights have 16 bits and are computed with in 32; with ``int8`` those of matrix products and convolutions have 7 of
+        8. These two change answers: the report says by how much.
     rows : ndarray, or mapping of str to column, optional
         Rows to compare by, as `serving.load(path)` takes them; generated ones by default. With ``label`` the report has both qualities: of
         segmentation its masks, of detection of each image an array of class, left, top, width and height.
