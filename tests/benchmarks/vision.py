@@ -56,7 +56,7 @@ SCALED_EPOCHS = 2
 MEMORY_IMAGES = 20_000
 # K. He et al. train 164 epochs on 50,000 images; the rate falls after a half and three quarters. In fewer epochs, on fewer images,
 # small steps and a larger weight decay get further.
-QUALITY_EPOCHS, QUALITY_SEEDS = 30, (0, 1)
+QUALITY_EPOCHS, QUALITY_SEEDS = 32, (0, 1)
 QUALITY: dict[str, Any] = {"mini_batch_size": 64, "weight_decay": 5e-4}
 RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
