@@ -30,10 +30,10 @@ def test_an_error_is_an_item_that_is_unknown() -> None:
 def test_what_does_not_answer_is_left_behind_and_leaves_time_for_the_others() -> None:
     steps, forever, begun = Steps(4), threading.Event(), time.monotonic()
     assert not steps.add("Java", forever.wait)
-    assert 1.5 < time.monotonic() - begun < 3.9
+    assert 1.5 < time.monotonic() - begun < 3
     assert not steps.add("Arrow", forever.wait)
     assert steps.add("GPUs", lambda: Finding("GPUs", "right", "one"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 5
     assert [finding.status for finding in steps.findings] == ["unknown", "unknown", "right"]
     with pytest.raises(TookTooLong):
         steps.answer(forever.wait)

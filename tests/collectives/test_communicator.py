@@ -17,7 +17,7 @@ KINDS = ["tcp", "gloo", pytest.param("horovod", marks=pytest.mark.horovod)]
 GANGS = [(2, "tcp"), (3, "tcp"), (2, "gloo"), *(pytest.param((size, "horovod"), marks=pytest.mark.horovod) for size in (2, 3))]
 
 # Seconds within which a test of a lost peer expects the error, and the grace it allows a busy machine.
-TIMEOUT, GRACE = 3.0, 20.0
+TIMEOUT, GRACE = 3.0, 5.0
 
 
 @pytest.fixture(params=GANGS, ids=["two", "three", "two of gloo", "two of Horovod", "three of Horovod"])

@@ -189,7 +189,7 @@ class TestDeadline:
             start = time.monotonic()
             with pytest.raises(TimeoutError):
                 shake(ours, "secret")
-            assert time.monotonic() - start < 5  # all bytes would take longer
+            assert time.monotonic() - start < 2
             ours.close()
             dripping.result()
 
@@ -290,7 +290,7 @@ class TestExchange:
         start = time.monotonic()
         with pytest.raises(CommunicationError, match="timed out after 1 s of waiting for worker 1") as caught:
             pair[0].exchange(0, source=1)
-        assert caught.value.peer == 1 and 0.9 < time.monotonic() - start < 6
+        assert caught.value.peer == 1 and 0.9 < time.monotonic() - start < 3
 
     def test_a_worker_that_is_gone_is_named_at_once(self, pair):
         pair[1].close()

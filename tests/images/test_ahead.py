@@ -52,9 +52,9 @@ def sum_of(parts: list[list[int]]) -> list[int]:
 
 def test_what_is_next_is_prepared_while_the_loop_is_busy() -> None:
     waiting = Waiting()
-    for _ in prepared_ahead(range(10), whole, lambda item: time.sleep(0.05), first, threads=1, waiting=waiting):
-        time.sleep(0.1)
-    assert waiting.items == 10 and waiting.seconds < 0.3  # of which the first has nothing before it
+    for _ in prepared_ahead(range(10), whole, lambda item: time.sleep(0.01), first, threads=1, waiting=waiting):
+        time.sleep(0.03)
+    assert waiting.items == 10 and waiting.seconds < 0.06  # of which the first has nothing before it
 
 
 def test_no_more_is_begun_than_is_allowed() -> None:
