@@ -217,7 +217,7 @@ def _token_ids(kind: TokenIds | Categories, found: Found) -> Column:
 def _text(kind: Text, found: Found) -> Column:
     if isinstance(found.type, StringType):
         return found.column
-    return F.when(found.column.isNotNull(), F.concat_ws(" ", found.column))
+    return F.when(~F.exists(found.column, lambda word: word.isNull()), F.concat_ws(" ", found.column))
 
 
 def _labels(kind: Labels, found: Found) -> Column:

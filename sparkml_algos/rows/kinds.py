@@ -380,14 +380,14 @@ def _is_time(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """A text, as an Arrow array of strings."""
+    """A text, as an Arrow array of strings; one that came as words of which one is null is null."""
 
     parts: ClassVar[Mapping[str, pa.DataType]] = {"": pa.string()}
 
     row_bytes: ClassVar[int] = 1024
 
     def reader(self, role: str, names: Sequence[str]) -> Reader:
-        return _ArrowReader(pa.string(), role, names)
+        return _TextReader(pa.string(), role, names)
 
     def arrays(self, values: Any) -> dict[str, pa.Array]:
         return {"": pa.array(values, pa.string())}
@@ -423,6 +423,12 @@ class _ArrowReader(Reader):
 
     def empty(self) -> pa.Array:
         return pa.array([], self._type)
+
+
+class _TextReader(_ArrowReader):
+    def refuse_nulls(self, column: pa.Array) -> None:
+        if column.null_count:
+            raise InvalidValue(f"{self.column} is null or has a null among its words", first_null(column))
 
 
 class _BytesReader(_ArrowReader):

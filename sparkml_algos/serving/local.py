@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import select
 import shutil
 import ssl
 import subprocess
@@ -32,6 +31,8 @@ from sparkml_algos.serving.answers import NPY
 
 #: The service lets a container take four minutes to start.
 START_SECONDS = 240.0
+# How an endpoint's standard output says where it is, and how often that is looked for.
+_SERVING, _LOOK_EVERY = "serving at ", 0.02
 #: Hosts that no proxy is asked for, whatever the environment says.
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
@@ -388,7 +389,7 @@ class _Process:
         with open(self._said, "wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sparkml_algos.serve", *arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
             )  # fmt: skip
         self._end = weakref.finalize(self, _ended, self._process, folder)
         self.url = self._started(seconds)
@@ -398,18 +399,21 @@ class _Process:
         self._end()
 
     def _started(self, seconds: float) -> str:
-        out, until = self._process.stdout, time.monotonic() + seconds
-        assert out is not None
-        while time.monotonic() < until:
-            if select.select([out], [], [], 0.2)[0]:
-                line = out.readline().decode()
-                if line.startswith("serving at "):
-                    return line.split()[-1]
-                if not line:
+        """Where it serves, which is what it says first of all on its standard output; a pipe would have to be emptied for good."""
+        until = time.monotonic() + seconds
+        with open(self._said, encoding="utf-8", errors="replace") as log:
+            said = ""
+            while time.monotonic() < until:
+                ended = self._process.poll() is not None
+                said += log.read()
+                for line in said.splitlines(keepends=True):
+                    if line.startswith(_SERVING) and line.endswith("\n"):
+                        return line.split()[-1]
+                if ended:
                     break
-        said = self._said.read_text(errors="replace").strip()[-4000:]
+                time.sleep(_LOOK_EVERY)
         self._end()
-        raise RuntimeError(f"the endpoint did not start: {said or f'it said nothing for {seconds:g} seconds'}")
+        raise RuntimeError(f"the endpoint did not start: {said.strip()[-4000:] or f'it said nothing for {seconds:g} seconds'}")
 
 
 def _ended(process: subprocess.Popen[bytes], folder: str) -> None:
@@ -419,8 +423,6 @@ def _ended(process: subprocess.Popen[bytes], folder: str) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 

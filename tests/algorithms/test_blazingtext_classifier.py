@@ -102,8 +102,9 @@ def test_early_stopping_watches_the_accuracy(texts: DataFrame) -> None:
 
 def test_rows_that_cannot_be_trained_on_are_named(texts: DataFrame) -> None:
     estimator = BlazingTextClassifier(labelCol="topic", **SETTINGS)
-    with pytest.raises(InvalidDataError, match="text column 'text' is null in row"):
-        estimator.fit(texts.withColumn("text", F.when(F.col("id") != 5, F.col("text"))))
+    for wrong in ("IF(id = 5, NULL, text)", "IF(id = 5, NULL, split(text, ' '))", "array(text, IF(id = 5, NULL, 'a'))"):
+        with pytest.raises(InvalidDataError, match="text column 'text' is null or has a null among its words in row"):
+            estimator.fit(texts.withColumn("text", F.expr(wrong)))
     with pytest.raises(InvalidDataError, match="label column 'topic' is null in row"):
         estimator.fit(texts.withColumn("topic", F.when(F.col("id") != 5, F.col("topic"))))
     with pytest.raises(InvalidDataError, match="has no label: name a labelCol"):

@@ -254,7 +254,7 @@ def test_a_text_without_label_is_an_error_that_shows_it() -> None:
 
 
 def test_nulls_and_empty_labels_are_errors_that_name_the_column() -> None:
-    with pytest.raises(InvalidRows, match="text column 'text' is null in row 1"):
+    with pytest.raises(InvalidRows, match="text column 'text' is null or has a null among its words in row 1"):
         fitted(["a", None], ["x", "y"])
     with pytest.raises(InvalidRows, match="label column 'label', label 0, is an empty string in row 1"):
         fitted(["a", "b"], ["x", ""])

@@ -71,6 +71,14 @@ def test_an_endpoint_that_does_not_start_says_why(tmp_path: Path) -> None:
         serving.deploy(tmp_path)
 
 
+def test_an_endpoint_goes_on_that_says_more_than_a_pipe_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = "def more(*said, print=builtins.print, **how):\n    print(*said, **how)\n    print('and more' * 100_000, flush=True)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"import builtins\n{more}builtins.print = more\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with serving.deploy(KMEANS) as predictor:
+        assert predictor.ping()
+
+
 def test_workers_that_die_are_replaced_and_a_new_version_loses_no_request(tmp_path: Path) -> None:
     path = tmp_path / "model"
     shutil.copytree(SAVED / "XGBoostRegressionModel", path)
