@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from urllib.parse import quote, urlparse
 
 import pyarrow as pa
 import pyarrow.fs as fs
 
+from sparkml_algos.arrays.storage import resolve
 from sparkml_algos.cluster.errors import with_check
 
 STREAM_BUFFER = 1 << 20
-# What may stand in a URI as it is, for pyarrow; `?` begins settings of a store, such as ``?endpoint_override=…``.
-_OF_URIS = "/:?&=+,;@!$'()*~[]"
 
 
 def list_files(paths: list[str]) -> list[str]:
@@ -52,15 +50,3 @@ def _files(path: str) -> list[str]:
 def open_file(file: str) -> pa.NativeFile:
     filesystem, path = resolve(file)
     return filesystem.open_input_stream(path, buffer_size=STREAM_BUFFER)
-
-
-def resolve(path: str) -> tuple[fs.FileSystem, str]:
-    """File system and path in it of a path or URI as Spark knows them: no character in it stands for another."""
-    scheme = urlparse(path).scheme
-    if not scheme:
-        return fs.LocalFileSystem(), path
-    rest = path[len(scheme) + 1 :]
-    if scheme == "file":
-        return fs.LocalFileSystem(), f"/{rest.removeprefix('//').partition('/')[2]}" if rest.startswith("//") else rest
-    # Hadoop's names of the same store.
-    return fs.FileSystem.from_uri(f"{'s3' if scheme in ('s3a', 's3n') else scheme}:{quote(rest, safe=_OF_URIS)}")

@@ -29,6 +29,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, NumericType, StringType, StructType
 
+from sparkml_algos.arrays.storage import resolve
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
 from sparkml_algos.core.columns import find
 from sparkml_algos.core.columns import parts as parts_of
@@ -37,7 +38,7 @@ from sparkml_algos.formats.errors import FormatError
 from sparkml_algos.images.decoding import STRUCT_MAGIC, decode, encode_png
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.lists import BOX_PARTS, Boxes
-from sparkml_algos.sources.files import STREAM_BUFFER, list_files, open_file, resolve
+from sparkml_algos.sources.files import STREAM_BUFFER, list_files, open_file
 
 NUMBER, NUMBERS, BOXES, MASK, TEXT = "number", "numbers", "boxes", "mask", "text"
 

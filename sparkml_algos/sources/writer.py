@@ -12,10 +12,11 @@ import pyarrow.fs as fs
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
+from sparkml_algos.arrays.storage import resolve
 from sparkml_algos.formats.columns import Column, RecordBatch
 from sparkml_algos.formats.recordio_protobuf import encode
 from sparkml_algos.sources.columns import FEATURES, LABEL, Slot, Tensor, alike, can_write, from_arrow, stack
-from sparkml_algos.sources.files import STREAM_BUFFER, resolve
+from sparkml_algos.sources.files import STREAM_BUFFER
 from sparkml_algos.sources.options import Options
 
 

@@ -11,6 +11,7 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from sparkml_algos.arrays.artifact import Artifact
+from sparkml_algos.arrays.storage import resolve
 
 
 class CheckpointStore:
@@ -19,13 +20,13 @@ class CheckpointStore:
     Parameters
     ----------
     directory : str
-        A path or URI that pyarrow can write (``file``, ``hdfs``, ``s3``, ``gs``); the same storage on every executor.
+        A path or URI as `resolve` takes it; the same storage on every executor.
     name : str
         Of the fit, within the directory.
     """
 
     def __init__(self, directory: str, name: str) -> None:
-        filesystem, path = fs.FileSystem.from_uri(directory) if "://" in directory else (fs.LocalFileSystem(), directory)
+        filesystem, path = resolve(directory)
         self.name = name
         self._given, self._directory = directory, path.rstrip("/")
         self._fs, self._path = filesystem, f"{self._directory}/{name}"

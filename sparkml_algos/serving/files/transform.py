@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from sparkml_algos.arrays.storage import resolve
 from sparkml_algos.formats import recordio
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.formats.errors import FormatError
@@ -368,11 +369,9 @@ def _dumped(value: Any) -> bytes:
 
 
 def file_system(uri: str | FilePath) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the path there; pyarrow's own: local files, s3, gs, hdfs, abfs."""
-    text = str(uri)
-    if "://" in text:
-        return pafs.FileSystem.from_uri(text)
-    return pafs.LocalFileSystem(), os.path.abspath(text)
+    """The file system of a path or URI, and the whole path there."""
+    system, path = resolve(str(uri))
+    return system, os.path.abspath(path) if isinstance(system, pafs.LocalFileSystem) else path
 
 
 def local_copy(uri: str, folder: str) -> str:
