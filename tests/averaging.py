@@ -17,7 +17,8 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.arrays.params import PredictionParams
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows import fields
 from sparkml_algos.rows.batch import Features

@@ -65,7 +65,8 @@ from sparkml_algos.algorithms.blazingtext.classifier.prediction import load as l
 from sparkml_algos.algorithms.ip_insights.prediction import load as load_pairs
 from sparkml_algos.algorithms.xgboost.prediction import load as load_trees
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.images.decoding import decode_mask, encode_png
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.identities import Name

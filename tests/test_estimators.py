@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import InvalidDataError, InvalidParams, serving
 from sparkml_algos.arrays.saved import read_local
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import as_arrow
 from tests.cases import (
     ADDRESSES,

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import PCA, InvalidParams, KMeans, KNNRegressor, RandomCutForest, Shingle, XGBoostClassifier
 from sparkml_algos.arrays.artifact import Artifact
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from tests.cases import (
     ADDRESSES,
     BLOB,

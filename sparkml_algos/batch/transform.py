@@ -14,11 +14,12 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.cluster.jobs import described
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.persistence import metadata_of
 from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.serving.contract import Options, Servable
-from sparkml_algos.serving.files.transform import Result, Transform, check_apart, inputs_of, local_copy, names_of, transform_file, types_of
+from sparkml_algos.serving.files.folder import Result, check_apart, inputs_of, local_copy, names_of, transform_file
+from sparkml_algos.serving.files.transform import Transform, types_of
 from sparkml_algos.serving.models import restored
 from sparkml_algos.serving.servable import ServedModel, load_servable
 

@@ -28,11 +28,13 @@ from pyspark.sql.types import (
 )
 
 from sparkml_algos.images.decoding import STRUCT_MAGIC
+from sparkml_algos.rows.boxes import BOX_PARTS, Boxes
+from sparkml_algos.rows.categories import Categories
 from sparkml_algos.rows.classes import ClassSet
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.images import Image, Mask
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, Key, Kind, Number, Text, Time, arrow_names
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes, Categories, Labels, Sentence, TokenIds, Tokens
+from sparkml_algos.rows.lists import Labels, Sentence, TokenIds, Tokens
 from sparkml_algos.rows.series import Series, SeriesOfRows
 from sparkml_algos.rows.vectors import INDICES, SIZE, Vector
 

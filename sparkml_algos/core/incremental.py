@@ -8,7 +8,8 @@ from pyspark.sql import SparkSession
 
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.shared_artifacts import ShippedArtifact
 from sparkml_algos.rows.fields import Field
 

@@ -19,8 +19,9 @@ from sparkml_algos.cluster.errors import Failure, InvalidDataError, JobCancelled
 from sparkml_algos.cluster.interruption import interruptible
 from sparkml_algos.cluster.launcher import SECONDS_BETWEEN_RETRIES, Outcome, run_gang
 from sparkml_algos.core.bridge import packed_vectors
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, launch_of, model_of, training_plan
+from sparkml_algos.core.estimator import AlgorithmEstimator, launch_of, model_of, training_plan
 from sparkml_algos.core.inputs import Inputs
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.rows.recurring import FOLD
 from sparkml_algos.training.trials import Task, TrialsPlan, run_trials
 

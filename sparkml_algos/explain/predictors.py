@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.explain.kernel import Coalitions

@@ -22,7 +22,7 @@ from sparkml_algos.arrays.saved import read_local, read_metadata, write_local
 from sparkml_algos.cluster.interpreters import is_here
 from sparkml_algos.cluster.jobs import is_connect
 from sparkml_algos.cluster.shipping import ALWAYS, ensure_importable
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.persistence import metadata_of, restored
 from sparkml_algos.core.saving import Persistable
 from sparkml_algos.names import EXPORTS, current_name

@@ -16,7 +16,8 @@ from pyspark.ml import Estimator, Transformer
 from pyspark.sql import DataFrame
 
 from sparkml_algos.core import recording
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.persistence import params_of
 from sparkml_algos.tracking import limits, presence, provenance, store
 from sparkml_algos.tracking.store import PREFIX

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkml_algos import BlazingTextClassifier, BlazingTextClassifierModel, InvalidDataError, InvalidParams
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 
 SETTINGS = {"learning_rate": 0.5, "min_count": 1, "vector_dim": 8, "buckets": 100, "epochs": 10, "num_workers": 2}
 SENTENCES = [

@@ -11,13 +11,14 @@ import torch
 
 from sparkml_algos.algorithms.deepar import metrics
 from sparkml_algos.algorithms.deepar.frequency import Frequency
-from sparkml_algos.algorithms.deepar.network import LIKELIHOODS, DeepARLearner, Randomness
+from sparkml_algos.algorithms.deepar.network import DeepARLearner
 from sparkml_algos.algorithms.deepar.params import DeepARParams
 from sparkml_algos.algorithms.deepar.prediction import load, withheld
 from sparkml_algos.algorithms.deepar.training import DEEPAR
 from sparkml_algos.algorithms.deepar.windows import Inputs, Shape, Table, drawn_windows, weights_of
 from sparkml_algos.arrays.hyperparameters import Hyperparameter, Hyperparameters
 from sparkml_algos.arrays.ragged import Ragged
+from sparkml_algos.networks.likelihoods import LIKELIHOODS, Randomness
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.rows.kinds import InvalidRows
 from sparkml_algos.training import checkpoint

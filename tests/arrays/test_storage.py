@@ -10,7 +10,7 @@ import pytest
 from sparkml_algos.arrays import storage
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.storage import resolve
-from sparkml_algos.serving.files.transform import inputs_of, local_copy
+from sparkml_algos.serving.files.folder import inputs_of, local_copy
 from sparkml_algos.training.checkpoint import CheckpointStore
 
 NAME = "to be #1 (of 50%25)?"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparkml_algos.arrays.artifact import Artifact
-    from sparkml_algos.core.estimator import AlgorithmModel
+    from sparkml_algos.core.model import AlgorithmModel
     from sparkml_algos.training.algorithm import Algorithm
 
 HERE = Path(__file__).resolve().parent

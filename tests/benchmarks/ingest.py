@@ -14,7 +14,8 @@ from harness import CORES, Options, Report, Table, cached, local_session, measur
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.rows import fields
 from sparkml_algos.rows.predictor import predicting
 from sparkml_algos.rows.shard import Shard

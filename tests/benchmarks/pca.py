@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyspark.ml.feature import PCAModel
     from pyspark.sql import DataFrame
 
-    from sparkml_algos.core.estimator import AlgorithmModel
+    from sparkml_algos.core.model import AlgorithmModel
 
 COMPONENTS = 50
 FITS = 3

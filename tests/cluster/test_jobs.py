@@ -12,7 +12,7 @@ from sparkml_algos import KMeans, warm_up
 from sparkml_algos.cluster import shipping
 from sparkml_algos.cluster.interpreters import ask_an_executor
 from sparkml_algos.cluster.jobs import DESCRIPTION, described, is_connect
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 import sparkml_algos
 from sparkml_algos import plotting
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from tests.saved.expected import SAVED, rows_and_outputs
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}

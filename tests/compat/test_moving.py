@@ -20,7 +20,8 @@ from pyspark.sql.types import DoubleType
 import sparkml_algos
 from sparkml_algos.compat.sagemaker_pyspark import algorithms
 from sparkml_algos.compat.sagemaker_pyspark.natives import classes_of
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 
 PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
 ELSEWHERE = (classification, clustering, feature, regression, xgboost.spark)

@@ -22,7 +22,7 @@ from sparkml_algos import (
 )
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.core.columns import column
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 
 # A metric may be no number, as the area under the curve of rows of a single class.
 METRICS = {"train:objective_loss": 0.5, "validation:roc_auc_score": float("nan")}

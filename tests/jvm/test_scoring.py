@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from sparkml_algos import PCA
 from sparkml_algos.core import bridge as on_jvm
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from tests.jvm.models import CENTERS, MODELS, assert_same, components, kmeans, many_classes, scores, side_by_side, two_classes
 
 

@@ -16,7 +16,7 @@ from sparkml_algos.algorithms.xgboost.objectives import CLASSIFICATION, RANKING,
 from sparkml_algos.algorithms.xgboost.prediction import load
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.bridge import scored_on_jvm
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.rows.batch import Batch
 from tests.jvm.models import booster, scores
 

@@ -11,11 +11,13 @@ import pytest
 
 from sparkml_algos.arrays.ragged import Ragged
 from sparkml_algos.rows import columns
+from sparkml_algos.rows.boxes import Boxes
+from sparkml_algos.rows.categories import Categories
 from sparkml_algos.rows.decoder import Decoder, record_batches
 from sparkml_algos.rows.fields import Field, Source
 from sparkml_algos.rows.identities import Ipv4, Name
 from sparkml_algos.rows.kinds import Bytes, ClassLabel, Flag, InvalidRows, InvalidValue, Key, Kind, Number, Text, Time
-from sparkml_algos.rows.lists import Boxes, Categories, Sentence, TokenIds, Tokens
+from sparkml_algos.rows.lists import Sentence, TokenIds, Tokens
 from sparkml_algos.rows.series import Series
 from sparkml_algos.rows.vectors import Vector
 

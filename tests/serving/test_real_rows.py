@@ -21,10 +21,10 @@ pytest.importorskip("httpx")
 
 from sparkml_algos import serving
 from sparkml_algos.arrays.ragged import Ragged
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.formats import Column, RecordBatch, recordio_protobuf
 from sparkml_algos.formats.content_types import IMAGES, JSON, JSON_LINES, RECORDIO_PROTOBUF
-from sparkml_algos.rows.lists import BOX_PARTS
+from sparkml_algos.rows.boxes import BOX_PARTS
 from sparkml_algos.serving.contract import Options
 from sparkml_algos.serving.servable import load_servable
 from tests.datasets import DATA

@@ -12,13 +12,14 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, Hyperparameters
 from sparkml_algos.arrays.params import PredictionParams
 from sparkml_algos.collectives.communicator import Communicator
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows import fields
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.boxes import BOX_PARTS, Boxes
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.kinds import Bytes
-from sparkml_algos.rows.lists import BOX_PARTS, Boxes
 from sparkml_algos.rows.predictor import Predictor
 from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training.algorithm import Algorithm

@@ -32,9 +32,10 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
 from sparkml_algos.core.columns import column, existing, find
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, Models, fit_all
+from sparkml_algos.core.estimator import AlgorithmEstimator, Models, fit_all
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.params import DeclaredParams
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ship

@@ -8,9 +8,9 @@ from typing import Any
 from sparkml_algos.algorithms.deepar.frequency import Frequency
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Declarations, Hyperparameter, Hyperparameters, OwnHyperparameter
 from sparkml_algos.rows import fields
+from sparkml_algos.rows.categories import Categories
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.kinds import Kind, Time
-from sparkml_algos.rows.lists import Categories
 from sparkml_algos.rows.series import Series, SeriesOfRows
 
 #: Roles of the columns that are read.

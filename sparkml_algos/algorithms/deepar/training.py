@@ -37,7 +37,8 @@ def train(hyperparameters: Hyperparameters, shard: Shard, communicator: Communic
         ``network/…``, of the best epoch; in its values what builds it (``network``), the scales it is used to (``scaling``), the figures of
         that epoch, and which it was.
     """
-    from sparkml_algos.algorithms.deepar.network import LIKELIHOODS, DeepARLearner, build
+    from sparkml_algos.algorithms.deepar.network import DeepARLearner, build
+    from sparkml_algos.networks.likelihoods import LIKELIHOODS
     from sparkml_algos.networks.optimizers import OptimizerSettings
     from sparkml_algos.networks.state import built
 

@@ -26,9 +26,10 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
+from sparkml_algos.core.estimator import AlgorithmEstimator, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, HasSummary, PredictsRows
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.batch import Batch
 from sparkml_algos.training.algorithm import Algorithm

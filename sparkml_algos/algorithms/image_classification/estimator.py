@@ -22,10 +22,11 @@ from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIF
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.incremental import StartsFromModel
 from sparkml_algos.core.mllib import HasSummary
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
 from sparkml_algos.core.weights_file import read_weights_file

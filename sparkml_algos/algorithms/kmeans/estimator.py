@@ -29,9 +29,10 @@ from sparkml_algos.algorithms.kmeans.training import KMEANS, num_centers
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import SCORE, scored_rows
 from sparkml_algos.core.bridge import OnJvm
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import HasSummary, PredictsRows
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.fields import WEIGHT
 from sparkml_algos.training.algorithm import Algorithm

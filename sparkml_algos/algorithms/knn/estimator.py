@@ -22,9 +22,10 @@ from sparkml_algos.algorithms.knn.training import KNN
 from sparkml_algos.arrays.hyperparameters import Hyperparameters, InvalidParams
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
+from sparkml_algos.core.estimator import AlgorithmEstimator, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import ClassifiesRows, ClassThresholds, PredictsRows
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.rows.batch import Batch

@@ -19,8 +19,9 @@ from sparkml_algos.algorithms.lda.params import LDAParams
 from sparkml_algos.algorithms.lda.prediction import MixturePredictor
 from sparkml_algos.algorithms.lda.training import LDA_ALGORITHM
 from sparkml_algos.core.aggregation import Sums, sum_over_batches
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.evaluation import evaluation
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ship
 from sparkml_algos.core.topics import HasTopics

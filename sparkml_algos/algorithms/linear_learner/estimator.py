@@ -30,7 +30,7 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import ClassificationParams, RegressionParams
 from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
+from sparkml_algos.core.estimator import AlgorithmEstimator, M
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import (
     ArrayMatrix,
@@ -41,6 +41,7 @@ from sparkml_algos.core.mllib import (
     HasSummary,
     PredictsRows,
 )
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm

@@ -16,10 +16,10 @@ from sparkml_algos.arrays.average_precision import AREA, ELEVEN_POINTS
 from sparkml_algos.arrays.hyperparameters import ColumnParam, Hyperparameter, Hyperparameters, OwnHyperparameter
 from sparkml_algos.arrays.params import PretrainedParams
 from sparkml_algos.rows import fields
+from sparkml_algos.rows.boxes import Boxes
 from sparkml_algos.rows.fields import Field
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import Kind
-from sparkml_algos.rows.lists import Boxes
 from sparkml_algos.training.of_images import ASYNCHRONOUS, SYNCHRONOUS
 
 #: Smaller images have no room for the maps of features.

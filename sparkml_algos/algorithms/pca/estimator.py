@@ -26,7 +26,8 @@ from sparkml_algos.algorithms.pca.params import PROJECTION_FIELDS, PCAParams
 from sparkml_algos.algorithms.pca.training import PCA_ALGORITHM, RECONSTRUCTION, too_many_components
 from sparkml_algos.arrays.hyperparameters import ColumnParam
 from sparkml_algos.core.bridge import JVM_OUTPUTS, OnJvm
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 

@@ -26,9 +26,10 @@ from sparkml_algos.arrays.hyperparameters import InvalidParams
 from sparkml_algos.core.aggregation import scored_rows
 from sparkml_algos.core.bridge import OnJvm
 from sparkml_algos.core.columns import column
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.inputs import output_problems
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.training.algorithm import Algorithm
 

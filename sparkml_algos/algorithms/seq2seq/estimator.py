@@ -36,10 +36,11 @@ from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.arrays.params import NetworkParams
 from sparkml_algos.core.aggregation import sum_over_batches
 from sparkml_algos.core.columns import find, is_ids
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.inputs import input_problems
 from sparkml_algos.core.mllib import HasSummary
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.core.shared_artifacts import Opened, ShippedArtifact, ship
 from sparkml_algos.training.algorithm import Algorithm

@@ -25,7 +25,8 @@ from sparkml_algos.algorithms.xgboost.params import (
 from sparkml_algos.algorithms.xgboost.settings import dimension_problems, only_one_worker
 from sparkml_algos.algorithms.xgboost.training import XGBOOST, XGBOOST_RANKING
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel, M
+from sparkml_algos.core.estimator import AlgorithmEstimator, M
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.training.algorithm import Algorithm
 
 

@@ -28,9 +28,9 @@ from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
 from sparkml_algos.core.aggregation import SCORE, scored_rows, sum_over_batches
 from sparkml_algos.core.bridge import OnJvm
-from sparkml_algos.core.estimator import AlgorithmModel
 from sparkml_algos.core.evaluation import evaluation
 from sparkml_algos.core.mllib import BinaryThreshold, ClassifiesRows, ClassThresholds, HasSummary, PredictsRows, row_output
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.rows.fields import LABEL, WEIGHT
 from sparkml_algos.training.algorithm import Algorithm

@@ -18,7 +18,7 @@ from sparkml_algos.compat.sagemaker_pyspark.resources import EndpointCreationPol
 from sparkml_algos.compat.sagemaker_pyspark.transformation.deserializers import ResponseRowDeserializer
 from sparkml_algos.compat.sagemaker_pyspark.transformation.serializers import RequestRowSerializer
 from sparkml_algos.core.columns import column
-from sparkml_algos.core.estimator import AlgorithmModel
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.names import EXPORTS, current_name
 
 _HIDDEN = "_sparkml_algos_{}"

@@ -1,4 +1,4 @@
-"""One file, or a folder of them, through a model."""
+"""A file through a model, as a stream of bytes: split into records, filtered, answered, joined, assembled."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import csv
 import gzip
 import io
 import json
-import os
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path as FilePath
 from typing import Any
 
-import pyarrow.fs as pafs
-
-from sparkml_algos.arrays.storage import resolve
 from sparkml_algos.formats import recordio
 from sparkml_algos.formats.content_types import CSV, JSON, JSON_LINES, RECORDIO_PROTOBUF, ContentType
 from sparkml_algos.formats.errors import FormatError
@@ -30,10 +25,8 @@ MULTI, SINGLE = "MultiRecord", "SingleRecord"
 GZIP, INPUT = "Gzip", "Input"
 OUTPUT_KEY, INPUT_KEY = "SageMakerOutput", "SageMakerInput"
 ID_KEY, TIME_KEY = "SageMakerInferenceId", "SageMakerInferenceTime"
-SUFFIX = ".out"
 MAX_PAYLOAD_MB = 100
 BLOCK_BYTES = 1 << 22
-_HIDDEN = (".", "_")
 
 #: Body, content type and accept to what is answered.
 Answer = Callable[[bytes, ContentType, ContentType], bytes]
@@ -363,138 +356,3 @@ def _text(cell: Any) -> str:
 
 def _dumped(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-# ------------------------------------------------------------------------------------------------------------- files
-
-
-def file_system(uri: str | FilePath) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the whole path there."""
-    system, path = resolve(str(uri))
-    return system, os.path.abspath(path) if isinstance(system, pafs.LocalFileSystem) else path
-
-
-def local_copy(uri: str, folder: str) -> str:
-    """A local folder with what is under a path or URI: the folder itself, or a copy in this one."""
-    system, path = file_system(uri)
-    if isinstance(system, pafs.LocalFileSystem):
-        return path
-    pafs.copy_files(path, folder, source_filesystem=system, destination_filesystem=pafs.LocalFileSystem())
-    return folder
-
-
-def inputs_of(folder: str | FilePath) -> list[str]:
-    """Files in a folder and those below, by their paths in it, in order; a file is itself. Hidden ones (``.``, ``_``) are left out.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
-    system, path = file_system(folder)
-    info = system.get_file_info(path)
-    if info.type == pafs.FileType.File:
-        return [""]
-    if info.type == pafs.FileType.NotFound:
-        raise FileNotFoundError(f"{folder} is not there")
-    root = path.rstrip("/")
-    found = [one.path[len(root) + 1 :] for one in system.get_file_info(pafs.FileSelector(path, recursive=True)) if one.is_file]
-    found = sorted(name for name in found if not any(part.startswith(_HIDDEN) for part in name.split("/")))
-    if not found:
-        raise FileNotFoundError(f"{folder} has no files")
-    return found
-
-
-def check_apart(source: str | FilePath, target: str | FilePath) -> None:
-    """Refuse outputs among the inputs: they would be inputs the next time."""
-    (system, inputs), (other, outputs) = file_system(source), file_system(target)
-    within = system == other and FilePath(inputs) in (FilePath(outputs), *FilePath(outputs).parents)
-    if within and system.get_file_info(inputs).type == pafs.FileType.Directory:
-        raise ValueError(f"outputs in {target} would be among the inputs in {source}")
-
-
-def transform_file(source: str | FilePath, target: str | FilePath, model: Servable, transform: Transform) -> int:
-    """Transform a file. The output is there whole, or not at all.
-
-    Parameters
-    ----------
-    source, target : str or Path
-        A path, or a URI of a file system that pyarrow knows.
-    model : Servable
-    transform : Transform
-
-    Returns
-    -------
-    int
-        Bytes of the output.
-    """
-    from_system, from_path = file_system(source)
-    to_system, to_path = file_system(target)
-    to_system.create_dir(os.path.dirname(to_path), recursive=True)
-    beside = f"{os.path.dirname(to_path)}/.{os.path.basename(to_path)}.{uuid.uuid4().hex}"
-    size = 0
-    try:
-        with (
-            from_system.open_input_stream(from_path, compression=None) as stream,
-            to_system.open_output_stream(beside, compression=None) as sink,
-        ):
-            for piece in transform_bytes(stream, model, transform):
-                size += sink.write(piece) or len(piece)
-        to_system.move(beside, to_path)
-    except BaseException:
-        if to_system.get_file_info(beside).is_file:
-            to_system.delete_file(beside)
-        raise
-    return size
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a file.
-
-    Attributes
-    ----------
-    source, target : str
-    error : str or None
-    bytes : int
-    """
-
-    source: str
-    target: str
-    error: str | None
-    bytes: int
-
-
-def names_of(source: str | FilePath, target: str | FilePath, name: str) -> tuple[str, str]:
-    """Where a file of a folder is read, and where its output goes."""
-    inside = name or os.path.basename(str(source).rstrip("/"))
-    return (f"{str(source).rstrip('/')}/{name}" if name else str(source)), f"{str(target).rstrip('/')}/{inside}{SUFFIX}"
-
-
-def transform_folder(
-    source: str | FilePath, target: str | FilePath, model: Servable, transform: Transform, names: Iterable[str] | None = None
-) -> list[Result]:
-    """Transform the files of a folder: each has an output of its name with ``.out`` behind it. One that cannot be read spoils no other.
-
-    Parameters
-    ----------
-    source, target : str or Path
-    model : Servable
-    transform : Transform
-    names : iterable of str, optional
-        Files in the folder; all by default.
-
-    Returns
-    -------
-    list of Result
-    """
-    types_of(model, transform)
-    check_apart(source, target)
-    found = []
-    for name in inputs_of(source) if names is None else names:
-        where, to = names_of(source, target, name)
-        try:
-            found.append(Result(where, to, None, transform_file(where, to, model, transform)))
-        except (ValueError, OSError) as error:
-            found.append(Result(where, to, f"{where}: {error or type(error).__name__}", 0))
-    return found

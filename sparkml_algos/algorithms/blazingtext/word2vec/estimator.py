@@ -32,8 +32,9 @@ from sparkml_algos.algorithms.blazingtext.word2vec.similarity import Pair, agree
 from sparkml_algos.algorithms.blazingtext.word2vec.training import WORD2VEC
 from sparkml_algos.arrays.artifact import Artifact
 from sparkml_algos.arrays.hyperparameters import Hyperparameters
-from sparkml_algos.core.estimator import AlgorithmEstimator, AlgorithmModel
+from sparkml_algos.core.estimator import AlgorithmEstimator
 from sparkml_algos.core.mllib import HasSummary
+from sparkml_algos.core.model import AlgorithmModel
 from sparkml_algos.core.scoring import Output
 from sparkml_algos.formats import fasttext
 from sparkml_algos.training.algorithm import Algorithm
