@@ -175,6 +175,26 @@ def test_stages_of_texts(spark: SparkSession, tmp_path: Path) -> None:
 
 
 @pytest.mark.classic
+@pytest.mark.parametrize(
+    ("values", "cells", "places"),
+    [
+        ([3.0, 3.0, 2.5, 3.0, 2.5, 1e7], ["3", "3.0", "2.5", "1e7", "x"], [0, 0, 1, 2, 3]),
+        ([3, 3, 7], ["3", "7", "3.0"], [0, 1, 2]),
+        (["3", "3", "7"], ["3", "7", "3.0"], [0, 1, 2]),
+    ],
+)
+def test_labels_that_were_doubles_are_found_in_csv(
+    spark: SparkSession, tmp_path: Path, values: list[object], cells: list[str], places: list[float]
+) -> None:
+    frame = spark.createDataFrame([(value,) for value in values], ["x"])
+    model = Pipeline(stages=[sf.StringIndexer(inputCol="x", outputCol="place", handleInvalid="keep")]).fit(frame)
+    model.write().save(str(tmp_path / "model"))
+    served = load_servable(tmp_path / "model")
+    request = served.decode("".join(f"{cell}\n" for cell in cells).encode(), CSV)
+    assert served.transform(request.parts[0].columns)["place"].tolist() == places
+
+
+@pytest.mark.classic
 def test_a_stage_that_cannot_be_translated_is_named_when_it_is_loaded(spark: SparkSession, tmp_path: Path) -> None:
     frame = spark.createDataFrame([(1.0, "a"), (2.0, "b")], "x double, t string")
     refused = {

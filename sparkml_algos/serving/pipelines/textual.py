@@ -18,7 +18,8 @@ from sparkml_algos.serving.pipelines.stage import Stage
 
 
 class StringIndexer(Stage):
-    """``StringIndexerModel``. A number is looked for as Spark would write it, of type int and of type double."""
+    """``StringIndexerModel``. A number is looked for as Spark would write it, of type int and of type double; so is a text, as a cell of
+    CSV is, where all labels are written as doubles are, and so were of a column of doubles."""
 
     def __init__(self, saved: SavedStage) -> None:
         self._inputs, self._outputs = saved.columns("inputCol", "inputCols"), saved.columns("outputCol", "outputCols")
@@ -27,20 +28,36 @@ class StringIndexer(Stage):
         labels = saved.value("labelsArray") if "labelsArray" in table.column_names else [saved.value("labels")]
         self._keeps = chosen(saved, "handleInvalid", ["error", "keep"]) == "keep"
         self._places = [{label: float(place) for place, label in enumerate(of_one)} for of_one in labels]
+        self._of_doubles = [all(map(_is_double, of_one)) for of_one in labels]
         self.labels = {
             output: [*of_one, *(["__unknown"] if self._keeps else [])] for output, of_one in zip(self._outputs, labels, strict=True)
         }
 
     def __call__(self, frame: Frame) -> None:
-        for name, output, places in zip(self._inputs, self._outputs, self._places, strict=True):
+        for name, output, places, of_doubles in zip(self._inputs, self._outputs, self._places, self._of_doubles, strict=True):
             column = frame[name]
             values = column.tolist() if isinstance(column, np.ndarray) else column
-            found = np.array([_place(value, places) for value in values], np.float64)
+            found = np.array([_place(_number(value) if of_doubles else value, places) for value in values], np.float64)
             if self._keeps:
                 found[np.isnan(found)] = len(places)
             else:
                 refuse(np.isnan(found), f"column {name!r} is", list(values), "an unknown label")
             frame[output] = found
+
+
+def _is_double(label: str) -> bool:
+    value = _number(label)
+    return isinstance(value, float) and java_text(value)[-1] == label
+
+
+def _number(value: Any) -> Any:
+    """A text as the number that it is, if it is one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _place(value: Any, places: Mapping[str, float]) -> float:
