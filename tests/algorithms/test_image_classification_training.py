@@ -9,6 +9,7 @@ from torch import nn
 
 from sparkml_algos.algorithms.image_classification.params import ImageClassifierParams
 from sparkml_algos.algorithms.image_classification.prediction import load
+from sparkml_algos.algorithms.image_classification.preparation import Preparation
 from sparkml_algos.algorithms.image_classification.settings import shape_of
 from sparkml_algos.algorithms.image_classification.training import IMAGE_CLASSIFICATION
 from sparkml_algos.arrays.artifact import Artifact
@@ -20,9 +21,14 @@ from sparkml_algos.networks.images import to_input
 from sparkml_algos.networks.resnet import ResNet
 from sparkml_algos.networks.state import built
 from sparkml_algos.rows.batch import Batch
+from sparkml_algos.rows.decoder import Decoder, record_batches
+from sparkml_algos.rows.fields import Source
 from sparkml_algos.rows.images import Image
 from sparkml_algos.rows.kinds import InvalidRows, InvalidValue
+from sparkml_algos.rows.shard import Shard
 from sparkml_algos.training import checkpoint
+from sparkml_algos.training.job import Job
+from sparkml_algos.training.prepared import PreparedBatches
 from sparkml_algos.training.run import train_arrays
 from tests.gang import in_threads, process_gang
 from tests.toys.shapes import CLASSES, shapes
@@ -104,6 +110,29 @@ class TestSteps:
         ours = {name: found.arrays[f"network/{name}"] - start[name].numpy() for name in moved}
         apart = np.sqrt(sum(((ours[name] - moved[name]) ** 2).sum() for name in moved))
         assert apart < 0.1 * np.sqrt(sum((array**2).sum() for array in moved.values()))
+
+    def test_are_to_the_bit_those_of_a_plain_loop_over_the_same_augmented_mini_batches(self):
+        options = {"momentum": 0.9, "augmentation_type": "crop", "pad_size": 2}
+        options |= {"epochs": 4, "mini_batch_size": 20, "lr_scheduler_step": "2,3"}
+        found = fit(settings(**options), seed=5)
+        fields = [field for field in IMAGE_CLASSIFICATION.fields_for(Hyperparameters(**settings())) if field.role in ("image", "label")]
+        decoder = Decoder([Source(field, [field.role]) for field in fields])
+        shard = Shard(record_batches(fields, {"image": FILES, "label": LABEL}), decoder, seed=5)
+        job = Job(shard, SingleProcess(), seed=5)
+        batches = PreparedBatches(job, 20, Preparation(Hyperparameters(**settings(**options))).for_training)
+        expected = built(lambda: ResNet(20, CLASSES), 5).train()
+        optimizer = torch.optim.SGD(expected.parameters(), 0.05, momentum=0.9, weight_decay=1e-4)
+        for epoch in job.epochs(4):
+            optimizer.param_groups[0]["lr"] = 0.05 * 0.1 ** sum(epoch >= fall for fall in (2, 3))
+            for batch in batches.of_epoch(epoch):
+                optimizer.zero_grad()
+                scores = expected(to_input(batch.image, "cpu"))
+                nn.functional.cross_entropy(scores, torch.from_numpy(batch.label).long(), reduction="sum").backward()
+                for parameter in expected.parameters():
+                    parameter.grad.mul_(1 / len(batch))
+                optimizer.step()
+        for name, array in network(found).items():
+            np.testing.assert_array_equal(array, expected.state_dict()[name.removeprefix("network/")].numpy(), name)
 
     @pytest.mark.parametrize("ends", [[48, 96], [7, 96], [0, 96], [10, 50, 96]], ids=str)
     def test_gradients_of_several_workers_are_those_of_one(self, ends):
